@@ -1,0 +1,47 @@
+PYTHON ?= python3
+BIN = .venv/bin
+# The BigQuery emulator pins libraries that differ from ours: it lives in an environment of its own.
+EMULATOR = .venv-emulator
+# The old task queue library, which ours is compared with, needs other versions too.
+STUB = .venv-stub
+
+.PHONY: demo test history lint format emulators clean
+
+demo: .venv/made  ## make a timeline, analyse it, print what it talks about
+	$(BIN)/dfpipe demo
+
+test: .venv/made  ## the whole suite
+	$(BIN)/pytest -n 2 --dist loadscope
+
+history: .venv/made  ## four processes on one queue of 20,000 tasks, checked task by task
+	TASKQUEUE_HISTORY=20000 $(BIN)/pytest tests/contract/test_taskqueue_history.py
+
+lint: .venv/made  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/made
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.venv/made: setup.py constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+emulators: $(EMULATOR)/made $(STUB)/made  ## what the tests start and compare with
+
+$(EMULATOR)/made: tests/support/emulator-requirements.txt
+	$(PYTHON) -m venv $(EMULATOR)
+	$(EMULATOR)/bin/pip install --quiet --requirement $<
+	HOME=$(abspath $(EMULATOR)) $(EMULATOR)/bin/python tests/support/install_extensions.py
+	touch $@
+
+$(STUB)/made: tests/support/stub-requirements.txt
+	$(PYTHON) -m venv $(STUB)
+	$(STUB)/bin/pip install --quiet --requirement $<
+	touch $@
+
+clean:
+	rm -rf .venv $(EMULATOR) $(STUB) build dist *.egg-info

@@ -1,0 +1,155 @@
+"""The command `dfpipe`: a subcommand is a file of dfpipe.commands, imported when called."""
+
+import importlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from dfpipe.errors import DfpipeError
+from dfpipe.version import VERSION
+
+# Name: (module in dfpipe.commands, short help). The help stands here so that `dfpipe --help`
+# imports none of them; a test holds it equal to the command's own.
+COMMANDS = {
+    "import": ("import_", "Read archives of posts into a store."),
+    "export": ("export", "Write the posts of a store as JSON lines."),
+    "run": ("run", "Analyse the posts of the last days, on any Beam runner."),
+    "query": ("query", "Ask the results a named question."),
+    "stopwords": ("stopwords", "Print the stop words in effect."),
+    "demo": ("demo", "Run the whole thing on a made-up timeline."),
+}
+
+GOOGLE_ERRORS = (
+    ("google.api_core.exceptions", "GoogleAPIError"),
+    ("google.auth.exceptions", "GoogleAuthError"),
+)
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of a first use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command of that name; None where there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"dfpipe.commands.{COMMANDS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with `dfpipe demo`. Errors are one line; --verbose adds the traceback.",
+)
+@click.version_option(VERSION, prog_name="dfpipe")
+@click.option("--verbose", is_flag=True, help="Show tracebacks and informative log lines.")
+def dfpipe(verbose: bool) -> None:
+    """Find out what a timeline is talking about."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command and exit: 0 done, 1 failed, 2 wrongly called, 130 interrupted, 143 ended.
+
+    `--verbose` may stand anywhere on the line. A reader of the output that goes away ends the
+    command quietly, with 1.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    verbose = "--verbose" in words
+    words = [word for word in words if word != "--verbose"]
+    if verbose:
+        words.insert(0, "--verbose")
+    if sys.stdout is None:
+        # The next file to be opened would take its place, and the output would go there.
+        _fail("standard output is closed: send it to a file, or to /dev/null", 1, False)
+    interrupt = _Interrupt()
+    try:
+        status = dfpipe.main(words, prog_name="dfpipe", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Abort:
+        _fail(*interrupt.outcome(), verbose)
+    except click.ClickException as error:
+        _fail(_one_line(error), error.exit_code, verbose)
+    # Beam, and extension modules being imported, turn an interrupt into errors of their own.
+    except Exception as error:
+        if interrupt.came:
+            _fail(*interrupt.outcome(), verbose)
+        if isinstance(error, OSError):
+            _drop_output()
+        if isinstance(error, BrokenPipeError):
+            sys.exit(1)
+        if not isinstance(error, (DfpipeError, OSError, *_google_errors())):
+            raise
+        _fail(_first_line(error), getattr(error, "exit_status", 1), verbose)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+class _Interrupt:
+    """Remembers that the process was told to end, and by which signal.
+
+    Both Ctrl-C and a SIGTERM shall leave no temporary files behind. One that is ignored, as Ctrl-C
+    is in a job of the background, stays so.
+    """
+
+    def __init__(self) -> None:
+        self.came: int | None = None
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self)
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, self)
+
+    def __call__(self, number: int, frame: FrameType | None) -> NoReturn:
+        """Raise as Python's own handler does."""
+        self.came = number
+        raise KeyboardInterrupt
+
+    def outcome(self) -> tuple[str, int]:
+        """Return what to say and the exit status."""
+        ended = self.came == signal.SIGTERM
+        return ("terminated", 143) if ended else ("interrupted", 130)
+
+
+def _google_errors() -> tuple[type[Exception], ...]:
+    """Return what Google's clients raise, if they have been imported: it takes a while."""
+    return tuple(
+        getattr(sys.modules[module], name)
+        for module, name in GOOGLE_ERRORS
+        if module in sys.modules
+    )
+
+
+def _drop_output() -> None:
+    """Lose what could not be written, which Python would try again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _one_line(error: click.ClickException) -> str:
+    message = " ".join(error.format_message().split())
+    context = getattr(error, "ctx", None)
+    return f"{message} (see `{context.command_path} --help`)" if context else message
+
+
+def _fail(message: str, status: int, verbose: bool) -> None:
+    if verbose:
+        traceback.print_exc()
+    click.echo(f"dfpipe: {message}", err=True)
+    sys.exit(status)

@@ -1,0 +1,106 @@
+"""`dfpipe demo`."""
+
+import shutil
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+
+import click
+
+from dfpipe.errors import DfpipeError
+
+TIMELINE = timedelta(days=6)  # the window of yesterday's run and a day
+DAY = timedelta(days=1)
+# Query, its parameters and how many rows of the answer are shown. Yesterday's run is a day old and
+# not older, so emerging is what no run of 23 hours ago or before has ranked.
+ANSWERS: tuple[tuple[str, dict[str, object], int], ...] = (
+    ("popular_words", {}, 10),
+    ("top_urls", {}, 8),
+    ("interesting_pairs", {}, 10),
+    ("emerging_pairs", {"since": 23}, 10),
+)
+NEXT = (
+    "import FILE --to sqlite:///posts.db --shift-to-now",
+    "run --source sqlite:///posts.db --sink duckdb:///results.duckdb",
+    "query interesting_pairs --sink duckdb:///results.duckdb",
+)
+
+
+@click.command("demo", short_help="Run the whole thing on a made-up timeline.")
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="demo",
+    show_default=True,
+    help="Where the posts and the results are kept; created if absent.",
+)
+def command(folder: Path) -> None:
+    """Make a timeline up, store it, analyse it as of yesterday and today, and print the results.
+
+    Nothing in it is real. A second time adds the posts since the first.
+    """
+    show_demo(folder, datetime.now(UTC).replace(microsecond=0))
+
+
+def show_demo(folder: Path, now: datetime) -> None:
+    """Go the way of the posts, from a timeline that ends now to answers. Raises DfpipeError."""
+    _make(folder)
+    # Beam and Google's libraries take a second to import, which --help shall not pay for.
+    from dfpipe import launch
+
+    store, sink = f"sqlite:///{folder / 'posts.db'}", f"duckdb:///{folder / 'results.duckdb'}"
+    stored, seen = _import(store, now)
+    click.echo(
+        f"A made-up timeline of {TIMELINE.days} days, nothing in it is real: "
+        f"{stored:,} posts stored in {store}" + (f", {seen:,} seen before" if seen else "")
+    )
+    for name, until in (("Yesterday", now - DAY), ("Today", now)):
+        words = [f"--source={store}", f"--sink={sink}", f"--until={until.isoformat()}"]
+        click.echo(f"{name}: {launch.launch(words, {})}")
+    program = _program()
+    _answer(sink, program)
+    click.echo("The same with posts of your own, from X, Mastodon or Bluesky:")
+    for line in NEXT:
+        click.echo(f"$ {program} {line}")
+
+
+def _answer(sink: str, program: str) -> None:
+    from dfpipe import warehouse
+    from dfpipe.commands.query import print_table
+    from dfpipe.warehouse import named_queries
+
+    for query, params, rows in ANSWERS:
+        answer = warehouse.connect(sink).query(query, **params)
+        given = "".join(f" --param {name}={value}" for name, value in params.items())
+        click.echo(f"\n$ {program} query {query}{given} --sink {sink} --limit {rows}")
+        print_table(named_queries.load(query), replace(answer, rows=answer.rows[:rows]), rows)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DfpipeError(
+            f"the folder {folder} cannot be made: {error.strerror}: name another with --folder"
+        ) from error
+
+
+def _import(store: str, now: datetime) -> tuple[int, int]:
+    """Store the timeline; return how many posts were new and how many were there."""
+    from dfpipe import archive, datastore, demo
+
+    client = datastore.connect(store)
+    posts = demo.timeline(now - TIMELINE, now)
+    stored = seen = 0
+    while batch := list(islice(posts, archive.BATCH_POSTS)):
+        new, _, old = archive.store_posts(client, batch)
+        stored, seen = stored + new, seen + old
+    return stored, seen
+
+
+def _program() -> str:
+    """Return how to call this program: by its path where it is not on the search path."""
+    called = sys.argv[0]
+    return called if Path(called).name == "dfpipe" and not shutil.which("dfpipe") else "dfpipe"

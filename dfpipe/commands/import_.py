@@ -1,0 +1,67 @@
+"""`dfpipe import`."""
+
+import sys
+from contextlib import closing
+from datetime import UTC, datetime
+
+import click
+
+EXAMPLES = """\b
+Examples:
+  dfpipe import tweets.jsonl.xz --to sqlite:///posts.db
+  dfpipe import page_*.json archive/2011_12.js --to sqlite:///posts.db --strict
+  curl -s https://mastodon.social/api/v1/timelines/public |
+    dfpipe import - --to sqlite:///posts.db
+"""
+
+
+@click.command("import", short_help="Read archives of posts into a store.", epilog=EXAMPLES)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option(
+    "--to",
+    "store_url",
+    metavar="STORE",
+    required=True,
+    envvar="DFPIPE_STORE",
+    show_envvar=True,
+    help="sqlite:///FILE or datastore://PROJECT?namespace=N.",
+)
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Store nothing at all if there is a record that has to be skipped.",
+)
+@click.option(
+    "--shift-to-now",
+    is_flag=True,
+    help="Move all times by one constant, so that the newest post is now; ids stay.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def command(
+    files: tuple[str, ...], store_url: str, strict: bool, shift_to_now: bool, as_json: bool
+) -> None:
+    """Read archives of posts into a store; - is standard input.
+
+    Formats are recognised by their content, plain or compressed (gz, bz2, xz, zst): JSON lines of
+    this project; X's v1.1 tweets as lines or pages, with notices of deletion; X's v2 pages; the
+    tweets of a personal archive; Bluesky's feeds; Mastodon's timelines.
+
+    All files are read twice: first to the end, without storing anything, so that a missing, damaged
+    or unknown file stops the import before it begins; then they are stored, 500 posts at a time. A
+    record that cannot be stored is skipped and reported. An interrupted import leaves whole
+    batches, and is completed by a second one. Importing a file again changes nothing: a post that
+    is in the store stays as it is, unless the file has it with a longer text. A post that a notice
+    of deletion in one of the files names is removed and not stored, whichever comes first.
+    """
+    # None of this is needed for --help, and it takes half a second to import.
+    from dfpipe import archive
+    from dfpipe.commands.import_report import bar, json_text, text
+    from dfpipe.datastore import check, connect
+
+    check(store_url)
+    with archive.sources(files, sys.stdin.buffer) as archives, bar() as show:
+        scanned = archive.scan(archives, strict, show)
+        now = datetime.now(UTC) if shift_to_now else None
+        with closing(connect(store_url)) as client:
+            report = archive.store(archives, scanned, client, now, show)
+    click.echo(json_text(report) if as_json else text(report))

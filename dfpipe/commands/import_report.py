@@ -1,0 +1,91 @@
+"""What `dfpipe import` shows: its progress on a terminal, and its report."""
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import orjson
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from dfpipe import archive
+
+
+class _Rate(ProgressColumn):
+    """Records a second."""
+
+    def render(self, task: Task) -> Text:
+        """Return the rate of the last records."""
+        return Text(f"{task.speed:,.0f}/s" if task.speed else "")
+
+
+@contextmanager
+def bar() -> Iterator[archive.Progress]:
+    """Give a function that shows the progress on standard error, if that is a terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield archive.no_progress
+        return
+    columns = (
+        TextColumn("{task.description:8}"),
+        BarColumn(),
+        TextColumn("{task.completed:,} records"),
+        _Rate(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def show(stage: str, done: int, total: int | None) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage)
+            progress.update(tasks[stage], completed=done, total=total)
+
+        yield show
+
+
+def text(report: archive.Report) -> str:
+    """Return the report in lines: the first number is the sum of those of the others.
+
+    >>> print(text(archive.Report(read=3, stored=2, skipped={"x": archive.Skipped(1, ["a:1"])})))
+             3 records read
+             2 stored
+             0 replaced, having been stored with a shorter text
+             0 seen before
+             0 deleted, or notices of that (0 posts taken out of the store)
+             1 skipped
+               1 x (a:1)
+    """
+    skipped = sorted(report.skipped.items(), key=lambda item: (-item[1].count, item[0]))
+    lines = [
+        (report.read, "records read"),
+        (report.stored, "stored"),
+        (report.replaced, "replaced, having been stored with a shorter text"),
+        (report.seen, "seen before"),
+        (
+            report.deleted,
+            f"deleted, or notices of that ({report.removed:,} posts taken out of the store)",
+        ),
+        (sum(skip.count for _, skip in skipped), "skipped"),
+    ]
+    reasons = [f"{s.count:12,} {reason} ({_places(s)})" for reason, s in skipped]
+    return "\n".join([f"{count:10,} {what}" for count, what in lines] + reasons)
+
+
+def _places(skipped: archive.Skipped) -> str:
+    more = ", ..." if skipped.count > len(skipped.first) else ""
+    return ", ".join(skipped.first) + more
+
+
+def json_text(report: archive.Report) -> str:
+    """Return the report as one JSON object, the fields of `archive.Report`."""
+    return orjson.dumps(dataclasses.asdict(report), option=orjson.OPT_INDENT_2).decode()

@@ -1,0 +1,169 @@
+"""`dfpipe query`."""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import click
+
+from dfpipe.errors import UsageError
+from dfpipe.warehouse import connect, named_queries
+from dfpipe.warehouse.named_queries import NamedQuery, Result
+
+FORMATS = ("table", "json", "csv")
+TABLE_ROWS = 20  # fit a terminal
+PIPE_WIDTH = 160
+EXAMPLES = """\b
+Examples:
+  dfpipe query --list
+  dfpipe query popular_words --sink duckdb:///results.duckdb
+  dfpipe query rising_words --param since=6 --limit 10
+  dfpipe query pair_history --param w1=new --param w2=york --format csv
+"""
+
+
+@click.command("query", short_help="Ask the results a named question.", epilog=EXAMPLES)
+@click.argument("name", required=False)
+@click.option("--list", "list_", is_flag=True, help="Say what each query answers, and end.")
+@click.option(
+    "--sink",
+    metavar="WAREHOUSE",
+    envvar="DFPIPE_WAREHOUSE",
+    show_envvar=True,
+    help="duckdb:///FILE or bigquery://PROJECT/DATASET?location=L.",
+)
+@click.option("--limit", metavar="N", help="Rows at most.  [default: 20 for a table, else all]")
+@click.option("--param", "params", metavar="K=V", multiple=True, help="A parameter of the query.")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(FORMATS),
+    default="table",
+    show_default=True,
+    help="json is one array of objects; csv has a header.",
+)
+def command(
+    name: str | None,
+    list_: bool,
+    sink: str | None,
+    limit: str | None,
+    params: tuple[str, ...],
+    format_: str,
+) -> None:
+    """Ask the results a named question.
+
+    Times are in UTC. json and csv give every number in full, a table rounds to two decimals.
+    """
+    if list_:
+        click.echo(catalogue())
+        return
+    if name is None:
+        raise UsageError(f"no query is named: give one of {', '.join(named_queries.names())}")
+    given, rows = parameters(params), row_limit(limit, format_)
+    query = named_queries.load(name)
+    query.bind(given)
+    if not sink:
+        raise UsageError(f"query {name} needs --sink WAREHOUSE, or DFPIPE_WAREHOUSE in its place")
+    result = connect(sink).query(name, **given)
+    if format_ == "table":
+        print_table(query, result, rows)
+        return
+    kept = Result(result.columns, result.rows[:rows])
+    sys.stdout.write(as_json(kept) if format_ == "json" else as_csv(kept))
+
+
+def parameters(words: Sequence[str]) -> dict[str, str]:
+    """Return the parameters of K=V words; the last of a name counts. Raises UsageError."""
+    for word in words:
+        if "=" not in word:
+            raise UsageError(f"--param {word} has no value: give it as NAME=VALUE")
+    return dict(word.split("=", 1) for word in words)
+
+
+def row_limit(given: str | None, format_: str) -> int | None:
+    """Return how many rows to print, None for all. Raises UsageError."""
+    if given is None:
+        return TABLE_ROWS if format_ == "table" else None
+    if not given.isascii() or not given.isdigit() or int(given) == 0:
+        raise UsageError(f"--limit {given}: give a whole number from 1")
+    return int(given)
+
+
+def catalogue() -> str:
+    """Return what each query answers, with its parameters."""
+    lines = []
+    for query in map(named_queries.load, named_queries.names()):
+        lines += [query.name, *(f"    {line}" for line in (query.answers, query.notes) if line)]
+        for parameter in query.parameters:
+            default = {None: "required", "NULL": "optional"}.get(
+                parameter.default, f"default {parameter.default}"
+            )
+            lines.append(f"    --param {parameter.name}=  {parameter.answers} [{default}]")
+    return "\n".join(lines)
+
+
+def as_json(result: Result) -> str:
+    """Return one array of objects, a row a line, numbers in full and times as RFC 3339."""
+    rows = (dict(zip(result.columns, row, strict=True)) for row in result.rows)
+    lines = (json.dumps(row, default=_rfc3339, ensure_ascii=False) for row in rows)
+    return "[" + ",\n ".join(lines) + "]\n"
+
+
+def as_csv(result: Result) -> str:
+    """Return a header and the rows, numbers in full and times as RFC 3339."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(result.columns)
+    writer.writerows([_cell(value) for value in row] for row in result.rows)
+    return text.getvalue()
+
+
+def print_table(query: NamedQuery, result: Result, limit: int | None) -> None:
+    """Print the first rows under a heading; the run that they are all of stands there."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    heading, skip = query.name.replace("_", " "), 0
+    if result.rows and any(parameter.name == "ts" for parameter in query.parameters):
+        heading, skip = f"{heading}, run {_rfc3339(result.rows[0][0])}", 1
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for i, column in enumerate(result.columns[skip:], skip):
+        number = any(isinstance(row[i], int | float) for row in result.rows)
+        table.add_column(
+            column, justify="right" if number else "left", no_wrap=number, overflow="fold"
+        )
+    for row in result.rows[:limit]:
+        table.add_row(*(Text(readable(value)) for value in row[skip:]))
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    console.print(heading, table)
+    left = len(result.rows) - len(result.rows[:limit])
+    if left or not result.rows:
+        console.print(f"{left:,} more: give --limit" if left else "no rows")
+
+
+def readable(value: Any) -> str:
+    r"""Return a table's text for a value: two decimals, and nothing that moves a cursor.
+
+    >>> readable(3.14159), readable(None), readable("a\x1b[2Jb")
+    ('3.14', '', 'a\\x1b[2Jb')
+    """
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    text = _cell(value)
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, datetime):
+        return _rfc3339(value)
+    return "" if value is None else repr(value) if isinstance(value, float) else str(value)
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")

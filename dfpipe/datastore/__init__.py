@@ -1,0 +1,19 @@
+"""Datastore behind one seam: Google's client, or the embedded one with the same methods."""
+
+from dfpipe.datastore.connecting import check, connect
+from dfpipe.datastore.errors import StoreError
+from dfpipe.datastore.indexes import Index
+from dfpipe.datastore.shortcuts import count, fetch_values
+from dfpipe.datastore.transactions import run_in_transaction
+from dfpipe.errors import UsageError
+
+__all__ = [
+    "Index",
+    "StoreError",
+    "UsageError",
+    "check",
+    "connect",
+    "count",
+    "fetch_values",
+    "run_in_transaction",
+]

@@ -1,0 +1,132 @@
+"""From the URL of a store to a client."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from dfpipe.datastore.errors import StoreError
+from dfpipe.errors import UsageError
+
+if TYPE_CHECKING:
+    from dfpipe.datastore.indexes import Index
+
+FORMS = (
+    "sqlite:///FILE (relative), sqlite:////FOLDER/FILE (absolute) or datastore://PROJECT, "
+    "each with ?namespace=N if wanted"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Address:
+    scheme: str
+    name: str  # of a file, or a project
+    options: dict[str, str]
+
+    @property
+    def file(self) -> Path:
+        return Path(self.name)
+
+
+def connect(
+    url: str,
+    *,
+    create: bool = True,
+    read_only: bool = False,
+    indexes: "Sequence[Index] | None" = None,
+) -> Any:
+    """Give a client of the store that the URL names.
+
+    sqlite:///FILE gives the embedded client. The file is made if it is missing and `create` is
+    true; `read_only` refuses every put and delete. `indexes` are its composite indexes, by default
+    those of the index.yaml in this package; they are built now if the store lacks them.
+    datastore://PROJECT?namespace=N&database=D gives google.cloud.datastore.Client, which honours
+    DATASTORE_EMULATOR_HOST; the other options mean nothing there.
+
+    Raises UsageError for another URL, StoreError where the store cannot be opened.
+    """
+    address = _address(url)
+    if address.scheme == "sqlite":
+        return _embedded(address, create, read_only, indexes)
+    return _google(address.name, address.options)
+
+
+def check(url: str) -> None:
+    """Refuse what `connect` would refuse, before any long work; no store is made.
+
+    Raises UsageError and StoreError, as `connect` does.
+    """
+    address = _address(url)
+    if address.scheme != "sqlite":
+        return
+    folder = address.file.absolute().parent
+    if os.path.exists(address.file):
+        connect(url).close()
+    elif not os.access(folder, os.W_OK):
+        raise StoreError(
+            f"{address.file} cannot be made: check that its folder exists and that you may write "
+            "there"
+        )
+
+
+def _address(url: str) -> _Address:
+    try:
+        parts = urlsplit(url, allow_fragments=False)
+    except ValueError as error:
+        raise UsageError(
+            f"{url!r} is not the URL of a store ({error}); expected {FORMS}"
+        ) from error
+    if parts.scheme == "sqlite":
+        options = _options(url, parts.query, {"namespace"})
+        if parts.netloc or len(parts.path) < 2:
+            raise UsageError(f"the store {url!r} names no file; expected {FORMS}")
+        return _Address("sqlite", unquote(parts.path[1:]), options)
+    if parts.scheme == "datastore":
+        options = _options(url, parts.query, {"namespace", "database"})
+        if not parts.netloc or parts.path.strip("/"):
+            raise UsageError(f"the store {url!r} names no project; expected {FORMS}")
+        return _Address("datastore", parts.netloc, options)
+    raise UsageError(f"{url!r} is not the URL of a store; expected {FORMS}")
+
+
+def _options(url: str, query: str, allowed: set[str]) -> dict[str, str]:
+    options = {name: values[-1] for name, values in parse_qs(query).items()}
+    unknown = sorted(set(options) - allowed)
+    if unknown:
+        known = ", ".join(sorted(allowed))
+        raise UsageError(f"unknown option {unknown[0]!r} in {url!r}; expected {known}")
+    return options
+
+
+def _embedded(
+    address: _Address, create: bool, read_only: bool, indexes: "Sequence[Index] | None"
+) -> Any:
+    from dfpipe.datastore.embedded import Client
+    from dfpipe.datastore.indexes import read_indexes
+
+    return Client(
+        address.file,
+        address.options.get("namespace"),
+        create=create,
+        read_only=read_only,
+        indexes=read_indexes() if indexes is None else indexes,
+    )
+
+
+def _google(project: str, options: dict[str, str]) -> Any:
+    from google.auth.exceptions import DefaultCredentialsError
+    from google.cloud.datastore import Client
+
+    try:
+        return Client(
+            project=project,
+            namespace=options.get("namespace"),
+            database=options.get("database"),
+        )
+    except DefaultCredentialsError as error:
+        raise StoreError(
+            f"no credentials for datastore://{project}: run `gcloud auth application-default "
+            "login`, or set DATASTORE_EMULATOR_HOST to use an emulator"
+        ) from error

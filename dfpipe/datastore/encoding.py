@@ -1,0 +1,211 @@
+"""Values and keys as bytes whose order is the order of Datastore."""
+
+import functools
+import struct
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from google.api_core.exceptions import InvalidArgument
+from google.cloud.datastore.helpers import GeoPoint
+from google.cloud.datastore.key import Key
+
+LONGEST_INDEXED = 1500  # bytes of UTF-8
+INT64 = range(-(1 << 63), 1 << 63)
+
+_SIGN = 1 << 63
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_END = b"\x00\x01"
+_PATH_END = b"\x00\x00"
+_ID, _NAME = b"\x01", b"\x02"
+_COMPLEMENT = bytes(range(255, -1, -1))
+
+NULL = b"\x01"
+_FIXED, _BYTES, _FLOAT, _POINT, _KEY = b"\x02", b"\x04", b"\x05", b"\x06", b"\x07"
+_BOOLEANS = {False: b"\x03\x00", True: b"\x03\x01"}
+_NAN = _FLOAT + b"\xff" * 8
+
+
+def microseconds(time: datetime) -> int:
+    """Microseconds since 1970 in UTC; a time without a zone is taken as UTC, as Datastore does."""
+    return ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND
+
+
+def encode_value(value: object) -> bytes:
+    """Encode one indexable value; none is a prefix of another's, so that they can be chained.
+
+    Order: null, integers and times (as microseconds) together, booleans, bytes and strings (as
+    UTF-8) together, floats (-0.0 before 0.0, NaN last), points, keys. Raises ValueError for an
+    integer beyond 64 bits and for a type that has no place in an index.
+    """
+    encode = _ENCODERS.get(type(value)) or _encoder(value)
+    return encode(value)
+
+
+def _encoder(value: object) -> Callable[[Any], bytes]:
+    """The encoder for an instance of a subclass, or a refusal."""
+    for kind, encode in _ENCODERS.items():
+        if isinstance(value, kind):
+            return encode
+    raise ValueError("Unknown protobuf attr type", type(value))
+
+
+def _encode_text(value: str) -> bytes:
+    return _BYTES + _escape(value.encode()) + _END
+
+
+def _encode_bytes(value: bytes) -> bytes:
+    return _BYTES + _escape(value) + _END
+
+
+def _encode_time(value: datetime) -> bytes:
+    return _FIXED + (microseconds(value) + _SIGN).to_bytes(8, "big")
+
+
+def _encode_integer(value: int) -> bytes:
+    if value not in INT64:
+        raise ValueError(f"Value out of range: {value}")
+    return _FIXED + (value + _SIGN).to_bytes(8, "big")
+
+
+def _encode_float(value: float) -> bytes:
+    return _NAN if value != value else _FLOAT + _ordered_float(value)
+
+
+def _encode_point(value: GeoPoint) -> bytes:
+    return _POINT + _ordered_float(value.latitude) + _ordered_float(value.longitude)
+
+
+def _encode_key(value: Key) -> bytes:
+    home = _escape(value.project.encode()) + _END
+    home += _escape((value.namespace or "").encode()) + _END
+    return _KEY + home + encode_path(value.flat_path) + _PATH_END
+
+
+# bool before int, whose subclass it is.
+_ENCODERS: dict[type, Callable[[Any], bytes]] = {
+    str: _encode_text,
+    datetime: _encode_time,
+    bool: _BOOLEANS.__getitem__,
+    int: _encode_integer,
+    type(None): lambda _: NULL,
+    float: _encode_float,
+    bytes: _encode_bytes,
+    GeoPoint: _encode_point,
+    Key: _encode_key,
+}
+
+
+def kind_of(key: Key) -> str:
+    """The kind of a key, which `Key.kind` finds only after copying the path."""
+    path = key.flat_path
+    kind: str = path[(len(path) - 1) & ~1]
+    return kind
+
+
+def is_partial(key: Key) -> bool:
+    """Whether the key lacks its last id or name."""
+    return len(key.flat_path) % 2 == 1
+
+
+def encode_path(path: tuple[Any, ...]) -> bytes:
+    """Encode a key's path (kind, id or name, kind, ...); a descendant's begins with its ancestor's.
+
+    A kind at the end (of a partial key) is left without id.
+    """
+    parts = []
+    for kind, last in zip(path[::2], path[1::2], strict=False):
+        parts.append(encode_kind(kind))
+        parts.append(
+            _NAME + _escape(last.encode()) + _END if type(last) is str else encode_id(last)
+        )
+    if len(path) % 2:
+        parts.append(encode_kind(path[-1]))
+    return b"".join(parts)
+
+
+@functools.lru_cache(maxsize=1024)
+def encode_kind(kind: str) -> bytes:
+    """Encode a kind, as it stands in a path before the id or name."""
+    return _escape(kind.encode()) + _END
+
+
+def encode_id(number: int) -> bytes:
+    """Encode an integer id, as it stands in a path after its kind."""
+    return _ID + (number + _SIGN).to_bytes(8, "big")
+
+
+def decode_path(raw: bytes) -> tuple[Any, ...]:
+    """Give back the path of a complete key."""
+    return tuple(part for _, part in _path_parts(raw))
+
+
+def ancestors(raw: bytes) -> list[bytes]:
+    """Encoded paths of the key's ancestors, the root first and itself last."""
+    return [raw[:end] for end, _ in list(_path_parts(raw))[1::2]]
+
+
+def _path_parts(raw: bytes) -> Iterator[tuple[int, str | int]]:
+    at = 0
+    while at < len(raw):
+        at, kind = _read_text(raw, at)
+        yield at, kind
+        if raw[at : at + 1] == _ID:
+            yield at + 9, int.from_bytes(raw[at + 1 : at + 9], "big") - _SIGN
+            at += 9
+        else:
+            at, name = _read_text(raw, at + 1)
+            yield at, name
+
+
+def _read_text(raw: bytes, start: int) -> tuple[int, str]:
+    end = raw.index(_END, start)
+    # An escaped zero is 00 FF, so 00 01 cannot stand inside.
+    return end + 2, raw[start:end].replace(b"\x00\xff", b"\x00").decode()
+
+
+def root_last(raw: bytes, kind: str) -> int | str | None:
+    """The id or name in a path of one element of that kind; None where there are more."""
+    start = len(encode_kind(kind))
+    if raw[start : start + 1] == _NAME:
+        if raw.find(_END, start) == len(raw) - 2:
+            return raw[start + 1 : -2].replace(b"\x00\xff", b"\x00").decode()
+    elif len(raw) == start + 9:
+        return root_id(raw)
+    return None
+
+
+def root_id(raw: bytes) -> int:
+    """The integer id at the end of a path."""
+    return int.from_bytes(raw[-8:], "big") - _SIGN
+
+
+def inverted(raw: bytes) -> bytes:
+    """The bytes that sort the other way round."""
+    return raw.translate(_COMPLEMENT)
+
+
+def after(prefix: bytes) -> bytes:
+    """The least bytes above everything that begins with the prefix.
+
+    The prefix is not empty, and not all its bytes are 255: tags and ends see to that.
+    """
+    kept = prefix.rstrip(b"\xff")
+    return kept[:-1] + bytes([kept[-1] + 1])
+
+
+def _escape(raw: bytes) -> bytes:
+    return raw.replace(b"\x00", b"\x00\xff") if b"\x00" in raw else raw
+
+
+def _ordered_float(value: float) -> bytes:
+    raw = struct.pack(">d", value)
+    return inverted(raw) if raw[0] & 128 else bytes([raw[0] | 128]) + raw[1:]
+
+
+def too_long(name: str) -> InvalidArgument:
+    """The refusal of an indexed string or bytes beyond the limit."""
+    return InvalidArgument(
+        f'The value of property "{name}" is longer than {LONGEST_INDEXED} bytes.'
+    )

@@ -1,0 +1,7 @@
+"""What can go wrong with a store."""
+
+from dfpipe.errors import DfpipeError
+
+
+class StoreError(DfpipeError):
+    """The store cannot be opened, read or written."""

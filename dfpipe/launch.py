@@ -1,0 +1,119 @@
+"""From the words of a command line to a finished run: what `dfpipe run` does."""
+
+import argparse
+import difflib
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import NoReturn
+
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, TypeOptions
+from apache_beam.runners.runner import create_runner
+from rich.console import Console
+from rich.live import Live
+from rich.spinner import Spinner
+
+from dfpipe import pipeline, progress
+from dfpipe.errors import UsageError
+from dfpipe.options import AnalysisOptions, settings
+
+# The runners that may execute the steps in this very process.
+IN_PROCESS = {"fnapirunner", "directrunner", "direct"}
+ENVIRONMENT = {"--source": "DFPIPE_STORE", "--sink": "DFPIPE_WAREHOUSE"}
+
+
+def launch(words: Sequence[str], environ: Mapping[str, str], verbose: bool = False) -> str:
+    """Run the analysis that the words ask for and return one line on it. Raises DfpipeError."""
+    options = parse(words, environ)
+    runner = options.view_as(StandardOptions).runner or pipeline.LOCAL_RUNNER
+    in_process = runner.lower() in IN_PROCESS
+    if in_process and not _given("--processes", words):
+        options.view_as(AnalysisOptions).processes = str(os.cpu_count() or 1)
+    # The graph is always the same, and tested with its types: to check them again takes longer
+    # than the analysis of a small window.
+    options.view_as(TypeOptions).pipeline_type_check = False
+    chosen = settings(options, datetime.now(UTC))
+    _check_runner(runner)
+    # Of a remote job Beam's log tells the progress, which this process cannot see. Beam's options
+    # have set logging up already.
+    level = logging.CRITICAL if in_process and not verbose else logging.INFO
+    logging.getLogger().setLevel(level)
+    progress.reset()
+    with Live(_Line(), console=Console(stderr=True), transient=True, refresh_per_second=8):
+        summary = pipeline.run(chosen, options)
+    return (
+        f"{summary.posts:,} posts, {summary.words:,} words, {summary.pairs:,} pairs ranked "
+        f"in {summary.seconds:.1f} s: run {summary.ts:%Y-%m-%dT%H:%M:%SZ} is in {summary.sink}"
+    )
+
+
+def parse(words: Sequence[str], environ: Mapping[str, str]) -> PipelineOptions:
+    """Read options of this project and of Beam; an unknown one is a UsageError, not a warning."""
+    given = list(words)
+    for option, variable in ENVIRONMENT.items():
+        if not _given(option, words) and environ.get(variable):
+            given.append(f"{option}={environ[variable]}")
+    parser = _Parser(allow_abbrev=False, add_help=False)
+    for options in PipelineOptions.__subclasses__():
+        options._add_argparse_args(parser)
+    _, unknown = parser.parse_known_args(given)
+    if unknown:
+        raise UsageError(f"{unknown[0]} is no option{_like(unknown[0], parser)}")
+    return PipelineOptions(given)
+
+
+def _given(option: str, words: Sequence[str]) -> bool:
+    return any(word.partition("=")[0] == option for word in words)
+
+
+def help_text() -> str:
+    """Return the help on the analysis's own options."""
+    parser = argparse.ArgumentParser(
+        "dfpipe run",
+        usage="dfpipe run --source STORE --sink WAREHOUSE [options] [any Beam option]",
+        description="Analyse the posts of the last days and write the result tables.",
+        epilog="Beam's options go with them, as --runner=DirectRunner or --runner=DataflowRunner "
+        f"--project=P --region=R. The default runner, {pipeline.LOCAL_RUNNER}, is in this process.",
+        add_help=False,
+    )
+    AnalysisOptions._add_argparse_args(parser)
+    parser.add_argument("-h", "--help", action="store_true", help="show this text")
+    return parser.format_help().rstrip()
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises what argparse would print."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see `dfpipe run --help`)")
+
+    def add_value_provider_argument(self, *names: str, **words: object) -> None:
+        """Take an option of a classic template as any other."""
+        self.add_argument(*names, **words)  # type: ignore[arg-type]  # the caller's own words
+
+
+def _like(word: str, parser: argparse.ArgumentParser) -> str:
+    known = [name for action in parser._actions for name in action.option_strings]
+    name = word.split("=")[0].replace("-", "_").replace("__", "--", 1)
+    close = difflib.get_close_matches(name, known, n=1)
+    return f": did you mean {close[0]}?" if close else " of dfpipe run or Beam (see --help)"
+
+
+def _check_runner(name: str) -> None:
+    try:
+        create_runner(name)
+    except (ValueError, ImportError, AttributeError) as error:
+        raise UsageError(f"--runner={name} cannot be used: {error}") from error
+
+
+class _Line:
+    """The line on the terminal, while a run goes on."""
+
+    def __init__(self) -> None:
+        self.spinner = Spinner("dots")
+
+    def __rich__(self) -> Spinner:
+        now = progress.current
+        self.spinner.update(text=f"{now.stage}: {now.posts:,} posts")
+        return self.spinner

@@ -1,0 +1,173 @@
+"""The analysis wired as a Beam pipeline: `build()` gives its parts, `run()` runs it whole."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.metrics import MetricsFilter
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.pvalue import AsSingleton
+
+from dfpipe import datastore, progress, warehouse
+from dfpipe.errors import DfpipeError
+from dfpipe.options import Settings
+from dfpipe.pairs import Weighted
+from dfpipe.text import Tokenizer
+from dfpipe.tokenizing import Tally, add_tallies
+from dfpipe.transforms.once import Once
+from dfpipe.transforms.pair_rankings import PairRankings
+from dfpipe.transforms.read_posts import ReadPosts, TimeSlice
+from dfpipe.transforms.tokenize_posts import TALLY, URLS, TokenizePosts
+from dfpipe.transforms.top_counts import CountInShards, Ranked, TopCounts
+from dfpipe.transforms.write_results import WriteResults
+from dfpipe.version import VERSION
+from dfpipe.warehouse.tables import Run, UrlCount, WordCooccur, WordCount
+from dfpipe.word_sets import WordSets
+
+# Beam's in-process runner: it starts at once and raises the user's own exceptions.
+LOCAL_RUNNER = "FnApiRunner"
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The PCollections of an analysis, for a pipeline that goes on from one of them."""
+
+    posts: beam.PCollection  # PostBatch, as read
+    word_sets: beam.PCollection  # WordSets, one a batch
+    word_counts: beam.PCollection  # WordCount rows
+    urls: beam.PCollection  # UrlCount rows
+    word_cooccur: beam.PCollection  # WordCooccur rows
+    run: beam.PCollection  # the one Run row, its seconds 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a finished run has found."""
+
+    ts: datetime
+    posts: int
+    words: int
+    pairs: int
+    seconds: float
+    sink: str
+
+
+def build(pipeline: beam.Pipeline, settings: Settings, runner: str = LOCAL_RUNNER) -> Analysis:
+    """Wire the analysis, from the posts to the rows of the result tables; nothing is written."""
+    window = TimeSlice(settings.start, settings.end)
+    posts = pipeline | "ReadPosts" >> ReadPosts(settings.source, window, settings.slices)
+    tokenizer = Tokenizer(settings.text, settings.stop_words)
+    tokens = posts | "TokenizePosts" >> TokenizePosts(tokenizer, settings.processes)
+    tally = tokens[TALLY] | "AddTallies" >> beam.CombineGlobally(add_tallies)
+    words = tokens.words | "CountWords" >> CountInShards(settings.shards, WordSets.counts)
+    urls = tokens[URLS] | "CountUrls" >> CountInShards(settings.shards, Counter.items)
+    pairs = (tokens.words, words, tally) | "PairRankings" >> PairRankings(
+        settings.top_pairs, settings.pair_candidates, settings.shards
+    )
+    top_words = words | "TopWords" >> TopCounts(settings.top_words)
+    top_urls = urls | "TopUrls" >> TopCounts(settings.top_urls)
+    n, ts = AsSingleton(tally), settings.ts
+    run = pipeline | "RunRow" >> Once(
+        lambda tally, words, urls: run_row(tally, words.distinct, urls.distinct, settings, runner),
+        n,
+        AsSingleton(top_words),
+        AsSingleton(top_urls),
+    )
+    return Analysis(
+        posts=posts,
+        word_sets=tokens.words,
+        word_counts=top_words | "WordRows" >> beam.FlatMap(word_rows, n, ts),
+        urls=top_urls | "UrlRows" >> beam.FlatMap(url_rows, ts),
+        word_cooccur=pairs | "PairRows" >> beam.FlatMap(pair_rows, ts),
+        run=run,
+    )
+
+
+def word_rows(ranked: Ranked, tally: Tally, ts: datetime) -> Iterable[WordCount]:
+    """Return the rows of ranked words; percent = 100 * df / N."""
+    for rank, (word, n) in enumerate(ranked.top, 1):
+        yield WordCount(ts, rank, word, n, 100 * n / tally.posts)
+
+
+def url_rows(ranked: Ranked, ts: datetime) -> Iterable[UrlCount]:
+    """Return the rows of ranked URLs."""
+    for rank, (url, n) in enumerate(ranked.top, 1):
+        yield UrlCount(ts, rank, url, n)
+
+
+def pair_rows(top: Sequence[Weighted], ts: datetime) -> Iterable[WordCooccur]:
+    """Return the rows of ranked pairs."""
+    for rank, (w1, w2, n, weight) in enumerate(top, 1):
+        yield WordCooccur(ts, rank, w1, w2, n, weight)
+
+
+def run_row(tally: Tally, words: int, urls: int, settings: Settings, runner: str) -> Run:
+    """Return the row of the run itself, its seconds 0.0 until it is written."""
+    return Run(
+        ts=settings.ts,
+        window_start=settings.start,
+        window_end=settings.end,
+        tweets=tally.posts,
+        skipped=tally.skipped,
+        words=words,
+        urls=urls,
+        text_mode=settings.text,
+        runner=runner,
+        version=VERSION,
+        seconds=0.0,
+    )
+
+
+def run(settings: Settings, options: PipelineOptions) -> Summary:
+    """Analyse a window and write its tables; return when that is done.
+
+    Both ends are tried first, so that a mistake is not found out after an hour of reading. Raises
+    DfpipeError.
+    """
+    started = time.time()
+    progress.stage("connecting")
+    datastore.connect(settings.source, create=False)
+    warehouse.connect(settings.sink).prepare()
+    standard = options.view_as(StandardOptions)
+    standard.runner = standard.runner or LOCAL_RUNNER
+    result = _run_to_end(settings, options, standard.runner, started)
+    figures = counters(result)
+    return Summary(
+        ts=settings.ts,
+        posts=figures.get("posts_analysed", 0),
+        words=figures.get("words_distinct", 0),
+        pairs=figures.get("pairs_ranked", 0),
+        seconds=time.time() - started,
+        sink=settings.sink,
+    )
+
+
+def _run_to_end(settings: Settings, options: PipelineOptions, runner: str, started: float) -> Any:
+    try:
+        pipeline = beam.Pipeline(options=options)
+        analysis = build(pipeline, settings, runner)
+        tables = (analysis.run, analysis.word_counts, analysis.urls, analysis.word_cooccur)
+        tables | "WriteResults" >> WriteResults(settings.sink, started)
+        result = pipeline.run()
+        state = result.wait_until_finish()
+    # A step may fail with any exception, and a runner hands it on as it likes.
+    except Exception as error:
+        message = str(error).strip().splitlines() or [type(error).__name__]
+        raise DfpipeError(f"the run failed: {message[-1]}") from error
+    if state is not None and state != "DONE":
+        raise DfpipeError(f"the run ended as {state}, not DONE: see the runner's log")
+    return result
+
+
+def counters(result: Any) -> dict[str, int]:
+    """Return the counters of a finished run by name."""
+    found = result.metrics().query(MetricsFilter().with_namespace("dfpipe"))["counters"]
+    totals: dict[str, int] = {}
+    for metric in found:
+        value = metric.committed if metric.committed is not None else metric.attempted
+        totals[metric.key.metric.name] = totals.get(metric.key.metric.name, 0) + value
+    return totals

@@ -1,0 +1,48 @@
+"""A post, and its form in Datastore."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from google.cloud.datastore import Entity
+
+KIND = "Tweet"
+# Neither is ever filtered by, and an indexed string may not be longer than 1,500 bytes.
+UNINDEXED = ("text", "urls")
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One post of a timeline.
+
+    `tid` is its 64-bit id and the entity's key; `created_at` is aware and in UTC; `urls` are the
+    expanded links in the order of the text, a repeated one kept.
+    """
+
+    tid: int
+    user: str
+    text: str
+    created_at: datetime
+    urls: tuple[str, ...] = ()
+
+
+def to_entity(post: Post, client: Any) -> Entity:
+    """The Datastore entity of a post, keyed by its id: storing a post twice stores it once."""
+    entity = Entity(client.key(KIND, post.tid), exclude_from_indexes=UNINDEXED)
+    entity["user"] = post.user
+    entity["text"] = post.text
+    entity["created_at"] = post.created_at
+    entity["tid"] = post.tid
+    entity["urls"] = list(post.urls)
+    return entity
+
+
+def from_entity(entity: Entity) -> Post:
+    """The post of an entity that `to_entity` made."""
+    return Post(
+        tid=entity["tid"],
+        user=entity["user"],
+        text=entity["text"],
+        created_at=entity["created_at"],
+        urls=tuple(entity["urls"]),
+    )

@@ -1,0 +1,74 @@
+"""Writing a run's tables, all or nothing."""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+from apache_beam.pvalue import AsList, AsSingleton
+
+from dfpipe import progress
+from dfpipe.warehouse import connect
+from dfpipe.warehouse.tables import Run, UrlCount, WordCooccur, WordCount
+
+
+@dataclass
+class WriteResults(beam.PTransform):
+    """Replace a run's rows in the warehouse, in one worker: they are few, whatever the posts are.
+
+    A bundle that is tried again replaces what its first try wrote. `started`, in seconds of the
+    Unix epoch, gives the row of the run its duration.
+    """
+
+    sink: str
+    started: float
+
+    def expand(self, tables: Any) -> beam.PCollection:
+        """Take (one Run, WordCount, UrlCount, WordCooccur); give the Run as it was written."""
+        run, words, urls, pairs = tables
+        return (
+            run.pipeline
+            | "Begin" >> beam.Impulse()
+            | "ReplaceRun"
+            >> beam.ParDo(
+                _ReplaceRun(self.sink, self.started),
+                AsSingleton(run),
+                AsList(words),
+                AsList(urls),
+                AsList(pairs),
+            ).with_output_types(Run)
+        )
+
+
+class _ReplaceRun(beam.DoFn):
+    def __init__(self, sink: str, started: float) -> None:
+        self.sink = sink
+        self.started = started
+
+    def process(
+        self,
+        _: Any,
+        run: Run,
+        words: Sequence[WordCount],
+        urls: Sequence[UrlCount],
+        pairs: Sequence[WordCooccur],
+    ) -> Iterable[Run]:
+        progress.stage("writing")
+        written = replace(run, seconds=time.time() - self.started)
+        connect(self.sink).replace_run(written, words, urls, pairs)
+        for name, n in _figures(written, words, urls, pairs).items():
+            Metrics.counter("dfpipe", name).inc(n)
+        yield written
+
+
+def _figures(run: Run, *tables: Sequence[Any]) -> dict[str, int]:
+    """Return what a run has found, as counters: they reach the launching process on any runner."""
+    return {
+        "posts_analysed": run.tweets,
+        "words_distinct": run.words,
+        "urls_distinct": run.urls,
+        "pairs_ranked": len(tables[-1]),
+        "rows_written": 1 + sum(map(len, tables)),
+    }

@@ -1,0 +1,264 @@
+"""A warehouse in a BigQuery dataset: load jobs into staging tables, then one transaction."""
+
+import hashlib
+import io
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from google.api_core.exceptions import Conflict, GoogleAPICallError, NotFound, RetryError
+from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import GoogleAuthError
+from google.cloud import bigquery
+from google.cloud.bigquery.retry import DEFAULT_RETRY
+from requests.exceptions import RequestException
+
+from dfpipe.errors import DfpipeError, UsageError
+from dfpipe.warehouse import named_queries
+from dfpipe.warehouse.named_queries import NamedQuery, Result
+from dfpipe.warehouse.tables import (
+    TABLES,
+    Row,
+    Run,
+    Table,
+    UrlCount,
+    WordCooccur,
+    WordCount,
+    check_columns,
+    run_tables,
+)
+
+# Seconds. The client's own retry would go on for ten minutes, also where nobody answers.
+CALL_SECONDS, JOB_SECONDS = 30.0, 600.0
+RETRY = DEFAULT_RETRY.with_timeout(CALL_SECONDS)
+# A transaction is aborted where another writer's is first; then it is tried again.
+ATTEMPTS, FIRST_PAUSE, LONGEST_PAUSE = 20, 0.5, 10.0
+STAGING_LIFE = timedelta(hours=6)  # of what a killed writer leaves behind
+
+
+def from_url(url: str) -> "BigQueryWarehouse":
+    """Return the warehouse of `bigquery://PROJECT/DATASET?location=L`. Raises UsageError."""
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise UsageError(f"the warehouse {url!r} names no dataset: {error}") from error
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    location = options.pop("location", None)
+    dataset = parts.path.removeprefix("/")
+    if not parts.netloc or not re.fullmatch(r"\w+", dataset, re.ASCII) or options:
+        raise UsageError(
+            f"the warehouse {url!r} names no dataset: give bigquery://PROJECT/DATASET, with "
+            "?location=L where it is to be created elsewhere than in the US"
+        )
+    return BigQueryWarehouse(parts.netloc, dataset, location)
+
+
+class BigQueryWarehouse:
+    """The result tables in one dataset; BIGQUERY_EMULATOR_HOST names an emulator to use instead."""
+
+    def __init__(
+        self,
+        project: str,
+        dataset: str,
+        location: str | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.dataset = bigquery.DatasetReference(project, dataset)
+        self.location = location
+        self._clock = clock
+        self._sleep = sleep
+
+    def prepare(self) -> None:
+        """Create the dataset and the tables where they are absent, and ask whether to write."""
+        with self._errors():
+            self._create()
+            for table in TABLES:
+                self._query(_delete_sql(table, "FALSE"), dry_run=True)
+
+    def replace_run(
+        self,
+        run: Run,
+        words: Sequence[WordCount],
+        urls: Sequence[UrlCount],
+        pairs: Sequence[WordCooccur],
+    ) -> None:
+        """Replace all rows of `run.ts` in one transaction.
+
+        A writer that is killed leaves staging tables, which expire.
+        """
+        bodies = {
+            table: _json_lines(rows) for table, rows in run_tables(run, words, urls, pairs) if rows
+        }
+        name = f"staging_{run.ts:%Y%m%dT%H%M%S}_{_digest(self.dataset, bodies.values())}"
+        with self._errors():
+            self._create()
+            for attempt in range(ATTEMPTS):
+                try:
+                    self._replace(run.ts, bodies, f"{name}_{attempt}")
+                    break
+                except GoogleAPICallError as error:
+                    if attempt == ATTEMPTS - 1 or not _lost_to_another(error):
+                        raise
+                self._sleep(min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE))
+
+    def query(self, name: str, **params: object) -> Result:
+        """Answer a named query without creating anything."""
+        query = named_queries.load(name)
+        values = query.bind(params)
+        with self._errors():
+            try:
+                job = self._query(named_queries.sql(name), _parameters(query, values))
+                rows = job.result(retry=RETRY, timeout=JOB_SECONDS, job_retry=None)
+            except NotFound as error:
+                raise DfpipeError(
+                    f"{self.dataset} holds no results: write a run to it with `dfpipe run --sink "
+                    f"bigquery://{self.dataset.project}/{self.dataset.dataset_id}`, or correct "
+                    f"the name ({_first_line(error)})"
+                ) from error
+            return Result.of((field.name for field in rows.schema), (row.values() for row in rows))
+
+    @cached_property
+    def _client(self) -> Any:
+        # Without credentials the search for them takes half a minute; an emulator wants none.
+        emulated = bool(os.environ.get("BIGQUERY_EMULATOR_HOST"))
+        credentials = AnonymousCredentials() if emulated else None
+        return bigquery.Client(self.dataset.project, credentials, location=self.location)
+
+    def _create(self) -> None:
+        """Create what is absent; who may only use the dataset need not be allowed to create it."""
+        try:
+            self._client.get_dataset(self.dataset, retry=RETRY)
+        except NotFound:
+            self._client.create_dataset(self.dataset, exists_ok=True, retry=RETRY)
+        for table in TABLES:
+            wanted = self._wanted(table)
+            try:
+                found = self._client.get_table(wanted.reference, retry=RETRY)
+            except NotFound:
+                found = self._client.create_table(wanted, exists_ok=True, retry=RETRY)
+            check_columns(str(wanted.reference), table, [field.name for field in found.schema])
+
+    def _wanted(self, table: Table) -> bigquery.Table:
+        wanted = bigquery.Table(self.dataset.table(table.name), _schema(table))
+        wanted.time_partitioning = bigquery.TimePartitioning(field="ts")
+        wanted.clustering_fields = table.clustered_by or None
+        return wanted
+
+    def _staging(self, table: Table, name: str) -> bigquery.Table:
+        staging = bigquery.Table(self.dataset.table(f"{name}_{table.name}"), _schema(table))
+        staging.expires = self._clock() + STAGING_LIFE
+        return staging
+
+    def _replace(self, ts: datetime, bodies: Mapping[Table, bytes], name: str) -> None:
+        """Load and swap. Raises Conflict where the name was used before: a job's id serves once."""
+        staged: dict[Table, bigquery.Table] = {}
+        try:
+            for table in bodies:
+                wanted = self._staging(table, name)
+                staged[table] = self._client.create_table(wanted, retry=RETRY)
+            loads = [self._load(staged[table], body) for table, body in bodies.items()]
+            for load in loads:
+                load.result(retry=RETRY, timeout=JOB_SECONDS)
+            swap = self._query(_swap_sql(ts, {t: table.table_id for t, table in staged.items()}))
+            swap.result(retry=RETRY, timeout=JOB_SECONDS, job_retry=None)
+        finally:
+            for table in staged.values():
+                self._client.delete_table(table, not_found_ok=True, retry=RETRY)
+
+    def _load(self, staging: bigquery.Table, body: bytes) -> Any:
+        config = bigquery.LoadJobConfig(
+            schema=staging.schema,
+            source_format=bigquery.SourceFormat.NEWLINE_DELIMITED_JSON,
+            write_disposition=bigquery.WriteDisposition.WRITE_EMPTY,
+        )
+        return self._client.load_table_from_file(
+            io.BytesIO(body),
+            staging.reference,
+            job_id=f"dfpipe_{self.dataset.dataset_id}_{staging.table_id}",
+            job_config=config,
+            timeout=CALL_SECONDS,
+        )
+
+    def _query(self, sql: str, parameters: Sequence[Any] = (), dry_run: bool = False) -> Any:
+        config = bigquery.QueryJobConfig(
+            default_dataset=self.dataset, query_parameters=parameters, dry_run=dry_run
+        )
+        return self._client.query(sql, config, retry=RETRY, timeout=CALL_SECONDS, job_retry=None)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Turn what the client raises into one line."""
+        try:
+            yield
+        except GoogleAuthError as error:
+            raise DfpipeError(
+                f"{self.dataset}: no access to Google Cloud: run `gcloud auth "
+                f"application-default login` ({_first_line(error)})"
+            ) from error
+        except (GoogleAPICallError, RetryError, RequestException, TimeoutError) as error:
+            raise DfpipeError(f"{self.dataset}: {_first_line(error)}") from error
+
+
+def _schema(table: Table) -> list[bigquery.SchemaField]:
+    return [
+        bigquery.SchemaField(name, kind, mode="REQUIRED") for name, kind in table.columns.items()
+    ]
+
+
+def _json_lines(rows: Sequence[Row]) -> bytes:
+    """Return the rows as BigQuery loads them: Python's floats are written to the last bit."""
+    lines = (json.dumps(asdict(row), default=_rfc3339, allow_nan=False) for row in rows)
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat()
+
+
+def _digest(dataset: bigquery.DatasetReference, bodies: Iterable[bytes]) -> str:
+    digest = hashlib.sha256(dataset.path.encode())
+    for body in bodies:
+        digest.update(body)
+    return digest.hexdigest()[:16]
+
+
+def _delete_sql(table: Table, condition: str) -> str:
+    return f"DELETE FROM {table.name} WHERE {condition}"  # noqa: S608 - a name of ours
+
+
+def _swap_sql(ts: datetime, staging: Mapping[Table, str]) -> str:
+    """Return the transaction; `ts` is a literal for the sake of pruned partitions."""
+    statements = ["BEGIN TRANSACTION"]
+    for table in TABLES:
+        statements.append(_delete_sql(table, f"ts = TIMESTAMP '{_rfc3339(ts)}'"))
+        if table in staging:
+            columns = ", ".join(table.columns)
+            statements.append(
+                f"INSERT INTO {table.name} ({columns}) SELECT {columns} FROM {staging[table]}"  # noqa: S608 - names of ours
+            )
+    return ";\n".join([*statements, "COMMIT TRANSACTION;"])
+
+
+def _parameters(query: NamedQuery, values: Mapping[str, Any]) -> list[Any]:
+    return [
+        bigquery.ScalarQueryParameter(parameter.name, parameter.kind, values[parameter.name])
+        for parameter in query.parameters
+    ]
+
+
+def _lost_to_another(error: GoogleAPICallError) -> bool:
+    """Whether another writer was first: with a name, or with a transaction."""
+    return isinstance(error, Conflict) or "concurrent update" in str(error)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

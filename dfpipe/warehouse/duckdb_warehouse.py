@@ -1,0 +1,191 @@
+"""A warehouse in a DuckDB file, which one process at a time may have open for writing."""
+
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import duckdb
+
+from dfpipe.errors import DfpipeError, UsageError
+from dfpipe.warehouse import named_queries
+from dfpipe.warehouse.named_queries import DUCKDB_FOLDER, Result
+from dfpipe.warehouse.tables import (
+    TABLES,
+    Row,
+    Run,
+    Table,
+    UrlCount,
+    WordCooccur,
+    WordCount,
+    check_columns,
+    run_tables,
+)
+
+DUCKDB_TYPES = {
+    "TIMESTAMP": "TIMESTAMPTZ",
+    "INT64": "BIGINT",
+    "STRING": "VARCHAR",
+    "FLOAT64": "DOUBLE",
+}
+# How long to wait for another process to close the file, in seconds: before a terminal, and at the
+# end of a run, when hours of work may be lost.
+SHORT_PATIENCE, LONG_PATIENCE, PAUSE = 5.0, 60.0, 0.05
+# Connections of one process share a database and are not kept apart by the lock on its file.
+_one_at_a_time = threading.RLock()
+
+
+def from_url(url: str) -> "DuckDBWarehouse":
+    """Return the warehouse of `duckdb:///FILE`. Raises UsageError for another form."""
+    path = url.removeprefix("duckdb:///")
+    if path in (url, ""):
+        raise UsageError(
+            f"the warehouse {url!r} names no file: give duckdb:///FILE (a fourth / for one from "
+            "the root)"
+        )
+    return DuckDBWarehouse(Path(path))
+
+
+class DuckDBWarehouse:
+    """The result tables in one file, opened late and closed at once for the sake of others."""
+
+    def __init__(self, path: Path, sleep: Callable[[float], None] = time.sleep) -> None:
+        self.path = path
+        self._sleep = sleep
+
+    def prepare(self) -> None:
+        """Create the file and the tables where they are absent, and open them for writing."""
+        with self._writing(SHORT_PATIENCE):
+            pass
+
+    def replace_run(
+        self,
+        run: Run,
+        words: Sequence[WordCount],
+        urls: Sequence[UrlCount],
+        pairs: Sequence[WordCooccur],
+    ) -> None:
+        """Replace all rows of `run.ts` in one transaction."""
+        tables = run_tables(run, words, urls, pairs)
+        with self._writing(LONG_PATIENCE) as connection:
+            connection.begin()
+            for table, rows in tables:
+                connection.execute(f"DELETE FROM {table.name} WHERE ts = ?", [run.ts])  # noqa: S608 - a name of ours
+                _insert(connection, table, rows)
+            connection.commit()
+
+    def query(self, name: str, **params: object) -> Result:
+        """Answer a named query without creating anything."""
+        values = named_queries.load(name).bind(params)
+        if not os.path.exists(self.path):
+            raise DfpipeError(
+                f"there is no warehouse {self.path}: write a run to it with "
+                f"`dfpipe run --sink duckdb:///{self.path}`, or correct the name"
+            )
+        with self._open(SHORT_PATIENCE, read_only=True) as connection:
+            try:
+                cursor = connection.execute(named_queries.sql(name, DUCKDB_FOLDER), values)
+            except duckdb.CatalogException as error:
+                raise DfpipeError(
+                    f"{self.path} holds no results: write a run to it with "
+                    f"`dfpipe run --sink duckdb:///{self.path}`"
+                ) from error
+            return Result.of((column[0] for column in cursor.description), cursor.fetchall())
+
+    @contextmanager
+    def _writing(self, patience: float) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open the file to write, with its tables in it."""
+        if not os.path.exists(self.path):
+            self._create()
+        with self._open(patience, read_only=False) as connection:
+            for table in TABLES:
+                connection.execute(_create_sql(table))
+                described = connection.execute(f"DESCRIBE {table.name}").fetchall()
+                check_columns(str(self.path), table, [column[0] for column in described])
+            yield connection
+
+    def _create(self) -> None:
+        """Make the file whole under another name: DuckDB cannot open one that was begun only."""
+        folder = self.path.absolute().parent
+        if not folder.is_dir():
+            raise DfpipeError(f"the folder {folder} of the warehouse is absent: create it first")
+        try:
+            with TemporaryDirectory(prefix=f".{self.path.name}.", dir=folder) as temporary:
+                made = Path(temporary, "new.duckdb")
+                duckdb.connect(made).close()
+                os.link(made, self.path)
+        except FileExistsError:
+            pass  # another process was faster
+        except (OSError, duckdb.Error) as error:
+            raise DfpipeError(f"cannot create {self.path}: {error}") from error
+
+    @contextmanager
+    def _open(self, patience: float, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+        with _one_at_a_time:
+            try:
+                with self._connect(patience, read_only) as connection:
+                    connection.execute("SET TimeZone = 'UTC'")
+                    yield connection
+            except duckdb.Error as error:
+                raise DfpipeError(f"{self.path}: {_first_line(error)}") from error
+
+    def _connect(self, patience: float, read_only: bool) -> duckdb.DuckDBPyConnection:
+        """Connect, waiting up to `patience` seconds for other processes to close the file."""
+        self._check_is_database()
+        for _ in range(round(patience / PAUSE)):
+            try:
+                # From the root: ":memory:" and "md:results" would not be files.
+                return duckdb.connect(self.path.absolute(), read_only=read_only)
+            except duckdb.IOException as error:
+                holder = _holder(error)
+                if holder is None:
+                    raise DfpipeError(
+                        f"cannot open {self.path}, give another --sink: {_first_line(error)}"
+                    ) from error
+            self._sleep(PAUSE)
+        raise DfpipeError(
+            f"{self.path} is held open by {holder}: waited {patience:g} s; end that, then try again"
+        )
+
+    def _check_is_database(self) -> None:
+        """Refuse a file that DuckDB would read as something else.
+
+        It opens JSON, CSV and Parquet as views in memory, where what is written is lost, and loads
+        an extension for SQLite.
+        """
+        try:
+            with self.path.open("rb") as file:
+                magic = file.read(12)[8:]
+        except OSError as error:
+            raise DfpipeError(
+                f"cannot open {self.path}, give another --sink: {error.strerror}"
+            ) from error
+        if magic != b"DUCK":
+            raise DfpipeError(
+                f"cannot open {self.path}, give another --sink: this is no DuckDB database"
+            )
+
+
+def _create_sql(table: Table) -> str:
+    columns = (f"{name} {DUCKDB_TYPES[kind]} NOT NULL" for name, kind in table.columns.items())
+    return f"CREATE TABLE IF NOT EXISTS {table.name} ({', '.join(columns)})"
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, table: Table, rows: Sequence[Row]) -> None:
+    """Insert whole columns: one statement, however many rows."""
+    lists = ", ".join(f"unnest(?::{DUCKDB_TYPES[kind]}[])" for kind in table.columns.values())
+    connection.execute(f"INSERT INTO {table.name} SELECT {lists}", table.transpose(rows))
+
+
+def _holder(error: duckdb.Error) -> str | None:
+    """Return who holds the file's lock; None where the error is another one."""
+    found = re.search(r"Conflicting lock is held in (.*?\(PID \d+\))", str(error))
+    return found[1] if found else "another process" if "set lock" in str(error) else None
+
+
+def _first_line(error: duckdb.Error) -> str:
+    return str(error).splitlines()[0]

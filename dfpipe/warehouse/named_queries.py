@@ -1,0 +1,135 @@
+"""The named queries: what each answers, its parameters and its SQL."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from dfpipe.errors import UsageError
+
+FOLDER = Path(__file__).parent / "queries"
+# The same in DuckDB's dialect, made by dfpipe.warehouse.translate: sqlglot takes longer to import
+# than a query to answer.
+DUCKDB_FOLDER = FOLDER / "duckdb"
+PARAMETER = re.compile(
+    r"param (?P<name>\w+) (?P<kind>\w+)(?: = (?P<default>\S+))?: (?P<answers>.+)"
+)
+# Beyond any use, and inside the range of a TIMESTAMP when they are hours.
+INT64_LIMIT = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of a query; it is required unless it has a default, which may be NULL."""
+
+    name: str
+    kind: str  # STRING, INT64 or TIMESTAMP
+    default: str | None
+    answers: str
+
+    def value(self, given: object) -> Any:
+        """Return the value of a text or of a Python value. Raises UsageError."""
+        if self.default == "NULL" and given is None:
+            return None
+        if self.kind == "STRING" and isinstance(given, str):
+            return given
+        if self.kind == "INT64" and re.fullmatch(r"[0-9]{1,7}", str(given)):
+            number = int(str(given))
+            if number <= INT64_LIMIT:
+                return number
+        if self.kind == "TIMESTAMP" and (moment := _moment(given)):
+            return moment
+        forms = {
+            "STRING": "a text",
+            "INT64": f"a whole number from 0 to {INT64_LIMIT}",
+            "TIMESTAMP": "a time such as 2015-01-11T00:00:00Z",
+        }
+        raise UsageError(f"parameter {self.name}={given}: give {forms[self.kind]}")
+
+
+@dataclass(frozen=True, slots=True)
+class NamedQuery:
+    """A query of the tables; `answers` says in one line what, `notes` all else on it."""
+
+    name: str
+    answers: str
+    notes: str
+    parameters: tuple[Parameter, ...]
+
+    def bind(self, given: Mapping[str, object]) -> dict[str, Any]:
+        """Return the value of every parameter. Raises UsageError naming those that there are."""
+        names = [parameter.name for parameter in self.parameters]
+        for name in given:
+            if name not in names:
+                known = f"its parameters are {', '.join(names)}" if names else "it has none"
+                raise UsageError(f"query {self.name} has no parameter {name}: {known}")
+        return {parameter.name: self._value(parameter, given) for parameter in self.parameters}
+
+    def _value(self, parameter: Parameter, given: Mapping[str, object]) -> Any:
+        if parameter.name in given:
+            return parameter.value(given[parameter.name])
+        if parameter.default is None:
+            raise UsageError(
+                f"query {self.name} needs {parameter.name}, {parameter.answers}: "
+                f"give --param {parameter.name}=..."
+            )
+        return parameter.value(None if parameter.default == "NULL" else parameter.default)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The answer: the columns' names and the rows in order, times aware and in UTC."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+    @classmethod
+    def of(cls, columns: Iterable[str], rows: Iterable[Sequence[Any]]) -> "Result":
+        """Return the result of a driver's columns and rows."""
+        return cls(tuple(columns), tuple(tuple(map(_in_utc, row)) for row in rows))
+
+
+def names() -> list[str]:
+    """Return the names of all queries in alphabetical order."""
+    return sorted(path.stem for path in FOLDER.glob("*.sql"))
+
+
+def load(name: str) -> NamedQuery:
+    """Return a query by its name. Raises UsageError naming those that there are."""
+    if name not in names():
+        raise UsageError(f"there is no query {name!r}: give one of {', '.join(names())}")
+    return parse(name, sql(name))
+
+
+def sql(name: str, folder: Path = FOLDER) -> str:
+    """Return the text of a query in GoogleSQL, or from another folder."""
+    return (folder / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def parse(name: str, text: str) -> NamedQuery:
+    r"""Read a query's leading comment: a line on what it answers, notes, and its parameters.
+
+    >>> parse("n", "-- Words.\n-- param since INT64 = 24: hours\nSELECT 1").parameters
+    (Parameter(name='since', kind='INT64', default='24', answers='hours'),)
+    """
+    comment = [line[3:] for line in text.splitlines() if line.startswith("-- ")]
+    parameters = [found.groupdict() for line in comment if (found := PARAMETER.fullmatch(line))]
+    notes = [line for line in comment[1:] if not PARAMETER.fullmatch(line)]
+    return NamedQuery(
+        name, comment[0], " ".join(notes), tuple(Parameter(**words) for words in parameters)
+    )
+
+
+def _moment(given: object) -> datetime | None:
+    """Return an aware time in UTC; None for what is none."""
+    try:
+        moment = given if isinstance(given, datetime) else datetime.fromisoformat(str(given))
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _in_utc(value: Any) -> Any:
+    return value.astimezone(UTC) if isinstance(value, datetime) else value

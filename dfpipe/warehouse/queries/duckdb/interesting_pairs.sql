@@ -1,0 +1,19 @@
+WITH newest AS (
+  SELECT
+    MAX(ts) AS ts
+  FROM runs
+  WHERE
+    ts <= COALESCE($ts, ts)
+)
+SELECT
+  ts,
+  rank,
+  w1,
+  w2,
+  count,
+  log_weight
+FROM word_cooccur
+JOIN newest
+  USING (ts)
+ORDER BY
+  rank NULLS FIRST

@@ -1,0 +1,5 @@
+-- The runs, newest first.
+SELECT
+  ts, window_start, window_end, tweets, skipped, words, urls, text_mode, runner, version, seconds
+FROM runs
+ORDER BY ts DESC

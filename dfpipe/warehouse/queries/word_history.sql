@@ -1,0 +1,10 @@
+-- One word's rank and percent over the runs, oldest first.
+-- Empty for a run that has not ranked it.
+-- param word STRING: the word, as it stands in the tables
+WITH ranked AS (
+  SELECT ts, rank, count, percent FROM word_counts WHERE word = @word
+)
+SELECT runs.ts, ranked.rank, ranked.count, ranked.percent
+FROM runs
+LEFT JOIN ranked ON runs.ts = ranked.ts
+ORDER BY runs.ts

@@ -1,0 +1,74 @@
+"""Packaging of dfpipe; tool settings are in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+BEAM = "apache-beam[gcp]==2.77.0"
+
+# What a pipeline worker imports, and no more: a staged distribution is installed without extras.
+WORKER = [
+    "google-cloud-bigquery>=3.40,<4",
+    "google-cloud-datastore>=2.21,<3",
+    "msgpack>=1.1,<2",
+    "numpy>=2,<3",
+    "regex>=2025.1",
+    "scipy>=1.14,<2",
+    "stop-words>=2025.11.4",
+]
+# What a laptop adds: the embedded warehouse, readers of archives, tables and progress bars.
+LOCAL = [
+    "beautifulsoup4>=4.13,<5",
+    "click>=8.2,<9",
+    "duckdb>=1.5,<3",
+    "orjson>=3.10,<4",
+    "PyYAML>=6,<7",
+    "pytz>=2025.2",
+    "rich>=14,<16",
+    "zstandard>=0.23,<1",
+]
+SERVICES = [
+    "click>=8.2,<9",
+    "flask>=3.1,<4",
+    "google-auth>=2.40,<3",
+    "gunicorn>=23",
+    "prometheus-client>=0.22,<1",
+    "PyYAML>=6,<7",
+    "urllib3>=2.2,<3",
+]
+DEV = [
+    "huey>=3.5,<4",
+    "hypothesis>=6.150,<7",
+    "mypy>=2,<3",
+    "persist-queue>=1.1,<2",
+    "psutil>=7,<8",
+    "pytest>=9,<10",
+    "pytest-xdist>=3.8,<4",
+    "ruff>=0.17,<0.18",
+    "scipy-stubs",
+    "sqlglot>=30,<31",
+    "types-PyYAML",
+]
+
+setup(
+    name="dfpipe",
+    version="0.1.0",
+    description="Finds out what a timeline is talking about: posts in Cloud Datastore, "
+    "an Apache Beam pipeline, rankings in BigQuery.",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["dfpipe", "dfpipe.*", "taskqueue"]),
+    package_data={"dfpipe": ["py.typed", "**/*.sql", "**/*.yaml"], "taskqueue": ["py.typed"]},
+    install_requires=WORKER,
+    extras_require={
+        "beam": [BEAM],
+        "local": [BEAM, *LOCAL],
+        "services": SERVICES,
+        "dev": [BEAM, *LOCAL, *SERVICES, *DEV],
+    },
+    entry_points={
+        "console_scripts": ["dfpipe = dfpipe.cli:main", "taskqueue = taskqueue.cli:main"],
+    },
+)

@@ -1,0 +1,47 @@
+"""The service that `Queue` and `add` use when none is named: bound once by the application."""
+
+from pathlib import Path
+from typing import Any
+
+from taskqueue.config import QueueConfig
+from taskqueue.errors import UsageError
+from taskqueue.record import to_usec
+from taskqueue.service import Clock, TaskQueueService, utc_now
+
+_bound: list[TaskQueueService] = []
+
+
+def configure(
+    store: Any = "sqlite:///taskqueue.db",
+    queues: QueueConfig | str | Path | None = None,
+    *,
+    clock: Clock = utc_now,
+) -> TaskQueueService:
+    """Bind this process to the queues of a store and return the service.
+
+    The arguments are those of TaskQueueService. Call it once, before the first task is made; a
+    second call binds the process anew.
+    """
+    service = TaskQueueService(store, queues, clock=clock)
+    bind(service)
+    return service
+
+
+def bind(service: TaskQueueService | None) -> None:
+    """Bind this process to a service, or to none."""
+    _bound[:] = [service] if service else []
+
+
+def current() -> TaskQueueService:
+    """The bound service; raises UsageError where there is none."""
+    if not _bound:
+        raise UsageError(
+            "the task queues are not bound to a store: call "
+            "taskqueue.configure('sqlite:///FILE', 'queue.yaml') when the application starts"
+        )
+    return _bound[0]
+
+
+def now() -> int:
+    """The bound service's time, or the machine's, in microseconds since 1970."""
+    return _bound[0].now() if _bound else to_usec(utc_now())

@@ -1,0 +1,356 @@
+"""A queue by its name: adding tasks, and leasing, changing and deleting those of pull queues."""
+
+import re
+import weakref
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from taskqueue import binding, limits
+from taskqueue.calls import Call, check_deadline
+from taskqueue.config import DEFAULT_QUEUE, QueueDefinition
+from taskqueue.errors import (
+    BadTaskStateError,
+    BadTransactionStateError,
+    DuplicateTaskNameError,
+    Error,
+    InvalidLeaseTimeError,
+    InvalidMaxTasksError,
+    InvalidQueueModeError,
+    InvalidQueueNameError,
+    InvalidTaskError,
+    InvalidTaskNameError,
+    QueuePausedError,
+    TooManyTasksError,
+    TransactionalRequestTooLargeError,
+    UnknownTaskError,
+)
+from taskqueue.record import Request, StoredTask, is_generated
+from taskqueue.service import TaskQueueService, translated
+from taskqueue.statistics import QueueStatistics
+from taskqueue.task import Task, leased_task
+
+_NAME = re.compile(rf"[a-zA-Z0-9-]{{1,{limits.MAX_QUEUE_NAME_LENGTH}}}")
+# How many tasks, and bytes, were added within each running transaction.
+_added: "weakref.WeakKeyDictionary[Any, tuple[int, int]]" = weakref.WeakKeyDictionary()
+
+
+class Queue:
+    """A queue of the service given, or else of the one that the process is bound to.
+
+    Every method may raise UnknownQueueError, and TransientError, DatastoreError or
+    PermissionDeniedError for what the store says. Deadlines are checked and mean nothing else.
+    """
+
+    def __init__(
+        self, name: str = DEFAULT_QUEUE, *, service: TaskQueueService | None = None
+    ) -> None:
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise InvalidQueueNameError(
+                f"the queue's name is {name!r}: give 1 to {limits.MAX_QUEUE_NAME_LENGTH} letters, "
+                "digits and hyphens"
+            )
+        self._name = name
+        self._service = service
+
+    @property
+    def name(self) -> str:
+        """The queue's name."""
+        return self._name
+
+    @property
+    def service(self) -> TaskQueueService:
+        """The service that it works on."""
+        return self._service or binding.current()
+
+    def __repr__(self) -> str:
+        return f"Queue<name={self._name!r}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Queue) and self._name == other._name
+
+    def __hash__(self) -> int:
+        return hash(self._name)
+
+    # Adding
+
+    def add(self, task: Task | Iterable[Task], transactional: bool = False) -> Any:
+        """Add one task, or up to 100, and return what was given.
+
+        Names are given to tasks that have none. With `transactional` the tasks exist exactly if the
+        running Datastore transaction of the service's client commits; at most 5, without names.
+        TaskAlreadyExistsError and TombstonedTaskError tell of the last name that cannot be used;
+        the other tasks were added then.
+        """
+        tasks = _as_list(task)
+        definition = self.service.definition(self._name)
+        self._check_batch(tasks, definition, transactional)
+        if tasks:
+            self._add(tasks, transactional)
+        return task if isinstance(task, Task) else tasks
+
+    def _add(self, tasks: list[Task], transactional: bool) -> None:
+        service = self.service
+        now = service.now()
+        stored = [self._stored(task, now) for task in tasks]
+        with translated():
+            if transactional:
+                _check_transaction(service.client.current_transaction, stored)
+                service.store.add_with_transaction(stored)
+                failures: list[Error | None] = [None] * len(tasks)
+            else:
+                failures = service.store.add(stored, now)
+        for task, record, failure in zip(tasks, stored, failures, strict=True):
+            if failure is None:
+                task._name, task._queue_name, task._enqueued = record.name, self._name, True
+                task._eta_usec = record.eta
+        for wake in service.added:
+            wake()
+        for failure in reversed(failures):
+            if failure:
+                raise failure
+
+    def _check_batch(
+        self, tasks: list[Task], definition: QueueDefinition, transactional: bool
+    ) -> None:
+        pulls = {task.method == "PULL" for task in tasks}
+        if len(pulls) > 1:
+            raise InvalidTaskError("one call adds push or pull tasks, not both")
+        if len(tasks) > limits.MAX_TASKS_PER_ADD:
+            raise TooManyTasksError(
+                f"{len(tasks)} tasks in one call, at most {limits.MAX_TASKS_PER_ADD} are allowed"
+            )
+        names: dict[str, None] = {}
+        for task in tasks:
+            if task.name:
+                _refuse_twice(task.name, names)
+            if task.was_enqueued:
+                raise BadTaskStateError(f"task {task.name!r} was added before: make a new Task")
+        if transactional:
+            self._check_transactional(tasks)
+        if pulls and pulls != {definition.is_pull}:
+            kind = "pull" if definition.is_pull else "push"
+            raise InvalidQueueModeError(f"queue {self._name!r} takes {kind} tasks only")
+
+    def _check_transactional(self, tasks: list[Task]) -> None:
+        if self.service.client.current_transaction is None:
+            raise BadTransactionStateError(
+                "a transactional add needs a running transaction of the service's own client"
+            )
+        for task in tasks:
+            if task.name:
+                raise InvalidTaskNameError("a task that is added in a transaction has no name")
+
+    def _stored(self, task: Task, now: int) -> StoredTask:
+        due = task.due_at(now)
+        return StoredTask(
+            queue=self._name,
+            name=task.name or self.service.new_name(now),
+            eta=due,
+            due=due,
+            enqueued=now,
+            payload=task.payload or b"",
+            tag=task.tag,
+            request=None if task.method == "PULL" else _request(task, self._name),
+            retry_options=task.retry_options,
+        )
+
+    # Leasing
+
+    def lease_tasks(self, lease_seconds: float, max_tasks: int, deadline: float = 10) -> list[Task]:
+        """Lease up to 1,000 tasks, the oldest first; an empty list where none is free."""
+        check_deadline(deadline)
+        return self._lease(lease_seconds, max_tasks, self.service.leasing.lease)
+
+    def lease_tasks_by_tag(
+        self,
+        lease_seconds: float,
+        max_tasks: int,
+        tag: str | bytes | None = None,
+        deadline: float = 10,
+    ) -> list[Task]:
+        """Lease tasks of one tag: the one given, or that of the oldest task.
+
+        Where the oldest task has no tag, only tasks without a tag are leased.
+        """
+        check_deadline(deadline)
+        chosen = (tag.decode() if isinstance(tag, bytes) else tag) or None
+        lease = partial(self.service.leasing.lease_by_tag, tag=chosen)
+        return self._lease(lease_seconds, max_tasks, lease)
+
+    def _lease(
+        self, seconds: float, most: int, lease: Callable[..., list[StoredTask]]
+    ) -> list[Task]:
+        _check_lease_seconds(seconds)
+        _check_max_tasks(most)
+        definition = self.service.pull_queue(self._name)
+        if self.service.is_paused(self._name):
+            return []
+        now = self.service.now()
+        with translated():
+            leased = lease(self._name, now, seconds, most, definition.retry)
+        return [leased_task(stored) for stored in leased]
+
+    def modify_task_lease(self, task: Task, lease_seconds: float) -> None:
+        """Let the lease of a task end so many seconds from now; 0 gives the task back.
+
+        Raises TaskLeaseExpiredError where the lease has ended or another has the task,
+        TombstonedTaskError where it was deleted, QueuePausedError in a paused queue.
+        """
+        _check_lease_seconds(lease_seconds)
+        service = self.service
+        service.pull_queue(self._name)
+        if service.is_paused(self._name):
+            raise QueuePausedError(f"queue {self._name!r} is paused: its leases cannot change")
+        if task.name and is_generated(task.name) and task.queue_name != self._name:
+            raise UnknownTaskError(f"queue {self._name!r} never had the task {task.name!r}")
+        now = service.now()
+        with translated():
+            task._eta_usec = service.store.modify_lease(
+                self._name, str(task.name), task._eta_usec, now, lease_seconds
+            )
+
+    # Deleting
+
+    def delete_tasks(self, task: Task | Iterable[Task]) -> Any:
+        """Delete tasks, leased or not, and return what was given.
+
+        `was_deleted` of each says whether there was such a task.
+        """
+        tasks = _as_list(task)
+        names: dict[str, None] = {}
+        for each in tasks:
+            if not each.name:
+                raise BadTaskStateError("a task without a name cannot be deleted: add it first")
+            if each.was_deleted:
+                raise BadTaskStateError(f"task {each.name!r} was deleted before")
+            _refuse_twice(each.name, names)
+        if tasks:
+            self.service.definition(self._name)
+            with translated():
+                results = self.service.store.delete(self._name, list(names), self.service.now())
+            for each, result in zip(tasks, results, strict=True):
+                each._deleted = result
+        return task if isinstance(task, Task) else tasks
+
+    def delete_tasks_by_name(self, task_name: str | Iterable[str]) -> Any:
+        """Delete tasks by name; returns a Task, or a list of them, with `was_deleted` set."""
+        if isinstance(task_name, str):
+            return self.delete_tasks(Task(name=task_name))
+        return self.delete_tasks([Task(name=name) for name in task_name])
+
+    def purge(self) -> None:
+        """Delete all tasks of the queue. Names that were given stay reserved."""
+        self.service.definition(self._name)
+        with translated():
+            self.service.store.purge(self._name, self.service.now())
+
+    def fetch_statistics(self, deadline: float = 10) -> QueueStatistics:
+        """Count what stands in the queue."""
+        statistics: QueueStatistics = QueueStatistics.fetch(self, deadline)
+        return statistics
+
+    # The same, with the result asked for later
+
+    def add_async(
+        self, task: Task | Iterable[Task], transactional: bool = False, rpc: Call | None = None
+    ) -> Call:
+        """`add` as a Call. Wrong arguments are told when the result is asked for."""
+        return (rpc or Call()).make(lambda: self.add(task, transactional))
+
+    def lease_tasks_async(
+        self, lease_seconds: float, max_tasks: int, rpc: Call | None = None
+    ) -> Call:
+        """`lease_tasks` as a Call."""
+        return (rpc or Call()).make(lambda: self.lease_tasks(lease_seconds, max_tasks))
+
+    def lease_tasks_by_tag_async(
+        self,
+        lease_seconds: float,
+        max_tasks: int,
+        tag: str | bytes | None = None,
+        rpc: Call | None = None,
+    ) -> Call:
+        """`lease_tasks_by_tag` as a Call."""
+        return (rpc or Call()).make(lambda: self.lease_tasks_by_tag(lease_seconds, max_tasks, tag))
+
+    def delete_tasks_async(self, task: Task | Iterable[Task], rpc: Call | None = None) -> Call:
+        """`delete_tasks` as a Call."""
+        return (rpc or Call()).make(lambda: self.delete_tasks(task))
+
+    def delete_tasks_by_name_async(
+        self, task_name: str | Iterable[str], rpc: Call | None = None
+    ) -> Call:
+        """`delete_tasks_by_name` as a Call."""
+        return (rpc or Call()).make(lambda: self.delete_tasks_by_name(task_name))
+
+    def fetch_statistics_async(self, rpc: Call | None = None) -> Call:
+        """`fetch_statistics` as a Call."""
+        return (rpc or Call()).make(self.fetch_statistics)
+
+
+def add(
+    *task: Any, queue_name: str = DEFAULT_QUEUE, transactional: bool = False, **words: Any
+) -> Task:
+    """Make a task of the other arguments, as Task takes them, add it to a queue and return it."""
+    return Task(*task, **words).add(queue_name, transactional)
+
+
+def _as_list(task: Task | Iterable[Task]) -> list[Task]:
+    return [task] if isinstance(task, Task) else list(task)
+
+
+def _refuse_twice(name: str, before: dict[str, None]) -> None:
+    if name in before:
+        raise DuplicateTaskNameError(f"the call names task {name!r} twice")
+    before[name] = None
+
+
+def _request(task: Task, queue: str) -> Request:
+    headers = tuple(
+        (name, value)
+        for name, value in task._headers.items()
+        if not name.lower().startswith("x-appengine-")
+    )
+    usec = task.dispatch_deadline_usec
+    return Request(
+        method=task.method,
+        url=f"/_ah/queue/{queue}{task.url}" if task.on_queue_url else task.url,
+        headers=headers,
+        target=task.target if isinstance(task.target, str) else None,
+        deadline_seconds=None if usec is None else usec / 1_000_000,
+    )
+
+
+def _check_transaction(transaction: Any, tasks: list[StoredTask]) -> None:
+    """Hold the limits of what one transaction may add."""
+    number, size = _added.get(transaction, (0, 0))
+    number += len(tasks)
+    size += sum(len(task.payload) for task in tasks)
+    if number > limits.MAX_TASKS_PER_TRANSACTION:
+        raise TooManyTasksError(
+            f"{number} tasks in one transaction, at most {limits.MAX_TASKS_PER_TRANSACTION} "
+            "are allowed"
+        )
+    if size > limits.MAX_TRANSACTIONAL_REQUEST_SIZE_BYTES:
+        raise TransactionalRequestTooLargeError(
+            f"the tasks of the transaction have {size} bytes, at most "
+            f"{limits.MAX_TRANSACTIONAL_REQUEST_SIZE_BYTES} are allowed"
+        )
+    _added[transaction] = number, size
+
+
+def _check_lease_seconds(seconds: float) -> None:
+    if not isinstance(seconds, int | float):
+        raise TypeError(f"lease_seconds is {seconds!r}: give a number")
+    if not 0 <= seconds <= limits.MAX_LEASE_SECONDS:
+        raise InvalidLeaseTimeError(
+            f"lease_seconds is {seconds}: give 0 to {limits.MAX_LEASE_SECONDS}"
+        )
+
+
+def _check_max_tasks(most: int) -> None:
+    if not isinstance(most, int):
+        raise TypeError(f"max_tasks is {most!r}: give a whole number")
+    if not 0 < most <= limits.MAX_TASKS_PER_LEASE:
+        raise InvalidMaxTasksError(f"max_tasks is {most}: give 1 to {limits.MAX_TASKS_PER_LEASE}")

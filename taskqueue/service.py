@@ -1,0 +1,129 @@
+"""The queues of one application: a store, a queue.yaml and a clock, brought together."""
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from google.api_core import exceptions as google
+
+from dfpipe.datastore import StoreError, UsageError, connect
+from taskqueue import errors
+from taskqueue.config import QueueConfig, QueueDefinition, read_config
+from taskqueue.leasing import Leasing
+from taskqueue.record import generated_name, to_usec
+from taskqueue.states import QueueStates
+from taskqueue.store import TaskStore
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The time of this machine, aware and in UTC."""
+    return datetime.now(UTC)
+
+
+class TaskQueueService:
+    """Everything that the queues of one application need.
+
+    `store` is a URL for dfpipe.datastore.connect, or a client from there; transactional adds need
+    the very client that runs the transaction. `config` is a QueueConfig or the path of a
+    queue.yaml; without it there is the queue `default` alone. `clock` gives aware times.
+    """
+
+    def __init__(
+        self,
+        store: Any,
+        config: QueueConfig | str | Path | None = None,
+        *,
+        clock: Clock = utc_now,
+        rng: random.Random | None = None,
+    ) -> None:
+        with translated():
+            self.client = connect(store) if isinstance(store, str) else store
+        self.config = config if isinstance(config, QueueConfig) else _config(config)
+        self.clock = clock
+        # Not seeded once: processes that are forked off must not draw the same.
+        self.rng = rng or random.SystemRandom()
+        self._count = count()
+        self.store = TaskStore(self.client)
+        self.leasing = Leasing(self.store)
+        self.states = QueueStates(self.client)
+        # Called after tasks were added by this process.
+        self.added: list[Callable[[], None]] = []
+        if config is not None:
+            with translated():
+                self.states.apply(self.config)
+
+    def now(self) -> int:
+        """The time in microseconds since 1970."""
+        return to_usec(self.clock())
+
+    def new_name(self, now: int) -> str:
+        """A name for a task that was given none."""
+        return generated_name(now, next(self._count), self.rng.getrandbits(24))
+
+    def definition(self, queue: str) -> QueueDefinition:
+        """The definition of a queue, also of one that queue.yaml does not have any more.
+
+        Raises UnknownQueueError.
+        """
+        if queue in self.config.queues:
+            return self.config.queues[queue]
+        with translated():
+            stored = self.states.definition(queue)
+        if stored is None:
+            known = ", ".join(sorted(self.config.queues))
+            raise errors.UnknownQueueError(
+                f"queue {queue!r} is not defined in {self.config.source}, which has {known}"
+            )
+        return stored
+
+    def pull_queue(self, queue: str) -> QueueDefinition:
+        """The definition of a pull queue; raises InvalidQueueModeError for a push queue."""
+        definition = self.definition(queue)
+        if not definition.is_pull:
+            raise errors.InvalidQueueModeError(
+                f"queue {queue!r} is a push queue: only tasks of pull queues are leased"
+            )
+        return definition
+
+    def queue_names(self) -> list[str]:
+        """The queues of queue.yaml, and those that are paused because it has them no more."""
+        with translated():
+            return sorted({*self.config.queues, *self.states.names()})
+
+    def is_paused(self, queue: str) -> bool:
+        """Whether the queue is paused; another process's change is seen within 2 seconds."""
+        with translated():
+            return self.states.is_paused(queue, self.now())
+
+    def set_paused(self, queue: str, paused: bool) -> None:
+        """Pause a queue, or resume it: while it is paused none of its tasks is sent or leased."""
+        definition = self.definition(queue)
+        with translated():
+            self.states.set_paused(definition, paused)
+
+
+def _config(file: str | Path | None) -> QueueConfig:
+    return QueueConfig() if file is None else read_config(file)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise what the store raises as the exceptions of this package."""
+    try:
+        yield
+    except UsageError as error:
+        raise errors.UsageError(str(error)) from error
+    except StoreError as error:
+        raise errors.DatastoreError(str(error)) from error
+    except (google.Forbidden, google.Unauthorized) as error:
+        raise errors.PermissionDeniedError(f"the store refuses: {error.message}") from error
+    except (google.RetryError, google.Aborted, google.ServerError, google.TooManyRequests) as error:
+        raise errors.TransientError(f"the store cannot answer now, try again: {error}") from error
+    except google.GoogleAPICallError as error:
+        raise errors.DatastoreError(f"the store refuses: {error.message}") from error

@@ -1,0 +1,346 @@
+"""Tasks in a Datastore: adding, changing, deleting, listing and counting them.
+
+Any number of processes and threads may work on one store. What decides about a task is always a
+transaction that reads that task; queries run outside of transactions, so that nobody is held up by
+another who merely works on the same queue.
+"""
+
+import random
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
+from typing import Any, TypeVar
+
+from google.cloud.datastore import Entity
+from google.cloud.datastore.query import PropertyFilter
+
+from dfpipe.datastore import count, run_in_transaction
+from taskqueue import limits
+from taskqueue.activity import KIND as ACTIVITY
+from taskqueue.activity import Activity
+from taskqueue.errors import (
+    Error,
+    TaskAlreadyExistsError,
+    TaskLeaseExpiredError,
+    TombstonedTaskError,
+    UnknownTaskError,
+)
+from taskqueue.record import (
+    KIND,
+    LARGEST_INLINE,
+    StoredTask,
+    due_prefix,
+    end_of,
+    from_entity,
+    from_usec,
+    is_generated,
+    key_name,
+    name_of,
+    order_key,
+    part_keys,
+    parted_size,
+    parts,
+    postponed,
+    to_entity,
+    tombstone,
+)
+
+MOST_WRITES = 500  # entities in one commit
+MOST_BYTES = 8 * 2**20  # in one commit, which Datastore limits to 10 MiB
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """What stands in a queue, and how much of it was run or leased lately.
+
+    `oldest` is the time of the task that is next, in microseconds; None in an empty queue.
+    """
+
+    tasks: int
+    in_flight: int
+    dead: int
+    oldest: int | None
+    last_minute: int
+    last_hour: int
+
+
+def chunks(
+    items: Iterable[Item], size: Callable[[Item], int] = lambda _: 0
+) -> Iterator[list[Item]]:
+    """Cut items into lists that fit into one commit each: by number, and by size in bytes."""
+    chunk: list[Item] = []
+    total = 0
+    for item in items:
+        if chunk and (len(chunk) == MOST_WRITES or total + size(item) > MOST_BYTES):
+            yield chunk
+            chunk, total = [], 0
+        chunk.append(item)
+        total += size(item)
+    if chunk:
+        yield chunk
+
+
+class TaskStore:
+    """The tasks of all queues of one store.
+
+    `client` is one of dfpipe.datastore.connect; `instance` tells this process apart from others in
+    the counts of what was run lately.
+    """
+
+    def __init__(self, client: Any, *, instance: str | None = None) -> None:
+        self.client = client
+        self.activity = Activity(client, instance or uuid.uuid4().hex)
+        self.random = random.Random()  # noqa: S311  # spreads workers, guards nothing
+
+    def key(self, queue: str, name: str) -> Any:
+        """The key of a task."""
+        return self.client.key(KIND, key_name(queue, name))
+
+    def in_range(self, name: str, prefix: str, until: str | None = None) -> Any:
+        """A query for the tasks whose order key `name` has the prefix, up to and with `until`."""
+        query = self.client.query(kind=KIND, order=[name])
+        query.add_filter(filter=PropertyFilter(name, ">=", prefix))
+        if until is None:
+            query.add_filter(filter=PropertyFilter(name, "<", end_of(prefix)))
+        else:
+            query.add_filter(filter=PropertyFilter(name, "<=", until))
+        return query
+
+    # Adding
+
+    def add(self, tasks: Sequence[StoredTask], now: int) -> list[Error | None]:
+        """Store tasks at once, whatever transaction is running.
+
+        For each of them: None, or why its name could not be used.
+        """
+        results: list[Error | None] = []
+        for chunk in chunks(map(_in_parts, tasks), lambda task: task.size):
+            if all(is_generated(task.name) for task in chunk):
+                with self.client.batch():
+                    self._put(chunk)
+                results += [None] * len(chunk)
+            else:
+                results += run_in_transaction(self.client, partial(self._add_named, chunk, now))
+        return results
+
+    def _add_named(self, tasks: Sequence[StoredTask], now: int) -> list[Error | None]:
+        keys = [self.key(task.queue, task.name) for task in tasks]
+        stored = by_name(self.client.get_multi(keys))
+        results = [
+            _name_taken(stored.get(key_name(task.queue, task.name)), task, now) for task in tasks
+        ]
+        self._put(task for task, taken in zip(tasks, results, strict=True) if not taken)
+        return results
+
+    def _put(self, tasks: Iterable[StoredTask]) -> None:
+        entities = []
+        for task in tasks:
+            entities.append(to_entity(task, self.client))
+            if task.parted:
+                entities += parts(task, self.client)
+        self.client.put_multi(entities)
+
+    def add_with_transaction(self, tasks: Sequence[StoredTask]) -> None:
+        """Store tasks with generated names if and when the running transaction commits."""
+        self._put(map(_in_parts, tasks))
+
+    # Reading
+
+    def get(self, queue: str, name: str) -> StoredTask:
+        """One task, leased or not.
+
+        Raises UnknownTaskError, or TombstonedTaskError where there was one lately.
+        """
+        task = _alive(self.client.get(self.key(queue, name)), queue, name)
+        found = self.with_payloads([task])
+        if not found:
+            raise TombstonedTaskError(_deleted(queue, name))
+        return found[0]
+
+    def tasks(self, queue: str, most: int) -> list[StoredTask]:
+        """The tasks of a queue, leased or not, in the order in which they may be taken next."""
+        return self._fetch(self.in_range("due", due_prefix(queue)), most)
+
+    def dead_letters(self, queue: str, most: int) -> list[StoredTask]:
+        """The tasks that were given up, the longest dead first."""
+        return self._fetch(self.in_range("dead", due_prefix(queue)), most)
+
+    def _fetch(self, query: Any, most: int) -> list[StoredTask]:
+        found = (from_entity(entity) for entity in query.fetch(limit=most))
+        return self.with_payloads([task for task in found if task is not None])
+
+    def with_payloads(self, tasks: list[StoredTask]) -> list[StoredTask]:
+        """The tasks with the payloads that are stored in parts; without those deleted meanwhile."""
+        return [found for task in tasks if (found := self._with_payload(task))]
+
+    def _with_payload(self, task: StoredTask) -> StoredTask | None:
+        if not task.parted:
+            return task
+        keys = part_keys(self.key(task.queue, task.name), task.parted, self.client)
+        stored = by_name(self.client.get_multi(keys))
+        if len(stored) < len(keys):
+            return None
+        return replace(task, payload=b"".join(stored[name_of(key)]["data"] for key in keys))
+
+    def next_due(self, queue: str) -> int | None:
+        """When the queue's next task may be taken, in microseconds; None in an empty queue."""
+        query = self.in_range("due", due_prefix(queue))
+        return next((int(entity["due"][-16:]) for entity in query.fetch(limit=1)), None)
+
+    def counts(self, queue: str, now: int) -> QueueCounts:
+        """What stands in a queue."""
+        prefix = due_prefix(queue)
+        minute, hour = self.activity.last_minute_and_hour(queue, from_usec(now))
+        return QueueCounts(
+            tasks=count(self.client, self.in_range("due", prefix)),
+            in_flight=self.in_flight(queue, now),
+            dead=count(self.client, self.in_range("dead", prefix)),
+            oldest=self.next_due(queue),
+            last_minute=minute,
+            last_hour=hour,
+        )
+
+    def in_flight(self, queue: str, now: int) -> int:
+        """How many tasks of a queue are leased, or being sent, now."""
+        prefix = due_prefix(queue)
+        expired = count(self.client, self.in_range("leased", prefix, order_key(prefix, now)))
+        return count(self.client, self.in_range("leased", prefix)) - expired
+
+    # Changing
+
+    def modify_lease(self, queue: str, name: str, eta: int, now: int, seconds: float) -> int:
+        """Let the lease that ends at `eta` end so many seconds from now; returns its new end.
+
+        Raises TaskLeaseExpiredError where that lease has ended or is not the latest one, and what
+        `get` raises.
+        """
+
+        def change() -> int:
+            entity = self.client.get(self.key(queue, name))
+            task = _alive(entity, queue, name)
+            if task.due != eta or task.due < now:
+                raise TaskLeaseExpiredError(
+                    f"the lease of task {name!r} has ended, or another has the task: lease it again"
+                )
+            until = now + round(seconds * 1_000_000)
+            self.client.put(postponed(entity, until, leased=seconds > 0))
+            return until
+
+        return run_in_transaction(self.client, change)
+
+    def delete(self, queue: str, names: Sequence[str], now: int) -> list[bool]:
+        """Delete tasks, dead letters too; for each name, whether there was one."""
+        results: list[bool] = []
+        for chunk in chunks(names):
+            results += run_in_transaction(self.client, partial(self._delete, queue, chunk, now))
+        return results
+
+    def _delete(self, queue: str, names: Sequence[str], now: int) -> list[bool]:
+        keys = [self.key(queue, name) for name in names]
+        alive = {
+            name: parted_size(entity)
+            for name, entity in by_name(self.client.get_multi(keys)).items()
+            if "due" in entity or "dead" in entity
+        }
+        self.remove([(key, alive[name_of(key)]) for key in keys if name_of(key) in alive], now)
+        return [name_of(key) in alive for key in keys]
+
+    def remove(self, tasks: Iterable[tuple[Any, int]], now: int) -> None:
+        """Within a batch or transaction: delete tasks, leaving tombstones for given names.
+
+        Each is its key and the size of the payload that is stored in parts.
+        """
+        expires = from_usec(now) + limits.TOMBSTONE
+        gone, tombstones = [], []
+        for key, parted in tasks:
+            if is_generated(name_of(key).split("/", 1)[1]):
+                gone.append(key)
+            else:
+                tombstones.append(tombstone(key, expires))
+            if parted:
+                gone += part_keys(key, parted, self.client)
+        self.client.delete_multi(gone)
+        self.client.put_multi(tombstones)
+
+    def purge(self, queue: str, now: int) -> None:
+        """Delete all tasks of a queue, leased ones too; dead letters stay."""
+        self._remove_all(self.in_range("parted", due_prefix(queue)), now)
+        query = self.in_range("due", due_prefix(queue))
+        query.keys_only()
+        self._remove_all(query, now)
+
+    def _remove_all(self, query: Any, now: int) -> None:
+        entities = iter(query.fetch())
+        while chunk := list(islice(entities, MOST_WRITES // 2)):
+            with self.client.batch():
+                self.remove([(entity.key, parted_size(entity)) for entity in chunk], now)
+
+    def revive(self, queue: str, name: str, now: int) -> None:
+        """Put a dead letter back into its queue, due at once, its counts at nought.
+
+        Raises UnknownTaskError where there is no such dead letter.
+        """
+
+        def change() -> None:
+            entity = self.client.get(self.key(queue, name))
+            task = from_entity(entity) if entity else None
+            if task is None or task.dead is None:
+                raise UnknownTaskError(
+                    f"queue {queue!r} has no dead letter {name!r}: "
+                    f"see `taskqueue deadletters --taskqueue_name={queue}`"
+                )
+            self.client.put(to_entity(task.revived(now), self.client))
+
+        run_in_transaction(self.client, change)
+
+    def sweep(self, now: int) -> int:
+        """Remove expired tombstones and counts, at most 500 of each; returns how many."""
+        return sum(self._sweep(kind, now) for kind in (KIND, ACTIVITY))
+
+    def _sweep(self, kind: str, now: int) -> int:
+        query = self.client.query(kind=kind)
+        query.add_filter(filter=PropertyFilter("expires", "<=", from_usec(now)))
+        query.keys_only()
+        keys = [entity.key for entity in query.fetch(limit=MOST_WRITES)]
+
+        def change() -> int:
+            stored = self.client.get_multi(keys)
+            gone = [e.key for e in stored if "expires" in e and e["expires"] <= from_usec(now)]
+            self.client.delete_multi(gone)
+            return len(gone)
+
+        return run_in_transaction(self.client, change) if keys else 0
+
+
+def by_name(entities: Iterable[Entity]) -> dict[str, Entity]:
+    """Entities by the names in their keys; to compare the keys themselves is slow."""
+    return {name_of(entity.key): entity for entity in entities}
+
+
+def _name_taken(stored: Entity | None, task: StoredTask, now: int) -> Error | None:
+    if stored is None or ("expires" in stored and stored["expires"] <= from_usec(now)):
+        return None
+    if "due" in stored:
+        return TaskAlreadyExistsError(f"queue {task.queue!r} holds a task named {task.name!r}")
+    return TombstonedTaskError(f"queue {task.queue!r} held a task named {task.name!r} lately")
+
+
+def _alive(entity: Entity | None, queue: str, name: str) -> StoredTask:
+    task = from_entity(entity) if entity else None
+    if task is not None:
+        return task
+    if entity is not None or is_generated(name):
+        raise TombstonedTaskError(_deleted(queue, name))
+    raise UnknownTaskError(f"queue {queue!r} has no task named {name!r}")
+
+
+def _deleted(queue: str, name: str) -> str:
+    return f"task {name!r} of queue {queue!r} was deleted"
+
+
+def _in_parts(task: StoredTask) -> StoredTask:
+    return replace(task, parted=task.size) if task.size > LARGEST_INLINE else task

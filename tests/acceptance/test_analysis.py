@@ -1,0 +1,105 @@
+"""The whole pipeline against the brute-force oracle."""
+
+import lzma
+from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dfpipe.stopwords import stop_words_in_effect
+from dfpipe.text import MODES
+from tests import oracle
+from tests.support.analysis import END, run, store_posts, tables
+
+TICK = timedelta(microseconds=1)
+DAY = timedelta(days=1)
+EDGES = [END - 4 * DAY - TICK, END - 4 * DAY, END - 2 * DAY, END - TICK, END, END + TICK]
+# Few words and links, so that they meet, tie and fill every post; and any text there is.
+WORDS = ["storm", "Harbour", "café", "cafe\u0301", "the", "it's", "RT", "@anna", "x", "’tis"]
+TEXTS = st.one_of(
+    st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=40),
+    st.none(),
+    st.integers(0, 9),
+)
+LINKS = ["http://a.com", "http://A.com/#top", "https://b.org/x?utm_source=y", "ftp://no", ""]
+URLS = st.one_of(
+    st.none(), st.lists(st.sampled_from(LINKS), max_size=3), st.sampled_from(LINKS), st.just([7])
+)
+TIMES = st.one_of(
+    st.sampled_from(EDGES), st.timedeltas(-5 * DAY, DAY).map(lambda delta: END + delta)
+)
+POSTS = st.lists(
+    st.fixed_dictionaries(
+        {"tid": st.integers(1, 30) | st.integers(2**53, 2**63 - 1), "created_at": TIMES},
+        optional={"text": TEXTS, "urls": URLS, "user": st.text("ab", max_size=3)},
+    ),
+    max_size=40,
+)
+
+
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
+@given(POSTS, st.sampled_from(MODES), st.sampled_from([1, 3, 64]), st.sampled_from([1, 4, 2048]))
+def test_any_posts(posts: list[dict[str, Any]], mode: str, slices: int, candidates: int) -> None:
+    with TemporaryDirectory() as folder:
+        store_posts(f"sqlite:///{folder}/p.db", posts)
+        run(
+            f"sqlite:///{folder}/p.db",
+            f"duckdb:///{folder}/r.duckdb",
+            *(f"--text={mode}", f"--slices={slices}", f"--pair_candidates={candidates}"),
+            *("--top_words=5", "--top_urls=2", "--top_pairs=4", "--shards=3"),
+        )
+        # The last of two posts with one id is the one that is stored.
+        stored = {post["tid"]: post for post in posts}.values()
+        stop_words = stop_words_in_effect("modern")
+        expected = oracle.analyse(stored, END, 4, mode, stop_words, 5, 2, 4)
+        assert tables(Path(folder) / "r.duckdb") == expected
+
+
+@pytest.fixture(scope="module")
+def posts(data: Path) -> list[dict[str, Any]]:
+    with lzma.open(data / "tweets_4day.jsonl.xz") as lines:
+        found = [orjson.loads(line) for line in lines]
+    for post in found:
+        post["created_at"] = datetime.fromisoformat(post["created_at"])
+    return found
+
+
+@pytest.fixture(scope="module")
+def store(posts: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> str:
+    url = f"sqlite:///{tmp_path_factory.mktemp('posts')}/p.db"
+    store_posts(url, posts)
+    return url
+
+
+@pytest.fixture(scope="module")
+def expected(posts: list[dict[str, Any]]) -> dict[str, oracle.Analysis]:
+    stop_words = stop_words_in_effect("modern")
+    return {mode: oracle.analyse(posts, END, 4, mode, stop_words) for mode in MODES}
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [
+        ("modern", []),
+        ("classic", []),
+        ("modern", ["--runner=DirectRunner", "--slices=8"]),
+        ("classic", ["--slices=1", "--shards=1"]),
+        ("modern", ["--pair_candidates=300"]),
+    ],
+)
+def test_real_posts(
+    store: str, expected: dict[str, oracle.Analysis], tmp_path: Path, mode: str, words: list[str]
+) -> None:
+    summary = run(store, f"duckdb:///{tmp_path}/r.duckdb", f"--text={mode}", *words)
+    assert tables(tmp_path / "r.duckdb") == expected[mode]
+    assert summary.posts == 38_672
+    assert summary.words == expected[mode].run["words"]
+    assert summary.pairs == 300

@@ -1,0 +1,61 @@
+"""The whole way through Google's Datastore emulator and a BigQuery emulator, by the commands."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from dfpipe.demo import timeline
+from dfpipe.formats.files import Source, records
+from dfpipe.formats.own import to_line
+from dfpipe.post import Post
+from dfpipe.stopwords import stop_words_in_effect
+from tests import oracle
+from tests.support.analysis import END, bigquery_tables
+from tests.support.command import dfpipe
+from tests.support.datastore_emulator import Emulator
+
+UNTIL = f"--until={END.isoformat()}"
+
+
+def analyse(
+    file: Path, posts: list[dict[str, Any]], datastore: Emulator, bigquery: str, runs: int
+) -> None:
+    """Import a file and analyse it through servers alone; compare with the oracle."""
+    datastore.reset()
+    env = {"DATASTORE_EMULATOR_HOST": datastore.host, "BIGQUERY_EMULATOR_HOST": bigquery}
+    store, dataset = "datastore://dfpipe-test", f"dfpipe-test.{file.name.partition('.')[0]}"
+    sink = f"bigquery://{dataset.replace('.', '/')}"
+    done = dfpipe("import", str(file), "--to", store, env=env)
+    assert done.returncode == 0, done.stderr
+    expected = oracle.analyse(posts, END, 4, "modern", stop_words_in_effect("modern"))
+    for _ in range(runs):
+        done = dfpipe("run", "--source", store, "--sink", sink, UNTIL, "--slices=5", env=env)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert bigquery_tables(bigquery, dataset) == expected
+    listed = dfpipe("query", "latest_runs", "--sink", sink, "--format", "json", env=env)
+    assert [run["tweets"] for run in orjson.loads(listed.stdout)] == [expected.run["tweets"]]
+
+
+def properties(post: Post) -> dict[str, Any]:
+    return {"text": post.text, "created_at": post.created_at, "urls": list(post.urls)}
+
+
+def test_a_made_up_timeline(
+    tmp_path: Path, datastore_emulator: Emulator, bigquery_emulator: str
+) -> None:
+    posts = list(timeline(END - timedelta(days=5), END + timedelta(hours=1)))[::3]
+    file = tmp_path / "made_up.jsonl"
+    lines = (to_line(p.tid, p.user, p.text, p.created_at, list(p.urls)) for p in posts)
+    file.write_bytes(b"".join(lines))
+    found = [properties(post) for post in posts]
+    analyse(file, found, datastore_emulator, bigquery_emulator, runs=2)
+
+
+def test_real_posts(data: Path, datastore_emulator: Emulator, bigquery_emulator: str) -> None:
+    file = data / "tweets_4day.jsonl.xz"
+    found = [result for _, result in records(Source(str(file), file))]
+    posts = [properties(post) for post in found if isinstance(post, Post)]
+    assert len(posts) == 38_672
+    analyse(file, posts, datastore_emulator, bigquery_emulator, runs=1)

@@ -1,0 +1,187 @@
+"""The commands import and export, as a user runs them."""
+
+import io
+import json
+import lzma
+import os
+import pty
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from dfpipe.cli import main
+from dfpipe.datastore import connect
+from dfpipe.post import KIND
+from tests.support.command import DFPIPE, dfpipe, environment
+
+STORE = "sqlite:///posts.db"
+
+
+def lines(count: int) -> bytes:
+    record = {"user": "a", "text": "x", "created_at": "2020-01-01T00:00:00Z", "urls": []}
+    return b"".join(json.dumps({"tid": n} | record).encode() + b"\n" for n in range(1, count + 1))
+
+
+def test_import_then_export(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl.xz").write_bytes(lzma.compress(lines(3) + b"broken\n"))
+    done = dfpipe("import", "a.jsonl.xz", "--to", STORE, cwd=tmp_path)
+    assert done.stdout.splitlines() == [
+        "         4 records read",
+        "         3 stored",
+        "         0 replaced, having been stored with a shorter text",
+        "         0 seen before",
+        "         0 deleted, or notices of that (0 posts taken out of the store)",
+        "         1 skipped",
+        "           1 broken JSON (a.jsonl.xz:4)",
+    ]
+    assert (done.returncode, done.stderr) == (0, "")
+    done = dfpipe("export", cwd=tmp_path, env={"DFPIPE_STORE": STORE})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(map(json.loads, done.stdout.splitlines())) == list(
+        map(json.loads, lines(3).splitlines())
+    )
+    words = ["export", "--from", STORE, "--until", "2019-01-01T00:00:00Z", "--output", "out"]
+    done = dfpipe(*words, cwd=tmp_path)
+    assert done.stdout == "0 posts written to out\n"
+    assert (tmp_path / "out").read_bytes() == b""
+
+
+def test_a_report_in_json_from_standard_input(tmp_path: Path) -> None:
+    done = dfpipe(
+        "import", "-", "--to", STORE, "--json", cwd=tmp_path, given=lines(2).decode() + "x\n"
+    )
+    assert json.loads(done.stdout) == {
+        "read": 3,
+        "stored": 2,
+        "replaced": 0,
+        "seen": 0,
+        "deleted": 0,
+        "skipped": {"broken JSON": {"count": 1, "first": ["standard input:3"]}},
+        "removed": 0,
+    }
+
+
+def test_a_bar_on_a_terminal_alone(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(lines(1200))
+    reader, terminal = pty.openpty()
+    child = subprocess.Popen(
+        [*DFPIPE, "import", "a", "--to", STORE],
+        cwd=tmp_path,
+        env=environment({"TERM": "xterm"}),
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    shown = b""
+    try:
+        while data := os.read(reader, 65536):
+            shown += data
+    except OSError:  # how a terminal on Linux says that its last user has gone
+        pass
+    assert child.communicate()[0].startswith(b"     1,200 records read\n     1,200 stored\n")
+    assert b"storing" in shown
+    assert b"1,200 records" in shown
+
+
+def test_shift_to_now(tmp_path: Path) -> None:
+    before = datetime.now(UTC)
+    dfpipe("import", "-", "--to", STORE, "--shift-to-now", cwd=tmp_path, given=lines(2).decode())
+    done = dfpipe("export", "--from", STORE, cwd=tmp_path)
+    times = [datetime.fromisoformat(json.loads(x)["created_at"]) for x in done.stdout.splitlines()]
+    assert before <= times[0] == times[1] <= datetime.now(UTC)
+
+
+@pytest.mark.parametrize(
+    ("words", "stdin", "status", "message"),
+    [
+        (["import", "none", "--to", STORE], b"", 2, "none does not exist: name a file"),
+        (["import", ".", "--to", STORE], b"", 2, ". is a directory: name the files in it"),
+        (["import", "-", "--to", STORE], b"", 1, "standard input is empty: name a file"),
+        (["import", "-", "--to", STORE], b"id,text\n", 1, "standard input:1: broken JSON, and so"),
+        (["import", "-", "--to", STORE], b"\x1f\x8b\x08", 1, "standard input is damaged ("),
+        (
+            ["import", "-", "--to", STORE, "--strict"],
+            lines(1) + b"x\n",
+            1,
+            "standard input:2: broken JSON: with --strict nothing was stored; mend it, or",
+        ),
+        (["import", "--to", STORE], b"", 2, "Missing argument 'FILE...'. (see `dfpipe import"),
+        (["import", "-"], b"", 2, "Missing option '--to' (env var: 'DFPIPE_STORE'). (see `"),
+        (
+            ["import", "-", "--to", "x:y"],
+            b"id,text\n",
+            2,
+            "'x:y' is not the URL of a store; expected",
+        ),
+        (["import", "-", "--to", "sqlite:///no/p.db"], b"x", 1, "no/p.db cannot be made: check"),
+        (["export", "--from", STORE], b"", 1, "there is no store at posts.db: check the path"),
+        (
+            ["export", "--from", STORE, "--since", "2015"],
+            b"",
+            2,
+            "Invalid value for '--since': 2015 is no time: write it as 2015-01-11T00:00:00Z",
+        ),
+    ],
+)
+def test_errors_are_one_line_and_leave_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    stdin: bytes,
+    status: int,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DFPIPE_STORE", raising=False)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+    with pytest.raises(SystemExit) as left:
+        main(words)
+    out, err = capsys.readouterr()
+    assert (left.value.code, out) == (status, "")
+    assert err.startswith(f"dfpipe: {message}")
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_import_leaves_whole_batches(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(lines(2200))
+    script = """
+import os, signal, sys
+from dfpipe import archive
+from dfpipe.cli import main
+real, calls = archive.store_posts, []
+def store_posts(client, posts):
+    calls.append(1)
+    if len(calls) == 3:
+        put = client.put_multi
+        client.put_multi = lambda entities: (put(entities), os.kill(os.getpid(), signal.SIGKILL))
+    return real(client, posts)
+archive.store_posts = store_posts
+main(sys.argv[1:])
+"""
+    words = ["import", "a", "--to", STORE]
+    killed = subprocess.run(
+        [sys.executable, "-c", script, *words], cwd=tmp_path, env=environment(), check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    query = connect(f"sqlite:///{tmp_path}/posts.db").query(kind=KIND)
+    assert len(list(query.fetch())) == 1500
+    assert "       700 stored\n" in dfpipe(*words, cwd=tmp_path).stdout
+
+
+def test_the_real_posts(data: Path, tmp_path: Path) -> None:
+    words = ["import", str(data / "tweets_4day.jsonl.xz"), "--to", STORE]
+    assert "    38,672 stored\n" in dfpipe(*words, cwd=tmp_path).stdout
+    second = dfpipe(*words, cwd=tmp_path).stdout
+    assert "         0 stored\n" in second
+    assert "    38,672 seen before\n" in second
+    exported = dfpipe("export", "--from", STORE, cwd=tmp_path).stdout
+    with lzma.open(data / "tweets_4day.jsonl.xz") as original:
+        expected = [json.loads(line) for line in original]
+    expected.sort(key=lambda post: (post["created_at"], post["tid"]))
+    assert [json.loads(line) for line in exported.splitlines()] == expected

@@ -1,0 +1,79 @@
+"""Running the analysis over posts and reading its tables back, as values to compare."""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+from google.cloud.datastore import Entity
+
+from dfpipe import datastore, pipeline
+from dfpipe.launch import parse
+from dfpipe.options import settings
+from dfpipe.post import KIND, UNINDEXED
+from tests import oracle
+
+END = datetime.fromisoformat("2015-01-11T00:00:00+00:00")
+
+
+def store_posts(url: str, posts: Iterable[Mapping[str, Any]]) -> None:
+    """Put posts with any properties, 500 at a time; each has an integer `tid`, its key."""
+    client = datastore.connect(url)
+    entities = []
+    for post in posts:
+        entity = Entity(client.key(KIND, post["tid"]), exclude_from_indexes=UNINDEXED)
+        entity.update(post)
+        entities.append(entity)
+    for i in range(0, len(entities), 500):
+        client.put_multi(entities[i : i + 500])
+
+
+def run(source: str, sink: str, *words: str) -> pipeline.Summary:
+    """Analyse the window that ends at END, unless the words say otherwise."""
+    until = () if any(w.startswith("--until") for w in words) else (f"--until={END.isoformat()}",)
+    options = parse([f"--source={source}", f"--sink={sink}", *until, *words], {})
+    return pipeline.run(settings(options, END), options)
+
+
+def tables(path: Path, ts: datetime = END) -> oracle.Analysis:
+    """Read a run out of a DuckDB file with nothing of dfpipe, in the oracle's form."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+
+        def rows(columns: str, table: str) -> list[tuple[Any, ...]]:
+            found = connection.execute(
+                f"SELECT {columns} FROM {table} WHERE ts = ? ORDER BY ALL", [ts]
+            )
+            return found.fetchall()
+
+        return _analysis(rows)
+
+
+def bigquery_tables(address: str, dataset: str, ts: datetime = END) -> oracle.Analysis:
+    """Read a run out of a BigQuery emulator with Google's client alone, in the oracle's form."""
+    client = bigquery.Client(
+        project=dataset.partition(".")[0],
+        credentials=AnonymousCredentials(),
+        client_options={"api_endpoint": address},
+    )
+
+    def rows(columns: str, table: str) -> list[tuple[Any, ...]]:
+        where = f"ts = TIMESTAMP '{ts.isoformat()}'"
+        sql = f"SELECT {columns} FROM `{dataset}.{table}` WHERE {where}"
+        return sorted(tuple(row.values()) for row in client.query_and_wait(sql))
+
+    return _analysis(rows)
+
+
+def _analysis(rows: Callable[[str, str], list[tuple[Any, ...]]]) -> oracle.Analysis:
+    names = ("tweets", "skipped", "words", "urls")
+    (counts,) = rows(", ".join(names), "runs")
+    return oracle.Analysis(
+        rows("rank, word, count, percent", "word_counts"),
+        rows("rank, url, count", "urls"),
+        rows("rank, w1, w2, count, log_weight", "word_cooccur"),
+        dict(zip(names, counts, strict=True)),
+    )

@@ -1,0 +1,156 @@
+"""What the command does with errors, whatever its subcommand."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from google.api_core.exceptions import DeadlineExceeded
+from google.auth.exceptions import DefaultCredentialsError
+
+from dfpipe import cli
+from dfpipe.errors import DfpipeError, UsageError
+from tests.support.command import DFPIPE, environment
+from tests.support.processes import wait_until
+
+
+@pytest.fixture(autouse=True)
+def _python_handles_signals() -> Iterator[None]:
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
+    end = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, end)
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_the_short_help_is_the_subcommand_s_own(name: str) -> None:
+    command = cli.dfpipe.get_command(None, name)  # type: ignore[arg-type]  # no context is needed
+    assert command
+    assert (command.name, command.get_short_help_str(200)) == (name, cli.COMMANDS[name][1])
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "message"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+@pytest.mark.parametrize("error", [DfpipeError("the run failed"), ImportError("half a module")])
+def test_an_interrupt_that_comes_back_as_another_error(
+    error: Exception,
+    number: int,
+    status: int,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def wrap(*_: object, **__: object) -> None:
+        try:
+            signal.raise_signal(number)
+        except KeyboardInterrupt as interrupt:
+            raise error from interrupt
+
+    monkeypatch.setattr(cli.dfpipe, "main", wrap)
+    assert ended() == status
+    assert capsys.readouterr().err == f"dfpipe: {message}\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(DfpipeError("no room"), 1), (UsageError("no word"), 2)]
+)
+def test_an_error_is_one_line_and_a_status(
+    error: DfpipeError,
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(cli.dfpipe, "main", raising(error))
+    assert ended() == status
+    assert capsys.readouterr().err == f"dfpipe: {error}\n"
+    assert ended("--verbose") == status
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error", [DeadlineExceeded("p.db stayed locked"), DefaultCredentialsError("none\nfound")]
+)
+def test_an_error_of_a_client_is_one_line(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli.dfpipe, "main", raising(error))
+    assert ended() == 1
+    assert capsys.readouterr().err == f"dfpipe: {str(error).splitlines()[0]}\n"
+
+
+def test_a_full_disk_is_one_line() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*DFPIPE, "stopwords"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == "dfpipe: [Errno 28] No space left on device\n"
+
+
+def test_output_that_is_closed_is_one_line() -> None:
+    done = subprocess.run(
+        [*DFPIPE, "stopwords"],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        preexec_fn=lambda: os.close(1),
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("dfpipe: standard output is closed: send it to a file")
+
+
+@pytest.mark.parametrize("words", [["stopwords"], ["query", "--list"]])
+def test_a_reader_that_goes_away_ends_the_command_quietly(words: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [*DFPIPE, *words], stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_sigterm_takes_the_temporary_files_along(tmp_path: Path) -> None:
+    child = subprocess.Popen(
+        [*DFPIPE, "import", "-", "--to", "sqlite:///posts.db"],
+        cwd=tmp_path,
+        env=environment({"TMPDIR": str(tmp_path)}),
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_until(lambda: any(tmp_path.glob("dfpipe-*/0")))
+    child.terminate()
+    _, message = child.communicate(timeout=60)
+    assert (child.returncode, message.strip()) == (143, "dfpipe: terminated")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_fault_of_the_program_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli.dfpipe, "main", raising(ZeroDivisionError("ours")))
+    with pytest.raises(ZeroDivisionError, match="ours"):
+        cli.main([])
+
+
+def test_an_ignored_interrupt_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    monkeypatch.setattr(cli.dfpipe, "main", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    assert ended() == 0
+
+
+def raising(error: Exception) -> object:
+    def main(*_: object, **__: object) -> None:
+        raise error
+
+    return main
+
+
+def ended(*words: str) -> object:
+    with pytest.raises(SystemExit) as end:
+        cli.main(list(words))
+    return end.value.code

@@ -1,0 +1,154 @@
+import csv
+import doctest
+import io
+import json
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from dfpipe import cli
+from dfpipe.commands import query
+from dfpipe.warehouse import connect, named_queries
+from dfpipe.warehouse.tables import UrlCount, WordCount
+from tests.contract.test_warehouse import TS, a_run
+from tests.support.command import dfpipe
+
+Ask = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def ask(capsys: pytest.CaptureFixture[str]) -> Ask:
+    """Give the exit status, the output and the error of `dfpipe query`."""
+
+    def call(*words: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as end:
+            cli.main(["query", *words])
+        return (int(end.value.code or 0), *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def sink(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A warehouse of one run with 30 words, named by the environment."""
+    words = [WordCount(TS, i, f"word{i}", 31 - i, 100 / (2 + i)) for i in range(1, 31)]
+    urls = [UrlCount(TS, 1, "https://a.org/\x1b[2J\x9b1m\u202e\r\nend", 12_345)]
+    url = f"duckdb:///{tmp_path / 'results.duckdb'}"
+    connect(url).replace_run(a_run(), words, urls, [])
+    monkeypatch.setenv("DFPIPE_WAREHOUSE", url)
+    return url
+
+
+def test_doctests() -> None:
+    assert doctest.testmod(query).failed == 0
+
+
+def test_the_help_is_that_of_the_list_of_commands() -> None:
+    assert query.command.short_help == cli.COMMANDS["query"][1]
+
+
+def test_the_list_says_what_each_answers(ask: Ask) -> None:
+    status, output, _ = ask("--list")
+    assert status == 0
+    for name in named_queries.names():
+        loaded = named_queries.load(name)
+        assert f"{name}\n    {loaded.answers}\n" in output
+    assert "    --param since=  hours before the newest run [default 24]" in output
+    assert "    --param word=  the word, as it stands in the tables [required]" in output
+
+
+@pytest.mark.usefixtures("sink")
+def test_a_table_is_rounded_and_cut(ask: Ask) -> None:
+    status, output, _ = ask("popular_words")
+    assert status == 0
+    assert output.startswith("popular words, run 2015-01-11T00:00:00Z\n")
+    assert "    1   word1       30     33.33" in output
+    assert "word20 " in output
+    assert "word21 " not in output
+    assert output.endswith("10 more: give --limit\n")
+
+
+@pytest.mark.usefixtures("sink")
+def test_hostile_text_does_not_reach_the_terminal(ask: Ask) -> None:
+    _, output, _ = ask("top_urls")
+    assert "https://a.org/\\x1b[2J\\x9b1m\\u202e\\r\\nend" in output
+    assert all(char.isprintable() or char == "\n" for char in output)
+
+
+@pytest.mark.usefixtures("sink")
+def test_no_rows_are_said(ask: Ask) -> None:
+    assert ask("interesting_pairs")[1].endswith("no rows\n")
+    assert ask("interesting_pairs", "--format", "json")[1] == "[]\n"
+    assert ask("interesting_pairs", "--format", "csv")[1] == "ts,rank,w1,w2,count,log_weight\n"
+
+
+@pytest.mark.usefixtures("sink")
+def test_json_and_csv_are_whole_and_full(ask: Ask) -> None:
+    rows = json.loads(ask("popular_words", "--format", "json")[1])
+    assert len(rows) == 30
+    assert rows[0] == {
+        "ts": "2015-01-11T00:00:00Z",
+        "rank": 1,
+        "word": "word1",
+        "count": 30,
+        "percent": 100 / 3,
+    }
+    read = list(csv.DictReader(io.StringIO(ask("popular_words", "--format=csv", "--limit=2")[1])))
+    assert [(row["word"], float(row["percent"])) for row in read] == [
+        ("word1", 100 / 3),
+        ("word2", 25.0),
+    ]
+    assert datetime.fromisoformat(read[0]["ts"]) == TS
+    (url,) = csv.DictReader(io.StringIO(ask("top_urls", "--format=csv")[1], newline=""))
+    assert url["url"] == "https://a.org/\x1b[2J\x9b1m\u202e\r\nend"
+
+
+@pytest.mark.usefixtures("sink")
+def test_parameters_and_limits(ask: Ask) -> None:
+    status, output, _ = ask(
+        "word_history", "--param", "word=word3", "--limit", "1", "--format", "csv"
+    )
+    assert (status, output) == (0, "ts,rank,count,percent\n2015-01-11T00:00:00Z,3,28,20.0\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "no query is named: give one of emerging_pairs, "),
+        (["nope"], "there is no query 'nope': give one of emerging_pairs, "),
+        (["popular_words", "--limit", "0"], "--limit 0: give a whole number from 1"),
+        (["popular_words", "--limit", "-1"], "--limit -1: give a whole number from 1"),
+        (["popular_words", "--limit", "ten"], "--limit ten: give a whole number from 1"),
+        (["popular_words", "--param", "ts"], "--param ts has no value: give it as NAME=VALUE"),
+        (["popular_words", "--param", "a=1"], "query popular_words has no parameter a: its para"),
+        (["rising_words", "--param", "since=x"], "parameter since=x: give a whole number from 0"),
+        (["word_history"], "query word_history needs word, the word, as it stands in the tables"),
+        (["popular_words", "--format", "xml"], "Invalid value for '--format': 'xml' is not one "),
+        (["popular_words"], "query popular_words needs --sink WAREHOUSE, or DFPIPE_WAREHOUSE in"),
+        (["popular_words", "--sink", "x.db"], "the warehouse 'x.db' has no known form: give duc"),
+    ],
+)
+def test_wrong_words_are_one_line_and_status_2(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str
+) -> None:
+    monkeypatch.delenv("DFPIPE_WAREHOUSE", raising=False)
+    status, output, error = ask(*words)
+    assert (status, output) == (2, "")
+    assert error.startswith(f"dfpipe: {message}")
+    assert error.count("\n") == 1
+
+
+def test_an_absent_sink_is_a_failure(ask: Ask, tmp_path: Path) -> None:
+    status, _, error = ask("popular_words", "--sink", f"duckdb:///{tmp_path}/none.duckdb")
+    assert status == 1
+    assert error.startswith("dfpipe: there is no warehouse ")
+
+
+def test_a_query_imports_neither_beam_nor_google_nor_the_translator(sink: str) -> None:
+    answer = dfpipe("query", "popular_words", "--sink", sink, env={"PYTHONPROFILEIMPORTTIME": "1"})
+    assert answer.returncode == 0
+    imported = {line.rpartition("|")[2].strip() for line in answer.stderr.splitlines()}
+    assert "duckdb" in imported
+    assert not {"apache_beam", "google.cloud.bigquery", "sqlglot", "numpy"} & imported

@@ -1,0 +1,162 @@
+import math
+import random
+from array import array
+from collections import Counter
+from itertools import combinations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dfpipe import pairs, ranking
+from dfpipe.pairs import PairCounts
+from dfpipe.ranking import Candidates, Mark
+from dfpipe.word_sets import word_sets
+
+WORDS = st.text("abcdé", min_size=1, max_size=2)
+SETS = st.lists(st.sets(WORDS, max_size=6), max_size=25)
+Sets = list[set[str]]
+
+
+def frequencies(sets: Sets) -> Counter[str]:
+    return Counter(word for words in sets for word in words)
+
+
+def brute_force(sets: Sets, k: int) -> list[pairs.Weighted]:
+    df, n = frequencies(sets), len(sets)
+    pairs = Counter(pair for words in sets for pair in combinations(sorted(words), 2))
+    weighted = [
+        (*pair, count, count * math.log(n / max(df[pair[0]], df[pair[1]])))
+        for pair, count in pairs.items()
+    ]
+    return sorted((p for p in weighted if p[3]), key=lambda p: (-p[3], p[0], p[1]))[:k]
+
+
+def rank(sets: Sets, words: Candidates, k: int, parts: int = 3) -> list[pairs.Weighted]:
+    """Count in several parts, add up, rank in shards, merge: as the transforms do."""
+    index = words.index()
+    matrices = [pairs.among(word_sets(sets[i::parts]), index) for i in range(parts)]
+    counted = [pairs.count_pairs([matrix], words.leads) for matrix in matrices]
+    shards = dict(pairs.add_pairs(counted).shards(3))
+    tops = [pairs.top_pairs(shard, words, len(sets), k) for shard in shards.values()]
+    return pairs.merge_top_pairs(tops, k)
+
+
+@given(st.dictionaries(WORDS, st.integers(1, 4)), st.integers(1, 5))
+def test_top_counts_breaks_ties_by_text(counts: dict[str, int], k: int) -> None:
+    expected = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:k]
+    assert ranking.top_counts(counts, k) == expected
+    halves = [dict(list(counts.items())[i::2]) for i in range(2)]
+    tops = [ranking.top_counts(half, k) for half in halves]
+    assert ranking.merge_top_counts(tops, k) == expected
+
+
+@given(SETS)
+def test_no_pair_exceeds_the_bound_of_its_words(sets: Sets) -> None:
+    df = frequencies(sets)
+    for w1, w2, _, weight in brute_force(sets, 10_000):
+        assert weight <= ranking.bound(df[w1], len(sets))
+        assert weight <= ranking.bound(df[w2], len(sets))
+
+
+@given(st.integers(2, 2**40), st.data())
+def test_the_bound_is_attained_by_words_of_one_df_that_are_always_together_alone(
+    posts: int, data: st.DataObject
+) -> None:
+    df = data.draw(st.integers(1, posts - 1))
+    other, n = data.draw(st.integers(df, min(df + 2, posts))), data.draw(st.integers(1, df))
+    for larger, together in ((other, df), (df, n), (other, n), (posts, df)):
+        weight = together * math.log(posts / larger)
+        assert weight <= ranking.bound(df, posts)
+        assert (weight == ranking.bound(df, posts)) == (larger == df and together == df)
+
+
+@given(SETS)
+def test_word_sets_are_the_sets(sets: Sets) -> None:
+    matrix = word_sets(sets)
+    assert matrix.posts == len(sets)
+    assert dict(matrix.counts()) == frequencies(sets)
+    rows = [matrix.indices[a:b] for a, b in zip(matrix.indptr, matrix.indptr[1:], strict=False)]
+    assert [{matrix.words[i] for i in row} for row in rows] == sets
+
+
+@given(SETS, st.integers(1, 8))
+def test_pairs_among_all_words_are_ranked_exactly(sets: Sets, k: int) -> None:
+    words = ranking.survivors(frequencies(sets).items(), len(sets), Mark(0.0, ""))
+    assert rank(sets, words, k) == brute_force(sets, k)
+
+
+@given(SETS, st.integers(1, 8), st.integers(1, 12))
+def test_the_two_passes_are_exact_for_any_number_of_candidates(
+    sets: Sets, k: int, limit: int
+) -> None:
+    df, n = frequencies(sets), len(sets)
+    parts = [ranking.candidates(list(df.items())[i::3], n, limit) for i in range(3)]
+    likely = ranking.merge_candidates(parts, n, limit)
+    assert likely == ranking.candidates(df.items(), n, limit)
+    ranked = rank(sets, likely, k)
+    mark = pairs.mark(ranked, likely, k)
+    if mark is not None:
+        reaching = [ranking.survivors(list(df.items())[i::3], n, mark) for i in range(3)]
+        ranked = rank(sets, ranking.join_survivors(reaching, n, mark), k)
+    assert ranked == brute_force(sets, k)
+
+
+def test_the_many_words_of_one_post_are_not_paired_with_each_other() -> None:
+    words = [f"w{i:05}" for i in range(20_000)]
+    # The first candidates are a post of their own, too few for k pairs.
+    sets = [{"a", "b", "c"}, set(words), {"w00001"}]
+    df, n = frequencies(sets), len(sets)
+    likely = ranking.candidates(df.items(), n, 10)
+    ranked = rank(sets, likely, 8)
+    mark = pairs.mark(ranked, likely, 8)
+    assert mark == Mark(math.log(3), "w00000")
+    whole = ranking.join_survivors([ranking.survivors(df.items(), n, mark)], n, mark)
+    matrix = pairs.among(word_sets(sets), whole.index())
+    assert len(pairs.count_pairs([matrix], whole.leads).codes) < 3 * len(words)
+    expected = [("a", "b"), ("a", "c"), ("b", "c"), *(("w00000", w) for w in words[2:7])]
+    assert rank(sets, whole, 8) == [(*pair, 1, math.log(3)) for pair in expected]
+
+
+def test_the_bound_spares_nearly_all_words_of_a_long_tail() -> None:
+    chance = random.Random(7)
+    sets = [{f"w{int(chance.paretovariate(0.7))}" for _ in range(8)} for _ in range(3_000)]
+    df = frequencies(sets)
+    likely = ranking.candidates(df.items(), len(sets), 100)
+    ranked = rank(sets, likely, 20)
+    assert pairs.mark(ranked, likely, 20) is None
+    assert ranked == brute_force(sets, 20)
+    assert len(df) > 500
+
+
+def test_a_tie_with_what_was_left_out_is_not_final() -> None:
+    likely = Candidates("a\nb", array("q", [1, 1]), left_out=2.0)
+    assert pairs.mark([("a", "b", 1, 2.0)], likely, 1) == Mark(2.0, "a")
+    assert pairs.mark([("a", "b", 1, 2.5)], likely, 1) is None
+    assert pairs.mark([("a", "b", 1, 2.5)], likely, 2) == Mark(0.0, "")
+
+
+def test_words_in_every_post_alone_leave_nothing_to_look_for() -> None:
+    likely = ranking.candidates([("a", 3), ("b", 3)], 3, 1)
+    assert pairs.mark([], likely, 1) is None
+
+
+def test_nothing_gives_nothing() -> None:
+    empty = ranking.merge_candidates([], 0, 10)
+    assert empty == Candidates()
+    assert not ranking.join_survivors([], 0, Mark(0.0, ""))
+    assert len(pairs.add_pairs([]).codes) == len(pairs.count_pairs([]).codes) == 0
+    assert pairs.top_pairs(pairs.NO_PAIRS, empty, 0, 5) == []
+    assert list(pairs.NO_PAIRS.shards(4)) == []
+
+
+@given(st.lists(st.dictionaries(st.integers(0, 2**62), st.integers(1, 2**40)), max_size=5))
+def test_pair_counts_add_up_in_any_order(parts: list[dict[int, int]]) -> None:
+    import numpy as np
+
+    arrays = [
+        PairCounts(np.array(list(p), np.int64), np.array(list(p.values()), np.int64)) for p in parts
+    ]
+    total = pairs.add_pairs(arrays)
+    expected = sum((Counter(part) for part in parts), Counter())
+    assert dict(zip(total.codes.tolist(), total.counts.tolist(), strict=True)) == expected
+    assert (np.diff(total.codes) > 0).all()

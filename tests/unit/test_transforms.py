@@ -1,0 +1,127 @@
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import apache_beam as beam
+import pytest
+from apache_beam.pvalue import AsList
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dfpipe.text import Tokenizer
+from dfpipe.tokenizing import PostBatch, Tally, add_tallies, tokenize
+from dfpipe.transforms import (
+    CountInShards,
+    PairRankings,
+    TimeSlice,
+    TokenizePosts,
+    TopCounts,
+    time_slices,
+)
+from dfpipe.transforms.once import Once
+from dfpipe.transforms.pair_rankings import _CountPairs
+from dfpipe.transforms.read_posts import post_batches
+from dfpipe.transforms.tokenize_posts import TALLY, URLS
+from dfpipe.transforms.top_counts import Ranked, _AddInBundle
+from dfpipe.word_sets import WordSets, word_sets
+from tests.support.pipelines import outputs, run_transform
+from tests.unit.test_ranking import brute_force
+
+START = datetime(2015, 1, 7, tzinfo=UTC)
+TICK = timedelta(microseconds=1)
+
+
+@given(st.integers(1, 10**12), st.integers(1, 50))
+def test_slices_are_the_window_cut_without_gap_or_overlap(length: int, n: int) -> None:
+    window = TimeSlice(START, START + length * TICK)
+    slices = time_slices(window, n)
+    assert slices[0].start == window.start
+    assert slices[-1].end == window.end
+    assert [s.end for s in slices[:-1]] == [s.start for s in slices[1:]]
+    lengths = [s.end - s.start for s in slices]
+    assert min(lengths) > timedelta(0)
+    assert max(lengths) - min(lengths) <= TICK
+    assert len(slices) == min(n, length)
+
+
+def test_batches_have_few_posts_where_these_are_long() -> None:
+    texts = ["x" * 2_000_000] * 4 + [None, b"x" * 9_000_000] + ["x"] * 7_000
+    batches = list(post_batches((text, [i]) for i, text in enumerate(texts)))
+    assert [len(batch.texts) for batch in batches] == [3, 5_000, 2_003]
+    assert [text for batch in batches for text in batch.texts] == texts
+    assert [url for batch in batches for url in batch.urls] == [[i] for i in range(len(texts))]
+    assert list(post_batches([])) == []
+
+
+def test_tokenize_skips_what_has_no_text() -> None:
+    batch = PostBatch(
+        ["Storm at sea", None, 7, "", "storm"],
+        [["http://a.com", "http://A.com"], ["http://b.com"], None, "http://a.com", None],
+    )
+    sets, urls, tally = tokenize(batch, Tokenizer("modern", {"at"}))
+    assert dict(sets.counts()) == {"storm": 2, "sea": 1}
+    assert urls == {"http://a.com/": 2}
+    assert tally == Tally(posts=3, skipped=2)
+    assert sets.posts == 3
+
+
+def test_tokenize_posts_gives_words_urls_and_tally() -> None:
+    batches = [PostBatch(["one storm"], ["http://a.com"]), PostBatch([None], [None])]
+
+    def build(p: beam.Pipeline) -> dict[str, beam.PCollection]:
+        tokens = p | beam.Create(batches) | TokenizePosts(Tokenizer("modern", set()))
+        tally = tokens[TALLY] | beam.CombineGlobally(add_tallies)
+        return {"words": tokens.words, "urls": tokens[URLS], "tally": tally}
+
+    found = outputs(build)
+    assert sorted(len(sets.words) for sets in found["words"]) == [0, 2]
+    assert sum(found["urls"], Counter()) == {"http://a.com/": 1}
+    assert found["tally"] == [Tally(1, 1)]
+
+
+@pytest.mark.parametrize("limit", [1, 1_000_000])
+def test_counts_add_up_over_batches(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    monkeypatch.setattr(_AddInBundle, "LIMIT", limit)
+    batches = [[("a", 1), ("b", 2)], [("b", 3)], [], [("é", 1)]]
+    shards = run_transform(CountInShards(3, list), batches)
+    assert len({shard for shard, _ in shards}) == len(shards) <= 3
+    merged = [item for _, counts in shards for item in counts.items()]
+    assert sorted(merged) == [("a", 1), ("b", 5), ("é", 1)]
+
+
+def test_top_counts_over_shards() -> None:
+    shards = [(0, {"a": 1, "c": 3}), (1, {"b": 3})]
+    assert run_transform(TopCounts(2), shards) == [Ranked([("b", 3), ("c", 3)], 3)]
+    assert run_transform(TopCounts(2), []) == [Ranked([], 0)]
+
+
+def test_once_has_a_result_for_nothing() -> None:
+    def build(p: beam.Pipeline) -> dict[str, beam.PCollection]:
+        nothing = p | beam.Create([], reshuffle=False)
+        return {"out": p | Once(len, AsList(nothing))}
+
+    assert outputs(build) == {"out": [0]}
+
+
+def rank_with_beam(sets: list[set[str]], k: int, candidates: int) -> list[object]:
+    def build(p: beam.Pipeline) -> dict[str, beam.PCollection]:
+        batches = p | "Sets" >> beam.Create([word_sets(sets[i::3]) for i in range(3)])
+        counts = batches | CountInShards(4, WordSets.counts)
+        tally = p | "Tally" >> beam.Create([Tally(len(sets), 0)])
+        return {"out": (batches, counts, tally) | PairRankings(k, candidates, 4)}
+
+    (ranked,) = outputs(build)["out"]
+    return ranked
+
+
+SETS = [{"a", "b", "c"}, {"a", "b"}, {"b", "c", "d"}, {"a"}, {"d", "e"}, {"d", "e", "a"}, set()]
+
+
+@pytest.mark.parametrize("candidates", [1, 2, 3, 100])
+@pytest.mark.parametrize("k", [1, 3, 50])
+def test_pair_rankings_do_not_depend_on_the_candidates(k: int, candidates: int) -> None:
+    assert rank_with_beam(SETS, k, candidates) == brute_force(SETS, k)
+
+
+def test_pair_counts_within_bounded_memory_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_CountPairs, "LIMIT", 1)
+    assert rank_with_beam(SETS, 9, 100) == brute_force(SETS, 9)

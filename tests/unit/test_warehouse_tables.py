@@ -1,0 +1,83 @@
+import doctest
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from dfpipe.errors import DfpipeError, UsageError
+from dfpipe.warehouse import connect, tables
+from dfpipe.warehouse.tables import RUNS, TABLES, Run, WordCount, check_columns, run_tables
+
+TS = datetime(2015, 1, 11, tzinfo=UTC)
+RUN = Run(TS, TS - timedelta(days=4), TS, 0, 0, 0, 0, "modern", "FnApiRunner", "0.1.0", 1.0)
+# As the specification has them.
+SPECIFIED = {
+    "word_counts": "ts TIMESTAMP, rank INT64, word STRING, count INT64, percent FLOAT64",
+    "urls": "ts TIMESTAMP, rank INT64, url STRING, count INT64",
+    "word_cooccur": "ts TIMESTAMP, rank INT64, w1 STRING, w2 STRING, count INT64, "
+    "log_weight FLOAT64",
+    "runs": "ts TIMESTAMP, window_start TIMESTAMP, window_end TIMESTAMP, tweets INT64, "
+    "skipped INT64, words INT64, urls INT64, text_mode STRING, runner STRING, version STRING, "
+    "seconds FLOAT64",
+}
+
+
+def test_doctests() -> None:
+    assert doctest.testmod(tables).failed == 0
+
+
+def test_the_schemas_are_those_of_the_specification() -> None:
+    found = {t.name: ", ".join(f"{n} {kind}" for n, kind in t.columns.items()) for t in TABLES}
+    assert found == SPECIFIED
+    assert {t.name: t.clustered_by for t in TABLES if t.clustered_by} == {
+        "word_counts": ("word",),
+        "urls": ("url",),
+        "word_cooccur": ("w1", "w2"),
+    }
+
+
+def test_the_row_of_the_run_is_written_last() -> None:
+    assert run_tables(RUN, [], [], [])[-1] == (RUNS, [RUN])
+
+
+def test_rows_turn_into_columns() -> None:
+    words = [WordCount(TS, 1, "a", 3, 60.0), WordCount(TS, 2, "b", 2, 40.0)]
+    assert TABLES[0].transpose(words) == [[TS, TS], [1, 2], ["a", "b"], [3, 2], [60.0, 40.0]]
+    assert TABLES[0].transpose([]) == [[], [], [], [], []]
+
+
+def test_a_row_of_another_run_is_an_error() -> None:
+    message = (
+        "word_counts: a row of ts 2015-01-12 00:00:00+00:00 was given for the run "
+        "2015-01-11 00:00:00+00:00: a run replaces its own rows only"
+    )
+    with pytest.raises(DfpipeError, match=f"^{re.escape(message)}$"):
+        run_tables(RUN, [WordCount(TS + timedelta(days=1), 1, "a", 1, 1.0)], [], [])
+
+
+def test_other_columns_are_an_error() -> None:
+    check_columns("f.duckdb", RUNS, list(RUNS.columns))
+    with pytest.raises(
+        DfpipeError, match=r"^f.duckdb has a table runs with the columns id, where ts, .* expected"
+    ):
+        check_columns("f.duckdb", RUNS, ["id"])
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("results.duckdb", "the warehouse 'results.duckdb' has no known form: give duckdb:///FILE"),
+        ("sqlite:///x.db", "the warehouse 'sqlite:///x.db' has no known form: give duckdb:///FILE"),
+        ("duckdb:///", "the warehouse 'duckdb:///' names no file: give duckdb:///FILE"),
+        ("duckdb://x.duckdb", "the warehouse 'duckdb://x.duckdb' names no file: give"),
+        ("bigquery://project", "the warehouse 'bigquery://project' names no dataset: give big"),
+        ("bigquery:///d", "the warehouse 'bigquery:///d' names no dataset: give bigquery://P"),
+        ("bigquery://p/d/t", "the warehouse 'bigquery://p/d/t' names no dataset: give bigq"),
+        ("bigquery://[", r"the warehouse 'bigquery://\[' names no dataset: Invalid IPv6 URL"),
+        ("bigquery://p/d?zone=a", "the warehouse 'bigquery://p/d\\?zone=a' names no dataset"),
+        ("", "the warehouse '' has no known form: give duckdb:///FILE or bigquery://PROJECT"),
+    ],
+)
+def test_a_url_of_another_form_is_an_error(url: str, message: str) -> None:
+    with pytest.raises(UsageError, match=f"^{message}"):
+        connect(url)

@@ -19,7 +19,7 @@ from tests.support.command import environment
 from tests.support.processes import ROOT, free_port, process, wait_until
 
 TASKS = 60
-LEASE = 2
+LEASE = 4
 YAML = """
 queue:
 - name: work
@@ -39,7 +39,7 @@ payload = sys.stdin.read()
 log("start")
 first = os.environ["TASKQUEUE_RETRY_COUNT"] == "1"
 if payload.endswith("slow") and first:
-    time.sleep(4)
+    time.sleep(6)
 if payload.endswith("bad") and first:
     sys.exit(1)
 log("done")

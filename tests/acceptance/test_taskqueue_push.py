@@ -22,8 +22,8 @@ from tests.support.processes import free_port, process, wait_until
 ROOT = Path(__file__).parents[2]
 USERS = 800
 RATE, BUCKET, CONCURRENT = 250, 20, 8
-DEADLINE = 0.7
-LEASE = 2
+DEADLINE = 2.5
+LEASE = 6
 YAML = f"""
 queue:
 - name: default
@@ -113,7 +113,8 @@ def most_at_a_time(run: Run) -> int:
         if event["event"] == "start":
             open_[request] = event["time"]
         elif event["event"] == "end":
-            changes += [(open_.pop(request), 1), (event["time"], -1)]
+            start = open_.pop(request)
+            changes += [(start, 1), (min(event["time"], start + DEADLINE), -1)]
     for (_, pid), start in open_.items():
         changes += [(start, 1), (min(start + DEADLINE, deaths.get(pid, start + DEADLINE)), -1)]
     now = most = 0

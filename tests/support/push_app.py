@@ -13,7 +13,7 @@ from flask import Flask, Response, request
 
 from taskqueue.auth import Guard, proven, settings_from
 
-HANG_SECONDS = 1.5
+HANG_SECONDS = 4
 
 app = Flask(__name__)
 Guard(settings_from(os.environ)).install(app)

@@ -2,7 +2,8 @@
 
 Called with the store's URL, a file and a seed. Lines: LEASED name begin end, MODIFIED name old-end
 new-end, DELETED name; times in microseconds. It leases for a moment or for longer, forgets some
-leases, deletes others too late, and stops when the queue is empty.
+leases, deletes others too late, and stops when the queue is empty. As soon as it has leased
+something it says so on standard output, and goes on when a line comes in: so all take part.
 """
 
 import random
@@ -77,5 +78,10 @@ if __name__ == "__main__":
     _, url, file, seed = sys.argv
     with Path(file).open("w") as stream:
         worker = Worker(open_service(url), stream, int(seed))
+        while not stream.tell():
+            worker.work()
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        sys.stdin.readline()
         while worker.work():
             pass

@@ -129,12 +129,12 @@ def test_a_failure_gives_the_task_back_for_a_while(api: Watched, service: TaskQu
 
 def test_the_lease_is_extended_while_the_program_runs(api: Watched) -> None:
     add(b"x", name="one")
-    program = "import time; time.sleep(1.6)"
-    with pulling(api, settings(program, lease=1)):
+    program = "import time; time.sleep(4.5)"
+    with pulling(api, settings(program, lease=4)):
         api.wait("delete")
     assert api.told[-1] == ("delete", "one")
     assert len(api.told) >= 3
-    assert set(api.told[:-1]) == {("lease 1", "one")}
+    assert set(api.told[:-1]) == {("lease 4", "one")}
 
 
 def test_a_queue_that_cannot_be_reached_does_not_end_the_program(api: Watched) -> None:
@@ -148,9 +148,9 @@ def test_a_queue_that_cannot_be_reached_does_not_end_the_program(api: Watched) -
         return extend(*words, **more)
 
     api.modify = modify
-    with pulling(api, settings("import time; time.sleep(0.9)", lease=1)):
+    with pulling(api, settings("import time; time.sleep(3.6)", lease=4)):
         api.wait("delete")
-    assert ("lease 1", "one") in api.told
+    assert ("lease 4", "one") in api.told
 
 
 def test_a_program_whose_lease_is_lost_is_ended(

@@ -1,0 +1,1 @@
+"""The service that brings timelines in: sources to Datastore, one task for each account."""

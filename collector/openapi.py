@@ -1,0 +1,223 @@
+"""The description of the service in OpenAPI 3.1, which it serves as /openapi.json."""
+
+from typing import Any
+
+from collector.ingest import MOST_BODY, MOST_POSTS
+from dfpipe.formats.result import MAX_TID
+from dfpipe.version import VERSION
+
+Json = dict[str, Any]
+
+POST: Json = {
+    "type": "object",
+    "required": ["tid", "text", "created_at"],
+    "properties": {
+        "tid": {
+            "description": "The post's id: an integer, or digits in a string.",
+            "oneOf": [
+                {"type": "integer", "minimum": 1, "maximum": MAX_TID},
+                {"type": "string", "pattern": "^[0-9]{1,19}$"},
+            ],
+        },
+        "user": {"type": ["string", "null"], "maxLength": 1500},
+        "text": {"type": "string"},
+        "created_at": {
+            "type": "string",
+            "description": "RFC 3339 with an offset, or a date as X's v1.1 writes it.",
+            "examples": ["2026-01-07T12:00:00Z"],
+        },
+        "urls": {
+            "description": "The expanded links.",
+            "oneOf": [
+                {"type": "array", "items": {"type": "string"}},
+                {"type": "string"},
+                {"type": "null"},
+            ],
+        },
+    },
+}
+TAKEN: Json = {
+    "type": "object",
+    "required": ["taken", "errors"],
+    "properties": {
+        "taken": {"type": "integer", "minimum": 0, "maximum": MOST_POSTS},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["index", "error"],
+                "properties": {"index": {"type": "integer"}, "error": {"type": "string"}},
+            },
+        },
+    },
+}
+ERROR: Json = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {"error": {"type": "string"}},
+}
+COUNTS: Json = {
+    "type": "object",
+    "required": ["accounts", "enqueued", "already"],
+    "properties": {
+        name: {"type": "integer", "minimum": 0} for name in ("accounts", "enqueued", "already")
+    },
+}
+
+
+def _answer(text: str, schema: Json | None = None, mimetype: str = "application/json") -> Json:
+    return {"description": text} | ({"content": {mimetype: {"schema": schema}}} if schema else {})
+
+
+_FORBIDDEN = {"403": _answer("Neither cron nor a task queue; the body is empty.")}
+_STORE = {"503": _answer("The store cannot answer now; the same request may succeed later.", ERROR)}
+_DONE = _answer("What was done.", {"type": "object"})
+
+
+def _form(**properties: Json) -> Json:
+    schema = {"type": "object", "required": list(properties), "properties": properties}
+    content = {"application/x-www-form-urlencoded": {"schema": schema}}
+    return {"required": True, "content": content}
+
+
+_PART: Json = {"type": "integer", "minimum": 0}
+
+PATHS: Json = {
+    "/ingest": {
+        "post": {
+            "operationId": "ingest",
+            "summary": f"Take one post, up to {MOST_POSTS} in a list, or one on each line.",
+            "security": [{"ingestToken": []}],
+            "requestBody": {
+                "required": True,
+                "description": f"At most {MOST_BODY:,} bytes.",
+                "content": {
+                    "application/json": {
+                        "schema": {
+                            "oneOf": [
+                                POST,
+                                {"type": "array", "items": POST, "maxItems": MOST_POSTS},
+                            ]
+                        }
+                    },
+                    "application/x-ndjson": {"schema": {"type": "string"}},
+                },
+            },
+            "responses": {
+                "202": _answer("So many posts are on the queue; the others are refused.", TAKEN),
+                "400": _answer("The body is not JSON.", ERROR),
+                "401": _answer("There is no token.", ERROR),
+                "403": _answer("The token is not known.", ERROR),
+                "413": _answer("The body is too large, or has too many posts.", ERROR),
+                "429": _answer("Too many posts wait; Retry-After says how long to wait.", ERROR),
+                **_STORE,
+            },
+        }
+    },
+    "/timeline": {
+        "get": {
+            "operationId": "timeline",
+            "summary": "Cron: add a task for each active account, once for each slot.",
+            "security": [{"platform": []}],
+            "responses": {"200": _answer("The numbers of tasks.", COUNTS), **_FORBIDDEN, **_STORE},
+        }
+    },
+    "/purge": {
+        "get": {
+            "operationId": "purge",
+            "summary": "Cron: add the task that removes old posts, once for each day.",
+            "security": [{"platform": []}],
+            "responses": {"200": _DONE, **_FORBIDDEN, **_STORE},
+        }
+    },
+    "/tasks/timeline": {
+        "post": {
+            "operationId": "fetchAccount",
+            "summary": "Task: fetch what is new of one account.",
+            "security": [{"platform": []}],
+            "requestBody": _form(account={"type": "string"}, slot=_PART, part=_PART),
+            "responses": {
+                "200": _DONE,
+                "400": _answer("The form is wrong.", ERROR),
+                "502": _answer("The source cannot be reached; the queue tries again.", ERROR),
+                **_FORBIDDEN,
+                **_STORE,
+            },
+        }
+    },
+    "/tasks/purge": {
+        "post": {
+            "operationId": "purgePosts",
+            "summary": "Task: remove old posts.",
+            "security": [{"platform": []}],
+            "requestBody": _form(day={"type": "string"}, part=_PART),
+            "responses": {
+                "200": _DONE,
+                "400": _answer("The form is wrong.", ERROR),
+                **_FORBIDDEN,
+                **_STORE,
+            },
+        }
+    },
+    "/healthz": {
+        "get": {
+            "operationId": "healthz",
+            "summary": "Whether the service and its store answer.",
+            "responses": {"200": _DONE, **_STORE},
+        }
+    },
+    "/status": {
+        "get": {
+            "operationId": "status",
+            "summary": "The accounts, queues and dead letters; JSON where Accept asks for it.",
+            "responses": {
+                "200": {
+                    "description": "The state.",
+                    "content": {
+                        "application/json": {"schema": {"type": "object"}},
+                        "text/html": {"schema": {"type": "string"}},
+                    },
+                },
+                **_STORE,
+            },
+        }
+    },
+    "/metrics": {
+        "get": {
+            "operationId": "metrics",
+            "summary": "Metrics for Prometheus.",
+            "responses": {
+                "200": _answer("The metrics.", {"type": "string"}, "text/plain"),
+                **_STORE,
+            },
+        }
+    },
+    "/openapi.json": {
+        "get": {
+            "operationId": "openapi",
+            "summary": "This description.",
+            "responses": {"200": _answer("The description.", {"type": "object"})},
+        }
+    },
+}
+
+DESCRIPTION: Json = {
+    "openapi": "3.1.0",
+    "info": {
+        "title": "collector",
+        "version": VERSION,
+        "summary": "Brings timelines in and takes posts that others push.",
+    },
+    "paths": PATHS,
+    "components": {
+        "securitySchemes": {
+            "ingestToken": {"type": "http", "scheme": "bearer"},
+            "platform": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "The token of cron and task queue, shared or OIDC; on App Engine "
+                "its own headers.",
+            },
+        }
+    },
+}

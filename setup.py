@@ -36,6 +36,16 @@ SERVICES = [
     "PyYAML>=6,<7",
     "urllib3>=2.2,<3",
 ]
+# The collector's clients of the three networks, and what reads their answers; no Beam.
+COLLECTOR = [
+    "atproto>=0.0.63,<0.1",
+    "beautifulsoup4>=4.13,<5",
+    "Mastodon.py>=2.1,<3",
+    "orjson>=3.10,<4",
+    "rich>=14,<16",
+    "tweepy>=4.16,<5",
+    "zstandard>=0.23,<1",
+]
 DEV = [
     "huey>=3.5,<4",
     "hypothesis>=6.150,<7",
@@ -59,16 +69,21 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=find_packages(include=["dfpipe", "dfpipe.*", "taskqueue"]),
+    packages=find_packages(include=["dfpipe", "dfpipe.*", "taskqueue", "collector", "collector.*"]),
     package_data={"dfpipe": ["py.typed", "**/*.sql", "**/*.yaml"], "taskqueue": ["py.typed"]},
     install_requires=WORKER,
     extras_require={
         "beam": [BEAM],
         "local": [BEAM, *LOCAL],
         "services": SERVICES,
-        "dev": [BEAM, *LOCAL, *SERVICES, *DEV],
+        "collector": [*SERVICES, *COLLECTOR],
+        "dev": [BEAM, *LOCAL, *SERVICES, *COLLECTOR, *DEV],
     },
     entry_points={
-        "console_scripts": ["dfpipe = dfpipe.cli:main", "taskqueue = taskqueue.cli:main"],
+        "console_scripts": [
+            "collector = collector.cli:main",
+            "dfpipe = dfpipe.cli:main",
+            "taskqueue = taskqueue.cli:main",
+        ],
     },
 )

@@ -31,7 +31,8 @@ class Settings:
 
     `rate_headroom` is how many requests of each announced rate limit are left to other programs;
     `request_timeout` and `task_seconds` are in seconds: how long to wait for an API, and how long
-    one task may fetch before it leaves the rest to another; `ingest_backlog` is how many tasks may
+    one task may fetch before it leaves the rest to another; `history` is how far back a newly
+    followed account is fetched; `ingest_backlog` is how many tasks may
     wait on the queue before /ingest takes no more; posts older than `keep` are purged.
     """
 
@@ -41,6 +42,7 @@ class Settings:
     ingest_tokens: tuple[str, ...] = field(default=(), repr=False)
     ingest_backlog: int = 10_000
     keep: timedelta = timedelta(days=30)
+    history: timedelta = timedelta(days=7)
     rate_headroom: int = 1
     request_timeout: float = 20.0
     task_seconds: float = 300.0
@@ -75,6 +77,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         ingest_tokens=_tokens(secrets[INGEST_TOKENS]),
         ingest_backlog=_whole(environment, "COLLECTOR_INGEST_BACKLOG", default.ingest_backlog, 1),
         keep=parse_age(text("COLLECTOR_KEEP", "30d"), "COLLECTOR_KEEP"),
+        history=parse_age(text("COLLECTOR_HISTORY", "7d"), "COLLECTOR_HISTORY"),
         rate_headroom=_whole(environment, "COLLECTOR_RATE_HEADROOM", default.rate_headroom, 0),
         request_timeout=_whole(environment, "COLLECTOR_REQUEST_TIMEOUT", 20, 1),
         task_seconds=_whole(environment, "COLLECTOR_TASK_SECONDS", 300, 1),

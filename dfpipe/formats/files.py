@@ -178,6 +178,19 @@ def documents(name: str, stream: BinaryIO) -> Iterator[tuple[int, object]]:
             yield number, parse(line)
 
 
+def grows_by_lines(path: Path) -> bool:
+    """Return whether a file is plain text with documents on lines of their own, as a log grows.
+
+    Raises OSError.
+    """
+    with path.open("rb") as raw:
+        if decompressed(raw) is not raw:
+            return False
+        head = _head(_lines(str(path), raw))
+    has_one_begun = len(head) == 1 and not head[0].endswith(b"\n")
+    return has_one_begun or not _is_one_document(head)
+
+
 def _lines(name: str, stream: BinaryIO) -> Iterator[bytes]:
     while line := stream.readline(MAX_DOCUMENT_BYTES + 1):
         if len(line) > MAX_DOCUMENT_BYTES:

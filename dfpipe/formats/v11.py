@@ -26,6 +26,7 @@ NOTICES = frozenset(
 _RETWEET = re.compile(r"RT @\w+: ")
 # Codes that stand for every country, and for a claim of copyright.
 _WITHHELD_EVERYWHERE = {"XX", "XY"}
+NOTICE = "a notice of the stream that concerns no single post"
 WITHHELD = "withheld: the text is a notice of the platform"
 
 
@@ -40,7 +41,7 @@ def results(tweet: dict[str, Any]) -> Iterator[Result]:
     if "delete" in tweet:
         yield attempt(_deletion, tweet)
     elif not NOTICES.isdisjoint(tweet):
-        yield Skip("a notice of the stream that concerns no single post")
+        yield Skip(NOTICE)
     else:
         yield attempt(_post, tweet)
 

@@ -1,0 +1,124 @@
+"""Keeping to the rate limits that a source announces, over all processes that share a store."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from google.cloud.datastore import Entity
+
+from collector.sources import RateLimitedError
+from dfpipe.datastore import run_in_transaction
+
+KIND = "CollectorLimit"
+UNINDEXED = ("limit", "remaining", "resets_at", "in_flight", "is_guess")
+PREFIXES = ("x-rate-limit-", "x-ratelimit-", "ratelimit-")
+# A window's end is guessed when it begins, until an answer tells it.
+GUESSED_WINDOW = timedelta(seconds=60)
+# Clocks differ: a new window is begun a little after the old one's end.
+MARGIN = timedelta(seconds=1)
+SOON = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """How many requests a window allows, how many of them are left, and when the next begins."""
+
+    limit: int
+    remaining: int
+    resets_at: datetime
+
+
+def announcement(headers: Mapping[str, str]) -> Announcement | None:
+    """Read the rate-limit headers that X, Mastodon and Bluesky send; None where there are none."""
+    lower = {name.lower(): value for name, value in headers.items()}
+    for prefix in PREFIXES:
+        try:
+            limit, remaining = (int(lower[prefix + name]) for name in ("limit", "remaining"))
+            return Announcement(limit, remaining, _time(lower[prefix + "reset"]))
+        except (KeyError, ValueError, OverflowError):
+            continue
+    return None
+
+
+def _time(value: str) -> datetime:
+    """A time given in seconds since 1970, or as RFC 3339."""
+    if value.isascii() and value.isdigit():
+        return datetime.fromtimestamp(int(value), UTC)
+    time = datetime.fromisoformat(value)
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+class StoredLimits:
+    """The limits of one store; `headroom` is how many requests of each window are left to others.
+
+    Each request is taken from what is left before it is sent, in a transaction: so requests that
+    run at the same time do not go over the limit together. While nothing is known of a limit, one
+    request is sent to learn it, and the others have to wait for it. A limit that is not announced
+    is none.
+    """
+
+    def __init__(self, client: Any, headroom: int, clock: Callable[[], datetime]) -> None:
+        self._client = client
+        self._headroom = headroom
+        self._clock = clock
+
+    def now(self) -> datetime:
+        """The time."""
+        return self._clock()
+
+    def take(self, bucket: str) -> None:
+        """Take one request from what is left; raises RateLimitedError where nothing is."""
+        run_in_transaction(self._client, lambda: self._take(bucket))
+
+    def _take(self, bucket: str) -> None:
+        now = self._clock()
+        stored = self._get(bucket)
+        if stored is not None and stored["limit"] == 0:
+            return  # none is announced
+        if stored is None or (now >= stored["resets_at"] + MARGIN and stored["limit"] is None):
+            self._put(bucket, None, 0, now + GUESSED_WINDOW, 1, True)
+            return
+        limit, remaining = stored["limit"], stored["remaining"]
+        resets_at, in_flight, is_guess = (stored[name] for name in UNINDEXED[2:])
+        if now >= resets_at + MARGIN:
+            # Requests that are still on their way may fall into the new window.
+            remaining, in_flight, is_guess = max(1, limit - in_flight), 0, True
+            resets_at = now + GUESSED_WINDOW
+        if limit is None:
+            raise RateLimitedError(now + SOON, bucket)
+        if remaining <= min(self._headroom, limit - 1):
+            raise RateLimitedError(resets_at + MARGIN, bucket)
+        self._put(bucket, limit, remaining - 1, resets_at, in_flight + 1, is_guess)
+
+    def told(self, bucket: str, headers: Mapping[str, str]) -> None:
+        """Learn from the headers of an answer to a request that was taken."""
+        told = announcement(headers)
+        run_in_transaction(self._client, lambda: self._told(bucket, told))
+
+    def _told(self, bucket: str, told: Announcement | None) -> None:
+        stored = self._get(bucket)
+        if stored is None or (told is None and stored["limit"] is not None):
+            return
+        if told is None:
+            self._put(bucket, 0, 0, stored["resets_at"], 0, False)
+            return
+        in_flight = max(0, stored["in_flight"] - 1)
+        remaining = told.remaining
+        is_later = told.resets_at > stored["resets_at"] + MARGIN
+        if stored["limit"] and (stored["is_guess"] or not is_later):
+            remaining = min(remaining, stored["remaining"])
+        elif stored["limit"]:
+            # The next window, into which requests that are on their way will fall.
+            remaining = max(0, remaining - in_flight)
+        if not stored["is_guess"] and told.resets_at < stored["resets_at"] - MARGIN:
+            return  # an answer from the window before
+        self._put(bucket, max(1, told.limit), remaining, told.resets_at, in_flight, False)
+
+    def _get(self, bucket: str) -> Any:
+        return self._client.get(self._client.key(KIND, bucket))
+
+    def _put(self, bucket: str, *values: Any) -> None:
+        entity = Entity(self._client.key(KIND, bucket), exclude_from_indexes=UNINDEXED)
+        entity.update(zip(UNINDEXED, values, strict=True))
+        self._client.put(entity)

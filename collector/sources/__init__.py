@@ -1,0 +1,129 @@
+"""Where posts come from: one module a source, found by its name.
+
+A module has FORMS, what the name of an account may look like; `canonical`, the name as it is
+stored, or None for one in no such form; `read`, which turns what it set aside into results again;
+and `open_source`, which gives its Source.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from types import ModuleType
+from typing import Any, Protocol
+
+from collector.settings import Settings
+from dfpipe.errors import DfpipeError, UsageError
+from dfpipe.formats.result import Result
+
+
+class SourceError(DfpipeError):
+    """A source does not give what it was asked for."""
+
+
+class RateLimitedError(SourceError):
+    """No more requests are allowed before `reset_at`."""
+
+    def __init__(self, reset_at: datetime, what: str = "the source") -> None:
+        super().__init__(f"{what} allows no more requests before {reset_at:%Y-%m-%dT%H:%M:%SZ}")
+        self.reset_at = reset_at
+
+
+class AccountRefusedError(SourceError):
+    """The source will not give this account; the message is its reason."""
+
+
+class BadRequestError(AccountRefusedError):
+    """The source does not understand the request, perhaps because a fetch went on too late."""
+
+
+class UnavailableError(SourceError):
+    """The source cannot answer now; the same request may succeed later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One result, the JSON that it was read from, and what the source calls it, if that is known.
+
+    `name` tells that something that is set aside has been so before.
+    """
+
+    result: Result
+    raw: Any
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some results. `watermark` is set once nothing is left, and `progress`, JSON, until then."""
+
+    results: list[Found]
+    progress: str | None = None
+    watermark: str | None = None
+
+
+class Source(Protocol):
+    """One network, for any number of threads."""
+
+    def start(self, time: datetime) -> str:
+        """The watermark of which everything since that time is above."""
+        ...
+
+    def pages(self, name: str, watermark: str, progress: str | None) -> Iterator[Page]:
+        """Yield pages until everything above the watermark is there.
+
+        `progress` is that of the last page which is stored, where a fetch did not come to its end.
+        Raises SourceError.
+        """
+        ...
+
+
+class Limits(Protocol):
+    """What keeps requests within the rate limits that a source announces."""
+
+    def take(self, bucket: str) -> None:
+        """Take one request from what is left; raises RateLimitedError."""
+        ...
+
+    def told(self, bucket: str, headers: Any) -> None:
+        """Learn from the headers of an answer."""
+        ...
+
+    def now(self) -> datetime:
+        """The time."""
+        ...
+
+
+def names() -> list[str]:
+    """The sources that there are."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def forms() -> str:
+    """The forms of an account of any source."""
+    return ", ".join(f"{name}:{form}" for name in names() for form in _module(name).FORMS)
+
+
+def canonical_name(source: str, name: str) -> str:
+    """An account's name as it is stored; raises UsageError for one that no source knows."""
+    known: str | None = _module(source).canonical(name) if source in names() else None
+    if known is None:
+        raise UsageError(f"{source}:{name} is no account: give one of {forms()}")
+    return known
+
+
+def read(source: str, raw: Any) -> Iterator[Result]:
+    """Read again what a source had set aside; of no source, as of an archive."""
+    results: Iterator[Result] = _module(source if source in names() else "archive").read(raw)
+    return results
+
+
+def open_source(source: str, settings: Settings, limits: Limits) -> Source:
+    """A source by its name; its client library is imported now."""
+    opened: Source = _module(source).open_source(settings, limits)
+    return opened
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"collector.sources.{name}")

@@ -1,0 +1,178 @@
+"""Archives in a file or a folder, in any format that dfpipe reads, while they grow."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from collector.settings import Settings
+from collector.sources import AccountRefusedError, Found, Limits, Page, Source, UnavailableError
+from dfpipe.formats.files import ArchiveError, grows_by_lines, parse, records
+from dfpipe.formats.files import Source as File
+from dfpipe.formats.recognise import results
+from dfpipe.formats.result import Result, Skip
+from dfpipe.formats.v11 import NOTICE, WITHHELD
+
+FORMS = ("/FOLDER/FILE_OR_FOLDER",)
+PAGE = 400
+MOST_CHUNK = 4 * 2**20  # bytes of whole lines that are read at a time
+# What is in an archive, is no post, and is not wrong either.
+_PASSED_OVER = (NOTICE, WITHHELD)
+
+
+def canonical(name: str) -> str | None:
+    """The path, which must be absolute: the service runs in another folder than the command."""
+    return os.path.normpath(name) if name.startswith("/") and "\0" not in name else None
+
+
+def read(raw: Any) -> Iterator[Result]:
+    """Read a document, or a line that could not be parsed."""
+    document = parse(raw.encode()) if isinstance(raw, str) else raw
+    if isinstance(document, Skip):
+        yield document
+    else:
+        yield from results(document)
+
+
+def open_source(settings: Settings, limits: Limits) -> Source:
+    """The archives of this machine."""
+    return Archives()
+
+
+@dataclass(slots=True)
+class _Place:
+    """How far a file is read: its size and time then, and bytes or records that are done."""
+
+    size: int
+    time: int
+    done: int
+
+
+# What a watermark or a progress holds: the places in the files by their paths.
+_Places = dict[str, _Place]
+
+
+class Archives:
+    """Reads the lines that a file has grown by, and other archives whole when they have changed."""
+
+    def start(self, time: datetime) -> str:
+        """Nothing is read, whenever it was written."""
+        return "{}"
+
+    def pages(self, name: str, watermark: str, progress: str | None) -> Iterator[Page]:
+        """Yield what is new in the files, in the order of their paths.
+
+        A file that cannot be read is set aside, and read again when it has changed.
+        """
+        places = _unpacked(progress or watermark)
+        there = list(_files(Path(name)))
+        for path in there:
+            yield from self._file(path, places)
+        names = set(map(str, there))
+        left = {path: place for path, place in places.items() if path in names}
+        yield Page([], watermark=_packed(left))
+
+    def _file(self, path: Path, places: _Places) -> Iterator[Page]:
+        try:
+            state = path.stat()
+            by_lines = grows_by_lines(path)
+        except OSError as error:
+            raise UnavailableError(f"{path} cannot be read: {error.strerror}") from error
+        place = places.setdefault(str(path), _Place(0, 0, 0))
+        if state.st_size < place.size or (by_lines and place.done < 0):
+            place.done = 0  # another file of that name
+        if by_lines:
+            pages = _new_lines(path, place)
+        elif (state.st_size, state.st_mtime_ns) == (place.size, place.time) and place.done < 0:
+            return
+        else:
+            pages = _whole(path, place, state.st_size, state.st_mtime_ns)
+        for found in pages:
+            yield Page(found, progress=_packed(places))
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """The file, or the files of the folder and those in it; hidden ones are passed over."""
+    if not path.exists():
+        raise AccountRefusedError(f"{path} does not exist: make it, and follow it again")
+    if not path.is_dir():
+        yield path
+        return
+    for file in sorted(path.rglob("*")):
+        parts = file.relative_to(path).parts
+        if file.is_file() and not any(part.startswith(".") for part in parts):
+            yield file
+
+
+def _new_lines(path: Path, place: _Place) -> Iterator[list[Found]]:
+    """Yield what stands in the lines after the place, as far as they are ended."""
+    with path.open("rb") as file:
+        file.seek(place.done)
+        while lines := file.readlines(MOST_CHUNK):
+            if not _is_ended(lines[-1]):
+                lines.pop()
+            for start in range(0, len(lines), PAGE):
+                some = lines[start : start + PAGE]
+                found = [f for line in some for f in _line(path, line)]
+                place.done += sum(map(len, some))
+                place.size = place.done
+                yield found
+            if not lines:
+                return
+
+
+def _is_ended(line: bytes) -> bool:
+    return line.endswith(b"\n") or isinstance(parse(line), dict | list)
+
+
+def _line(path: Path, line: bytes) -> Iterator[Found]:
+    if line.isspace():
+        return
+    document = parse(line)
+    if isinstance(document, Skip):
+        yield Found(document, line.decode(errors="replace"))
+        return
+    for result in results(document):
+        if not _is_passed_over(result):
+            yield Found(result, document)
+
+
+def _is_passed_over(result: Result) -> bool:
+    return isinstance(result, Skip) and result.reason in _PASSED_OVER
+
+
+def _whole(path: Path, place: _Place, size: int, time: int) -> Iterator[list[Found]]:
+    """Yield what an archive holds that is read from its beginning; again where it has changed."""
+    if (size, time) != (place.size, place.time):
+        place.size, place.time, place.done = size, time, 0
+    found = _records(path)
+    for _ in islice(found, place.done):
+        pass
+    while some := list(islice(found, PAGE)):
+        place.done += len(some)
+        yield [one for one in some if not _is_passed_over(one.result)]
+    place.done = -1
+    yield []
+
+
+def _records(path: Path) -> Iterator[Found]:
+    try:
+        for place, result in records(File(str(path), path)):
+            yield Found(result, {"file": str(path), "place": place}, f"{path}:{place}")
+    except ArchiveError as error:
+        if path.stat().st_size:
+            yield Found(Skip(str(error)), {"file": str(path)}, str(path))
+
+
+def _packed(places: _Places) -> str:
+    values = {path: [place.size, place.time, place.done] for path, place in places.items()}
+    return orjson.dumps(values).decode()
+
+
+def _unpacked(text: str) -> _Places:
+    return {path: _Place(*values) for path, values in orjson.loads(text).items()}

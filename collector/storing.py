@@ -1,0 +1,109 @@
+"""Posts into the store: whole batches, each in one transaction, however often they come."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from google.cloud.datastore import Entity
+
+from dfpipe.datastore import run_in_transaction
+from dfpipe.post import KIND, Post, to_entity
+
+MOST_WRITES = 500  # in one transaction, the one of `also` included
+MOST_CHARACTERS = 2_000_000  # of posts in it: in UTF-8 no more than 8 MB
+
+# A post to store, the id of one to remove, or another entity to put beside them.
+Write = Post | int | Any
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What became of posts: new, there with other content, there as they came; and removed."""
+
+    new: int = 0
+    replaced: int = 0
+    seen: int = 0
+    removed: int = 0
+
+    def __add__(self, other: "Stored") -> "Stored":
+        """The sums."""
+        return Stored(
+            self.new + other.new,
+            self.replaced + other.replaced,
+            self.seen + other.seen,
+            self.removed + other.removed,
+        )
+
+
+def store(
+    client: Any,
+    posts: Iterable[Post],
+    removed_ids: Iterable[int] = (),
+    *,
+    beside: Iterable[Entity] = (),
+    also: Callable[[Stored], None] | None = None,
+) -> Stored:
+    """Store posts and remove those of some ids, in transactions of at most 500 writes.
+
+    Of several posts with one id the last is stored, of a post that is also removed none. A post
+    that is there with other content is replaced. `beside` are other entities to put. `also` is
+    called within the last transaction, with the counts so far; it may read, make one write, and
+    raise to undo this last batch.
+    """
+    removed = set(removed_ids)
+    last = {post.tid: post for post in posts}
+    kept = [post for tid, post in last.items() if tid not in removed]
+    batches = list(_batches([*kept, *sorted(removed), *beside]))
+    done = Stored()
+    for number, batch in enumerate(batches, 1):
+        then = also if number == len(batches) else None
+        done = run_in_transaction(client, _writing(client, batch, done, then))
+    return done
+
+
+def _batches(writes: Sequence[Write]) -> Iterator[list[Write]]:
+    """Cut writes into batches; none of them gives one empty batch, for what is `also` done."""
+    batch: list[Write] = []
+    characters = 0
+    for write in writes:
+        size = _size(write)
+        if len(batch) == MOST_WRITES - 1 or (batch and characters + size > MOST_CHARACTERS):
+            yield batch
+            batch, characters = [], 0
+        batch.append(write)
+        characters += size
+    yield batch
+
+
+def _size(write: Write) -> int:
+    if isinstance(write, Post):
+        return len(write.text) + sum(map(len, write.urls))
+    if isinstance(write, Entity):
+        return sum(len(value) for value in write.values() if isinstance(value, str | bytes))
+    return 0
+
+
+def _writing(
+    client: Any, batch: list[Write], before: Stored, also: Callable[[Stored], None] | None
+) -> Callable[[], Stored]:
+    def write() -> Stored:
+        done = before + _write(client, batch)
+        if also is not None:
+            also(done)
+        return done
+
+    return write
+
+
+def _write(client: Any, batch: list[Write]) -> Stored:
+    posts = [to_entity(write, client) for write in batch if isinstance(write, Post)]
+    gone = [client.key(KIND, write) for write in batch if isinstance(write, int)]
+    keys = [*(post.key for post in posts), *gone]
+    there = {entity.key.id: entity for entity in client.get_multi(keys)} if keys else {}
+    changed = [post for post in posts if dict(there.get(post.key.id, {})) != dict(post)]
+    beside = [write for write in batch if isinstance(write, Entity)]
+    new = sum(post.key.id not in there for post in changed)
+    removed = [key for key in gone if key.id in there]
+    client.put_multi([*changed, *beside])
+    client.delete_multi(removed)
+    return Stored(new, len(changed) - new, len(posts) - len(changed), len(removed))

@@ -1,0 +1,250 @@
+"""The service as a Flask application: `gunicorn 'collector.app:create_app()'`."""
+
+import dataclasses
+import logging
+import os
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from flask import Flask, Response, jsonify, request
+from google.api_core.exceptions import GoogleAPIError
+from prometheus_client import generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from werkzeug.exceptions import HTTPException
+
+from collector import scheduling
+from collector.accounts import Accounts, parse_account
+from collector.fetching import Context, Outcome, fetch
+from collector.ingest import MOST_BODY, Intake, RefusedBodyError
+from collector.metrics import ServiceMetrics
+from collector.openapi import DESCRIPTION
+from collector.purging import purge
+from collector.settings import Settings, read_settings
+from collector.sources import AccountRefusedError, UnavailableError
+from collector.status import overview
+from collector.status_page import page
+from dfpipe.datastore import StoreError
+from dfpipe.errors import UsageError
+from taskqueue import TaskQueueService
+from taskqueue.auth import Guard, Headers, bearer, proven, same
+from taskqueue.errors import Error
+from taskqueue.logs import configure_logging
+from taskqueue.service import Clock, utc_now
+
+RETRY_AFTER = "10"  # seconds
+_logger = logging.getLogger(__name__)
+
+
+def open_service(settings: Settings, clock: Clock = utc_now) -> TaskQueueService:
+    """The queues over the store of the settings. Raises UsageError and taskqueue's ConfigError."""
+    if not settings.store:
+        raise UsageError("no store is named: set DFPIPE_STORE to sqlite:///FILE or datastore://P")
+    return TaskQueueService(settings.store, settings.queue_yaml, clock=clock)
+
+
+def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> Flask:
+    """The application; without settings they are read from the environment, and logs set up.
+
+    docs/reference/collector.md describes the routes. Raises UsageError and taskqueue's ConfigError.
+    """
+    if settings is None:
+        settings = read_settings(os.environ)
+        configure_logging()
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = MOST_BODY
+    # A form is read into memory whole: see MAX_CONTENT_LENGTH.
+    app.config["MAX_FORM_MEMORY_SIZE"] = MOST_BODY
+    Guard(settings.auth).install(app)
+    service = open_service(settings, clock)
+    _Routes(app, settings, service)
+    app.register_error_handler(HTTPException, _http_error)
+    for kind in (Error, StoreError, GoogleAPIError):
+        app.register_error_handler(kind, _store_error)
+    return app
+
+
+class _Routes:
+    """The routes of one application; docs/reference/collector.md has the reference."""
+
+    def __init__(self, app: Flask, settings: Settings, service: TaskQueueService) -> None:
+        self.settings = settings
+        self.service = service
+        self.clock = service.clock
+        self.context = Context(service.client, settings, service.clock)
+        self.intake = Intake(service, settings.ingest_backlog)
+        self.metrics = ServiceMetrics(service)
+        app.add_url_rule("/ingest", view_func=self.ingest, methods=["POST"])
+        app.add_url_rule("/timeline", view_func=proven(self.timeline))
+        app.add_url_rule("/purge", view_func=proven(self.purge))
+        app.add_url_rule("/tasks/timeline", view_func=proven(self.fetch_task), methods=["POST"])
+        app.add_url_rule("/tasks/purge", view_func=proven(self.purge_task), methods=["POST"])
+        for name in ("healthz", "status", "metrics_text"):
+            url = "/metrics" if name == "metrics_text" else f"/{name}"
+            app.add_url_rule(url, view_func=getattr(self, name))
+        app.add_url_rule("/openapi.json", "openapi", lambda: jsonify(DESCRIPTION))
+
+    # Posts that others push
+
+    def ingest(self) -> Response:
+        """Put the posts of the body on the queue."""
+        refusal = _token_refusal(request.headers, self.settings.ingest_tokens)
+        if refusal is not None:
+            return refusal
+        try:
+            reading = self.intake.take(request.get_data(cache=False))
+        except RefusedBodyError as error:
+            return _error(error.status, str(error))
+        self.metrics.ingested(len(reading.lines), len(reading.refused))
+        errors = [dataclasses.asdict(refused) for refused in reading.refused]
+        return _json({"taken": len(reading.lines), "errors": errors}, 202)
+
+    # Cron
+
+    def timeline(self) -> Response:
+        """Add a task for each active account."""
+        ids = (account.id for account in Accounts(self.service.client).active())
+        counts = scheduling.enqueue_slot(self.service, ids, self.clock())
+        _logger.info("timeline tasks", extra=dataclasses.asdict(counts))
+        return _json(dataclasses.asdict(counts))
+
+    def purge(self) -> Response:
+        """Add the task that removes old posts."""
+        day = f"{self.clock():%Y-%m-%d}"
+        scheduling.enqueue_purge(self.service, day, 0)
+        return _json({"day": day})
+
+    # Tasks
+
+    def fetch_task(self) -> Response:
+        """Fetch one account, and see to it that the fetch goes on where it is not finished."""
+        account, slot, part = _account(), _number("slot"), _number("part")
+        try:
+            outcome = fetch(self.context, account, limit_seconds=self.settings.task_seconds)
+        except AccountRefusedError as error:
+            self.metrics.fetched(account, "refused")
+            return _json({"disabled": str(error)})
+        except UnavailableError as error:
+            return self._unavailable(account, slot, error)
+        self.metrics.fetched(account, "done" if outcome.is_finished else "cut")
+        go_on = self._go_on(account, slot, part, outcome)
+        answer = {**dataclasses.asdict(outcome.stored), "set_aside": outcome.set_aside, **go_on}
+        _logger.info("account fetched", extra={"account": account, **answer})
+        return _json(answer)
+
+    def _unavailable(self, account: str, slot: int, error: UnavailableError) -> Response:
+        """Let the queue try again, unless the task of a later slot does it anyway."""
+        self.metrics.fetched(account, "unavailable")
+        _logger.warning("source unavailable: %s", error, extra={"account": account})
+        if slot < scheduling.slot_of(self.clock()):
+            return _json({"left_to_the_next_slot": str(error)})
+        return _error(502, str(error))
+
+    def _go_on(self, account: str, slot: int, part: int, outcome: Outcome) -> dict[str, Any]:
+        """Add the task that goes on with a fetch, if any; returns when it does."""
+        now, retry_at = self.clock(), outcome.retry_at
+        if retry_at is None:
+            return {}
+        if retry_at > now:
+            retry_at = scheduling.enqueue_at(self.service, account, retry_at, now)
+        else:
+            scheduling.enqueue_next(self.service, account, slot, part + 1)
+        return {"goes_on": retry_at.isoformat()}
+
+    def purge_task(self) -> Response:
+        """Remove posts that are too old; what is left to another task is much."""
+        day, part = _day(), _number("part")
+        end = self.clock() + timedelta(seconds=self.settings.task_seconds)
+        until = self.clock() - self.settings.keep
+        removed = 0
+        for count in purge(self.service.client, until):
+            removed = count
+            if self.clock() >= end:
+                scheduling.enqueue_purge(self.service, day, part + 1)
+                break
+        _logger.info("old posts removed", extra={"removed": removed, "until": str(until)})
+        return _json({"removed": removed})
+
+    # Watching
+
+    def healthz(self) -> Response:
+        """Whether the store answers."""
+        self.service.is_paused(scheduling.QUEUE)
+        self.service.client.get(self.service.client.key("CollectorAccount", "healthz"))
+        return _json({"status": "ok"})
+
+    def status(self) -> Response:
+        """What there is, as JSON or as a page."""
+        found = overview(self.service, self.clock())
+        best = request.accept_mimetypes.best_match(["text/html", "application/json"])
+        if best == "application/json":
+            return _json(found)
+        return Response(page(found), mimetype="text/html")
+
+    def metrics_text(self) -> Response:
+        """Metrics for Prometheus."""
+        return Response(generate_latest(self.metrics.registry()), content_type=CONTENT_TYPE_LATEST)
+
+
+def _token_refusal(headers: Headers, tokens: tuple[str, ...]) -> Response | None:
+    token = bearer(headers)
+    if not token:
+        refusal = _error(401, "the request has no token: send Authorization: Bearer TOKEN")
+        refusal.headers["WWW-Authenticate"] = "Bearer"
+        return refusal
+    # All are compared, so that the time does not tell which.
+    if True not in [same(token, known) for known in tokens]:
+        return _error(403, "the token is not known: ask who runs this service")
+    return None
+
+
+def _account() -> str:
+    try:
+        return ":".join(parse_account(request.form.get("account", "")))
+    except UsageError as error:
+        raise _Refused(str(error)) from error
+
+
+def _day() -> str:
+    text = request.form.get("day", "")
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        raise _Refused(f"day is {text[:40]!r}: give YYYY-MM-DD")
+    return text
+
+
+def _number(name: str) -> int:
+    text = request.form.get(name, "")
+    if not (text.isascii() and text.isdigit()) or len(text) > 16:
+        raise _Refused(f"{name} is {text[:40]!r}: give a whole number")
+    return int(text)
+
+
+class _Refused(HTTPException):
+    """A form that is wrong."""
+
+    code = 400
+
+
+def _json(body: Mapping[str, Any], status: int = 200) -> Response:
+    response = jsonify(body)
+    response.status_code = status
+    return response
+
+
+def _error(status: int, message: str) -> Response:
+    response = _json({"error": message}, status)
+    if status in (429, 503):
+        response.headers["Retry-After"] = RETRY_AFTER
+    return response
+
+
+def _http_error(error: HTTPException) -> Response:
+    if error.response is not None:
+        return error.response  # type: ignore[return-value]  # the guard's own
+    return _error(error.code or 500, error.description or error.name)
+
+
+def _store_error(error: Exception) -> Response:
+    _logger.error("the store cannot be used: %s", error)
+    return _error(503, "the store cannot answer now: try again")

@@ -1,0 +1,98 @@
+"""What can be watched, as Prometheus metrics."""
+
+import os
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from collector.accounts import Account, Accounts
+from collector.dead_letters import KIND as DEAD_LETTER
+from collector.status import state
+from dfpipe.datastore import count
+from taskqueue import TaskQueueService
+from taskqueue.metrics import QueueCollector
+
+STATES = ("active", "failing", "stopped")
+# Where it names a folder, the counters of all processes of one gunicorn are added up.
+MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+
+
+class AccountCollector(Collector):
+    """What the store tells of the accounts, counted when somebody looks."""
+
+    def __init__(self, service: TaskQueueService) -> None:
+        self._client = service.client
+
+    def collect(self) -> Iterator[Metric]:
+        """Numbers by source, and the dead letters."""
+        accounts = Accounts(self._client).all()
+        states = GaugeMetricFamily(
+            "collector_accounts", "Followed accounts by state.", labels=["source", "state"]
+        )
+        posts = GaugeMetricFamily(
+            "collector_posts_stored", "New posts stored in all.", labels=["source"]
+        )
+        fetched = GaugeMetricFamily(
+            "collector_oldest_fetch_seconds",
+            "When the active account that waits longest was fetched, in seconds since 1970.",
+            labels=["source"],
+        )
+        for source in sorted({account.source for account in accounts}):
+            mine = [account for account in accounts if account.source == source]
+            for each in STATES:
+                states.add_metric([source, each], sum(state(a) == each for a in mine))
+            posts.add_metric([source], sum(account.posts for account in mine))
+            times = [_seconds(account) for account in mine if account.is_active]
+            if times:
+                fetched.add_metric([source], min(times))
+        letters = GaugeMetricFamily("collector_dead_letters", "Records that were set aside.")
+        letters.add_metric([], count(self._client, self._client.query(kind=DEAD_LETTER)))
+        yield from (states, posts, fetched, letters)
+
+
+def _seconds(account: Account) -> float:
+    return (account.last_fetch or account.followed_at).timestamp()
+
+
+class ServiceMetrics:
+    """The metrics of one application: what it did itself, and what stands in the store."""
+
+    def __init__(self, service: TaskQueueService) -> None:
+        self._own = CollectorRegistry()
+        self._stored = (QueueCollector(service), AccountCollector(service))
+        self._posts = Counter(
+            "collector_ingest_posts",
+            "Posts that came to /ingest: taken or refused.",
+            ["result"],
+            registry=self._own,
+        )
+        self._fetches = Counter(
+            "collector_fetches",
+            "Fetches of accounts: done, cut (goes on later), unavailable or refused.",
+            ["source", "result"],
+            registry=self._own,
+        )
+
+    def ingested(self, taken: int, refused: int) -> None:
+        """Count the posts of one request."""
+        self._posts.labels("taken").inc(taken)
+        self._posts.labels("refused").inc(refused)
+
+    def fetched(self, account: str, result: str) -> None:
+        """Count a fetch."""
+        self._fetches.labels(account.partition(":")[0], result).inc()
+
+    def registry(self) -> CollectorRegistry:
+        """All metrics, to be written out."""
+        registry = CollectorRegistry()
+        if os.environ.get(MULTIPROCESS):
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # it has no types
+        else:
+            registry.register(self._own)
+        for collector in self._stored:
+            registry.register(collector)
+        return registry

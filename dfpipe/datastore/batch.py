@@ -1,14 +1,14 @@
 """Batches and transactions of the embedded client, with the methods of Google's."""
 
 import sqlite3
+from collections.abc import Iterable
 from typing import Any, Self
 
 from google.api_core.exceptions import Aborted, InvalidArgument
 from google.cloud.datastore.entity import Entity
 from google.cloud.datastore.key import Key
 
-from dfpipe.datastore.encoding import is_partial
-from dfpipe.datastore.writing import Write, check_key, check_size, deletion, writing_of
+from dfpipe.datastore.writing import Stored, Write, check_size, deletions, puts
 
 CONTENTION = "too much contention on these datastore entities. please try again."
 
@@ -48,19 +48,21 @@ class Batch:
 
         Raises ValueError, or InvalidArgument for what Datastore would refuse to store.
         """
+        self.put_multi([entity])
+
+    def put_multi(self, entities: Iterable[Entity]) -> None:
+        """Remember several entities."""
         self._must_run("put()")
-        if entity.key is None:
-            raise ValueError("Entity must have a key")
-        check_key(entity.key, self.project)
-        self._writes.append(writing_of(entity))
+        self._writes.extend(puts(entities, self.project))
 
     def delete(self, key: Key) -> None:
         """Remember to delete what the key names, if it exists."""
+        self.delete_multi([key])
+
+    def delete_multi(self, keys: Iterable[Key]) -> None:
+        """Remember to delete what several keys name."""
         self._must_run("delete()")
-        if is_partial(key):
-            raise ValueError("Key must be complete")
-        check_key(key, self.project)
-        self._writes.append(deletion(key))
+        self._writes.extend(deletions(keys, self.project))
 
     def _must_run(self, method: str) -> None:
         if self._status != self._IN_PROGRESS:
@@ -126,6 +128,8 @@ class Transaction(Batch):
         self._connection: sqlite3.Connection | None = None
         self._read_anything = False
         self._log: list[tuple[str, tuple[Any, ...], list[Any]]] = []
+        # What was looked up: of each kind's number and path, None where nothing is.
+        self.known: dict[int, dict[bytes, Stored | None]] = {}
 
     @property
     def id(self) -> int | None:
@@ -170,15 +174,15 @@ class Transaction(Batch):
             self._log.append((sql, parameters, rows))
         return rows
 
-    def put(self, entity: Entity) -> None:
-        """Remember the entity as it is now."""
+    def put_multi(self, entities: Iterable[Entity]) -> None:
+        """Remember entities as they are now."""
         self._refuse_if_read_only()
-        super().put(entity)
+        super().put_multi(entities)
 
-    def delete(self, key: Key) -> None:
-        """Remember to delete what the key names."""
+    def delete_multi(self, keys: Iterable[Key]) -> None:
+        """Remember to delete what the keys name."""
         self._refuse_if_read_only()
-        super().delete(key)
+        super().delete_multi(keys)
 
     def _refuse_if_read_only(self) -> None:
         if self._read_only:
@@ -187,7 +191,7 @@ class Transaction(Batch):
     def _commit(self) -> None:
         connection = self._connection
         if self._writes and connection is not None:
-            self._client.commit(self._writes, connection, self._begin_writing)
+            self._client.commit(self._writes, connection, self._begin_writing, self.known)
         self._end()
 
     def commit(self, **_: Any) -> None:
@@ -206,7 +210,7 @@ class Transaction(Batch):
 
     def _end(self) -> None:
         connection, self._connection = self._connection, None
-        self._log = []
+        self._log, self.known = [], {}
         if connection is not None:
             self._client.database.give_back(connection)
 

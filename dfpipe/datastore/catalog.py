@@ -3,7 +3,7 @@
 import copy
 import json
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -22,13 +22,16 @@ class IndexNumber:
     number: int
     index: Index
     columns: tuple[tuple[str, bool], ...]
-    names: frozenset[str]
+    properties: frozenset[str]
 
     @classmethod
     def of(cls, number: int, index: Index) -> "IndexNumber":
         """With what is looked up for every write taken out of the index once."""
         columns = index.columns()
-        return cls(number, index, columns, frozenset(name for name, _ in columns))
+        names = {name for name, _ in columns}
+        # `outer.inner` may be a property of an embedded entity, or a name.
+        outer = {name.partition(".")[0] for name in names}
+        return cls(number, index, columns, frozenset(names | outer))
 
 
 @dataclass(slots=True)
@@ -142,22 +145,27 @@ class Writer:
         kinds = [n for (_, name), n in self.catalog.kinds.items() if name == index.kind]
         return [(kind, self.index(kind, index)) for kind in kinds]
 
-    def entries(
-        self, kind: int, path: bytes, values: Indexed, touched: Collection[str]
-    ) -> list[Entry]:
-        """The rows of an entity in those indexes of its kind that have a property in `touched`."""
+    def indexed_properties(self, kind: int) -> frozenset[str]:
+        """The properties that the indexes of a kind are made of."""
+        indexes = [
+            *self.catalog.single.get(kind, {}).values(),
+            *self.catalog.composite.get(kind, ()),
+        ]
+        return frozenset().union(*(found.properties for found in indexes))
+
+    def entries(self, kind: int, path: bytes, values: Indexed) -> list[Entry]:
+        """The rows of an entity in the indexes of its kind."""
         rows: list[Entry] = []
         single = self.catalog.single.get(kind, {})
         for name, encoded in values.items():
-            found = single.get(name) if name in touched else None
+            found = single.get(name)
             if found is not None:
                 for raw in encoded:
                     rows.append((found.number, raw, path))
                 if len(encoded) > 1:
                     self._repeats(found.number)
         for found in self.catalog.composite.get(kind, ()):
-            if not found.names.isdisjoint(touched):
-                rows += self.entries_in(found, path, values)
+            rows += self.entries_in(found, path, values)
         return rows
 
     def entries_in(self, found: IndexNumber, path: bytes, values: Indexed) -> list[Entry]:

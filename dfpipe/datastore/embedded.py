@@ -15,15 +15,16 @@ from dfpipe.datastore import catalog as catalogs
 from dfpipe.datastore.batch import Batch, Transaction
 from dfpipe.datastore.catalog import Catalog, Writer
 from dfpipe.datastore.database import Database
-from dfpipe.datastore.encoding import encode_path, is_partial, kind_of, root_id
+from dfpipe.datastore.encoding import is_partial, root_id
 from dfpipe.datastore.errors import StoreError
 from dfpipe.datastore.indexes import Index
+from dfpipe.datastore.keys import place_of, root_key
 from dfpipe.datastore.planner import Scan, require
 from dfpipe.datastore.query import Counting, Query
-from dfpipe.datastore.reading import entities_of
-from dfpipe.datastore.records import Shape, indexed, unpack
+from dfpipe.datastore.reading import entities_of, entity_of
+from dfpipe.datastore.records import indexed
 from dfpipe.datastore.scanning import Source, built_in_indexes
-from dfpipe.datastore.writing import Write, apply, check_key, stored_rows, take_ids
+from dfpipe.datastore.writing import Known, Stored, Write, apply, stored_rows, take_ids
 
 PROJECT = "local"
 MOST_KEYS = 1000  # in one lookup
@@ -57,6 +58,8 @@ class Client:
 
     def key(self, *path: Any, **options: Any) -> Key:
         """A key in this client's project and, unless another is given, namespace."""
+        if len(path) == 2 and not options and type(path[0]) is str and type(path[1]) is str:
+            return root_key(*path, self.project, self.namespace)
         options.setdefault("namespace", self.namespace)
         return Key(*path, project=self.project, **options)
 
@@ -124,30 +127,45 @@ class Client:
             raise ValueError("Keys do not match project")
         if len(keys) > MOST_KEYS:
             raise InvalidArgument(f"A lookup may have at most {MOST_KEYS} keys, not {len(keys)}.")
+        places = [self._whole_place(key) for key in keys]
+        transaction = transaction or self.current_transaction
         with self._reading(transaction) as (read, catalog):
-            stored = self._lookup(keys, read, catalog)
-        if missing is not None:
-            missing += [Entity(key) for key in keys if _identity(key) not in stored]
-        return [stored[each] for each in map(_identity, keys) if each in stored]
+            stored = self._lookup(places, read, catalog, transaction)
+        found = []
+        for key, (namespace, kind, path) in zip(keys, places, strict=True):
+            row = stored[namespace, kind].get(path)
+            if row is not None:
+                found.append(entity_of(key, *row, catalog))
+            elif missing is not None:
+                missing.append(Entity(key))
+        return found
+
+    def _whole_place(self, key: Key) -> tuple[str, str, bytes]:
+        """Namespace, kind and path of a complete key."""
+        kind, path, whole = place_of(key, self.project)
+        if not whole:
+            raise InvalidArgument("Key path element must not be incomplete.")
+        return key.namespace or "", kind, path
 
     def _lookup(
-        self, keys: Sequence[Key], read: Any, catalog: Catalog
-    ) -> dict[tuple[str, tuple[Any, ...]], Entity]:
-        """The entities that exist, by namespace and path."""
-        paths: dict[tuple[str, str], list[bytes]] = {}
-        for key in keys:
-            if is_partial(key):
-                raise InvalidArgument("Key path element must not be incomplete.")
-            check_key(key, self.project)
-            group = paths.setdefault((key.namespace or "", kind_of(key)), [])
-            group.append(encode_path(key.flat_path))
-        found = {}
-        for (namespace, kind), some in paths.items():
+        self,
+        places: Sequence[tuple[str, str, bytes]],
+        read: Any,
+        catalog: Catalog,
+        transaction: Transaction | None,
+    ) -> dict[tuple[str, str], dict[bytes, Stored | None]]:
+        """What is stored at each place, by namespace and kind, and then path."""
+        found: dict[tuple[str, str], dict[bytes, Stored | None]] = {}
+        for namespace, kind, path in places:
+            found.setdefault((namespace, kind), {})[path] = None
+        for (namespace, kind), rows in found.items():
             number = _kind_number(namespace, kind, read, catalog)
-            if number is not None:
-                rows = [("", *row) for row in stored_rows(read, number, some)]
-                for entity in entities_of(rows, self.project, namespace, kind, catalog):
-                    found[_identity(entity.key)] = entity
+            if number is None:
+                continue
+            for path, shape, data in stored_rows(read, number, list(rows)):
+                rows[path] = shape, data
+            if transaction is not None:
+                transaction.known.setdefault(number, {}).update(rows)
         return found
 
     def put(self, entity: Entity, **_: Any) -> None:
@@ -159,8 +177,7 @@ class Client:
         if isinstance(entities, Entity):
             raise ValueError("Pass a sequence of entities")
         with self._joined() as batch:
-            for entity in entities:
-                batch.put(entity)
+            batch.put_multi(entities)
 
     def delete(self, key: Key | Entity, **_: Any) -> None:
         """Delete what a key names, if it exists."""
@@ -169,8 +186,7 @@ class Client:
     def delete_multi(self, keys: Sequence[Key | Entity], **_: Any) -> None:
         """Delete what keys name in one commit, or as part of the current batch or transaction."""
         with self._joined() as batch:
-            for key in keys:
-                batch.delete(key.key if isinstance(key, Entity) else key)
+            batch.delete_multi(key.key if isinstance(key, Entity) else key for key in keys)
 
     @contextmanager
     def _joined(self) -> Iterator[Batch]:
@@ -285,13 +301,14 @@ class Client:
         writes: Sequence[Write],
         connection: sqlite3.Connection | None = None,
         begin: Callable[[sqlite3.Connection], None] | None = None,
+        known: Known | None = None,
     ) -> None:
         """Write all of it; entities with partial keys have whole ones afterwards."""
         self._refuse_if_read_only()
         partial = [write for write in writes if not write.whole]
         with self._writing(connection, begin) as writing:
             writer = Writer(writing, self.catalog_of(writing))
-            apply(writing, writer, writes)
+            apply(writing, writer, writes, known or {})
             catalog = writer.finish()
         if catalog.generation > self._catalog.generation:
             self._catalog = catalog
@@ -323,10 +340,6 @@ class Client:
         self._catalog = catalog
 
 
-def _identity(key: Key) -> tuple[str, tuple[Any, ...]]:
-    return key.namespace or "", key.flat_path
-
-
 def _kind_number(namespace: str, kind: str, read: Any, catalog: Catalog) -> int | None:
     number = catalog.kinds.get((namespace, kind))
     if number is None:
@@ -338,19 +351,11 @@ def _kind_number(namespace: str, kind: str, read: Any, catalog: Catalog) -> int 
 def _build(
     connection: sqlite3.Connection, writer: Writer, kind: int, found: catalogs.IndexNumber
 ) -> None:
-    shapes = {n: _only(shape, found) for n, shape in writer.catalog.shapes_by_number.items()}
+    shapes = writer.catalog.shapes_by_number
     rows = connection.execute("SELECT path, shape, data FROM entity WHERE kind = ?", (kind,))
     entries = (
         entry
         for path, shape, data in rows
-        for entry in writer.entries_in(found, path, indexed(shapes[shape], unpack(data)))
+        for entry in writer.entries_in(found, path, indexed(shapes[shape], data, found.properties))
     )
     connection.executemany("INSERT INTO entry VALUES (?, ?, ?)", entries)
-
-
-def _only(shape: Shape, found: catalogs.IndexNumber) -> Shape:
-    """The shape with all properties excluded that the index does not need."""
-    names, excluded = shape
-    # `outer.inner` may be a property of an embedded entity, or a name.
-    wanted = found.names | {name.partition(".")[0] for name in found.names}
-    return names, excluded | (frozenset(names) - wanted)

@@ -97,13 +97,6 @@ _ENCODERS: dict[type, Callable[[Any], bytes]] = {
 }
 
 
-def kind_of(key: Key) -> str:
-    """The kind of a key, which `Key.kind` finds only after copying the path."""
-    path = key.flat_path
-    kind: str = path[(len(path) - 1) & ~1]
-    return kind
-
-
 def is_partial(key: Key) -> bool:
     """Whether the key lacks its last id or name."""
     return len(key.flat_path) % 2 == 1
@@ -118,7 +111,7 @@ def encode_path(path: tuple[Any, ...]) -> bytes:
     for kind, last in zip(path[::2], path[1::2], strict=False):
         parts.append(encode_kind(kind))
         parts.append(
-            _NAME + _escape(last.encode()) + _END if type(last) is str else encode_id(last)
+            _NAME + _escape(last.encode()) + _END if isinstance(last, str) else encode_id(last)
         )
     if len(path) % 2:
         parts.append(encode_kind(path[-1]))

@@ -7,6 +7,7 @@ from google.cloud.datastore.key import Key
 
 from dfpipe.datastore.catalog import Catalog
 from dfpipe.datastore.encoding import decode_path, root_last
+from dfpipe.datastore.keys import root_key
 from dfpipe.datastore.records import unpack
 
 
@@ -14,7 +15,6 @@ def entities_of(
     rows: list[Any], project: str, namespace: str, kind: str, catalog: Catalog
 ) -> list[Entity]:
     """Make entities of rows (value, path, shape, data); no properties where shape is None."""
-    shapes = catalog.shapes_by_number
     within = namespace or None
     entities = []
     for _, path, shape, data in rows:
@@ -22,15 +22,20 @@ def entities_of(
         if last is None:
             key = Key(*decode_path(path), project=project, namespace=within)
         else:
-            key = _root_key(kind, last, project, within)
+            key = root_key(kind, last, project, within)
         if shape is None:
-            entities.append(Entity(key))
-            continue
-        names, excluded = shapes[shape]
-        entity = _entity(key, excluded)
-        entity.update(zip(names, unpack(data), strict=True))
-        entities.append(entity)
+            entities.append(_empty(key, frozenset()))
+        else:
+            entities.append(entity_of(key, shape, data, catalog))
     return entities
+
+
+def entity_of(key: Key, shape: int, data: bytes, catalog: Catalog) -> Entity:
+    """The entity of that key, given the number of its shape and its packed values."""
+    names, excluded = catalog.shapes_by_number[shape]
+    entity = _empty(key, excluded)
+    entity.update(zip(names, unpack(data), strict=True))
+    return entity
 
 
 def values_of(rows: list[Any], names: tuple[str, ...], catalog: Catalog) -> list[tuple[Any, ...]]:
@@ -47,19 +52,7 @@ def values_of(rows: list[Any], names: tuple[str, ...], catalog: Catalog) -> list
     return found
 
 
-def _root_key(kind: str, last: int | str, project: str, namespace: str | None) -> Key:
-    """What `Key(kind, last, ...)` makes, in a third of the time: nothing is left to check."""
-    key = Key.__new__(Key)
-    key._flat_path = (kind, last)
-    key._parent = None
-    key._namespace = namespace
-    key._database = None
-    key._project = project
-    key._path = [{"kind": kind, "name" if type(last) is str else "id": last}]
-    return key
-
-
-def _entity(key: Key, excluded: frozenset[str]) -> Entity:
+def _empty(key: Key, excluded: frozenset[str]) -> Entity:
     """What `Entity(key, excluded)` makes, faster."""
     entity = Entity.__new__(Entity)
     entity.key = key

@@ -21,8 +21,6 @@ Shape = tuple[tuple[str, ...], frozenset[str]]
 Indexed = dict[str, tuple[bytes, ...]]
 
 _KEY, _POINT, _ENTITY = 1, 2, 3
-# The tag, 1500 bytes and the end; what is escaped is longer without being too long.
-_MAY_BE_TOO_LONG = encoding.LONGEST_INDEXED + 3
 # Types of which every value can be stored.
 _SIMPLE = frozenset({str, datetime, bool, type(None), float, bytes})
 # What an instance of a subclass is stored as.
@@ -61,13 +59,12 @@ def is_reserved(name: str) -> bool:
     return len(name) >= 4 and name.startswith("__") and name.endswith("__")
 
 
-def pack(entity: Entity) -> bytes:
+def pack(values: list[Any]) -> bytes:
     """The values of an entity, in the order of its shape.
 
     Raises ValueError for a type that Datastore does not store and for an integer beyond 64 bits,
     InvalidArgument for an entity that is too large.
     """
-    values = list(entity.values())
     _check(values)
     data: bytes = _packer().pack(values)
     if len(data) > LARGEST:
@@ -151,36 +148,51 @@ def _embedded(values: dict[str, Any]) -> Entity:
     return entity
 
 
-def indexed(shape: Shape, values: list[Any]) -> Indexed:
-    """What the indexes hold of an entity: all properties that are not excluded.
+def check_indexed(shape: Shape, values: list[Any]) -> None:
+    """Refuse an indexed value that is too long for an index."""
+    for place, name in _places(shape):
+        value = values[place]
+        if isinstance(value, (list, dict)):
+            for inner_name, inner in _leaves(name, value):
+                _check_length(inner_name, inner)
+        else:
+            _check_length(name, value)
+
+
+def _check_length(name: str, value: object) -> None:
+    # A character has at most four bytes.
+    if isinstance(value, (str, bytes)) and len(value) * 4 > encoding.LONGEST_INDEXED:
+        length = len(value.encode() if isinstance(value, str) else value)
+        if length > encoding.LONGEST_INDEXED:
+            raise encoding.too_long(name)
+
+
+def indexed(shape: Shape, data: bytes, wanted: frozenset[str]) -> Indexed:
+    """What indexes over the properties `wanted` hold of a packed entity.
 
     An empty list stands as null; an embedded entity's properties stand as `outer.inner`.
     """
+    places = _places(shape, wanted)
+    values = unpack(data) if places else []
     found: Indexed = {}
-    for place, name in _indexed_places(shape):
+    for place, name in places:
         value = values[place]
         if isinstance(value, (list, dict)):
             _index_nested(name, value, found)
         else:
-            raw = encoding.encode_value(value)
-            if len(raw) > _MAY_BE_TOO_LONG:
-                _check_length(name, value)
-            found[name] = (raw,)
+            found[name] = (encoding.encode_value(value),)
     return found
 
 
 @functools.lru_cache(maxsize=4096)
-def _indexed_places(shape: Shape) -> list[tuple[int, str]]:
-    """The places of those values that are indexed, and their names."""
+def _places(shape: Shape, wanted: frozenset[str] | None = None) -> list[tuple[int, str]]:
+    """The places of those values that are indexed, and wanted, and their names."""
     names, excluded = shape
-    return [(place, name) for place, name in enumerate(names) if name not in excluded]
-
-
-def _check_length(name: str, value: object) -> None:
-    if isinstance(value, str | bytes):
-        length = len(value.encode() if isinstance(value, str) else value)
-        if length > encoding.LONGEST_INDEXED:
-            raise encoding.too_long(name)
+    return [
+        (place, name)
+        for place, name in enumerate(names)
+        if name not in excluded and (wanted is None or name in wanted)
+    ]
 
 
 def _index_nested(name: str, value: list[Any] | dict[str, Any], found: Indexed) -> None:
@@ -189,7 +201,6 @@ def _index_nested(name: str, value: list[Any] | dict[str, Any], found: Indexed) 
         return
     for inner_name, inner in _leaves(name, value):
         raw = encoding.encode_value(inner)
-        _check_length(inner_name, inner)
         if raw not in found.get(inner_name, ()):
             found[inner_name] = (*found.get(inner_name, ()), raw)
 

@@ -1,8 +1,7 @@
-"""What a commit writes: entities checked and encoded when they are put, then rows."""
+"""What a commit writes: entities checked and packed when they are put, then rows."""
 
-import functools
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,18 +10,17 @@ from google.cloud.datastore.entity import Entity
 from google.cloud.datastore.key import Key
 
 from dfpipe.datastore.catalog import Entry, Writer
-from dfpipe.datastore.encoding import (
-    INT64,
-    LONGEST_INDEXED,
-    encode_id,
-    encode_path,
-    is_partial,
-    kind_of,
-)
-from dfpipe.datastore.records import Indexed, Shape, indexed, is_reserved, pack, shape_of, unpack
+from dfpipe.datastore.encoding import encode_id
+from dfpipe.datastore.keys import place_of
+from dfpipe.datastore.records import Shape, check_indexed, indexed, pack, shape_of
 
 LARGEST_COMMIT = 10 * 1024 * 1024  # bytes
 LOOKED_UP = 100  # paths in one statement
+
+# The shape's number and the packed values of an entity that is stored.
+Stored = tuple[int, bytes]
+# Entities by their kind's number and their path, None where there is none.
+Known = Mapping[int, Mapping[bytes, Stored | None]]
 
 
 @dataclass(slots=True)
@@ -37,7 +35,6 @@ class Write:
     path: bytes
     shape: Shape | None = None
     data: bytes = b""
-    values: Indexed = field(default_factory=dict)
     entity: Entity | None = None
 
     @property
@@ -46,57 +43,30 @@ class Write:
         return self.entity is None
 
 
-def writing_of(entity: Entity) -> Write:
-    """Encode an entity as it is now."""
-    key = entity.key
-    shape = shape_of(entity)
-    return Write(
-        key.namespace or "",
-        kind_of(key),
-        encode_path(key.flat_path),
-        shape,
-        pack(entity),
-        indexed(shape, list(entity.values())),
-        entity if is_partial(key) else None,
-    )
+def puts(entities: Iterable[Entity], project: str) -> Iterator[Write]:
+    """Pack entities as they are now.
 
-
-def deletion(key: Key) -> Write:
-    """The deletion of what a complete key names."""
-    return Write(key.namespace or "", kind_of(key), encode_path(key.flat_path))
-
-
-def check_key(key: Key, project: str) -> None:
-    """Refuse a key that Datastore would refuse.
-
-    Raises ValueError for another project's, InvalidArgument for a name or id that cannot be.
+    Raises ValueError, or InvalidArgument for what Datastore would refuse to store.
     """
-    if key.project != project or key.database:
-        raise ValueError("Key must be from same project as batch")
-    path = key.flat_path
-    for kind in path[::2]:
-        _check_kind(kind)
-    for last in path[1::2]:
-        if isinstance(last, str):
-            _check_name(last, "key path element name")
-        elif last == 0:
-            raise InvalidArgument("Key path id is invalid. Must not be zero.")
-        elif last not in INT64:
-            raise ValueError(f"Value out of range: {last}")
+    for entity in entities:
+        key = entity.key
+        if key is None:
+            raise ValueError("Entity must have a key")
+        kind, path, whole = place_of(key, project)
+        shape = shape_of(entity)
+        values = list(entity.values())
+        data = pack(values)
+        check_indexed(shape, values)
+        yield Write(key.namespace or "", kind, path, shape, data, None if whole else entity)
 
 
-@functools.lru_cache(maxsize=1024)
-def _check_kind(kind: str) -> None:
-    _check_name(kind, "kind")
-
-
-def _check_name(name: str, what: str) -> None:
-    if not name:
-        raise InvalidArgument(f"The {what} is the empty string.")
-    if is_reserved(name):
-        raise InvalidArgument(f'The {what} "{name}" is reserved.')
-    if len(name) * 4 > LONGEST_INDEXED and len(name.encode()) > LONGEST_INDEXED:
-        raise InvalidArgument(f"The {what} is longer than {LONGEST_INDEXED} bytes.")
+def deletions(keys: Iterable[Key], project: str) -> Iterator[Write]:
+    """The deletions of what complete keys name."""
+    for key in keys:
+        kind, path, whole = place_of(key, project)
+        if not whole:
+            raise ValueError("Key must be complete")
+        yield Write(key.namespace or "", kind, path)
 
 
 def check_size(writes: Iterable[Write]) -> None:
@@ -135,8 +105,13 @@ class Rows:
     gone_entries: list[Entry] = field(default_factory=list)
 
 
-def apply(connection: sqlite3.Connection, writer: Writer, writes: Sequence[Write]) -> None:
-    """Write within a write transaction; of several writes to one entity the last counts."""
+def apply(
+    connection: sqlite3.Connection, writer: Writer, writes: Sequence[Write], known: Known
+) -> None:
+    """Write within a write transaction; of several writes to one entity the last counts.
+
+    What is `known` of the entities is not read again.
+    """
     for write in writes:
         if not write.whole:
             _complete(connection, writer, write)
@@ -145,12 +120,11 @@ def apply(connection: sqlite3.Connection, writer: Writer, writes: Sequence[Write
         kinds.setdefault(writer.kind(write.namespace, write.kind), {})[write.path] = write
     rows = Rows()
     for kind, last in kinds.items():
-        stored = {
-            path: (shape, data)
-            for path, shape, data in stored_rows(connection.execute, kind, list(last))
-        }
-        for path, write in last.items():
-            _collect(writer, kind, write, stored.get(path), rows)
+        stored = dict(known.get(kind, {}))
+        unknown = [path for path in last if path not in stored]
+        for path, shape, data in stored_rows(connection.execute, kind, unknown):
+            stored[path] = shape, data
+        _collect(writer, kind, last, stored, rows)
     many = connection.executemany
     many("DELETE FROM entry WHERE idx = ? AND value = ? AND path = ?", sorted(rows.gone_entries))
     many("DELETE FROM entity WHERE kind = ? AND path = ?", rows.gone)
@@ -172,29 +146,32 @@ def stored_rows(
 
 
 def _collect(
-    writer: Writer, kind: int, write: Write, stored: tuple[int, bytes] | None, rows: Rows
+    writer: Writer,
+    kind: int,
+    writes: Mapping[bytes, Write],
+    stored: Mapping[bytes, Stored | None],
+    rows: Rows,
 ) -> None:
-    """Add the rows of one write, given shape and data of the entity that there is already."""
-    path, new = write.path, write.values
-    if write.shape is None:
-        if stored is None:
-            return
-        rows.gone.append((kind, path))
-    else:
-        shape = writer.shape(write.shape)
-        if stored == (shape, write.data):
-            return
-        rows.entities.append((kind, path, shape, write.data))
-    if stored is None:
-        rows.entries += writer.entries(kind, path, new, new)
-        return
-    old = indexed(writer.catalog.shapes_by_number[stored[0]], unpack(stored[1]))
-    if write.shape is None:
-        rows.gone_entries += writer.entries(kind, path, old, old)
-        return
-    changed = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
-    before = writer.entries(kind, path, old, changed)
-    after = writer.entries(kind, path, new, changed)
-    kept = set(before).intersection(after)
-    rows.gone_entries += [entry for entry in before if entry not in kept]
-    rows.entries += [entry for entry in after if entry not in kept]
+    """Add the rows of writes to one kind, given the entities that there are already."""
+    wanted = writer.indexed_properties(kind)
+    for path, write in writes.items():
+        old = stored.get(path)
+        before: list[Entry] = []
+        after: list[Entry] = []
+        if write.shape is not None:
+            shape = writer.shape(write.shape)
+            if old == (shape, write.data):
+                continue
+            rows.entities.append((kind, path, shape, write.data))
+            after = writer.entries(kind, path, indexed(write.shape, write.data, wanted))
+        elif old is not None:
+            rows.gone.append((kind, path))
+        if old is not None:
+            shape_before = writer.catalog.shapes_by_number[old[0]]
+            before = writer.entries(kind, path, indexed(shape_before, old[1], wanted))
+        if before and after:
+            kept = set(before).intersection(after)
+            before = [entry for entry in before if entry not in kept]
+            after = [entry for entry in after if entry not in kept]
+        rows.gone_entries += before
+        rows.entries += after

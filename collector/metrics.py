@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, start_http_server
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -11,8 +11,10 @@ from prometheus_client.registry import Collector
 
 from collector.accounts import Account, Accounts
 from collector.dead_letters import KIND as DEAD_LETTER
+from collector.ingest_worker import Batch
 from collector.status import state
 from dfpipe.datastore import count
+from dfpipe.errors import UsageError
 from taskqueue import TaskQueueService
 from taskqueue.metrics import QueueCollector
 
@@ -96,3 +98,33 @@ class ServiceMetrics:
         for collector in self._stored:
             registry.register(collector)
         return registry
+
+
+class WorkerMetrics:
+    """What one ingest worker does."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._tasks = Counter(
+            "collector_worker_tasks", "Tasks that are stored.", registry=self.registry
+        )
+        self._posts = Counter(
+            "collector_worker_posts",
+            "Posts of these tasks: new, replaced, seen before, or set_aside.",
+            ["result"],
+            registry=self.registry,
+        )
+
+    def count(self, batch: Batch) -> None:
+        """Count a batch."""
+        self._tasks.inc(batch.tasks)
+        for result in ("new", "replaced", "seen"):
+            self._posts.labels(result).inc(getattr(batch.stored, result))
+        self._posts.labels("set_aside").inc(batch.set_aside)
+
+    def serve(self, host: str, port: int) -> None:
+        """Serve them. Raises UsageError."""
+        try:
+            start_http_server(port, addr=host, registry=self.registry)
+        except OSError as error:
+            raise UsageError(f"--metrics_port {port} cannot be used: {error.strerror}") from error

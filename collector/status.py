@@ -20,7 +20,7 @@ def overview(service: TaskQueueService, now: datetime) -> dict[str, Any]:
     active = sum(account.is_active for account in accounts)
     with translated():
         return {
-            "time": now.astimezone(UTC).isoformat(),
+            "time": _iso(now),
             "active": active,
             "inactive": len(accounts) - active,
             "posts": sum(account.posts for account in accounts),
@@ -74,4 +74,4 @@ def posts_a_day(account: Account, now: datetime) -> float:
 
 
 def _iso(time: datetime | None) -> str | None:
-    return None if time is None else time.astimezone(UTC).isoformat(timespec="seconds")
+    return None if time is None else f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

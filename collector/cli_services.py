@@ -1,0 +1,130 @@
+"""Commands that run until they are stopped: serve and ingest-worker."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from collector.cli_options import LOG_LEVEL_OPTION, QUEUE_YAML_OPTION, STORE_OPTION, settings_of
+from taskqueue.cli_services import gunicorn_logs, on_stop
+from taskqueue.logs import configure_logging
+
+
+@click.command(short_help="Serve the collector under gunicorn.")
+@STORE_OPTION
+@QUEUE_YAML_OPTION
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
+@click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--threads", type=click.IntRange(1), default=8, show_default=True)
+@click.option(
+    "--timeout_secs",
+    type=click.IntRange(1),
+    default=600,
+    show_default=True,
+    help="After how long a worker process that does not answer is replaced.",
+)
+@LOG_LEVEL_OPTION
+def serve(
+    store: str | None,
+    queue_yaml: str,
+    host: str,
+    port: int,
+    workers: int,
+    threads: int,
+    timeout_secs: int,
+    log_level: str,
+) -> None:
+    """Serve the collector under gunicorn, until SIGTERM."""
+    settings = settings_of(store, queue_yaml)
+    with _metrics_folder():
+        # Only now: with it prometheus_client learns how it shall count.
+        from collector.app import create_app, open_service
+        from taskqueue.server import Server
+
+        # Opened and closed once, so that what is wrong is told here and not by a worker process.
+        open_service(settings).client.close()
+        configure_logging(log_level)
+        Server(
+            lambda: create_app(settings),
+            bind=f"{host}:{port}",
+            workers=workers,
+            threads=threads,
+            worker_class="gthread",
+            timeout=timeout_secs,
+            proc_name="collector",
+            loglevel=log_level.lower(),
+            control_socket_disable=True,
+            logconfig_dict=gunicorn_logs(log_level),
+        ).run()
+
+
+@contextmanager
+def _metrics_folder() -> Iterator[None]:
+    """A folder in which the worker processes count together, removed by this process alone."""
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        yield
+        return
+    owner = os.getpid()
+    folder = tempfile.mkdtemp(prefix="collector-metrics-")
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    try:
+        yield
+    finally:
+        if os.getpid() == owner:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@click.command("ingest-worker", short_help="Store the posts that /ingest took.")
+@STORE_OPTION
+@QUEUE_YAML_OPTION
+@click.option(
+    "--lease_secs",
+    type=click.FloatRange(1),
+    default=60.0,
+    show_default=True,
+    help="After how long the tasks of a worker that was killed go to another.",
+)
+@click.option("--max_tasks", type=click.IntRange(1, 1000), default=200, show_default=True)
+@click.option(
+    "--poll_secs",
+    type=click.FloatRange(0.01),
+    default=0.5,
+    show_default=True,
+    help="How often to look while there is none.",
+)
+@click.option("--metrics_port", type=int, help="Serve Prometheus metrics on that port.")
+@click.option("--metrics_host", default="127.0.0.1", show_default=True)
+@LOG_LEVEL_OPTION
+def ingest_worker(
+    store: str | None,
+    queue_yaml: str,
+    lease_secs: float,
+    max_tasks: int,
+    poll_secs: float,
+    metrics_port: int | None,
+    metrics_host: str,
+    log_level: str,
+) -> None:
+    """Store the posts that /ingest took, until SIGTERM. Several may run; killing one loses none."""
+    from collector.app import open_service
+    from collector.ingest import QUEUE
+    from collector.ingest_worker import IngestWorker, WorkerSettings
+    from collector.metrics import WorkerMetrics
+
+    service = open_service(settings_of(store, queue_yaml))
+    service.pull_queue(QUEUE)
+    settings = WorkerSettings(lease=lease_secs, most_tasks=max_tasks, poll=poll_secs)
+    metrics = WorkerMetrics()
+    if metrics_port is not None:
+        metrics.serve(metrics_host, metrics_port)
+    configure_logging(log_level)
+    worker = IngestWorker(service, settings, metrics.count)
+    on_stop(worker.stop)
+    worker.run()
+
+
+COMMANDS = (serve, ingest_worker)

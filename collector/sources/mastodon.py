@@ -1,0 +1,144 @@
+"""Mastodon: home, an account, a hashtag or the public timeline, through Mastodon.py."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from collector.settings import Settings
+from collector.snowflakes import id_of_time, ids_within
+from collector.sources import Found, Limits, Page, Source, SourceError, UnavailableError
+from dfpipe.formats import mastodon
+from dfpipe.formats.result import Result, Skip, inside
+
+FORMS = ("home", "USER@HOST", "#TAG", "public")
+PAGE = 40  # the most that a server gives
+# Posts of other servers may come late, with the ids of their time: so much is read again.
+OVERLAP = timedelta(hours=1)
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_BITS = 16
+_ACCOUNT = re.compile(r"\w[\w.-]*(?:@[\w.-]+)?", re.ASCII)
+_TAG = re.compile(r"#\w+")
+
+
+def canonical(name: str) -> str | None:
+    """The name; accounts and tags are the same in any case."""
+    name = name.lower().removeprefix("@")
+    return name if _TAG.fullmatch(name) or _ACCOUNT.fullmatch(name) else None
+
+
+def read(raw: Any) -> Iterator[Result]:
+    """Read one status."""
+    if isinstance(raw, dict):
+        yield from mastodon.results(raw)
+    else:
+        yield Skip("not a status")
+
+
+def open_source(settings: Settings, limits: Limits) -> Source:
+    """The server of the settings."""
+    return Mastodon(settings, limits)
+
+
+class Mastodon:
+    """The API of one Mastodon server."""
+
+    def __init__(self, settings: Settings, limits: Limits) -> None:
+        import mastodon as library
+
+        from collector.traffic import Session
+
+        self._limits = limits
+        self._session = Session("mastodon", limits, settings.request_timeout)
+        self._errors = library.MastodonError
+        self._client = library.Mastodon(
+            access_token=settings.mastodon_token or None,
+            api_base_url=settings.mastodon_url,
+            ratelimit_method="throw",
+            request_timeout=settings.request_timeout,
+            session=self._session,
+        )
+        self._ids: dict[str, str] = {}
+
+    def start(self, time: datetime) -> str:
+        """The smallest id of that time."""
+        return str(_id_of(time))
+
+    def pages(self, name: str, watermark: str, progress: str | None) -> Iterator[Page]:
+        """Yield pages from the watermark, the newest id seen before, up to the newest post.
+
+        A page may hold fewer posts than were asked for, so the last one is that with none.
+        """
+        state = {"newest": watermark, "after": _with_overlap(watermark)}
+        # What is newer than the beginning of the fetch is not yet sure to be whole.
+        state["begun"] = str(_id_of(self._limits.now()))
+        state |= orjson.loads(progress) if progress else {}
+        while statuses := self._page(name, state["after"]):
+            ids = [_id(raw) for raw in statuses if _id(raw)]
+            after = max(ids, key=_order, default=state["after"])
+            if after == state["after"]:
+                raise UnavailableError("mastodon gives a page without the ids to go on with")
+            known = min(after, state["begun"], key=_order) if after.isdecimal() else after
+            state |= {"newest": max(state["newest"], known, key=_order), "after": after}
+            found = [Found(result, raw, _id(raw)) for raw in statuses for result in read(raw)]
+            yield Page(found, progress=orjson.dumps(state).decode())
+        yield Page([], watermark=state["newest"])
+
+    def _page(self, name: str, after: str) -> list[Any]:
+        words = {"min_id": after, "limit": PAGE}
+        client = self._client
+        if name == "home":
+            return self._ask(client.timeline_home, **words)
+        if name == "public":
+            return self._ask(client.timeline_public, **words)
+        if name.startswith("#"):
+            return self._ask(client.timeline_hashtag, name[1:], **words)
+        return self._ask(client.account_statuses, self._account_id(name), **words)
+
+    def _account_id(self, name: str) -> str:
+        if name not in self._ids:
+            self._ids[name] = _id(self._answer(self._client.account_lookup, name))
+        return self._ids[name]
+
+    def _ask(self, method: Any, *words: Any, **named: Any) -> list[Any]:
+        answer = self._answer(method, *words, **named)
+        if not isinstance(answer, list):
+            raise UnavailableError("mastodon answers what is no list of statuses")
+        return answer
+
+    def _answer(self, method: Any, *words: Any, **named: Any) -> Any:
+        """What the server answers, as it is: the library's objects have other types and names.
+
+        The library may fail on a status that is malformed, when its answer is there already.
+        """
+        try:
+            method(*words, **named)
+        except (self._errors, ValueError, TypeError, AttributeError, LookupError) as error:
+            if isinstance(error.__context__, SourceError):
+                raise error.__context__ from None
+        try:
+            return orjson.loads(self._session.body())
+        except orjson.JSONDecodeError as error:
+            raise UnavailableError("mastodon answers what is no JSON") from error
+
+
+def _with_overlap(status_id: str) -> str:
+    if not status_id.isdecimal():
+        return status_id  # of a server whose ids hold no time
+    return str(max(0, int(status_id) - ids_within(OVERLAP, _BITS)))
+
+
+def _id_of(time: datetime) -> int:
+    return id_of_time(time, _EPOCH, _BITS)
+
+
+def _id(raw: object) -> str:
+    value = inside(raw, "id")
+    return value if isinstance(value, str) else ""
+
+
+def _order(status_id: str) -> tuple[int, str]:
+    """Ids are numbers of any length, or words of one length, in the order of time."""
+    return len(status_id), status_id

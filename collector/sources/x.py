@@ -1,0 +1,193 @@
+"""X: the home timeline of the authenticated user, or a user's posts, by API v2 through tweepy."""
+
+import re
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from collector.settings import Settings
+from collector.snowflakes import id_of_time, ids_within
+from collector.sources import AccountRefusedError, Found, Limits, Page, Source, UnavailableError
+from dfpipe.formats import v2
+from dfpipe.formats.result import Deletion, Result, Skip, inside, items
+from dfpipe.formats.v11 import WITHHELD
+from dfpipe.post import Post
+
+FORMS = ("home", "@NAME")
+PAGE = 100
+# Ids are in the order of time only roughly: what is just behind the watermark is read again.
+OVERLAP = timedelta(seconds=10)
+FIELDS = {
+    "expansions": ["author_id", "referenced_tweets.id", "referenced_tweets.id.author_id"],
+    "tweet_fields": [
+        *("author_id", "created_at", "edit_history_tweet_ids", "entities", "note_tweet"),
+        *("referenced_tweets", "withheld"),
+    ],
+    "user_fields": ["username"],
+}
+# Each of these has a limit of its own.
+BUCKETS = {"/timelines/": "x/home", "/by/username/": "x/lookup", "/tweets": "x/user", "/me": "x/me"}
+_EPOCH = datetime.fromtimestamp(1_288_834_974.657, UTC)
+_BITS = 22
+_NAME = re.compile(r"@\w{1,15}", re.ASCII)
+_GONE = ("/resource-not-found", "/not-authorized-for-resource")
+
+
+def canonical(name: str) -> str | None:
+    """The name; those of users are the same in any case."""
+    if name == "home":
+        return name
+    return name.lower() if _NAME.fullmatch(name) else None
+
+
+def read(raw: Any) -> Iterator[Result]:
+    """Read a page of one tweet."""
+    return (found.result for found in _found(raw))
+
+
+def open_source(settings: Settings, limits: Limits) -> Source:
+    """X with the credentials of the settings."""
+    return X(settings, limits)
+
+
+class X:
+    """The API of X."""
+
+    def __init__(self, settings: Settings, limits: Limits) -> None:
+        self._by_user = bool(settings.x_access_token)
+        if not self._by_user and not settings.x_bearer_token:
+            raise AccountRefusedError(
+                "there are no credentials for X: set COLLECTOR_X_BEARER_TOKEN or "
+                "COLLECTOR_X_CONSUMER_KEY, _CONSUMER_SECRET, _ACCESS_TOKEN and "
+                "_ACCESS_TOKEN_SECRET, and follow the account again"
+            )
+        # tweepy's client changes while it asks who its user is, so the home timeline has its own.
+        self._client, self._home = _client(settings, limits), _client(settings, limits)
+        self._home_lock = threading.Lock()
+        self._ids: dict[str, str] = {}
+
+    def start(self, time: datetime) -> str:
+        """The smallest id of that time."""
+        return str(id_of_time(time, _EPOCH, _BITS))
+
+    def pages(self, name: str, watermark: str, progress: str | None) -> Iterator[Page]:
+        """Yield pages from the newest post to the watermark, which is the newest id seen before."""
+        state: dict[str, Any] = {"newest": watermark, "token": None}
+        state |= orjson.loads(progress) if progress else {}
+        since = max(1, int(watermark) - ids_within(OVERLAP, _BITS))
+        while True:
+            page = self._page(name, since, state["token"])
+            ids = [inside(tweet, "id") for tweet in items(page.get("data"))]
+            numbers = [int(tid) for tid in ids if isinstance(tid, str) and tid.isdecimal()]
+            newest = str(max([int(state["newest"]), *numbers]))
+            token = inside(page, "meta", "next_token")
+            if not isinstance(token, str):
+                yield Page(list(_found(page)), watermark=newest)
+                return
+            state = {"newest": newest, "token": token}
+            yield Page(list(_found(page)), progress=orjson.dumps(state).decode())
+
+    def _page(self, name: str, since: int, token: str | None) -> dict[str, Any]:
+        words = {"max_results": PAGE, "since_id": since, "pagination_token": token, **FIELDS}
+        if name == "home":
+            with self._home_lock:
+                response = self._home.get_home_timeline(user_auth=self._by_user, **words)
+        else:
+            user = self._user_id(name[1:])
+            response = self._client.get_users_tweets(user, user_auth=self._by_user, **words)
+        page = _parsed(response.content)
+        if "data" not in page and "meta" not in page:
+            raise AccountRefusedError(f"X gives nothing: {_error(page)}")
+        return page
+
+    def _user_id(self, name: str) -> str:
+        if name not in self._ids:
+            response = self._client.get_user(username=name, user_auth=self._by_user)
+            page = _parsed(response.content)
+            user = inside(page, "data", "id")
+            if not isinstance(user, str):
+                raise AccountRefusedError(f"X knows no user @{name}: {_error(page)}")
+            self._ids[name] = user
+        return self._ids[name]
+
+
+def _client(settings: Settings, limits: Limits) -> Any:
+    import requests
+    import tweepy
+
+    from collector.traffic import Session
+
+    client = tweepy.Client(
+        settings.x_bearer_token,
+        settings.x_consumer_key,
+        settings.x_consumer_secret,
+        settings.x_access_token,
+        settings.x_access_token_secret,
+        return_type=requests.Response,
+    )
+    client.session = Session("x", limits, settings.request_timeout, settings.x_url, BUCKETS)
+    return client
+
+
+def _parsed(body: bytes) -> dict[str, Any]:
+    try:
+        page = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise UnavailableError("X answers what is no JSON") from error
+    if not isinstance(page, dict):
+        raise UnavailableError("X answers what is no JSON object")
+    return page
+
+
+def _error(page: dict[str, Any]) -> str:
+    first = next(iter(items(page.get("errors"))), None)
+    return str(inside(first, "detail") or inside(first, "title") or "no error is told")
+
+
+def _found(page: dict[str, Any]) -> Iterator[Found]:
+    """Yield the results of a page, tweet by tweet, each with what is needed to read it again.
+
+    Withheld posts, versions that were edited since, and posts that others refer to and that are
+    there no more come as deletions.
+    """
+    users = {inside(user, "id"): user for user in items(inside(page, "includes", "users"))}
+    tweets = {inside(tweet, "id"): tweet for tweet in items(inside(page, "includes", "tweets"))}
+    for tweet in items(page.get("data")):
+        raw = {"data": [tweet], "includes": _included(tweet, users, tweets)}
+        tid = inside(tweet, "id")
+        name = tid if isinstance(tid, str) else ""
+        for result in v2.results(raw):
+            yield Found(_removed(tweet, result) or result, raw, name)
+    for error in items(page.get("errors")):
+        gone = inside(error, "resource_id")
+        is_gone = str(inside(error, "type")).endswith(_GONE)
+        is_post = inside(error, "resource_type") == "tweet"
+        if is_gone and is_post and isinstance(gone, str) and _is_id(gone):
+            yield Found(Deletion(int(gone)), error)
+
+
+def _included(tweet: object, users: dict[Any, Any], tweets: dict[Any, Any]) -> dict[str, Any]:
+    author = inside(tweet, "author_id")
+    references = [inside(item, "id") for item in items(inside(tweet, "referenced_tweets"))]
+    return {
+        "users": [users[author]] if isinstance(author, str) and author in users else [],
+        "tweets": [tweets[tid] for tid in references if isinstance(tid, str) and tid in tweets],
+    }
+
+
+def _removed(tweet: object, result: Result) -> Deletion | None:
+    """The deletion that a result stands for, if it is of a withheld post or of an old version."""
+    if isinstance(result, Skip) and result.reason == WITHHELD:
+        tid = inside(tweet, "id")
+        return Deletion(int(tid)) if isinstance(tid, str) and _is_id(tid) else None
+    versions = items(inside(tweet, "edit_history_tweet_ids"))
+    if isinstance(result, Post) and str(result.tid) in versions[:-1]:
+        return Deletion(result.tid)
+    return None
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and 0 < int(text) < 2**63

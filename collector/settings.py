@@ -71,7 +71,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
     default = Settings()
     return Settings(
-        store=text(STORE, ""),
+        store=text(STORE, _own_store(environment)),
         queue_yaml=text(QUEUE_YAML, default.queue_yaml),
         auth=_auth(environment),
         ingest_tokens=_tokens(secrets[INGEST_TOKENS]),
@@ -93,6 +93,12 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         mastodon_url=_url(environment, "COLLECTOR_MASTODON_URL", default.mastodon_url),
         mastodon_token=secrets["COLLECTOR_MASTODON_TOKEN"],
     )
+
+
+def _own_store(environment: Mapping[str, str]) -> str:
+    """On App Engine, the project's own Datastore."""
+    project = environment.get("GOOGLE_CLOUD_PROJECT", "")
+    return f"datastore://{project}" if environment.get("GAE_ENV") and project else ""
 
 
 def _secret(environment: Mapping[str, str], name: str) -> str:

@@ -69,8 +69,22 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=find_packages(include=["dfpipe", "dfpipe.*", "taskqueue", "collector", "collector.*"]),
-    package_data={"dfpipe": ["py.typed", "**/*.sql", "**/*.yaml"], "taskqueue": ["py.typed"]},
+    packages=find_packages(
+        include=[
+            "dfpipe",
+            "dfpipe.*",
+            "taskqueue",
+            "workflow",
+            "workflow.*",
+            "collector",
+            "collector.*",
+        ]
+    ),
+    package_data={
+        "dfpipe": ["py.typed", "**/*.sql", "**/*.yaml"],
+        "taskqueue": ["py.typed"],
+        "workflow": ["py.typed"],
+    },
     install_requires=WORKER,
     extras_require={
         "beam": [BEAM],

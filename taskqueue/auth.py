@@ -165,14 +165,21 @@ def proven(view: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
 
     @functools.wraps(view)
     def checked(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
-        from flask import Response, abort, current_app, request
+        from flask import Response, abort
 
-        guard: Guard | None = current_app.extensions.get(_EXTENSION)
-        if guard is None or not guard.allows(request.headers):
+        if not request_is_proven():
             abort(Response(status=403))
         return view(*args, **kwargs)
 
     return checked
+
+
+def request_is_proven() -> bool:
+    """Whether the guard of the Flask application allows the request that is being answered."""
+    from flask import current_app, request
+
+    guard: Guard | None = current_app.extensions.get(_EXTENSION)
+    return guard is not None and guard.allows(request.headers)
 
 
 class OidcTokens:

@@ -1,0 +1,46 @@
+"""Workflows of stages that are functions and generators: the Pipeline API."""
+
+from workflow.engine import Engine, bind
+from workflow.errors import (
+    Abort,
+    Error,
+    PipelineExistsError,
+    PipelineRuntimeError,
+    PipelineSetupError,
+    PipelineStatusError,
+    PipelineUserError,
+    Retry,
+    SlotNotDeclaredError,
+    SlotNotFilledError,
+    UnexpectedPipelineError,
+    UsageError,
+)
+from workflow.ordering import After, InOrder
+from workflow.pipeline import Pipeline
+from workflow.slots import PipelineFuture, Slot
+from workflow.status import get_pipeline_names, get_root_list, get_status_tree
+
+__all__ = [
+    "Abort",
+    "After",
+    "Engine",
+    "Error",
+    "InOrder",
+    "Pipeline",
+    "PipelineExistsError",
+    "PipelineFuture",
+    "PipelineRuntimeError",
+    "PipelineSetupError",
+    "PipelineStatusError",
+    "PipelineUserError",
+    "Retry",
+    "Slot",
+    "SlotNotDeclaredError",
+    "SlotNotFilledError",
+    "UnexpectedPipelineError",
+    "UsageError",
+    "bind",
+    "get_pipeline_names",
+    "get_root_list",
+    "get_status_tree",
+]

@@ -1,0 +1,88 @@
+"""Mails about workflows that have ended."""
+
+import html
+import smtplib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from email.message import EmailMessage
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlencode, urlsplit
+
+from workflow.errors import UsageError
+
+if TYPE_CHECKING:
+    from workflow.pipeline import Pipeline
+
+URL = "DFPIPE_MAIL_URL"
+SENDER = "DFPIPE_MAIL_SENDER"
+TO = "DFPIPE_MAIL_TO"
+BASE_URL = "DFPIPE_WORKFLOW_URL"
+SECONDS = 30.0
+
+# Takes sender, subject, text and HTML.
+Send = Callable[[str, str, str, str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """How mails are sent: by `send`, in the name of an application, whose pages are at a URL."""
+
+    send: Send | None = None
+    sender: str = ""
+    app_id: str = "dfpipe"
+    base_url: str = "http://localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpServer:
+    """Sends mails to one address through a server: smtp://user:password@host:port, or smtps."""
+
+    url: str
+    to: str
+
+    def __call__(self, sender: str, subject: str, body: str, html_body: str) -> None:
+        """Send one mail; raises OSError or smtplib.SMTPException."""
+        parts = urlsplit(self.url)
+        message = EmailMessage()
+        message["From"], message["To"], message["Subject"] = sender, self.to, subject
+        message.set_content(body)
+        message.add_alternative(html_body, subtype="html")
+        connect = smtplib.SMTP_SSL if parts.scheme == "smtps" else smtplib.SMTP
+        with connect(parts.hostname or "localhost", parts.port or 0, timeout=SECONDS) as server:
+            if parts.username:
+                server.login(unquote(parts.username), unquote(parts.password or ""))
+            server.send_message(message)
+
+
+def settings_from(environment: Mapping[str, str]) -> Mail | None:
+    """How mails are sent, as the environment says; None where it names no server.
+
+    Raises UsageError for a URL that is none, and where the sender or receiver is missing.
+    """
+    url = environment.get(URL)
+    if not url:
+        return None
+    if urlsplit(url).scheme not in ("smtp", "smtps"):
+        raise UsageError(f"{URL} is {url!r}: give smtp://HOST:PORT or smtps://USER:PASSWORD@HOST")
+    if not environment.get(SENDER) or not environment.get(TO):
+        raise UsageError(f"{URL} needs {SENDER} and {TO}: who mails come from and go to")
+    return Mail(
+        send=SmtpServer(url, environment[TO]),
+        sender=environment[SENDER],
+        app_id=environment.get("GOOGLE_CLOUD_PROJECT") or "dfpipe",
+        base_url=environment.get(BASE_URL) or "http://localhost",
+    )
+
+
+def result_mail(stage: "Pipeline", mail: Mail, sender: str | None) -> tuple[str, str, str, str]:
+    """Sender, subject, text and HTML of the mail about a workflow that has ended."""
+    how = "aborted" if stage.was_aborted else "successful"
+    name = f"{stage.class_path}#{stage.pipeline_id}"
+    subject = f'Pipeline {how}: App "{mail.app_id}", {name}'
+    query = urlencode({"root": stage.pipeline_id})
+    url = f"{mail.base_url.rstrip('/')}{stage.base_path}/status?{query}"
+    outcome = f"{name} was aborted." if stage.was_aborted else f"{name} has ended well."
+    body = f"{outcome}\n\nSee its stages at {url}\n"
+    page = f'<p>{html.escape(outcome)}</p><p>See <a href="{html.escape(url)}">its stages</a>.</p>'
+    address = sender or mail.sender or f"{mail.app_id}@{mail.app_id}.appspotmail.com"
+    return address, subject, body, page

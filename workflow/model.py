@@ -1,0 +1,273 @@
+"""What is stored of a workflow, and how.
+
+    WorkflowPipeline  a stage: its arguments, its state; of the root also whether to abort
+    WorkflowSlot      an output: its value once it is filled, before that who waits for it
+    WorkflowBarrier   what a stage waits for, to begin or to be finalized
+    WorkflowWaiting   a page of those who wait for a slot for which many wait
+    WorkflowPlan      a page of the stages that a generator has yielded, until they are made
+    WorkflowStatus    what a stage says of itself
+    WorkflowPart      a part of a value that is too large to stand in any of these
+
+Each has the id of its root, by which a workflow is found as a whole. An output that nobody waits
+for and that is not filled has no entity. Times are in microseconds since 1970.
+"""
+
+import hashlib
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any
+
+from google.cloud.datastore import Entity
+
+from workflow import values
+
+PIPELINE = "WorkflowPipeline"
+SLOT = "WorkflowSlot"
+BARRIER = "WorkflowBarrier"
+WAITING_PAGE = "WorkflowWaiting"
+PLAN = "WorkflowPlan"
+STATUS = "WorkflowStatus"
+PART = "WorkflowPart"
+KINDS = (STATUS, BARRIER, WAITING_PAGE, PLAN, SLOT, PART, PIPELINE)
+
+WAITING, RUN, DONE, ABORTED = "waiting", "run", "done", "aborted"
+START, FINALIZE = "start", "finalize"
+# The latest time that a sort key may have: the list of roots has the newest first.
+_LAST = 10**16 - 1
+
+
+def child_id(parent: str, attempt: int, number: int) -> str:
+    """The id of the stage that a generator yielded, at that attempt, as that number."""
+    text = f"{parent}/{attempt}/{number}".encode()
+    return hashlib.blake2b(text, digest_size=16).hexdigest()
+
+
+def barrier_id(pipeline_id: str, purpose: str) -> str:
+    """The id of the barrier before a stage's start or finalization."""
+    return f"{pipeline_id}/{purpose}"
+
+
+def newest_first(usec: int) -> str:
+    """The sort key of a time, the newest first."""
+    return f"{_LAST - usec:016d}"
+
+
+@dataclass(slots=True)
+class Params:
+    """The arguments of a stage and how it is to be run; never changed once it is stored.
+
+    An argument is {"type": "value", "value": ...} or {"type": "slot", "slot": key}.
+    """
+
+    args: list[dict[str, Any]]
+    kwargs: dict[str, dict[str, Any]]
+    after_all: list[str]
+    output_slots: dict[str, str]
+    queue_name: str
+    base_path: str
+    backoff_seconds: float
+    backoff_factor: float
+    max_attempts: int
+    task_retry: bool
+    target: str | None
+
+    def to_json(self) -> str:
+        """The text that stands for it."""
+        return values.dumps({each.name: getattr(self, each.name) for each in fields(self)})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Params":
+        """What `to_json` wrote."""
+        return cls(**values.loads(text))
+
+    def argument_slots(self) -> list[str]:
+        """The slots that stand among the arguments, each once."""
+        given = [*self.args, *self.kwargs.values()]
+        return list(dict.fromkeys(arg["slot"] for arg in given if arg["type"] == "slot"))
+
+    def blocking_slots(self) -> list[str]:
+        """The slots that must be filled before the stage can begin, each once."""
+        return list(dict.fromkeys([*self.argument_slots(), *self.after_all]))
+
+
+@dataclass(kw_only=True)
+class Record:
+    """A stage. `attempt` counts from 0; `parent` is empty for the root.
+
+    `params_json` may be the name of stored parts (see large.py), so it is read with `params_of`.
+    `children` is how many stages it yielded at the attempt `attempt`. `task` is queue/name of the
+    task that was last added for it.
+    """
+
+    id: str
+    root: str
+    parent: str
+    class_path: str
+    params_json: str
+    status: str = WAITING
+    attempt: int = 0
+    created: int = 0
+    started: int | None = None
+    finalized: int | None = None
+    next_retry: int | None = None
+    retry_message: str | None = None
+    children: int = 0
+    task: str | None = None
+    abort_requested: bool = False
+    abort_message: str | None = None
+
+    @property
+    def is_root(self) -> bool:
+        """Whether it was started by itself."""
+        return self.id == self.root
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is to be done for it."""
+        return self.finalized is not None
+
+    @cached_property
+    def params(self) -> Params:
+        """The arguments, where they are not stored in parts."""
+        return Params.from_json(self.params_json)
+
+    def child_ids(self, start: int = 0, end: int | None = None) -> list[str]:
+        """The ids of the stages that it yielded, from one number up to another."""
+        last = self.children if end is None else min(end, self.children)
+        return [child_id(self.id, self.attempt, n) for n in range(start, last)]
+
+
+_PIPELINE = (
+    "parent",
+    "class_path",
+    "params_json",
+    "status",
+    "attempt",
+    "created",
+    "started",
+    "finalized",
+    "next_retry",
+    "retry_message",
+    "children",
+    "task",
+    "abort_requested",
+    "abort_message",
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Slot:
+    """An output. `value` is JSON or the name of parts; None until it is filled.
+
+    `waiting` are the barriers that wait for it and stand on no page; `pages` counts those pages.
+    """
+
+    id: str
+    root: str
+    value: str | None = None
+    filler: str | None = None
+    fill_time: int | None = None
+    waiting: list[str] = field(default_factory=list)
+    pages: int = 0
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether there is a value."""
+        return self.value is not None
+
+
+@dataclass(slots=True, kw_only=True)
+class Barrier:
+    """What a stage waits for.
+
+    `slots_json` is a list of keys, or the name of parts. All slots behind the place `at` are
+    filled; the one there is not, and knows that this barrier waits. `at` is -1 when it has fired.
+    """
+
+    id: str
+    root: str
+    slots_json: str
+    at: int
+    trigger_time: int | None = None
+
+    @property
+    def has_fired(self) -> bool:
+        """Whether all slots were filled, and what was to follow was done."""
+        return self.trigger_time is not None
+
+    @property
+    def pipeline_id(self) -> str:
+        """The stage that waits."""
+        return self.id.rpartition("/")[0]
+
+    @property
+    def purpose(self) -> str:
+        """START or FINALIZE."""
+        return self.id.rpartition("/")[2]
+
+
+Stored = Record | Slot | Barrier
+
+
+def to_entity(record: Stored, client: Any) -> Entity:
+    """The entity of a record."""
+    if isinstance(record, Record):
+        return _pipeline_entity(record, client)
+    if isinstance(record, Slot):
+        names: tuple[str, ...] = ("value", "filler", "fill_time", "waiting", "pages")
+        kind = SLOT
+    else:
+        names, kind = ("slots_json", "at", "trigger_time"), BARRIER
+    entity = Entity(client.key(kind, record.id), exclude_from_indexes=names)
+    entity["root"] = record.root
+    _set(entity, record, names)
+    return entity
+
+
+def _set(entity: Entity, record: Stored, names: tuple[str, ...]) -> None:
+    for name in names:
+        value = getattr(record, name)
+        if value is not None and value != []:
+            entity[name] = value
+
+
+def _pipeline_entity(record: Record, client: Any) -> Entity:
+    entity = Entity(client.key(PIPELINE, record.id), exclude_from_indexes=_PIPELINE)
+    entity["root"] = record.root
+    _set(entity, record, _PIPELINE)
+    if record.is_root:
+        time = newest_first(record.created)
+        entity["listed"] = time
+        entity["listed_class"] = f"{record.class_path}/{time}"
+        entity["is_open"] = not record.is_over
+    return entity
+
+
+def pipeline_of(entity: Entity) -> Record:
+    """The stage of an entity."""
+    known = {name: entity[name] for name in _PIPELINE if name in entity}
+    return Record(id=entity.key.name, root=entity["root"], **{"parent": "", **known})
+
+
+def slot_of(entity: Entity) -> Slot:
+    """The output of an entity."""
+    return Slot(
+        id=entity.key.name,
+        root=entity["root"],
+        value=entity.get("value"),
+        filler=entity.get("filler"),
+        fill_time=entity.get("fill_time"),
+        waiting=list(entity.get("waiting", ())),
+        pages=entity.get("pages", 0),
+    )
+
+
+def barrier_of(entity: Entity) -> Barrier:
+    """The barrier of an entity."""
+    return Barrier(
+        id=entity.key.name,
+        root=entity["root"],
+        slots_json=entity["slots_json"],
+        at=entity["at"],
+        trigger_time=entity.get("trigger_time"),
+    )

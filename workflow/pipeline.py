@@ -1,0 +1,330 @@
+"""`Pipeline`, the class that every stage derives from."""
+
+import inspect
+from datetime import datetime
+from typing import Any, ClassVar, Self
+from urllib.parse import urlencode
+
+from taskqueue import Task
+from workflow import registry, values
+from workflow.errors import (
+    PipelineSetupError,
+    SlotNotDeclaredError,
+    UnexpectedPipelineError,
+)
+from workflow.model import ABORTED, Params, Record
+from workflow.slots import DEFAULT, PipelineFuture, Slot
+
+DEFAULT_QUEUE = "default"
+DEFAULT_BASE_PATH = "/_ah/pipeline"
+_SETTINGS = ("backoff_seconds", "backoff_factor", "max_attempts", "target")
+
+
+class Pipeline:
+    """A stage of a workflow: a function `run` of values, of which the outputs are stored.
+
+    Derive a class and define `run`. What it returns is the output `default`. If it yields stages it
+    is a generator: each `yield` gives the future outputs of that stage, to be given to later ones,
+    and the stage yielded last fills the outputs that the generator itself leaves open. With
+    `async_` set, the stage goes on after `run` until `complete` is called.
+
+    `run` may be called more than once for the same arguments, so it must be idempotent; what it
+    fills counts only when it ends.
+    """
+
+    async_: ClassVar[bool] = False
+    output_names: ClassVar[list[str]] = []
+    public_callbacks: ClassVar[bool] = False
+    admin_callbacks: ClassVar[bool] = False
+    # None: `callback` is called outside of a transaction; else within one.
+    _callback_xg_transaction: ClassVar[bool | None] = None
+    class_path: ClassVar[str] = "workflow.pipeline.Pipeline"
+    # Sends a mail: sender, subject, body, html. None: what the process is configured with.
+    _send_mail: ClassVar[Any] = None
+
+    def __init_subclass__(cls, **words: Any) -> None:
+        super().__init_subclass__(**words)
+        cls.class_path = registry.path_of(cls)
+        registry.register(cls)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.args: list[Any] = list(args)
+        self.kwargs: dict[str, Any] = kwargs
+        self.outputs = PipelineFuture(self.output_names)
+        self.backoff_seconds: float = 15
+        self.backoff_factor: float = 2
+        self.max_attempts = 3
+        self.target: str | None = None
+        self.task_retry = False
+        self.queue_name = DEFAULT_QUEUE
+        self.base_path = DEFAULT_BASE_PATH
+        self.test_mode = False
+        self._engine: Any = None
+        self._record: Record | None = None
+        self._is_scheduled = False
+        # Outputs that `run` has filled, by name, as JSON; None when they are stored at once.
+        self._fills: dict[str, str] | None = None
+        self._test_attributes = {"attempt": 1, "was_aborted": False}
+
+    # What to define
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """The work of the stage."""
+        raise NotImplementedError(f"{type(self).__name__} has to define run()")
+
+    def finalized(self) -> None:
+        """Called when all outputs are filled, or after an abort; by default a root tells by mail.
+
+        It may be called again after a failure.
+        """
+        if self.is_root:
+            self.send_result_email()
+
+    def callback(self, **kwargs: Any) -> Any:
+        """Called for a request to the callback URL.
+
+        Returns None, or status, content type and body of the answer.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no callback()")
+
+    def try_cancel(self) -> bool:
+        """Whether an asynchronous stage that is running was cancelled, for a retry or an abort."""
+        return False
+
+    # What it is
+
+    @property
+    def pipeline_id(self) -> str | None:
+        """The id; None before the stage is started or yielded."""
+        return self._record.id if self._record else None
+
+    @property
+    def root_pipeline_id(self) -> str | None:
+        """The id of the stage that was started."""
+        return self._record.root if self._record else None
+
+    @property
+    def is_root(self) -> bool:
+        """Whether the stage was started, and not yielded."""
+        return self._record is not None and self._record.is_root
+
+    @property
+    def current_attempt(self) -> int:
+        """The number of this attempt, from 1."""
+        return self._record.attempt + 1 if self._record else 1
+
+    @property
+    def was_aborted(self) -> bool:
+        """Whether the stage was aborted, as far as this object knows."""
+        return self._record is not None and self._record.status == ABORTED
+
+    @property
+    def has_finalized(self) -> bool:
+        """Whether the stage is over, as far as this object knows."""
+        return self._record is not None and self._record.is_over
+
+    @classmethod
+    def is_async(cls) -> bool:
+        """Whether `async_` is set, or by setattr its old name."""
+        return bool(cls.async_ or getattr(cls, "async", False))
+
+    # Starting
+
+    def start(
+        self,
+        idempotence_key: str | bytes = "",
+        queue_name: str = DEFAULT_QUEUE,
+        base_path: str = DEFAULT_BASE_PATH,
+        return_task: bool = False,
+        countdown: float | None = None,
+        eta: datetime | None = None,
+    ) -> Task | None:
+        """Start the workflow of which this is the root.
+
+        The key, if given, is the id; PipelineExistsError tells that it was used before. With
+        `return_task` the first task is not added but returned, for the caller to add. Raises
+        PipelineSetupError for anything that stands in the way.
+        """
+        from workflow.engine import current
+
+        if self._record is not None or self._is_scheduled:
+            raise PipelineSetupError(f"{self!r} was started before: make a new one")
+        self._engine = current()
+        self.queue_name, self.base_path = queue_name, base_path
+        task: Task | None = self._engine.start(self, idempotence_key, return_task, countdown, eta)
+        return task
+
+    def start_test(
+        self, idempotence_key: str | bytes | None = None, base_path: str = "", **ignored: Any
+    ) -> None:
+        """Run the workflow here and now, without a store: for tests of stages."""
+        from workflow.testing import run_root
+
+        run_root(self, idempotence_key or "", base_path)
+
+    @classmethod
+    def from_id(cls, pipeline_id: str, resolve_outputs: bool = True) -> Any:
+        """The stage of an id, of the class that it was made of; None where there is none.
+
+        Its outputs are those that are filled now, unless `resolve_outputs` is false. Where its
+        class cannot be imported it is of the class that this is called on.
+        """
+        from workflow.engine import current
+
+        return current().stage(pipeline_id, cls, resolve_outputs)
+
+    def with_params(self, **settings: Any) -> Self:
+        """Set backoff_seconds, backoff_factor, max_attempts or target, and return the stage."""
+        if self.test_mode:
+            return self
+        if self._is_scheduled or self._record is not None:
+            raise UnexpectedPipelineError("with_params() comes before a stage starts or is yielded")
+        for name, value in settings.items():
+            if name not in _SETTINGS:
+                raise TypeError(f"with_params() takes {', '.join(_SETTINGS)}, not {name!r}")
+            setattr(self, name, value)
+        return self
+
+    # Outputs
+
+    def fill(self, name_or_slot: str | Slot, value: Any) -> None:
+        """Fill an output of this stage. A second value replaces the first.
+
+        Raises SlotNotDeclaredError for another stage's slot and an unknown name, TypeError or
+        ValueError for a value that JSON does not have.
+        """
+        slot = self._own_slot(name_or_slot)
+        text = values.dumps(value)
+        if self._fills is not None:
+            self._fills[slot.name] = text
+        else:
+            self._must_exist("fill()")
+            self._engine.fill(self, slot, text)
+            slot._fill(values.loads(text), self.pipeline_id, None)
+
+    def _own_slot(self, name_or_slot: str | Slot) -> Slot:
+        if isinstance(name_or_slot, Slot):
+            slot = self.outputs._slots.get(name_or_slot.name)
+            if slot is None or slot.key != name_or_slot.key:
+                raise SlotNotDeclaredError(
+                    f"{name_or_slot!r} is no output of {self!r}: a stage fills its own outputs"
+                )
+            return slot
+        return getattr(self.outputs, name_or_slot)  # type: ignore[no-any-return]
+
+    def complete(self, default_output: Any = None) -> None:
+        """End an asynchronous stage: fill its output `default`. Done again it changes nothing."""
+        if not self.is_async():
+            raise UnexpectedPipelineError("complete() is for asynchronous stages: set async_")
+        if self.test_mode:
+            self.fill(DEFAULT, default_output)
+            return
+        self._must_exist("complete()")
+        self._engine.complete(self, values.dumps(default_output))
+
+    # Retry and abort
+
+    def retry(self, retry_message: str = "") -> bool:
+        """Run an asynchronous stage again, if `try_cancel` lets it; returns whether."""
+        if not self.is_async():
+            raise UnexpectedPipelineError("retry() is for asynchronous stages: raise Retry instead")
+        self._must_exist("retry()")
+        return bool(self.try_cancel() and self._engine.retry(self, retry_message))
+
+    def abort(self, abort_message: str = "") -> bool:
+        """Abort the whole workflow; returns whether it was this call that did it.
+
+        False also where the stage is an asynchronous root that `try_cancel` does not let go.
+        """
+        self._must_exist("abort()")
+        if self.is_root and self.is_async() and not self.try_cancel():
+            return False
+        return bool(self._engine.abort(self, abort_message))
+
+    def cleanup(self) -> None:
+        """Delete everything that is stored of the workflow, in a task. For the root alone."""
+        if not self.is_root:
+            raise UnexpectedPipelineError("cleanup() is for the root of a workflow")
+        if not self.test_mode:
+            self._engine.cleanup(self)
+
+    def set_status(
+        self,
+        message: str | None = None,
+        console_url: str | None = None,
+        status_links: dict[str, str] | None = None,
+    ) -> None:
+        """Say how it stands, for the status page: a text, a URL, and links by their names."""
+        if not self.test_mode:
+            self._must_exist("set_status()")
+            self._engine.set_status(self, message, console_url, status_links or {})
+
+    def send_result_email(self, sender: str | None = None) -> None:
+        """Send a mail that tells how the workflow ended, where the process sends mails."""
+        if not self.test_mode:
+            self._must_exist("send_result_email()")
+            self._engine.send_result_email(self, sender)
+
+    # Callbacks
+
+    def get_callback_url(self, **kwargs: Any) -> str:
+        """The path and query by which `callback` is called with these arguments."""
+        words = {**kwargs, "pipeline_id": self.pipeline_id}
+        return f"{self.base_path}/callback?{urlencode(sorted(words.items()))}"
+
+    def get_callback_task(self, *args: Any, **kwargs: Any) -> Task:
+        """A task that calls `callback` with the `params` given; other arguments are Task's."""
+        params = {**(kwargs.pop("params", None) or {}), "pipeline_id": self.pipeline_id}
+        kwargs.setdefault("target", self.target)
+        kwargs.update(url=f"{self.base_path}/callback", method="POST", params=params)
+        return Task(*args, **kwargs)
+
+    # For the engine
+
+    def _must_exist(self, method: str) -> None:
+        if self._record is None:
+            raise UnexpectedPipelineError(f"{method} comes after the stage has started")
+
+    def _is_generator(self) -> bool:
+        return inspect.isgeneratorfunction(self.run)
+
+    def _params(self, after: list[str]) -> Params:
+        """The stage as it is stored; raises TypeError or ValueError for arguments without JSON."""
+        return Params(
+            args=[_argument(value) for value in self.args],
+            kwargs={name: _argument(value) for name, value in self.kwargs.items()},
+            after_all=after,
+            output_slots={},
+            queue_name=self.queue_name,
+            base_path=self.base_path,
+            backoff_seconds=self.backoff_seconds,
+            backoff_factor=self.backoff_factor,
+            max_attempts=self.max_attempts,
+            task_retry=self.task_retry,
+            target=self.target,
+        )
+
+    def _settle(self, params: Params) -> None:
+        """Take the settings that were stored."""
+        for name in (*_SETTINGS, "task_retry", "queue_name", "base_path"):
+            setattr(self, name, getattr(params, name))
+
+    def __repr__(self) -> str:
+        words = [_shown(value) for value in self.args]
+        words += [f"{name}={_shown(value)}" for name, value in self.kwargs.items()]
+        return f"{self.class_path}({', '.join(words)})#{self.pipeline_id}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+def _argument(value: Any) -> dict[str, Any]:
+    slot = value.default if isinstance(value, PipelineFuture) else value
+    if isinstance(slot, Slot):
+        if slot.key is None:
+            raise TypeError(f"{slot!r} belongs to a stage that was not yielded before")
+        return {"type": "slot", "slot": slot.key}
+    # As it will be read, whatever becomes of the object that was given.
+    return {"type": "value", "value": values.loads(values.dumps(value))}

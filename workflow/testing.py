@@ -1,0 +1,124 @@
+"""Test mode: a whole workflow in one call, without a store, a queue and a clock.
+
+Stages run where they are yielded, one after another, so an order that only After and InOrder give
+is kept by itself. What a stage raises goes on to the caller.
+"""
+
+import inspect
+from datetime import UTC, datetime
+from typing import Any
+
+from workflow import values
+from workflow.errors import SlotNotFilledError, UnexpectedPipelineError
+from workflow.evaluating import ArgumentsError, Evaluation, check_yielded
+from workflow.model import DONE, Record, child_id
+from workflow.ordering import evaluation
+from workflow.pipeline import Pipeline
+from workflow.slots import DEFAULT, PipelineFuture, Slot
+from workflow.starting import root_id
+
+
+def run_root(stage: Pipeline, idempotence_key: str | bytes, base_path: str) -> None:
+    """Run a workflow to its end; see Pipeline.start_test."""
+    name = root_id(idempotence_key)
+    stage.outputs._strict = True
+    _prepare(stage, name, name, "")
+    stage.base_path = base_path
+    _run(stage)
+    _finalize(stage)
+
+
+def _prepare(stage: Pipeline, name: str, root: str, parent: str) -> None:
+    if stage._record is not None:
+        raise UnexpectedPipelineError(f"{stage!r} was started before: make a new one")
+    stage.test_mode = True
+    stage._is_scheduled = True
+    path = stage.class_path
+    stage._record = Record(id=name, root=root, parent=parent, class_path=path, params_json="")
+    stage._fills = {}
+    stage.outputs._own(name)
+    stage.args = [_value(given) for given in stage.args]
+    stage.kwargs = {key: _value(given) for key, given in stage.kwargs.items()}
+
+
+def _value(given: Any) -> Any:
+    slot = given.default if isinstance(given, PipelineFuture) else given
+    try:
+        return values.loads(values.dumps(slot.value if isinstance(slot, Slot) else slot))
+    except (TypeError, ValueError) as error:
+        raise ArgumentsError(f"Bad child arguments. {type(error).__name__}: {error}") from error
+
+
+def _run(stage: Pipeline) -> None:
+    run = getattr(stage, "run_test", None) or stage.run
+    assert stage._fills is not None
+    with evaluation(is_test=True):
+        result = run(*stage.args, **stage.kwargs)
+        if inspect.isgenerator(result):
+            last, result = _yields(stage, result)
+            if last is not None:
+                _inherit(stage, last)
+                return
+    if not stage.is_async() and not (result is None and DEFAULT in stage._fills):
+        stage.fill(DEFAULT, result)
+    _store(stage)
+    for slot in stage.outputs:
+        if not slot.filled:
+            raise SlotNotFilledError(f"{stage!r} has to fill the output {slot.name}")
+
+
+def _store(stage: Pipeline) -> None:
+    assert stage._fills is not None
+    for name, text in stage._fills.items():
+        slot = getattr(stage.outputs, name)
+        slot._fill(values.loads(text), stage.pipeline_id, datetime.now(UTC))
+
+
+def _yields(stage: Pipeline, generator: Evaluation) -> tuple[Pipeline | None, Any]:
+    """Run the stages that a generator yields; returns the last, and what it returns itself."""
+    last: Pipeline | None = None
+    future: PipelineFuture | None = None
+    number = 0
+    assert stage._record is not None
+    while True:
+        try:
+            given = generator.send(future)
+        except StopIteration as end:
+            if last is not None and end.value is not None:
+                raise UnexpectedPipelineError(
+                    f"{stage!r} yields stages and returns a value"
+                ) from None
+            return last, end.value
+        last = check_yielded(stage, given)
+        name = child_id(stage._record.id, 0, number)
+        _prepare(last, name, stage._record.root, stage._record.id)
+        _run(last)
+        _finalize(last)
+        future = last.outputs
+        number += 1
+
+
+def _inherit(stage: Pipeline, last: Pipeline) -> None:
+    """Take the outputs that a generator leaves open from the stage that it yielded last."""
+    _store(stage)
+    for slot in stage.outputs:
+        if slot.filled:
+            continue
+        given = last.outputs._slots.get(slot.name)
+        if given is None and last.outputs._strict:
+            raise UnexpectedPipelineError(
+                f"{type(last).__name__} is yielded last, so it must fill the output "
+                f"{slot.name!r}, which it does not declare"
+            )
+        if given is None or not given.filled:
+            raise SlotNotFilledError(f"{last!r} has to fill the output {slot.name}")
+        slot._fill(given.value, given.filler, given.fill_datetime)
+
+
+def _finalize(stage: Pipeline) -> None:
+    finalized = getattr(stage, "finalized_test", None) or stage.finalized
+    assert stage._record is not None
+    with evaluation(is_test=True):
+        finalized()
+    stage._record.status = DONE
+    stage._record.finalized = 0

@@ -48,10 +48,10 @@ class Mastodon:
     def __init__(self, settings: Settings, limits: Limits) -> None:
         import mastodon as library
 
-        from collector.traffic import Session
+        from collector.traffic import ListlessSession
 
         self._limits = limits
-        self._session = Session("mastodon", limits, settings.request_timeout)
+        self._session = ListlessSession("mastodon", limits, settings.request_timeout)
         self._errors = library.MastodonError
         self._client = library.Mastodon(
             access_token=settings.mastodon_token or None,
@@ -109,15 +109,14 @@ class Mastodon:
         return answer
 
     def _answer(self, method: Any, *words: Any, **named: Any) -> Any:
-        """What the server answers, as it is: the library's objects have other types and names.
-
-        The library may fail on a status that is malformed, when its answer is there already.
-        """
+        """What the server answers, as it is: the library's objects have other types and names."""
         try:
             method(*words, **named)
-        except (self._errors, ValueError, TypeError, AttributeError, LookupError) as error:
+        except self._errors as error:
+            # The library puts its own error in place of the session's.
             if isinstance(error.__context__, SourceError):
                 raise error.__context__ from None
+            raise UnavailableError(f"mastodon cannot be read: {type(error).__name__}") from error
         try:
             return orjson.loads(self._session.body())
         except orjson.JSONDecodeError as error:

@@ -15,6 +15,7 @@ from workflow import registry, status, values
 from workflow.engine import current
 from workflow.errors import PipelineStatusError
 from workflow.pipeline import DEFAULT_BASE_PATH, Pipeline
+from workflow.reaper import reap
 from workflow.running import HANDLERS, handle
 
 MOST_RETRIES = 5  # of a callback task that is refused
@@ -29,6 +30,7 @@ def create_blueprint(base_path: str = DEFAULT_BASE_PATH) -> Blueprint:
     add = blueprint.add_url_rule
     for name in HANDLERS:
         add(f"/{name}", f"task_{name}", _task, methods=["POST"], defaults={"handler": name})
+    add("/reap", "reap", _reap, methods=["GET", "POST"])
     add("/callback", "callback", _callback, methods=["GET", "POST"])
     add("/rpc/tree", "tree", _tree)
     add("/rpc/stage", "stage", _stage)
@@ -61,6 +63,11 @@ def _task(handler: str) -> Response:
         _logger.error("task %s waits: %s", handler, error)  # it says all
         return Response(status=500)
     return Response(status=204)
+
+
+@proven
+def _reap() -> Response:
+    return _json(dict(reap(current())))
 
 
 def _callback() -> Response:

@@ -93,7 +93,8 @@ def _line(record: object) -> bytes | Skip:
     (result,) = own.results(record)
     if not isinstance(result, Post):
         return result if isinstance(result, Skip) else Skip("not a post")
-    line = own.to_line(result.tid, result.user, result.text, result.created_at, result.urls)
+    urls = list(result.urls)
+    line = own.to_line(result.tid, result.user, result.text, result.created_at, urls)
     return line if len(line) <= MOST_LINE else Skip(f"the post is over {MOST_LINE:,} bytes")
 
 

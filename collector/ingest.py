@@ -134,7 +134,9 @@ class Intake:
         reading = read_body(body)
         if reading.lines:
             if self._is_full():
-                raise RefusedBodyError(429, "too many posts wait to be stored: send them again")
+                raise RefusedBodyError(
+                    429, "too many posts wait to be stored: send them again later"
+                )
             self._queue.add(tasks_of(reading.lines))
         return reading
 

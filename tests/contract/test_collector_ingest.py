@@ -1,0 +1,153 @@
+"""From /ingest through the pull queue into every store."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from collector.app import open_service
+from collector.dead_letters import DeadLetters
+from collector.ingest_worker import IngestWorker, WorkerSettings
+from collector.settings import Settings
+from dfpipe.post import KIND, from_entity
+from taskqueue import Queue, Task, TaskQueueService
+from taskqueue.service import TaskQueueService as Service
+from tests.support.collectors import GOOD, PUSHER, make_api, settings_in
+from tests.support.taskqueues import Clock
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def settings(tmp_path: Path, store_url: str) -> Settings:
+    return settings_in(tmp_path, store_url, ingest_backlog=3)
+
+
+@pytest.fixture
+def api(settings: Settings, clock: Clock) -> FlaskClient:
+    return make_api(settings, clock)
+
+
+@pytest.fixture
+def service(settings: Settings, clock: Clock) -> Iterator[TaskQueueService]:
+    service = open_service(settings, clock)
+    yield service
+    service.client.close()
+
+
+def push(api: FlaskClient, body: Any) -> Any:
+    answer = api.post("/ingest", json=body, headers=PUSHER)
+    assert answer.status_code == 202, answer.text
+    return answer.json
+
+
+def texts(service: TaskQueueService) -> dict[int, str]:
+    found = map(from_entity, service.client.query(kind=KIND).fetch())
+    return {post.tid: post.text for post in found}
+
+
+def work(service: Service, **words: Any) -> Any:
+    return IngestWorker(service, WorkerSettings(**words)).work()
+
+
+def test_posts_go_through_the_queue_into_the_store(
+    api: FlaskClient, service: TaskQueueService
+) -> None:
+    assert push(api, [GOOD, {**GOOD, "tid": 8}, {**GOOD, "tid": 0}]) == {
+        "taken": 2,
+        "errors": [{"index": 2, "error": "id is not between 1 and 2**63 - 1"}],
+    }
+    assert texts(service) == {}
+    batch = work(service)
+    assert (batch.tasks, batch.posts, batch.set_aside, batch.stored.new) == (1, 2, 0, 2)
+    assert texts(service) == {7: "Storm", 8: "Storm"}
+    assert work(service) is None
+
+
+def test_a_post_that_comes_again_is_stored_once_and_the_last_version_stays(
+    api: FlaskClient, service: TaskQueueService
+) -> None:
+    push(api, GOOD)
+    push(api, [GOOD, {**GOOD, "text": "An edit"}])
+    push(api, {**GOOD, "text": "Storm!"})
+    batch = work(service)
+    assert (batch.tasks, batch.posts, batch.stored.new) == (3, 4, 1)
+    assert texts(service) == {7: "Storm!"}
+
+
+def test_what_is_not_stored_when_a_worker_dies_comes_again(
+    api: FlaskClient, service: TaskQueueService, clock: Clock
+) -> None:
+    push(api, GOOD)
+    queue = Queue("ingest", service=service)
+    (leased,) = queue.lease_tasks(60, 10)  # by one that died then
+    assert work(service) is None
+    clock.move(61)
+    assert work(service).stored.new == 1
+    # Or by one that died when it had stored the batch.
+    push(api, GOOD)
+    leased = queue.lease_tasks(60, 10)
+    clock.move(61)
+    assert work(service).stored.seen == 1
+    assert texts(service) == {7: "Storm"}
+    queue.delete_tasks(leased)
+    assert not any(task.was_deleted for task in leased)
+
+
+def test_while_too_many_wait_no_more_are_taken(
+    api: FlaskClient, service: TaskQueueService, clock: Clock
+) -> None:
+    for tid in (1, 2, 3):
+        clock.move(3)
+        push(api, {**GOOD, "tid": tid})
+    clock.move(3)
+    answer = api.post("/ingest", json=GOOD, headers=PUSHER)
+    assert answer.status_code == 429
+    assert answer.headers["Retry-After"] == "10"
+    assert answer.json == {"error": "too many posts wait to be stored: send them again later"}
+    assert work(service).tasks == 3
+    clock.move(3)
+    assert push(api, GOOD)["taken"] == 1
+
+
+def test_what_another_program_put_on_the_queue_is_set_aside(
+    api: FlaskClient, service: TaskQueueService
+) -> None:
+    push(api, GOOD)
+    queue = Queue("ingest", service=service)
+    queue.add([Task(b'{"tid": 9}\n\xff{"tid":', method="PULL"), Task(b"[1]", method="PULL")])
+    batch = work(service)
+    assert (batch.tasks, batch.posts, batch.set_aside) == (3, 1, 3)
+    assert texts(service) == {7: "Storm"}
+    letters = DeadLetters(service.client)
+    reasons = {letter.account: letter.error for letter in letters.list()}
+    assert list(reasons) == ["ingest"]
+    assert sorted(letter.error for letter in letters.list()) == [
+        "created_at is missing",
+        "not UTF-8",
+        "not a JSON object",
+    ]
+    assert work(service) is None
+
+
+def test_dead_letters_of_the_queue_can_be_read_again(service: TaskQueueService) -> None:
+    line = b'{"tid": 9, "text": "x", "created_at": "2026-01-07"}'
+    Queue("ingest", service=service).add(Task(line, method="PULL"))
+    assert work(service).set_aside == 1
+    letters = DeadLetters(service.client)
+    done = letters.replay(letters.list())
+    assert (done.read, done.kept) == (0, 1)
+
+
+def test_a_worker_takes_no_more_tasks_than_it_is_told(
+    api: FlaskClient, service: TaskQueueService
+) -> None:
+    for tid in (1, 2, 3):
+        push(api, {**GOOD, "tid": tid})
+    batches = [work(service, most_tasks=2) for _ in range(3)]
+    assert [batch.tasks if batch else 0 for batch in batches] == [2, 1, 0]

@@ -70,6 +70,7 @@ class Bluesky:
         self._limits = limits
         self._lock = threading.Lock()
         self._client: Any = None
+        self._is_logged_in = False
 
     def start(self, time: datetime) -> str:
         """The time itself."""
@@ -136,17 +137,14 @@ class Bluesky:
 
     def _opened(self) -> Any:
         """The client, logged in where there is a handle."""
+        settings = self._settings
         with self._lock:
             if self._client is None:
-                settings = self._settings
-                client = self._new_client()
-                if settings.bluesky_handle:
-                    client.login(
-                        settings.bluesky_handle,
-                        settings.bluesky_password,
-                        fetch_bsky_profile=False,
-                    )
-                self._client = client
+                self._client = self._new_client()
+            if settings.bluesky_handle and not self._is_logged_in:
+                password = settings.bluesky_password
+                self._client.login(settings.bluesky_handle, password, fetch_bsky_profile=False)
+                self._is_logged_in = True
             return self._client
 
     def _new_client(self) -> Any:
@@ -161,7 +159,7 @@ class Bluesky:
 
     def _forget(self) -> None:
         with self._lock:
-            self._client = None
+            self._client, self._is_logged_in = None, False
 
     def _before(self, request: Any) -> None:
         self._limits.take(_bucket(request))

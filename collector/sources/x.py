@@ -64,9 +64,10 @@ class X:
                 "COLLECTOR_X_CONSUMER_KEY, _CONSUMER_SECRET, _ACCESS_TOKEN and "
                 "_ACCESS_TOKEN_SECRET, and follow the account again"
             )
-        # tweepy's client changes while it asks who its user is, so the home timeline has its own.
-        self._client, self._home = _client(settings, limits), _client(settings, limits)
-        self._home_lock = threading.Lock()
+        self._client = _client(settings, limits)
+        # tweepy's client changes while it asks who its user is, and stays so if that fails.
+        self._home, self._home_lock = _client(settings, limits), threading.Lock()
+        self._return_type = self._home.return_type
         self._ids: dict[str, str] = {}
 
     def start(self, time: datetime) -> str:
@@ -94,6 +95,7 @@ class X:
         words = {"max_results": PAGE, "since_id": since, "pagination_token": token, **FIELDS}
         if name == "home":
             with self._home_lock:
+                self._home.return_type = self._return_type
                 response = self._home.get_home_timeline(user_auth=self._by_user, **words)
         else:
             user = self._user_id(name[1:])

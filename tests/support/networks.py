@@ -122,11 +122,12 @@ class World:
 
 
 class Life:
-    """Fills a world with a time of random posts, edits and deletions."""
+    """Fills a world with a time of random posts, edits and deletions; half fall on busy times."""
 
-    def __init__(self, world: World, rng: random.Random) -> None:
+    def __init__(self, world: World, rng: random.Random, busy: list[datetime]) -> None:
         self.world = world
         self.rng = rng
+        self.busy = busy
 
     def live(
         self,
@@ -140,7 +141,10 @@ class Life:
         """Posts of one user at random times."""
         seconds = days * 86_400
         for number in range(posts):
-            created = start + timedelta(seconds=int(self.rng.random() * seconds * 1000) / 1000)
+            created = start + timedelta(milliseconds=int(self.rng.random() * seconds * 1000))
+            if self.busy and number % 2:
+                near = timedelta(milliseconds=self.rng.randrange(-3_600_000, 1_000_000))
+                created = self.rng.choice(self.busy) + near
             item = self.world.post(network, timelines, user, created, f"{user} says {number} é😀")
             self._happen(item, timelines)
 

@@ -93,22 +93,20 @@ class X:
 
     def _page(self, name: str, since: int, token: str | None) -> dict[str, Any]:
         words = {"max_results": PAGE, "since_id": since, "pagination_token": token, **FIELDS}
+        words["user_auth"] = self._by_user
         if name == "home":
             with self._home_lock:
                 self._home.return_type = self._return_type
-                response = self._home.get_home_timeline(user_auth=self._by_user, **words)
+                page = _answer(self._home.get_home_timeline, **words)
         else:
-            user = self._user_id(name[1:])
-            response = self._client.get_users_tweets(user, user_auth=self._by_user, **words)
-        page = _parsed(response.content)
+            page = _answer(self._client.get_users_tweets, self._user_id(name[1:]), **words)
         if "data" not in page and "meta" not in page:
             raise AccountRefusedError(f"X gives nothing: {_error(page)}")
         return page
 
     def _user_id(self, name: str) -> str:
         if name not in self._ids:
-            response = self._client.get_user(username=name, user_auth=self._by_user)
-            page = _parsed(response.content)
+            page = _answer(self._client.get_user, username=name, user_auth=self._by_user)
             user = inside(page, "data", "id")
             if not isinstance(user, str):
                 raise AccountRefusedError(f"X knows no user @{name}: {_error(page)}")
@@ -134,11 +132,13 @@ def _client(settings: Settings, limits: Limits) -> Any:
     return client
 
 
-def _parsed(body: bytes) -> dict[str, Any]:
+def _answer(method: Any, *words: Any, **named: Any) -> dict[str, Any]:
+    """The JSON object that a request of tweepy's is answered with."""
     try:
-        page = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise UnavailableError("X answers what is no JSON") from error
+        page = orjson.loads(method(*words, **named).content)
+    except (ValueError, LookupError, TypeError) as error:
+        # Also where tweepy asks for its user and does not understand the answer.
+        raise UnavailableError("X answers what is no JSON, or not what was asked") from error
     if not isinstance(page, dict):
         raise UnavailableError("X answers what is no JSON object")
     return page

@@ -156,17 +156,17 @@ class Life:
             item.is_malformed = True
         elif chance < 0.10:
             item.link = f"https://example.org/{item.number}?a=1&b=2"
-        elif item.network == "x" and chance < 0.15:
+        elif item.network == "x" and chance < 0.20:
             self._edit_on_x(item, timelines, later)
-        elif item.network == "x" and chance < 0.18:
+        elif item.network == "x" and chance < 0.25:
             item.withheld = item.created
-        elif item.network == "x" and chance < 0.22:
+        elif item.network == "x" and chance < 0.30:
             self._delete_on_x(item, timelines, later)
-        elif item.network != "x" and chance < 0.16:
+        elif item.network != "x" and chance < 0.25:
             item.visible = later
-        elif item.network == "mastodon" and chance < 0.22:
+        elif item.network == "mastodon" and chance < 0.50:
             item.edited, item.new_text = later, f"{item.text} (edited)"
-        elif item.network == "bluesky" and chance < 0.22:
+        elif item.network == "bluesky" and chance < 0.50:
             item.withheld = later
 
     def _edit_on_x(self, item: Item, timelines: list[str], later: datetime) -> None:

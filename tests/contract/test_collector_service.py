@@ -18,7 +18,7 @@ from collector.settings import Settings
 from dfpipe.post import KIND, Post, to_entity
 from taskqueue import Queue, TaskQueueService
 from taskqueue.record import StoredTask
-from tests.support.collectors import PLATFORM, settings_in
+from tests.support.collectors import GOOD, INGEST_TOKEN, PLATFORM, PUSHER, TASK_TOKEN, settings_in
 from tests.support.http_handler import serving
 from tests.support.processes import free_port
 from tests.support.taskqueues import START, Clock
@@ -318,6 +318,28 @@ def test_the_state_is_told_as_json_as_a_page_and_as_metrics(
     assert "collector_dead_letters 1.0" in metrics
     assert 'taskqueue_tasks{queue="timeline"} 1.0' in metrics
     assert service.api.get("/healthz").json == {"status": "ok"}
+
+
+def test_no_secret_is_in_logs_store_or_pages(
+    settings: Settings, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = "this-is-known-to-mastodon-alone"
+    with serving(lambda request: 401) as server, caplog.at_level(logging.DEBUG):
+        told = replace(settings, mastodon_url=server.url, mastodon_token=secret)
+        service = make(told, clock)
+        service.accounts.follow("mastodon:home", clock())
+        timeline(service)
+        service.call_all()
+        service.api.post("/ingest", json=GOOD, headers=PUSHER)
+    assert any(secret in str(request.headers) for request in server.requests)
+    client = service.queue.client
+    kinds = ("CollectorAccount", "CollectorLimit", "CollectorDeadLetter", "Tweet", "TaskqueueTask")
+    stored = [str(dict(entity)) for kind in kinds for entity in client.query(kind=kind).fetch()]
+    assert stored
+    pages = [service.api.get(path).text for path in ("/status", "/metrics", "/openapi.json")]
+    for text in (*stored, *pages, caplog.text, repr(told)):
+        for each in (secret, TASK_TOKEN, INGEST_TOKEN):
+            assert each not in text
 
 
 def test_the_slot_of_a_task_is_that_of_its_cron(service: Service, clock: Clock) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from typing import Any
@@ -10,11 +10,10 @@ from typing import Any
 from google.api_core.exceptions import Aborted
 from google.cloud.datastore import Entity
 
-from dfpipe.datastore import run_in_transaction
+from dfpipe.datastore import fetch_keys, get_values, run_in_transaction
 from taskqueue import limits
 from taskqueue.errors import TransientError
 from taskqueue.record import (
-    KIND,
     StoredTask,
     due_prefix,
     from_entity,
@@ -28,7 +27,7 @@ from taskqueue.record import (
     to_entity,
 )
 from taskqueue.retry import TaskRetryOptions, effective, may_retry
-from taskqueue.store import MOST_BYTES, MOST_WRITES, TaskStore, by_name, chunks
+from taskqueue.store import MOST_BYTES, MOST_WRITES, TaskStore, chunks
 
 MOST_COLLISIONS = 20
 FIRST_WAIT, LONGEST_WAIT = 0.005, 0.5  # seconds, after a collision
@@ -131,9 +130,10 @@ class Leasing:
         until = now + round(seconds * 1_000_000)
 
         def take(entity: Entity) -> Entity | None:
-            if not may_retry(entity["retries"] + 1, 0.0, effective(retry_options(entity), retry)):
+            retries = entity["retries"] + 1
+            if not may_retry(retries, 0.0, effective(retry_options(entity), retry)):
                 return None
-            entity["retries"] += 1
+            entity["retries"] = retries
             return postponed(entity, until, leased=True)
 
         taken = self._take_due(
@@ -178,19 +178,20 @@ class Leasing:
         while (wanted := min(most - len(taken), self._chunk())) > 0:
             spread = wanted * min(2**collisions, WIDEST_SPREAD)
             limit = spread + (len(seen) if still_due else 0)
-            found = self._due_names(order, prefix, now, limit)
-            names = self._some([name for name in found if name not in seen], wanted)
+            found = self._due_keys(order, prefix, now, limit)
+            keys = self._some([key for key in found if name_of(key) not in seen], wanted)
             room = most_bytes - sum(task.size for task in taken)
             try:
-                got, left = self._take(names, now, room, take)
+                got, left = self._take(keys, now, room, take)
             except Aborted as error:
                 collisions += 1
                 self._after_collision(collisions, error)
                 continue
             taken += got
-            seen.update(names[: len(names) - left])
+            seen.update(map(name_of, keys[: len(keys) - left]))
             self._learn(got)
-            if not names or (left and not got) or (len(found) < limit and seen.issuperset(found)):
+            is_all = len(found) < limit and seen.issuperset(map(name_of, found))
+            if not keys or (left and not got) or is_all:
                 break
         return sorted(taken, key=lambda task: (task.due, task.name)) if collisions else taken
 
@@ -201,18 +202,16 @@ class Leasing:
         if tasks:
             self._mean_bytes = 1 + sum(task.size for task in tasks) // len(tasks)
 
-    def _due_names(self, order: str, prefix: str, now: int, most: int) -> list[str]:
-        query = self.store.in_range(order, prefix, order_key(prefix, now))
-        query.keys_only()
-        return [name_of(entity.key) for entity in query.fetch(limit=most)]
+    def _due_keys(self, order: str, prefix: str, now: int, most: int) -> list[Any]:
+        return list(fetch_keys(self.store.in_range(order, prefix, order_key(prefix, now)), most))
 
-    def _some(self, names: list[str], wanted: int) -> list[str]:
+    def _some(self, keys: list[Any], wanted: int) -> list[Any]:
         """So many of them, side by side, from a random place."""
-        start = self.store.random.randint(0, max(0, len(names) - wanted))
-        return names[start : start + wanted]
+        start = self.store.random.randint(0, max(0, len(keys) - wanted))
+        return keys[start : start + wanted]
 
     def _take(
-        self, names: list[str], now: int, room: int, take: Take
+        self, keys: list[Any], now: int, room: int, take: Take
     ) -> tuple[list[StoredTask], int]:
         """Take those that are still due, in one transaction.
 
@@ -223,18 +222,19 @@ class Leasing:
         removed: list[tuple[Any, int]] = []
         size = left = 0
         with client.transaction():
-            stored = by_name(client.get_multi([client.key(KIND, name) for name in names]))
-            for at, name in enumerate(names):
-                entity = stored.get(name)
+            stored = {name_of(entity.key): entity for entity in client.get_multi(keys)}
+            for at, key in enumerate(keys):
+                entity = stored.get(name_of(key))
                 if entity is None or not _is_due(entity, now):
                     continue
-                size += parted_size(entity) or len(entity["payload"])
+                parted = parted_size(entity.get("parted"))
+                size += parted or len(entity["payload"])
                 if size > min(room, MOST_BYTES):
-                    left = len(names) - at
+                    left = len(keys) - at
                     break
                 taken = take(entity)
                 if taken is None:
-                    removed.append((entity.key, parted_size(entity)))
+                    removed.append((key, parted))
                 else:
                     changed.append(taken)
             client.put_multi(changed)
@@ -253,10 +253,11 @@ class Leasing:
         Returns the task as it is then; None where the lease was lost.
         """
         until = now + round(seconds * 1_000_000)
-        longer = replace(task, due=until)
+        longer = task._replace(due=until)
 
         def change() -> StoredTask | None:
-            if not self._holds(task, self.store.client.get(self.store.key(task.queue, task.name))):
+            entity = self.store.client.get(self.store.key(task.queue, task.name))
+            if entity is None or not _holds(task, entity.get("leased")):
                 return None
             self.store.client.put(to_entity(longer, self.store.client))
             return longer
@@ -277,12 +278,12 @@ class Leasing:
 
     def _settle(self, outcomes: Sequence[Outcome], now: int) -> list[bool]:
         keys = [self.store.key(o.task.queue, o.task.name) for o in outcomes]
-        stored = by_name(self.store.client.get_multi(keys))
+        stored = get_values(self.store.client, keys, "leased")
         held: list[bool] = []
         done: list[tuple[Any, int]] = []
         others: list[Entity] = []
-        for key, outcome in zip(keys, outcomes, strict=True):
-            held.append(self._holds(outcome.task, stored.get(name_of(key))))
+        for key, outcome, found in zip(keys, outcomes, stored, strict=True):
+            held.append(found is not None and _holds(outcome.task, found[0]))
             if not held[-1]:
                 continue
             if outcome.verdict is Verdict.DONE:
@@ -298,14 +299,13 @@ class Leasing:
         if ran:
             self.store.activity.record(queue, ran, now)
 
-    def _holds(self, task: StoredTask, entity: Entity | None) -> bool:
-        """Whether the lease under which the task was claimed is the latest one.
 
-        A later lease ends later, so its end tells it apart.
-        """
-        return entity is not None and entity.get("leased") == order_key(
-            due_prefix(task.queue), task.due
-        )
+def _holds(task: StoredTask, leased: str | None) -> bool:
+    """Whether the lease under which a task was claimed is the latest one, which is stored.
+
+    A later lease ends later, so its end tells it apart.
+    """
+    return leased == order_key(due_prefix(task.queue), task.due)
 
 
 def _is_due(entity: Entity, now: int) -> bool:
@@ -318,9 +318,8 @@ def _settled(outcome: Outcome, now: int) -> StoredTask:
     if outcome.verdict is Verdict.RELEASE:
         first = None if task.retries == 1 else task.first_try
         retries = task.retries - 1
-        return replace(task, leased=False, due=outcome.eta, retries=retries, first_try=first)
-    return replace(
-        task,
+        return task._replace(leased=False, due=outcome.eta, retries=retries, first_try=first)
+    return task._replace(
         leased=False,
         eta=outcome.eta or task.eta,
         due=outcome.eta or task.eta,

@@ -92,7 +92,8 @@ class Queue:
     def _add(self, tasks: list[Task], transactional: bool) -> None:
         service = self.service
         now = service.now()
-        stored = [self._stored(task, now) for task in tasks]
+        names = service.new_names(now)
+        stored = [self._stored(task, task.name or next(names), now) for task in tasks]
         with translated():
             if transactional:
                 _check_transaction(service.client.current_transaction, stored)
@@ -141,11 +142,11 @@ class Queue:
             if task.name:
                 raise InvalidTaskNameError("a task that is added in a transaction has no name")
 
-    def _stored(self, task: Task, now: int) -> StoredTask:
+    def _stored(self, task: Task, name: str, now: int) -> StoredTask:
         due = task.due_at(now)
         return StoredTask(
             queue=self._name,
-            name=task.name or self.service.new_name(now),
+            name=name,
             eta=due,
             due=due,
             enqueued=now,

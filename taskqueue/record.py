@@ -17,9 +17,9 @@ and is written anew with each lease, so a large payload is stored in parts besid
 
 import json
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.cloud.datastore import Entity
 
@@ -83,7 +83,7 @@ def name_of(key: Any) -> str:
 
 def order_key(prefix: str, usec: int) -> str:
     """The key of a time among those with the prefix."""
-    return f"{prefix}{usec:016d}"
+    return prefix + str(usec).zfill(16)
 
 
 def due_prefix(queue: str) -> str:
@@ -115,8 +115,7 @@ class Request:
     deadline_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredTask:
+class StoredTask(NamedTuple):
     """One task of a queue. Times are in microseconds since 1970.
 
     `eta` is when it was to be taken; `due`, when it may be taken next, which is later while it is
@@ -156,8 +155,7 @@ class StoredTask:
 
     def revived(self, now: int) -> "StoredTask":
         """The task of a dead letter as if it had just been added."""
-        return replace(
-            self,
+        return self._replace(
             eta=now,
             due=now,
             dead=None,
@@ -230,12 +228,13 @@ def _unpacked(packed: str) -> tuple[Request | None, TaskRetryOptions | None]:
 
 def from_entity(entity: Entity) -> StoredTask | None:
     """The task of an entity that `to_entity` made; None for a tombstone."""
-    order = entity.get("due") or entity.get("dead")
+    get = entity.get
+    order = get("due") or get("dead")
     if order is None:
         return None
     queue, name = name_of(entity.key).split("/", 1)
     usec = int(order[-16:])
-    packed = entity.get("request")
+    packed = get("request")
     request, retry = _unpacked(packed) if packed else (None, None)
     return StoredTask(
         queue=queue,
@@ -254,13 +253,12 @@ def from_entity(entity: Entity) -> StoredTask | None:
         status=entity.get("status"),
         reason=entity.get("reason"),
         dead=usec if "dead" in entity else None,
-        parted=parted_size(entity),
+        parted=parted_size(entity.get("parted")),
     )
 
 
-def parted_size(entity: Entity) -> int:
-    """The size of a payload that is stored in parts, else 0."""
-    order = entity.get("parted")
+def parted_size(order: str | None) -> int:
+    """The size of a payload that is stored in parts, given its order key; else 0."""
     return int(order[-16:]) if order else 0
 
 
@@ -295,8 +293,8 @@ def tombstone(key: Any, expires: datetime) -> Entity:
 
 def postponed(entity: Entity, until: int, *, leased: bool) -> Entity:
     """Change the entity of a pull task: it may be taken, and its lease ends, at that time."""
-    for name in ("due", "group"):
-        entity[name] = order_key(entity[name][:-16], until)
+    entity["due"] = order_key(entity["due"][:-16], until)
+    entity["group"] = entity["group"][:-16] + entity["due"][-16:]
     entity.pop("leased", None)
     if leased:
         entity["leased"] = entity["due"]

@@ -81,9 +81,8 @@ def may_retry(attempts: int, age_seconds: float, options: TaskRetryOptions) -> b
     `task_retry_limit` retries follow the first attempt. With both limits set, the task goes on
     until both are passed.
     """
-    limits = []
-    if options.task_retry_limit is not None:
-        limits.append(attempts <= options.task_retry_limit)
-    if options.task_age_limit is not None:
-        limits.append(age_seconds <= options.task_age_limit)
-    return any(limits) or not limits
+    retries, age = options.task_retry_limit, options.task_age_limit
+    if retries is None and age is None:
+        return True
+    is_within = retries is not None and attempts <= retries
+    return is_within or (age is not None and age_seconds <= age)

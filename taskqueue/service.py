@@ -62,9 +62,10 @@ class TaskQueueService:
         """The time in microseconds since 1970."""
         return to_usec(self.clock())
 
-    def new_name(self, now: int) -> str:
-        """A name for a task that was given none."""
-        return generated_name(now, next(self._count), self.rng.getrandbits(24))
+    def new_names(self, now: int) -> Iterator[str]:
+        """Names, without end, for tasks that were given none and are added together."""
+        bits = self.rng.getrandbits(24)
+        return (generated_name(now, number, bits) for number in self._count)
 
     def definition(self, queue: str) -> QueueDefinition:
         """The definition of a queue, also of one that queue.yaml does not have any more.

@@ -8,7 +8,7 @@ another who merely works on the same queue.
 import random
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from google.cloud.datastore import Entity
 from google.cloud.datastore.query import PropertyFilter
 
-from dfpipe.datastore import count, run_in_transaction
+from dfpipe.datastore import count, fetch_keys, get_values, run_in_transaction
 from taskqueue import limits
 from taskqueue.activity import KIND as ACTIVITY
 from taskqueue.activity import Activity
@@ -75,11 +75,12 @@ def chunks(
     chunk: list[Item] = []
     total = 0
     for item in items:
-        if chunk and (len(chunk) == MOST_WRITES or total + size(item) > MOST_BYTES):
+        bytes_ = size(item)
+        if chunk and (len(chunk) == MOST_WRITES or total + bytes_ > MOST_BYTES):
             yield chunk
             chunk, total = [], 0
         chunk.append(item)
-        total += size(item)
+        total += bytes_
     if chunk:
         yield chunk
 
@@ -129,9 +130,10 @@ class TaskStore:
 
     def _add_named(self, tasks: Sequence[StoredTask], now: int) -> list[Error | None]:
         keys = [self.key(task.queue, task.name) for task in tasks]
-        stored = by_name(self.client.get_multi(keys))
+        stored = get_values(self.client, keys, "due", "expires")
         results = [
-            _name_taken(stored.get(key_name(task.queue, task.name)), task, now) for task in tasks
+            None if found is None else _name_taken(found, task, now)
+            for found, task in zip(stored, tasks, strict=True)
         ]
         self._put(task for task, taken in zip(tasks, results, strict=True) if not taken)
         return results
@@ -181,10 +183,10 @@ class TaskStore:
         if not task.parted:
             return task
         keys = part_keys(self.key(task.queue, task.name), task.parted, self.client)
-        stored = by_name(self.client.get_multi(keys))
-        if len(stored) < len(keys):
+        stored = get_values(self.client, keys, "data")
+        if None in stored:
             return None
-        return replace(task, payload=b"".join(stored[name_of(key)]["data"] for key in keys))
+        return task._replace(payload=b"".join(found[0] for found in stored if found))
 
     def next_due(self, queue: str) -> int | None:
         """When the queue's next task may be taken, in microseconds; None in an empty queue."""
@@ -241,13 +243,17 @@ class TaskStore:
 
     def _delete(self, queue: str, names: Sequence[str], now: int) -> list[bool]:
         keys = [self.key(queue, name) for name in names]
-        alive = {
-            name: parted_size(entity)
-            for name, entity in by_name(self.client.get_multi(keys)).items()
-            if "due" in entity or "dead" in entity
-        }
-        self.remove([(key, alive[name_of(key)]) for key in keys if name_of(key) in alive], now)
-        return [name_of(key) in alive for key in keys]
+        stored = get_values(self.client, keys, "due", "dead", "parted")
+        alive: list[bool] = []
+        gone: list[tuple[Any, int]] = []
+        for key, found in zip(keys, stored, strict=True):
+            due, dead, parted = found or (None, None, None)
+            # A tombstone is neither due nor dead.
+            alive.append(due is not None or dead is not None)
+            if alive[-1]:
+                gone.append((key, parted_size(parted)))
+        self.remove(gone, now)
+        return alive
 
     def remove(self, tasks: Iterable[tuple[Any, int]], now: int) -> None:
         """Within a batch or transaction: delete tasks, leaving tombstones for given names.
@@ -268,16 +274,15 @@ class TaskStore:
 
     def purge(self, queue: str, now: int) -> None:
         """Delete all tasks of a queue, leased ones too; dead letters stay."""
-        self._remove_all(self.in_range("parted", due_prefix(queue)), now)
-        query = self.in_range("due", due_prefix(queue))
-        query.keys_only()
-        self._remove_all(query, now)
+        parted = self.in_range("parted", due_prefix(queue)).fetch()
+        self._remove_all(((entity.key, parted_size(entity["parted"])) for entity in parted), now)
+        rest = fetch_keys(self.in_range("due", due_prefix(queue)))
+        self._remove_all(((key, 0) for key in rest), now)
 
-    def _remove_all(self, query: Any, now: int) -> None:
-        entities = iter(query.fetch())
-        while chunk := list(islice(entities, MOST_WRITES // 2)):
+    def _remove_all(self, tasks: Iterator[tuple[Any, int]], now: int) -> None:
+        while chunk := list(islice(tasks, MOST_WRITES // 2)):
             with self.client.batch():
-                self.remove([(entity.key, parted_size(entity)) for entity in chunk], now)
+                self.remove(chunk, now)
 
     def revive(self, queue: str, name: str, now: int) -> None:
         """Put a dead letter back into its queue, due at once, its counts at nought.
@@ -304,27 +309,26 @@ class TaskStore:
     def _sweep(self, kind: str, now: int) -> int:
         query = self.client.query(kind=kind)
         query.add_filter(filter=PropertyFilter("expires", "<=", from_usec(now)))
-        query.keys_only()
-        keys = [entity.key for entity in query.fetch(limit=MOST_WRITES)]
+        keys = list(fetch_keys(query, MOST_WRITES))
 
         def change() -> int:
-            stored = self.client.get_multi(keys)
-            gone = [e.key for e in stored if "expires" in e and e["expires"] <= from_usec(now)]
+            stored = get_values(self.client, keys, "expires")
+            gone = [
+                key
+                for key, found in zip(keys, stored, strict=True)
+                if found and found[0] is not None and found[0] <= from_usec(now)
+            ]
             self.client.delete_multi(gone)
             return len(gone)
 
         return run_in_transaction(self.client, change) if keys else 0
 
 
-def by_name(entities: Iterable[Entity]) -> dict[str, Entity]:
-    """Entities by the names in their keys; to compare the keys themselves is slow."""
-    return {name_of(entity.key): entity for entity in entities}
-
-
-def _name_taken(stored: Entity | None, task: StoredTask, now: int) -> Error | None:
-    if stored is None or ("expires" in stored and stored["expires"] <= from_usec(now)):
+def _name_taken(found: tuple[Any, ...], task: StoredTask, now: int) -> Error | None:
+    due, expires = found
+    if expires is not None and expires <= from_usec(now):
         return None
-    if "due" in stored:
+    if due is not None:
         return TaskAlreadyExistsError(f"queue {task.queue!r} holds a task named {task.name!r}")
     return TombstonedTaskError(f"queue {task.queue!r} held a task named {task.name!r} lately")
 
@@ -343,4 +347,4 @@ def _deleted(queue: str, name: str) -> str:
 
 
 def _in_parts(task: StoredTask) -> StoredTask:
-    return replace(task, parted=task.size) if task.size > LARGEST_INLINE else task
+    return task._replace(parted=task.size) if task.size > LARGEST_INLINE else task

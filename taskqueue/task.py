@@ -25,6 +25,9 @@ METHODS = ("GET", "POST", "HEAD", "PUT", "DELETE", "PULL")
 _WITH_BODY = ("POST", "PUT", "PULL")
 _NAME = re.compile(rf"[a-zA-Z0-9_-]{{1,{limits.MAX_TASK_NAME_LENGTH}}}")
 _FORM = "application/x-www-form-urlencoded"
+_MAX_ETA_USEC = limits.MAX_ETA // limits.MICROSECOND
+# Of all leased tasks; nothing is added to them.
+_NO_HEADERS = Headers()
 
 
 class _DefaultVersion:
@@ -110,10 +113,10 @@ class Task:
             raise InvalidTaskError("the URL of a POST task has no query: give params instead")
 
     def _check_pull(self, payload: Any, headers: Any, params: Mapping[Any, Any]) -> None:
-        given = {"url": self._url, "headers": headers, "target": self._target}
-        for what, value in given.items():
-            if value:
-                raise InvalidTaskError(f"a pull task has no {what}: leave it out")
+        if self._url or headers or self._target:
+            given = {"url": self._url, "headers": headers, "target": self._target}
+            wrong = next(what for what, value in given.items() if value)
+            raise InvalidTaskError(f"a pull task has no {wrong}: leave it out")
         if payload is None and not params:
             raise InvalidTaskError("a pull task needs a payload or params")
 
@@ -278,7 +281,7 @@ def leased_task(stored: StoredTask) -> Task:
     task._name = stored.name
     task._method = "PULL"
     task._url = ""
-    task._headers = Headers()
+    task._headers = _NO_HEADERS
     task._tag = stored.tag
     task._target = None
     task._retry_options = stored.retry_options
@@ -391,8 +394,10 @@ def _countdown_usec(eta: Any, countdown: Any) -> int:
     """The microseconds from the adding of a task until it is due; 0 where it has an eta."""
     if eta is not None and countdown is not None:
         raise InvalidTaskError("a task has an eta or a countdown, not both")
+    if countdown is None:
+        return 0
     try:
-        return round(float(0 if countdown is None else countdown) * 1_000_000)
+        return round(float(countdown) * 1_000_000)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidTaskError(
             f"the countdown is {countdown!r}: give a number of seconds"
@@ -401,7 +406,7 @@ def _countdown_usec(eta: Any, countdown: Any) -> int:
 
 def check_eta(usec: int, now: int) -> int:
     """Refuse a time, in microseconds, before 1970 or more than 30 days from now."""
-    if usec < 0 or usec - now > limits.MAX_ETA // limits.MICROSECOND:
+    if usec < 0 or usec - now > _MAX_ETA_USEC:
         raise InvalidEtaError(
             f"the task's time is more than {limits.MAX_ETA.days} days from now, or before 1970"
         )

@@ -3,7 +3,7 @@
 from dfpipe.datastore.connecting import check, connect
 from dfpipe.datastore.errors import StoreError
 from dfpipe.datastore.indexes import Index
-from dfpipe.datastore.shortcuts import count, fetch_values
+from dfpipe.datastore.shortcuts import count, fetch_keys, fetch_values, get_values
 from dfpipe.datastore.transactions import run_in_transaction
 from dfpipe.errors import UsageError
 
@@ -14,6 +14,8 @@ __all__ = [
     "check",
     "connect",
     "count",
+    "fetch_keys",
     "fetch_values",
+    "get_values",
     "run_in_transaction",
 ]

@@ -9,7 +9,7 @@ from itertools import product
 
 from dfpipe.datastore.encoding import ancestors, inverted
 from dfpipe.datastore.indexes import Index, from_definition
-from dfpipe.datastore.records import Indexed, Shape
+from dfpipe.datastore.records import Indexed, Shape, indexed, indexed_places
 
 # A row of the table of that name: the index's number, the encoded value, the entity's path.
 Entry = tuple[int, bytes, bytes]
@@ -105,6 +105,7 @@ class Writer:
         self.connection = connection
         self.catalog = catalog
         self.changed = False
+        self._known_places: dict[tuple[int, int], list[tuple[int, str]]] = {}
 
     def kind(self, namespace: str, name: str) -> int:
         """The number of a kind, given now if it is new."""
@@ -145,28 +146,31 @@ class Writer:
         kinds = [n for (_, name), n in self.catalog.kinds.items() if name == index.kind]
         return [(kind, self.index(kind, index)) for kind in kinds]
 
-    def indexed_properties(self, kind: int) -> frozenset[str]:
-        """The properties that the indexes of a kind are made of."""
-        indexes = [
-            *self.catalog.single.get(kind, {}).values(),
-            *self.catalog.composite.get(kind, ()),
-        ]
-        return frozenset().union(*(found.properties for found in indexes))
-
-    def entries(self, kind: int, path: bytes, values: Indexed) -> list[Entry]:
+    def entries(self, kind: int, path: bytes, shape: int, data: bytes) -> list[Entry]:
         """The rows of an entity in the indexes of its kind."""
-        rows: list[Entry] = []
+        values = indexed(self._places(kind, shape), data)
         single = self.catalog.single.get(kind, {})
+        rows: list[Entry] = []
         for name, encoded in values.items():
             found = single.get(name)
             if found is not None:
-                for raw in encoded:
-                    rows.append((found.number, raw, path))
+                rows += [(found.number, raw, path) for raw in encoded]
                 if len(encoded) > 1:
                     self._repeats(found.number)
         for found in self.catalog.composite.get(kind, ()):
             rows += self.entries_in(found, path, values)
         return rows
+
+    def _places(self, kind: int, shape: int) -> list[tuple[int, str]]:
+        """Those places in a shape's values that the indexes of the kind need."""
+        places = self._known_places.get((kind, shape))
+        if places is None:
+            single = self.catalog.single.get(kind, {}).values()
+            composite = self.catalog.composite.get(kind, ())
+            wanted = frozenset().union(*(each.properties for each in (*single, *composite)))
+            places = indexed_places(self.catalog.shapes_by_number[shape], wanted)
+            self._known_places[kind, shape] = places
+        return places
 
     def entries_in(self, found: IndexNumber, path: bytes, values: Indexed) -> list[Entry]:
         """The rows of an entity in one index; none where it lacks a property."""

@@ -14,6 +14,9 @@ from dfpipe.datastore.errors import StoreError
 
 Row = tuple[object, ...]
 
+# Without an adapter of its own, each value of type bytes is asked for one, in vain and slowly.
+sqlite3.register_adapter(bytes, bytes)
+
 # Marks the file as ours, for `file` and for a check when it is opened.
 APPLICATION_ID = 0x64667064
 PATIENCE = 60.0  # seconds that a commit waits for others' commits

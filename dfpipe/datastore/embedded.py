@@ -21,8 +21,8 @@ from dfpipe.datastore.indexes import Index
 from dfpipe.datastore.keys import place_of, root_key
 from dfpipe.datastore.planner import Scan, require
 from dfpipe.datastore.query import Counting, Query
-from dfpipe.datastore.reading import entities_of, entity_of
-from dfpipe.datastore.records import indexed
+from dfpipe.datastore.reading import entity_of, value_reader
+from dfpipe.datastore.records import indexed, indexed_places
 from dfpipe.datastore.scanning import Source, built_in_indexes
 from dfpipe.datastore.writing import Known, Stored, Write, apply, stored_rows, take_ids
 
@@ -123,22 +123,44 @@ class Client:
         if missing or deferred:
             name = "missing" if missing else "deferred"
             raise ValueError(f"{name} must be None or an empty list")
+        stored, catalog = self._look_up(keys, transaction)
+        if missing is not None:
+            missing += [Entity(key) for key, row in zip(keys, stored, strict=True) if row is None]
+        return [
+            entity_of(key, row[1], row[2], catalog)
+            for key, row in zip(keys, stored, strict=True)
+            if row is not None
+        ]
+
+    def get_values(self, keys: Sequence[Key], names: tuple[str, ...]) -> list[Any]:
+        """The named properties of what each key names; None where there is no entity."""
+        stored, catalog = self._look_up(keys, None)
+        values = value_reader(names, catalog)
+        return [None if row is None else values(row[1], row[2]) for row in stored]
+
+    def _look_up(
+        self, keys: Sequence[Key], transaction: Transaction | None
+    ) -> tuple[list[Stored | None], Catalog]:
+        """What is stored of each key, and the catalog that it was stored by."""
         if any(key.project != self.project for key in keys):
             raise ValueError("Keys do not match project")
         if len(keys) > MOST_KEYS:
             raise InvalidArgument(f"A lookup may have at most {MOST_KEYS} keys, not {len(keys)}.")
         places = [self._whole_place(key) for key in keys]
+        groups: dict[tuple[str, str], dict[bytes, Stored | None]] = {}
+        for namespace, kind, path in places:
+            groups.setdefault((namespace, kind), {})[path] = None
         transaction = transaction or self.current_transaction
         with self._reading(transaction) as (read, catalog):
-            stored = self._lookup(places, read, catalog, transaction)
-        found = []
-        for key, (namespace, kind, path) in zip(keys, places, strict=True):
-            row = stored[namespace, kind].get(path)
-            if row is not None:
-                found.append(entity_of(key, *row, catalog))
-            elif missing is not None:
-                missing.append(Entity(key))
-        return found
+            for (namespace, kind), found in groups.items():
+                number = _kind_number(namespace, kind, read, catalog)
+                if number is None:
+                    continue
+                for row in stored_rows(read, number, list(found)):
+                    found[row[0]] = row
+                if transaction is not None:
+                    transaction.known.setdefault(number, {}).update(found)
+        return [groups[namespace, kind][path] for namespace, kind, path in places], catalog
 
     def _whole_place(self, key: Key) -> tuple[str, str, bytes]:
         """Namespace, kind and path of a complete key."""
@@ -146,27 +168,6 @@ class Client:
         if not whole:
             raise InvalidArgument("Key path element must not be incomplete.")
         return key.namespace or "", kind, path
-
-    def _lookup(
-        self,
-        places: Sequence[tuple[str, str, bytes]],
-        read: Any,
-        catalog: Catalog,
-        transaction: Transaction | None,
-    ) -> dict[tuple[str, str], dict[bytes, Stored | None]]:
-        """What is stored at each place, by namespace and kind, and then path."""
-        found: dict[tuple[str, str], dict[bytes, Stored | None]] = {}
-        for namespace, kind, path in places:
-            found.setdefault((namespace, kind), {})[path] = None
-        for (namespace, kind), rows in found.items():
-            number = _kind_number(namespace, kind, read, catalog)
-            if number is None:
-                continue
-            for path, shape, data in stored_rows(read, number, list(rows)):
-                rows[path] = shape, data
-            if transaction is not None:
-                transaction.known.setdefault(number, {}).update(rows)
-        return found
 
     def put(self, entity: Entity, **_: Any) -> None:
         """Store an entity, replacing the one of the same key."""
@@ -265,14 +266,6 @@ class Client:
         if self.current_transaction is not None:
             self.current_transaction.renew()
 
-    def entities(
-        self, query: Query, source: Source, rows: list[Any], keys_only: bool
-    ) -> list[Entity]:
-        """The entities of rows that a scan gave."""
-        if keys_only:
-            rows = [(*row[:2], None, None) for row in rows]
-        return entities_of(rows, self.project, query.namespace or "", query.kind, source.catalog)
-
     @contextmanager
     def _writing(
         self,
@@ -351,11 +344,12 @@ def _kind_number(namespace: str, kind: str, read: Any, catalog: Catalog) -> int 
 def _build(
     connection: sqlite3.Connection, writer: Writer, kind: int, found: catalogs.IndexNumber
 ) -> None:
-    shapes = writer.catalog.shapes_by_number
+    shapes = writer.catalog.shapes_by_number.items()
+    places = {number: indexed_places(shape, found.properties) for number, shape in shapes}
     rows = connection.execute("SELECT path, shape, data FROM entity WHERE kind = ?", (kind,))
     entries = (
         entry
         for path, shape, data in rows
-        for entry in writer.entries_in(found, path, indexed(shapes[shape], data, found.properties))
+        for entry in writer.entries_in(found, path, indexed(places[shape], data))
     )
     connection.executemany("INSERT INTO entry VALUES (?, ?, ?)", entries)

@@ -107,15 +107,12 @@ def encode_path(path: tuple[Any, ...]) -> bytes:
 
     A kind at the end (of a partial key) is left without id.
     """
-    parts = []
-    for kind, last in zip(path[::2], path[1::2], strict=False):
-        parts.append(encode_kind(kind))
-        parts.append(
-            _NAME + _escape(last.encode()) + _END if isinstance(last, str) else encode_id(last)
-        )
-    if len(path) % 2:
-        parts.append(encode_kind(path[-1]))
+    parts = [(_encode_last if at % 2 else encode_kind)(part) for at, part in enumerate(path)]
     return b"".join(parts)
+
+
+def _encode_last(part: int | str) -> bytes:
+    return _NAME + _escape(part.encode()) + _END if isinstance(part, str) else encode_id(part)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -189,7 +186,7 @@ def after(prefix: bytes) -> bytes:
 
 
 def _escape(raw: bytes) -> bytes:
-    return raw.replace(b"\x00", b"\x00\xff") if b"\x00" in raw else raw
+    return raw.replace(b"\x00", b"\x00\xff") if 0 in raw else raw
 
 
 def _ordered_float(value: float) -> bytes:

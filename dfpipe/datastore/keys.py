@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from google.api_core.exceptions import InvalidArgument
 from google.cloud.datastore.key import Key
 
-from dfpipe.datastore.encoding import INT64, LONGEST_INDEXED, encode_path
+from dfpipe.datastore.encoding import INT64, LONGEST_INDEXED, decode_path, encode_path, root_last
 from dfpipe.datastore.records import is_reserved
 
 
@@ -33,28 +33,40 @@ def root_key(kind: str, last: int | str, project: str, namespace: str | None) ->
     return key
 
 
+def key_of(path: bytes, project: str, namespace: str | None, kind: str) -> Key:
+    """The key with that encoded path, of that kind."""
+    last = root_last(path, kind)
+    if last is None:
+        key = Key(*decode_path(path), project=project, namespace=namespace)
+    else:
+        key = root_key(kind, last, project, namespace)
+    key._dfpipe_place = Place(kind, path, True)
+    return key
+
+
 def place_of(key: Key, project: str) -> Place:
-    """The place of a key.
+    """The place of a key, which the key then remembers.
 
     Raises ValueError for another project's, InvalidArgument for a name or id that cannot be.
     """
     if key.project != project or key.database:
         raise ValueError("Key must be from same project as batch")
-    return _place(key.flat_path)
+    place: Place | None = vars(key).get("_dfpipe_place")
+    if place is None:
+        place = key._dfpipe_place = _place(key.flat_path)
+    return place
 
 
-# A task is read, written and deleted by the same key within a short time.
-@functools.lru_cache(maxsize=4096)
 def _place(path: tuple[Any, ...]) -> Place:
-    for kind in path[::2]:
-        _check_kind(kind)
-    for last in path[1::2]:
-        if isinstance(last, str):
-            _check_name(last, "key path element name")
-        elif last == 0:
+    for at, part in enumerate(path):
+        if at % 2 == 0:
+            _check_kind(part)
+        elif isinstance(part, str):
+            _check_name(part, "key path element name")
+        elif part == 0:
             raise InvalidArgument("Key path id is invalid. Must not be zero.")
-        elif last not in INT64:
-            raise ValueError(f"Value out of range: {last}")
+        elif part not in INT64:
+            raise ValueError(f"Value out of range: {part}")
     whole = len(path) % 2 == 0
     return Place(path[-2] if whole else path[-1], encode_path(path), whole)
 

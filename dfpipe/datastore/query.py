@@ -1,7 +1,7 @@
 """Queries of the embedded client: Google's own class with another `fetch`."""
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgpack
@@ -10,8 +10,9 @@ from google.api_core.exceptions import InvalidArgument
 from google.cloud.datastore.aggregation import AggregationResult, CountAggregation
 from google.cloud.datastore.query import Query as GoogleQuery
 
+from dfpipe.datastore.keys import key_of
 from dfpipe.datastore.planner import Scan, plan
-from dfpipe.datastore.reading import values_of
+from dfpipe.datastore.reading import empty_entity, entity_of, value_reader
 from dfpipe.datastore.scanning import Between, Position, Source, count, may_repeat, read_page
 
 PAGE = 1000  # entities read at a time,
@@ -33,11 +34,36 @@ class Query(GoogleQuery):
         **_: Any,
     ) -> "Results":
         """Run the query; the answer is read a page at a time while it is iterated over."""
-        return Results(client or self._client, self, limit, offset, start_cursor, end_cursor)
+        client = client or self._client
+        keys_only = self.projection == KEYS_ONLY
+        make = self._empty_entities if keys_only else self._entities
+        return Results(client, self, make, keys_only, limit, offset, start_cursor, end_cursor)
 
     def fetch_values(self, names: tuple[str, ...]) -> "Results":
         """Run the query; give the named properties alone, without making entities."""
-        return Results(self._client, self, None, 0, None, None, names)
+
+        def values(source: Source, rows: list[Any]) -> list[Any]:
+            read = value_reader(names, source.catalog)
+            return [read(shape, data) for _, _, shape, data in rows]
+
+        return Results(self._client, self, values, False)
+
+    def fetch_keys(self, limit: int | None = None) -> "Results":
+        """Run the query; give the keys alone, without making entities."""
+        return Results(self._client, self, self._keys, True, limit)
+
+    def _keys(self, _: Source, rows: list[Any]) -> list[Any]:
+        project, namespace, kind = self.project, self.namespace or None, self.kind
+        return [key_of(row[1], project, namespace, kind) for row in rows]
+
+    def _empty_entities(self, source: Source, rows: list[Any]) -> list[Any]:
+        return [empty_entity(key) for key in self._keys(source, rows)]
+
+    def _entities(self, source: Source, rows: list[Any]) -> list[Any]:
+        return [
+            entity_of(key, row[2], row[3], source.catalog)
+            for key, row in zip(self._keys(source, rows), rows, strict=True)
+        ]
 
     def scans(self) -> tuple[Scan, ...]:
         """How the query is answered; raises InvalidArgument where Datastore would refuse it."""
@@ -49,26 +75,29 @@ class Query(GoogleQuery):
 
 
 class Results(page_iterator.Iterator):
-    """The entities that a query finds, in order; `pages` gives them in lists of up to 1,000.
+    """What a query finds, in order; `pages` gives it in lists of up to 1,000.
 
-    After each page `next_page_token` is the cursor behind it, None behind the last entity.
+    `make` gives entities, or what else is asked for, of the rows that were read, which have no
+    shape and data with `keys_only`. After each page `next_page_token` is the cursor behind it, None
+    behind the last entity.
     """
 
     def __init__(
         self,
         client: Any,
         query: Query,
-        limit: int | None,
-        offset: int,
-        start_cursor: bytes | str | None,
-        end_cursor: bytes | str | None,
-        names: tuple[str, ...] | None = None,
+        make: Callable[[Source, list[Any]], list[Any]],
+        keys_only: bool,
+        limit: int | None = None,
+        offset: int = 0,
+        start_cursor: bytes | str | None = None,
+        end_cursor: bytes | str | None = None,
     ) -> None:
         super().__init__(client, page_token=start_cursor, max_results=limit)
         self._query = query
-        self._names = names
+        self._make = make
         self._scans = query.scans()
-        self._keys_only = query.projection == KEYS_ONLY and names is None
+        self._keys_only = keys_only
         self._place = _position(start_cursor) if start_cursor else None
         self._end = _position(end_cursor) if end_cursor else None
         self._skip = offset or 0
@@ -111,10 +140,7 @@ class Results(page_iterator.Iterator):
         if self._skip:
             self._skip -= len(rows)
             return []
-        if self._names is not None:
-            return values_of(rows, self._names, source.catalog)
-        found: list[Any] = self.client.entities(self._query, source, rows, self._keys_only)
-        return found
+        return self._make(source, rows)
 
     def _first_time(self, path: bytes) -> bool:
         if path in self._seen:

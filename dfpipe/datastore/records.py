@@ -1,7 +1,7 @@
 """Entities in their stored form: a shape (names, exclusions) and the values as msgpack."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -150,7 +150,7 @@ def _embedded(values: dict[str, Any]) -> Entity:
 
 def check_indexed(shape: Shape, values: list[Any]) -> None:
     """Refuse an indexed value that is too long for an index."""
-    for place, name in _places(shape):
+    for place, name in _all_indexed(shape):
         value = values[place]
         if isinstance(value, (list, dict)):
             for inner_name, inner in _leaves(name, value):
@@ -167,12 +167,22 @@ def _check_length(name: str, value: object) -> None:
             raise encoding.too_long(name)
 
 
-def indexed(shape: Shape, data: bytes, wanted: frozenset[str]) -> Indexed:
-    """What indexes over the properties `wanted` hold of a packed entity.
+@functools.lru_cache(maxsize=4096)
+def _all_indexed(shape: Shape) -> list[tuple[int, str]]:
+    return indexed_places(shape, shape[0])
+
+
+def indexed_places(shape: Shape, wanted: Container[str]) -> list[tuple[int, str]]:
+    """The places of those wanted values that are indexed, and their names."""
+    names, excluded = shape
+    return [(at, name) for at, name in enumerate(names) if name not in excluded and name in wanted]
+
+
+def indexed(places: Sequence[tuple[int, str]], data: bytes) -> Indexed:
+    """What indexes hold of a packed entity, of which they need the values in some places.
 
     An empty list stands as null; an embedded entity's properties stand as `outer.inner`.
     """
-    places = _places(shape, wanted)
     values = unpack(data) if places else []
     found: Indexed = {}
     for place, name in places:
@@ -182,17 +192,6 @@ def indexed(shape: Shape, data: bytes, wanted: frozenset[str]) -> Indexed:
         else:
             found[name] = (encoding.encode_value(value),)
     return found
-
-
-@functools.lru_cache(maxsize=4096)
-def _places(shape: Shape, wanted: frozenset[str] | None = None) -> list[tuple[int, str]]:
-    """The places of those values that are indexed, and wanted, and their names."""
-    names, excluded = shape
-    return [
-        (place, name)
-        for place, name in enumerate(names)
-        if name not in excluded and (wanted is None or name in wanted)
-    ]
 
 
 def _index_nested(name: str, value: list[Any] | dict[str, Any], found: Indexed) -> None:

@@ -1,6 +1,6 @@
 """Short ways to what a query finds, with either client."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 
@@ -29,3 +29,26 @@ def fetch_values(query: Any, *names: str) -> Iterator[tuple[Any, ...]]:
     else:
         for entity in query.fetch():
             yield tuple(entity.get(name) for name in names)
+
+
+def fetch_keys(query: Any, limit: int | None = None) -> Iterator[Any]:
+    """The keys of the entities that the query finds, in order."""
+    if hasattr(query, "fetch_keys"):
+        yield from query.fetch_keys(limit)
+    else:
+        query.keys_only()
+        for entity in query.fetch(limit=limit):
+            yield entity.key
+
+
+def get_values(client: Any, keys: Sequence[Any], *names: str) -> list[tuple[Any, ...] | None]:
+    """The named properties of what each key names, in order; None where there is no entity.
+
+    Joins the running transaction. A property that an entity does not have is given as None.
+    """
+    if hasattr(client, "get_values"):
+        found: list[tuple[Any, ...] | None] = client.get_values(keys, names)
+        return found
+    entities = {entity.key: entity for entity in client.get_multi(keys)}
+    stored = [entities.get(key) for key in keys]
+    return [e if e is None else tuple(e.get(name) for name in names) for e in stored]

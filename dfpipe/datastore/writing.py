@@ -12,13 +12,13 @@ from google.cloud.datastore.key import Key
 from dfpipe.datastore.catalog import Entry, Writer
 from dfpipe.datastore.encoding import encode_id
 from dfpipe.datastore.keys import place_of
-from dfpipe.datastore.records import Shape, check_indexed, indexed, pack, shape_of
+from dfpipe.datastore.records import Shape, check_indexed, pack, shape_of
 
 LARGEST_COMMIT = 10 * 1024 * 1024  # bytes
 LOOKED_UP = 100  # paths in one statement
 
-# The shape's number and the packed values of an entity that is stored.
-Stored = tuple[int, bytes]
+# Path, shape's number and packed values of an entity that is stored.
+Stored = tuple[bytes, int, bytes]
 # Entities by their kind's number and their path, None where there is none.
 Known = Mapping[int, Mapping[bytes, Stored | None]]
 
@@ -122,8 +122,8 @@ def apply(
     for kind, last in kinds.items():
         stored = dict(known.get(kind, {}))
         unknown = [path for path in last if path not in stored]
-        for path, shape, data in stored_rows(connection.execute, kind, unknown):
-            stored[path] = shape, data
+        for row in stored_rows(connection.execute, kind, unknown):
+            stored[row[0]] = row
         _collect(writer, kind, last, stored, rows)
     many = connection.executemany
     many("DELETE FROM entry WHERE idx = ? AND value = ? AND path = ?", sorted(rows.gone_entries))
@@ -134,8 +134,8 @@ def apply(
 
 def stored_rows(
     read: Callable[[str, tuple[Any, ...]], Iterable[Any]], kind: int, paths: Sequence[bytes]
-) -> Iterator[Any]:
-    """Path, shape and data of those entities that there are."""
+) -> Iterator[Stored]:
+    """Those entities that there are."""
     for start in range(0, len(paths), LOOKED_UP):
         some = list(paths[start : start + LOOKED_UP])
         # One statement for all lengths but one: SQLite keeps it prepared.
@@ -153,24 +153,22 @@ def _collect(
     rows: Rows,
 ) -> None:
     """Add the rows of writes to one kind, given the entities that there are already."""
-    wanted = writer.indexed_properties(kind)
     for path, write in writes.items():
         old = stored.get(path)
         before: list[Entry] = []
         after: list[Entry] = []
         if write.shape is not None:
-            shape = writer.shape(write.shape)
-            if old == (shape, write.data):
+            new = path, writer.shape(write.shape), write.data
+            if old == new:
                 continue
-            rows.entities.append((kind, path, shape, write.data))
-            after = writer.entries(kind, path, indexed(write.shape, write.data, wanted))
+            rows.entities.append((kind, *new))
+            after = writer.entries(kind, *new)
         elif old is not None:
             rows.gone.append((kind, path))
         if old is not None:
-            shape_before = writer.catalog.shapes_by_number[old[0]]
-            before = writer.entries(kind, path, indexed(shape_before, old[1], wanted))
-        if before and after:
-            kept = set(before).intersection(after)
+            before = writer.entries(kind, *old)
+        kept = set(before).intersection(after) if before and after else None
+        if kept:
             before = [entry for entry in before if entry not in kept]
             after = [entry for entry in after if entry not in kept]
         rows.gone_entries += before

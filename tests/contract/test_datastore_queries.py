@@ -11,7 +11,7 @@ from google.cloud.datastore import Entity
 from google.cloud.datastore.helpers import GeoPoint
 from google.cloud.datastore.query import And, PropertyFilter
 
-from dfpipe.datastore import Index, connect, fetch_values
+from dfpipe.datastore import Index, connect, fetch_keys, fetch_values, get_values
 from tests.support.labels import label
 
 INDEXES = (
@@ -358,3 +358,25 @@ def test_values_without_entities(client: Any) -> None:
     expected = [("three", None), (None, []), ("one", ["u"])]
     assert list(fetch_values(query, "text", "urls")) == expected
     assert list(fetch_values(find(client, "None", ("a", "=", 1)), "text")) == []
+
+
+def test_keys_without_entities(client: Any) -> None:
+    put(client, "Kind", 1, a=1)
+    put(client, "Parent", "p", "Kind", "two", a=2)
+    put(client, "Kind", 3, a=0)
+    keys = [client.key("Kind", 1), client.key("Parent", "p", "Kind", "two")]
+    assert list(fetch_keys(find(client, "Kind", ("a", ">", 0)))) == keys
+    assert list(fetch_keys(find(client, "Kind", ("a", ">", 0)), 1)) == keys[:1]
+    assert list(fetch_keys(find(client, "None", ("a", "=", 1)))) == []
+
+
+def test_values_of_keys(client: Any) -> None:
+    put(client, "Kind", 1, a=1, text="one", urls=["u"])
+    put(client, "Other", "x", urls=[])
+    keys = [client.key("Other", "x"), client.key("Kind", 2), client.key("Kind", 1)]
+    expected = [(None, []), None, ("one", ["u"])]
+    assert get_values(client, keys, "text", "urls") == expected
+    with client.transaction():
+        put(client, "Kind", 2, text="two")
+        assert get_values(client, keys, "text", "urls") == expected
+    assert get_values(client, keys[1:2], "text") == [("two",)]

@@ -5,7 +5,6 @@ import logging
 import socket
 import threading
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -48,7 +47,7 @@ def test_the_headers_of_a_first_attempt() -> None:
 
 
 def test_the_headers_of_a_retry() -> None:
-    task = replace(TASK, retries=3, executions=2, status=500, reason="the handler answered 500")
+    task = TASK._replace(retries=3, executions=2, status=500, reason="the handler answered 500")
     headers = headers_of(task, {})
     assert headers["X-AppEngine-TaskRetryCount"] == "2"
     assert headers["X-AppEngine-TaskExecutionCount"] == "2"
@@ -57,7 +56,7 @@ def test_the_headers_of_a_retry() -> None:
 
 
 def test_a_reason_fits_into_a_header() -> None:
-    task = replace(TASK, retries=2, reason="no credentials:\r\nX-Forged: é")
+    task = TASK._replace(retries=2, reason="no credentials:\r\nX-Forged: é")
     reason = headers_of(task, {})["X-AppEngine-TaskRetryReason"]
     assert reason == "no credentials: X-Forged: ?"
 
@@ -71,7 +70,7 @@ def test_a_tasks_own_headers() -> None:
         ("authorization", "forged"),
         ("User-Agent", "own"),
     )
-    task = replace(TASK, request=Request("POST", "/work", own))
+    task = TASK._replace(request=Request("POST", "/work", own))
     headers = headers_of(task, {"Authorization": "Bearer real"})
     assert headers["X-Own"] == "1"
     assert headers["User-Agent"] == "own"
@@ -118,7 +117,7 @@ def test_no_answer_is_failure() -> None:
 )
 def test_the_backoff(attempt: int, seconds: int) -> None:
     retry = {"min_backoff_seconds": 2, "max_backoff_seconds": 35, "max_doublings": 3}
-    result = outcome(Answer(500), replace(TASK, retries=attempt), **retry)
+    result = outcome(Answer(500), TASK._replace(retries=attempt), **retry)
     assert result.eta == (100 + seconds) * SECOND
 
 
@@ -136,12 +135,12 @@ def test_the_backoff(attempt: int, seconds: int) -> None:
 )
 def test_both_limits_must_be_passed(limits: dict[str, int], is_dead: bool) -> None:
     # The third attempt has failed, 100 seconds after the first began.
-    result = outcome(Answer(500), replace(TASK, retries=3), **limits)
+    result = outcome(Answer(500), TASK._replace(retries=3), **limits)
     assert (result.verdict is Verdict.DEAD) is is_dead
 
 
 def test_a_tasks_own_options_come_first() -> None:
-    task = replace(TASK, retry_options=TaskRetryOptions(task_retry_limit=5))
+    task = TASK._replace(retry_options=TaskRetryOptions(task_retry_limit=5))
     assert outcome(Answer(500), task, task_retry_limit=0).verdict is Verdict.RETRY
 
 
@@ -163,10 +162,10 @@ def test_requests_arrive_as_the_task_says() -> None:
     with serving() as handler:
         send = sender(handler.url)
         for method in ("GET", "HEAD", "DELETE"):
-            task = replace(TASK, payload=b"", request=Request(method, "/work?a=%20b"))
+            task = TASK._replace(payload=b"", request=Request(method, "/work?a=%20b"))
             assert send(task, None) == Answer(200)
-        assert send(replace(TASK, payload=bytes(range(256))), None) == Answer(200)
-        assert send(replace(TASK, payload=b"", request=Request("PUT", "/p")), None) == Answer(200)
+        assert send(TASK._replace(payload=bytes(range(256))), None) == Answer(200)
+        assert send(TASK._replace(payload=b"", request=Request("PUT", "/p")), None) == Answer(200)
     got = [(r.method, r.path, r.body) for r in handler.requests]
     assert got == [
         ("GET", "/work?a=%20b", b""),
@@ -181,9 +180,9 @@ def test_requests_arrive_as_the_task_says() -> None:
 def test_targets_are_chosen_by_task_then_queue() -> None:
     with serving() as handler:
         send = sender(handler.url)
-        named = replace(TASK, request=Request("POST", "/work", target="other"))
+        named = TASK._replace(request=Request("POST", "/work", target="other"))
         assert send(named, None) == send(TASK, "other") == Answer(200)
-        unknown = replace(TASK, request=Request("POST", "/work", target="nowhere"))
+        unknown = TASK._replace(request=Request("POST", "/work", target="nowhere"))
         answer = send(unknown, "other")
     assert handler.paths() == ["/base/work"] * 2
     assert answer == Answer(None, "no target is named 'nowhere': give --target nowhere=URL")
@@ -216,7 +215,7 @@ def test_the_deadline() -> None:
         return 200
 
     with serving(never) as handler:
-        own = replace(TASK, request=Request("POST", "/work", deadline_seconds=0.05))
+        own = TASK._replace(request=Request("POST", "/work", deadline_seconds=0.05))
         assert sender(handler.url)(own, None) == Answer(None, "no answer in 0.05 seconds")
         answer = sender(handler.url, deadline=0.06)(TASK, None)
         assert answer == Answer(None, "no answer in 0.06 seconds")

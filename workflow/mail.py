@@ -19,8 +19,8 @@ TO = "DFPIPE_MAIL_TO"
 BASE_URL = "DFPIPE_WORKFLOW_URL"
 SECONDS = 30.0
 
-# Takes sender, subject, text and HTML.
-Send = Callable[[str, str, str, str], None]
+# Takes sender, subject, text and HTML, and by the name `to` a receiver who is not the usual one.
+Send = Callable[..., None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,18 +35,24 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class SmtpServer:
-    """Sends mails to one address through a server: smtp://user:password@host:port, or smtps."""
+    """Sends mails through a server, smtp://user:password@host:port, or smtps.
+
+    `to` gets those that have no receiver of their own.
+    """
 
     url: str
     to: str
 
-    def __call__(self, sender: str, subject: str, body: str, html_body: str) -> None:
+    def __call__(
+        self, sender: str, subject: str, body: str, html_body: str, to: str | None = None
+    ) -> None:
         """Send one mail; raises OSError or smtplib.SMTPException."""
         parts = urlsplit(self.url)
         message = EmailMessage()
-        message["From"], message["To"], message["Subject"] = sender, self.to, subject
+        message["From"], message["To"], message["Subject"] = sender, to or self.to, subject
         message.set_content(body)
-        message.add_alternative(html_body, subtype="html")
+        if html_body:
+            message.add_alternative(html_body, subtype="html")
         connect = smtplib.SMTP_SSL if parts.scheme == "smtps" else smtplib.SMTP
         with connect(parts.hostname or "localhost", parts.port or 0, timeout=SECONDS) as server:
             if parts.username:

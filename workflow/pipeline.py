@@ -8,7 +8,9 @@ from urllib.parse import urlencode
 from taskqueue import Task
 from workflow import registry, values
 from workflow.errors import (
+    Abort,
     PipelineSetupError,
+    Retry,
     SlotNotDeclaredError,
     UnexpectedPipelineError,
 )
@@ -18,6 +20,8 @@ from workflow.slots import DEFAULT, PipelineFuture, Slot
 DEFAULT_QUEUE = "default"
 DEFAULT_BASE_PATH = "/_ah/pipeline"
 _SETTINGS = ("backoff_seconds", "backoff_factor", "max_attempts", "target")
+# Keyword arguments whose names begin so are shown nowhere.
+SECRET = "secret_"  # noqa: S105
 
 
 class Pipeline:
@@ -39,7 +43,7 @@ class Pipeline:
     # None: `callback` is called outside of a transaction; else within one.
     _callback_xg_transaction: ClassVar[bool | None] = None
     class_path: ClassVar[str] = "workflow.pipeline.Pipeline"
-    # Sends a mail: sender, subject, body, html. None: what the process is configured with.
+    # Sends a mail, as Send of workflow.mail says. None: what the process is configured with.
     _send_mail: ClassVar[Any] = None
 
     def __init_subclass__(cls, **words: Any) -> None:
@@ -64,7 +68,6 @@ class Pipeline:
         self._is_scheduled = False
         # Outputs that `run` has filled, by name, as JSON; None when they are stored at once.
         self._fills: dict[str, str] | None = None
-        self._test_attributes = {"attempt": 1, "was_aborted": False}
 
     # What to define
 
@@ -195,6 +198,8 @@ class Pipeline:
         """
         slot = self._own_slot(name_or_slot)
         text = values.dumps(value)
+        if self._record is not None and slot.key is None:
+            return  # a name that nobody has asked for
         if self._fills is not None:
             self._fills[slot.name] = text
         else:
@@ -225,18 +230,26 @@ class Pipeline:
     # Retry and abort
 
     def retry(self, retry_message: str = "") -> bool:
-        """Run an asynchronous stage again, if `try_cancel` lets it; returns whether."""
+        """Run an asynchronous stage again, if `try_cancel` lets it; returns whether.
+
+        In test mode it raises Retry.
+        """
         if not self.is_async():
             raise UnexpectedPipelineError("retry() is for asynchronous stages: raise Retry instead")
         self._must_exist("retry()")
+        if self.test_mode:
+            raise Retry(retry_message)
         return bool(self.try_cancel() and self._engine.retry(self, retry_message))
 
     def abort(self, abort_message: str = "") -> bool:
         """Abort the whole workflow; returns whether it was this call that did it.
 
-        False also where the stage is an asynchronous root that `try_cancel` does not let go.
+        False also where the stage is an asynchronous root that `try_cancel` does not let go. In
+        test mode it raises Abort.
         """
         self._must_exist("abort()")
+        if self.test_mode:
+            raise Abort(abort_message)
         if self.is_root and self.is_async() and not self.try_cancel():
             return False
         return bool(self._engine.abort(self, abort_message))
@@ -269,11 +282,13 @@ class Pipeline:
 
     def get_callback_url(self, **kwargs: Any) -> str:
         """The path and query by which `callback` is called with these arguments."""
+        self._must_exist("get_callback_url()")
         words = {**kwargs, "pipeline_id": self.pipeline_id}
         return f"{self.base_path}/callback?{urlencode(sorted(words.items()))}"
 
     def get_callback_task(self, *args: Any, **kwargs: Any) -> Task:
         """A task that calls `callback` with the `params` given; other arguments are Task's."""
+        self._must_exist("get_callback_task()")
         params = {**(kwargs.pop("params", None) or {}), "pipeline_id": self.pipeline_id}
         kwargs.setdefault("target", self.target)
         kwargs.update(url=f"{self.base_path}/callback", method="POST", params=params)
@@ -311,7 +326,10 @@ class Pipeline:
 
     def __repr__(self) -> str:
         words = [_shown(value) for value in self.args]
-        words += [f"{name}={_shown(value)}" for name, value in self.kwargs.items()]
+        words += [
+            f"{name}={'...' if name.startswith(SECRET) else _shown(value)}"
+            for name, value in self.kwargs.items()
+        ]
         return f"{self.class_path}({', '.join(words)})#{self.pipeline_id}"
 
 

@@ -9,6 +9,7 @@ from workflow import large, model, registry, values
 from workflow.engine import Engine, current
 from workflow.errors import PipelineStatusError
 from workflow.model import ABORTED, DONE, WAITING, Params, Record, Slot
+from workflow.pipeline import SECRET
 from workflow.unit import Unit
 
 LOOKUP = 500  # entities
@@ -169,7 +170,11 @@ def _about(record: Record, params: Params, slots: dict[str, Slot]) -> Tree:
     about = {
         "classPath": record.class_path,
         "args": [_argument(argument) for argument in params.args],
-        "kwargs": {name: _argument(argument) for name, argument in params.kwargs.items()},
+        "kwargs": {
+            name: _argument(argument)
+            for name, argument in params.kwargs.items()
+            if not name.startswith(SECRET)
+        },
         "outputs": params.output_slots,
         "children": record.child_ids(),
         "childCount": record.children,

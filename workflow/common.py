@@ -1,0 +1,355 @@
+"""Stages that many workflows need: values, lists, numbers, texts, waiting, asking a person."""
+
+import html
+import logging
+import math
+import re
+import secrets
+import typing as t
+from contextlib import suppress
+from hashlib import blake2b
+from itertools import chain
+
+import taskqueue
+from workflow.errors import Abort, UsageError
+from workflow.mail import Mail
+from workflow.pipeline import Pipeline
+
+Answer = tuple[int, str, str]
+_TASK_NAME = re.compile(r"[A-Za-z0-9_-]{1,400}")
+
+
+class Return(Pipeline):
+    """The value that it is given."""
+
+    def run(self, value: t.Any = None) -> t.Any:
+        """Give the value back."""
+        return value
+
+
+class Ignore(Pipeline):
+    """None, when all its arguments are there: a barrier."""
+
+    def run(self, *values: t.Any) -> None:
+        """Do nothing."""
+
+
+class Dict(Pipeline):
+    """A dictionary of its keyword arguments."""
+
+    def run(self, **items: t.Any) -> dict[str, t.Any]:
+        """Give the dictionary."""
+        return items
+
+
+class List(Pipeline):
+    """A list of its arguments."""
+
+    def run(self, *values: t.Any) -> list[t.Any]:
+        """Give the list."""
+        return list(values)
+
+
+class AbortIfTrue(Pipeline):
+    """Aborts the workflow, with the message, if the value is true; else None."""
+
+    def run(self, value: t.Any, message: str = "") -> None:
+        """Abort or do nothing."""
+        if value:
+            raise Abort(message)
+
+
+class All(Pipeline):
+    """Whether there are arguments and each of them is true."""
+
+    def run(self, *values: t.Any) -> bool:
+        """Give True or False."""
+        return bool(values) and all(values)
+
+
+class Any(Pipeline):
+    """Whether one of the arguments is true."""
+
+    def run(self, *values: t.Any) -> bool:
+        """Give True or False."""
+        return any(values)
+
+
+class Complement(Pipeline):
+    """Whether the argument is not true; of several a list."""
+
+    def run(self, *values: t.Any) -> bool | list[bool]:
+        """Give True or False, or a list of them."""
+        found = [not value for value in values]
+        return found[0] if len(found) == 1 else found
+
+
+class _Numbers(Pipeline):
+    """A stage that needs one argument at least."""
+
+    def __init__(self, *values: t.Any) -> None:
+        if not values:
+            raise TypeError(f"{type(self).__name__} takes one argument at least, none was given")
+        super().__init__(*values)
+
+
+class Max(_Numbers):
+    """The greatest of its arguments."""
+
+    def run(self, *values: t.Any) -> t.Any:
+        """Give the greatest."""
+        return max(values)
+
+
+class Min(_Numbers):
+    """The least of its arguments."""
+
+    def run(self, *values: t.Any) -> t.Any:
+        """Give the least."""
+        return min(values)
+
+
+class Sum(_Numbers):
+    """The sum of its arguments."""
+
+    def run(self, *values: t.Any) -> t.Any:
+        """Give the sum."""
+        return sum(values)
+
+
+class Multiply(_Numbers):
+    """The product of its arguments."""
+
+    def run(self, *values: t.Any) -> t.Any:
+        """Give the product."""
+        return math.prod(values)
+
+
+class Negate(_Numbers):
+    """The argument with the other sign; of several a list."""
+
+    def run(self, *values: t.Any) -> t.Any:
+        """Give a number or a list of numbers."""
+        found = [-value for value in values]
+        return found[0] if len(found) == 1 else found
+
+
+class Extend(Pipeline):
+    """What stands in the lists that are its arguments, as one list."""
+
+    def run(self, *lists: list[t.Any]) -> list[t.Any]:
+        """Give the list."""
+        return list(chain.from_iterable(lists))
+
+
+class Append(Pipeline):
+    """A list of its arguments."""
+
+    def run(self, *values: t.Any) -> list[t.Any]:
+        """Give the list."""
+        return list(values)
+
+
+class Concat(Pipeline):
+    """Its arguments, which are texts, as one text, with a separator between them."""
+
+    def run(self, *texts: str, separator: str = "") -> str:
+        """Give the text."""
+        return separator.join(texts)
+
+
+class Union(Pipeline):
+    """What stands in at least one of the lists that are its arguments, each value once."""
+
+    def run(self, *lists: list[t.Any]) -> list[t.Any]:
+        """Give a list whose order means nothing."""
+        return list(dict.fromkeys(chain.from_iterable(lists)))
+
+
+class Intersection(Pipeline):
+    """What stands in all the lists that are its arguments, each value once."""
+
+    def run(self, *lists: list[t.Any]) -> list[t.Any]:
+        """Give a list whose order means nothing."""
+        if not lists:
+            return []
+        others = [set(each) for each in lists[1:]]
+        return [value for value in dict.fromkeys(lists[0]) if all(value in o for o in others)]
+
+
+class Uniquify(Pipeline):
+    """Its arguments, each value once."""
+
+    def run(self, *values: t.Any) -> list[t.Any]:
+        """Give a list whose order means nothing."""
+        return list(dict.fromkeys(values))
+
+
+class Format(Pipeline):
+    """A text with values put in by `%`: made by `Format.dict` and `Format.tuple`."""
+
+    @classmethod
+    def dict(cls, message: str, /, **words: t.Any) -> t.Self:
+        """Put in values by their names: `%(name)s`."""
+        return cls("dict", message, **words)
+
+    @classmethod
+    def tuple(cls, message: str, /, *values: t.Any) -> t.Self:
+        """Put in values one after another: `%s`."""
+        return cls("tuple", message, *values)
+
+    def run(self, kind: str, message: str, /, *values: t.Any, **words: t.Any) -> str:
+        """Give the text."""
+        if kind == "dict":
+            return message % words
+        if kind == "tuple":
+            return message % values
+        raise Abort(f"Format is given {kind!r}: use Format.dict or Format.tuple")
+
+
+class Log(Pipeline):
+    """Logs a message, into which its arguments are put by `%`; gives None."""
+
+    _log_method: t.ClassVar[t.Callable[..., t.Any]] = staticmethod(logging.log)
+
+    @classmethod
+    def log(cls, level: int, message: str, *values: t.Any) -> t.Self:
+        """Log at that level."""
+        return cls(level, message, *values)
+
+    @classmethod
+    def debug(cls, message: str, *values: t.Any) -> t.Self:
+        """Log at the level DEBUG."""
+        return cls(logging.DEBUG, message, *values)
+
+    @classmethod
+    def info(cls, message: str, *values: t.Any) -> t.Self:
+        """Log at the level INFO."""
+        return cls(logging.INFO, message, *values)
+
+    @classmethod
+    def warning(cls, message: str, *values: t.Any) -> t.Self:
+        """Log at the level WARNING."""
+        return cls(logging.WARNING, message, *values)
+
+    @classmethod
+    def error(cls, message: str, *values: t.Any) -> t.Self:
+        """Log at the level ERROR."""
+        return cls(logging.ERROR, message, *values)
+
+    @classmethod
+    def critical(cls, message: str, *values: t.Any) -> t.Self:
+        """Log at the level CRITICAL."""
+        return cls(logging.CRITICAL, message, *values)
+
+    def run(self, level: int, message: str, *values: t.Any) -> None:
+        """Log."""
+        type(self)._log_method(level, message, *values)
+
+
+class Delay(Pipeline):
+    """Waits so many seconds, and gives their number. No process waits meanwhile."""
+
+    async_ = True
+
+    def __init__(self, *values: t.Any, **words: t.Any) -> None:
+        if values or list(words) != ["seconds"]:
+            raise TypeError("Delay takes one keyword argument and no other: Delay(seconds=30)")
+        super().__init__(**words)
+
+    def run(self, seconds: float) -> None:
+        """Add a task for later; its name lets there be one only."""
+        task = self.get_callback_task(name=_task_name(self), countdown=max(0, seconds))
+        with suppress(taskqueue.TaskAlreadyExistsError, taskqueue.TombstonedTaskError):
+            task.add(self.queue_name)
+
+    def run_test(self, seconds: float) -> None:
+        """Pass over the time."""
+        logging.debug("Delay does not wait %g seconds in test mode", seconds)
+        self.complete(seconds)
+
+    def callback(self, **words: str) -> None:
+        """The time has passed."""
+        self.complete(self.kwargs["seconds"])
+
+
+def _task_name(stage: Pipeline) -> str:
+    # The id of a root is whatever its idempotence key is, the name of a task is not.
+    name = str(stage.pipeline_id)
+    if not _TASK_NAME.fullmatch(name):
+        name = blake2b(name.encode(), digest_size=16).hexdigest()
+    return f"ae-pipeline-delay-{name}"
+
+
+class EmailToContinue(Pipeline):
+    """Asks a person by mail whether to go on; gives True or False.
+
+    Arguments, all by name: `subject`; `body` and `html`, of which one is needed, with the places
+    %(approve_url)s and %(disapprove_url)s; `to` and `sender`, where others than those that the
+    process has; `approve_html` and `disapprove_html`, the pages that are shown for an answer. Who
+    has the mail can answer, and nobody else: the links hold a secret.
+    """
+
+    async_ = True
+    public_callbacks = True
+
+    def __init__(self, **words: t.Any) -> None:
+        if not words.get("body") and not words.get("html"):
+            raise TypeError("EmailToContinue takes body or html, the mail that asks")
+        words.setdefault("secret_token", secrets.token_urlsafe())
+        super().__init__(**words)
+
+    def run(
+        self,
+        *,
+        secret_token: str,
+        subject: str = "",
+        body: str = "",
+        html: str = "",
+        to: str | None = None,
+        sender: str | None = None,
+        approve_html: str = "",
+        disapprove_html: str = "",
+    ) -> None:
+        """Send the mail."""
+        mail = self._mail()
+        send = type(self)._send_mail or mail.send
+        if send is None:
+            if self.test_mode:
+                return
+            raise UsageError("no mail can be sent: set DFPIPE_MAIL_URL, or _send_mail of the class")
+        who = {"to": to} if to else {}
+        send(sender or mail.sender, subject, *self._texts(body, html, secret_token), **who)
+
+    def run_test(self, **words: t.Any) -> None:
+        """Approve. A mail is sent only by `_send_mail`."""
+        self.run(**words)
+        self.complete(True)
+
+    def _mail(self) -> Mail:
+        mail: Mail | None = self._engine and self._engine.mail
+        return mail or Mail()
+
+    def _texts(self, body: str, page: str, token: str) -> tuple[str, str]:
+        base = self._mail().base_url.rstrip("/")
+        urls = {
+            f"{choice}_url": base + self.get_callback_url(choice=choice, token=token)
+            for choice in ("approve", "disapprove")
+        }
+        escaped = {name: html.escape(url) for name, url in urls.items()}
+        return body % urls, page % escaped
+
+    def callback(self, token: str = "", choice: str = "", **others: str) -> Answer:
+        """Take the answer; the first one counts. Mail programs may add words of their own."""
+        if not secrets.compare_digest(token.encode(), self.kwargs["secret_token"].encode()):
+            return 403, "text/plain", ""
+        if choice not in ("approve", "disapprove"):
+            return 400, "text/plain", "choice is neither approve nor disapprove"
+        self.complete(choice == "approve")
+        stored = type(self).from_id(str(self.pipeline_id))
+        if stored is None or not stored.outputs.default.filled:
+            return 410, "text/plain", "the workflow was aborted: no answer is needed any more"
+        is_approved = stored.outputs.default.value
+        name = "approve_html" if is_approved else "disapprove_html"
+        said = "approved" if is_approved else "not approved"
+        return 200, "text/html", self.kwargs.get(name) or f"<p>It is {said}.</p>"

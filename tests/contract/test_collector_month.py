@@ -23,7 +23,7 @@ IS_WHOLE = "COLLECTOR_WHOLE_MONTH" in os.environ
 
 def limit(networks: Networks) -> None:
     """Limits so tight that the tasks of one slot go over them."""
-    networks.page = 10
+    networks.page = 3
     networks.windows = {
         "x/user": window(60, 15),
         "x/home": window(5, 15),
@@ -56,8 +56,10 @@ def test_a_month_ends_with_what_the_networks_have(
     simulation: Simulation, client: Any, is_embedded: bool, tmp_path: Path
 ) -> None:
     world, clock = simulation.networks.world, simulation.clock
-    slots = list(slot_times(3 if is_embedded else 10))
-    names = fill(world, Life(world, random.Random(7), slots), START, DAYS, 20)
+    slots = list(slot_times(3 if is_embedded else 15))
+    names = fill(
+        world, Life(world, random.Random(7), slots), START, DAYS, 20 if is_embedded else 10
+    )
     archive = Growing(tmp_path / "growing.jsonl", random.Random(9))
     names.append(f"archive:{tmp_path}/growing.jsonl")
     accounts = Accounts(client)

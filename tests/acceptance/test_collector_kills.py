@@ -1,0 +1,83 @@
+"""Two processes fetch the same accounts and are killed again and again: nothing is lost."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from collector.accounts import Accounts
+from tests.support.collecting import stored_posts
+from tests.support.network_server import Fault, Networks, serving_networks, window
+from tests.support.networks import Life, World
+from tests.support.processes import ROOT, wait_until
+
+NAMES = ["x:@anna", "bluesky:ben.test", "mastodon:carl"]
+KILLS = 4
+
+
+@pytest.fixture
+def networks() -> Iterator[Networks]:
+    world = World()
+    start = datetime.now(UTC) - timedelta(days=2)
+    life = Life(world, random.Random(3), [])
+    for network, timeline, user in [
+        ("x", "@anna", "anna"),
+        ("bluesky", "ben.test", "ben.test"),
+        ("mastodon", "carl", "carl"),
+    ]:
+        life.live(network, [timeline], user, start, 1.9, 160)
+    with serving_networks(world, lambda: datetime.now(UTC)) as networks:
+        networks.page = 4
+        # Learned by one process, kept to by both.
+        networks.windows = {"x/user": window(100_000, 60), "mastodon": window(100_000, 60)}
+        rng = random.Random(5)
+        faults: list[Fault] = [500, 503, "broken", "cut", "garbage"]
+        networks.fault = lambda path: rng.choice(faults) if rng.random() < 0.03 else None
+        yield networks
+
+
+def test_two_workers_killed_again_and_again(
+    networks: Networks, client: Any, store_url: str
+) -> None:
+    accounts = Accounts(client)
+    now = datetime.now(UTC)
+    for name in NAMES:
+        accounts.follow(name, now)
+    words = [sys.executable, "-m", "tests.support.collector_worker", store_url, networks.url]
+    rng = random.Random(11)
+    workers = [start(words, NAMES), start(words, NAMES[::-1])]
+    try:
+        for number in range(KILLS):
+            wait_for_some(networks, rng.randrange(5, 25))
+            victim = number % 2
+            os.kill(workers[victim].pid, signal.SIGKILL)
+            workers[victim].wait()
+            workers[victim] = start(words, NAMES)
+        networks.fault = lambda path: None
+        wait_until(lambda: all(is_whole(accounts.get(name)) for name in NAMES), 120)
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+    assert stored_posts(client) == networks.world.expected(datetime.now(UTC))
+    assert networks.over_the_limit == []
+
+
+def start(words: list[str], names: list[str]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([*words, *names], cwd=ROOT, stdin=subprocess.PIPE)
+
+
+def wait_for_some(networks: Networks, more: int) -> None:
+    """Until so many more requests came, or there is nothing left to ask for."""
+    wanted = len(networks.requests) + more
+    wait_until(lambda: len(networks.requests) >= wanted, 120)
+
+
+def is_whole(account: Any) -> bool:
+    return account.watermark is not None and account.progress is None and not account.error

@@ -51,6 +51,7 @@ DEV = [
     "hypothesis>=6.150,<7",
     "mypy>=2,<3",
     "persist-queue>=1.1,<2",
+    "playwright>=1.60,<2",
     "psutil>=7,<8",
     "pytest>=9,<10",
     "pytest-xdist>=3.8,<4",
@@ -83,7 +84,7 @@ setup(
     package_data={
         "dfpipe": ["py.typed", "**/*.sql", "**/*.yaml"],
         "taskqueue": ["py.typed"],
-        "workflow": ["py.typed"],
+        "workflow": ["py.typed", "ui/static/*", "ui/templates/*"],
     },
     install_requires=WORKER,
     extras_require={

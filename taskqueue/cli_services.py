@@ -100,7 +100,10 @@ def dispatch(
     urls = parse_targets(dict(named(word) for word in targets))
     credentials = auth.credentials_from(auth.settings_from(os.environ))
     service = service_of(store, queue_yaml)
-    sender = Sender(urls, credentials, connections=threads, deadline=deadline_secs)
+    namespace = service.client.namespace
+    sender = Sender(
+        urls, credentials, connections=threads, deadline=deadline_secs, namespace=namespace
+    )
     for queue in service.config.queues.values():
         if queue.target and queue.target not in urls:
             raise UsageError(

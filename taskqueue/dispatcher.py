@@ -22,7 +22,6 @@ from taskqueue.record import StoredTask
 from taskqueue.sending import THROTTLE, Answer, Send, outcome_of
 from taskqueue.service import TaskQueueService, translated
 
-SWEEP_EVERY = 3_600_000_000  # microseconds
 NEVER = 2**62
 _logger = logging.getLogger(__name__)
 
@@ -124,7 +123,6 @@ class Dispatcher:
         self._answered: list[Flight] = []
         self._place: Place | None = None
         self._extend_at = NEVER
-        self._sweep_at = now
         self._is_stopping = False
 
     def stop(self) -> None:
@@ -157,7 +155,7 @@ class Dispatcher:
             self._settle()
             self._extend(self.service.now())
             self._claim(start)
-            self._sweep(self.service.now())
+            self.service.sweeper.step(self.service.now())
         except Error as error:
             _logger.warning("the store cannot be used now: %s", error)
             return self.settings.poll
@@ -328,13 +326,7 @@ class Dispatcher:
             level = logging.ERROR if outcome.verdict is Verdict.DEAD else logging.INFO
             _logger.log(level, _MESSAGES[outcome.verdict], extra=about)
 
-    # The end, and what comes rarely
-
-    def _sweep(self, now: int) -> None:
-        if now >= self._sweep_at:
-            self._sweep_at = now + SWEEP_EVERY
-            with translated():
-                self.service.store.sweep(now)
+    # The end
 
     def _finish(self) -> None:
         end = self.service.now() + round(self.settings.grace * 1_000_000)

@@ -229,7 +229,9 @@ class Queue:
         if tasks:
             self.service.definition(self._name)
             with translated():
-                results = self.service.store.delete(self._name, list(names), self.service.now())
+                now = self.service.now()
+                results = self.service.store.delete(self._name, list(names), now)
+            self.service.sweeper.step(now)
             for each, result in zip(tasks, results, strict=True):
                 each._deleted = result
         return task if isinstance(task, Task) else tasks

@@ -39,11 +39,13 @@ class Answer:
 Send = Callable[[StoredTask, str | None], Answer]
 
 
-def headers_of(task: StoredTask, credentials: Mapping[str, str]) -> dict[str, str]:
+def headers_of(
+    task: StoredTask, credentials: Mapping[str, str], namespace: str = ""
+) -> dict[str, str]:
     """The headers of the attempt that a claimed task is at.
 
-    The task's own ones, of which none begins with X-AppEngine-; those that tell about the task;
-    and the credentials, which win.
+    The task's own ones, of which none begins with X-AppEngine-; those that tell about the task and
+    the namespace that it was added in; and the credentials, which win.
     """
     assert task.request is not None
     own = {
@@ -58,6 +60,7 @@ def headers_of(task: StoredTask, credentials: Mapping[str, str]) -> dict[str, st
         "X-AppEngine-TaskRetryCount": str(task.retries - 1),
         "X-AppEngine-TaskExecutionCount": str(task.executions),
         "X-AppEngine-TaskETA": f"{task.eta / 1_000_000:.6f}",
+        "X-AppEngine-Current-Namespace": namespace,
     }
     if task.status is not None:
         told["X-AppEngine-TaskPreviousResponse"] = str(task.status)
@@ -95,6 +98,7 @@ class Sender:
     """Sends tasks over kept connections; for any number of threads.
 
     `targets` are base URLs by the names of services; DEFAULT is for tasks and queues without one.
+    `namespace` is that of the store, in which its tasks are told to be.
     """
 
     def __init__(
@@ -104,11 +108,13 @@ class Sender:
         *,
         connections: int = 100,
         deadline: float = DEADLINE,
+        namespace: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._targets = targets
         self._credentials = credentials
         self._deadline = deadline
+        self._namespace = namespace or ""
         self._clock = clock
         self._pool = urllib3.PoolManager(maxsize=connections, retries=False)
 
@@ -138,7 +144,7 @@ class Sender:
             task.request.method,
             base + task.request.url,
             body=task.payload if task.payload or task.request.method in ("POST", "PUT") else None,
-            headers=headers_of(task, self._credentials(base)),
+            headers=headers_of(task, self._credentials(base), self._namespace),
             timeout=urllib3.Timeout(connect=min(CONNECT_SECONDS, deadline), read=deadline),
             redirect=False,
             preload_content=False,

@@ -17,6 +17,7 @@ from taskqueue.leasing import Leasing
 from taskqueue.record import generated_name, to_usec
 from taskqueue.states import QueueStates
 from taskqueue.store import TaskStore
+from taskqueue.sweeping import Sweeper
 
 Clock = Callable[[], datetime]
 
@@ -51,6 +52,7 @@ class TaskQueueService:
         self._count = count()
         self.store = TaskStore(self.client)
         self.leasing = Leasing(self.store)
+        self.sweeper = Sweeper(self.store)
         self.states = QueueStates(self.client)
         # Called after tasks were added by this process.
         self.added: list[Callable[[], None]] = []

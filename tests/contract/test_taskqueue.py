@@ -358,3 +358,16 @@ def test_tombstones_and_counts_are_swept(queue: Queue, clock: Clock) -> None:
     assert store.sweep(queue.service.now()) == 2
     assert store.sweep(queue.service.now()) == 0
     assert sorted(task.name for task in store.tasks("pull", 10)) == ["a", "c"]
+
+
+def test_whoever_deletes_sweeps(queue: Queue, clock: Clock) -> None:
+    fill(queue, "a", "b", "c")
+    store, now = queue.service.store, queue.service.now
+    queue.delete_tasks_by_name("a")
+    clock.move(9 * 86400)
+    queue.delete_tasks_by_name("b")
+    assert store.sweep(now()) == 0
+    clock.move(9 * 86400)
+    with queue.service.client.batch():
+        queue.service.sweeper.step(now())
+    assert store.sweep(now()) == 1

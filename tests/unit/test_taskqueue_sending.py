@@ -41,6 +41,7 @@ def test_the_headers_of_a_first_attempt() -> None:
         "X-AppEngine-TaskRetryCount": "0",
         "X-AppEngine-TaskExecutionCount": "0",
         "X-AppEngine-TaskETA": "5.000025",
+        "X-AppEngine-Current-Namespace": "",
         "Content-Type": "application/octet-stream",
         "User-Agent": "AppEngine-Google; (+http://code.google.com/appengine)",
     }
@@ -53,6 +54,12 @@ def test_the_headers_of_a_retry() -> None:
     assert headers["X-AppEngine-TaskExecutionCount"] == "2"
     assert headers["X-AppEngine-TaskPreviousResponse"] == "500"
     assert headers["X-AppEngine-TaskRetryReason"] == "the handler answered 500"
+
+
+def test_the_namespace_is_told_and_cannot_be_forged() -> None:
+    forged = Request("POST", "/work", (("X-AppEngine-Current-Namespace", "forged"),))
+    headers = headers_of(TASK._replace(request=forged), {}, "tenant")
+    assert headers["X-AppEngine-Current-Namespace"] == "tenant"
 
 
 def test_a_reason_fits_into_a_header() -> None:

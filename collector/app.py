@@ -21,6 +21,7 @@ from collector.ingest import MOST_BODY, Intake, RefusedBodyError
 from collector.metrics import ServiceMetrics
 from collector.openapi import DESCRIPTION
 from collector.purging import purge
+from collector.scheduling import Part
 from collector.settings import Settings, read_settings
 from collector.sources import AccountRefusedError, UnavailableError
 from collector.status import overview
@@ -119,42 +120,44 @@ class _Routes:
 
     def fetch_task(self) -> Response:
         """Fetch one account, and see to it that the fetch goes on where it is not finished."""
-        account, slot, part = _account(), _number("slot"), _number("part")
+        part = _part()
+        account = part.account
         try:
             outcome = fetch(self.context, account, limit_seconds=self.settings.task_seconds)
         except AccountRefusedError as error:
             self.metrics.fetched(account, "refused")
             return _json({"disabled": str(error)})
         except UnavailableError as error:
-            return self._unavailable(account, slot, error)
+            return self._unavailable(part, error)
         self.metrics.fetched(account, "done" if outcome.is_finished else "cut")
-        go_on = self._go_on(account, slot, part, outcome)
+        go_on = self._go_on(part, outcome)
         answer = {**dataclasses.asdict(outcome.stored), "set_aside": outcome.set_aside, **go_on}
         _logger.info("account fetched", extra={"account": account, **answer})
         return _json(answer)
 
-    def _unavailable(self, account: str, slot: int, error: UnavailableError) -> Response:
+    def _unavailable(self, part: Part, error: UnavailableError) -> Response:
         """Let the queue try again, unless the task of a later slot does it anyway."""
-        self.metrics.fetched(account, "unavailable")
-        _logger.warning("source unavailable: %s", error, extra={"account": account})
-        if slot < scheduling.slot_of(self.clock()):
+        self.metrics.fetched(part.account, "unavailable")
+        _logger.warning("source unavailable: %s", error, extra={"account": part.account})
+        if part.slot < scheduling.slot_of(self.clock()):
             return _json({"left_to_the_next_slot": str(error)})
         return _error(502, str(error))
 
-    def _go_on(self, account: str, slot: int, part: int, outcome: Outcome) -> dict[str, Any]:
+    def _go_on(self, part: Part, outcome: Outcome) -> dict[str, Any]:
         """Add the task that goes on with a fetch, if any; returns when it does."""
         now, retry_at = self.clock(), outcome.retry_at
         if retry_at is None:
             return {}
         if retry_at > now:
-            retry_at = scheduling.enqueue_at(self.service, account, retry_at, now)
+            retry_at = scheduling.enqueue_at(self.service, part.account, retry_at, now)
         else:
-            scheduling.enqueue_next(self.service, account, slot, part + 1)
+            scheduling.enqueue_next(self.service, part)
         return {"goes_on": retry_at.isoformat()}
 
     def purge_task(self) -> Response:
         """Remove posts that are too old; what is left to another task is much."""
-        day, part = _day(), _number("part")
+        day = _matching("day", r"[0-9]{4}-[0-9]{2}-[0-9]{2}", "YYYY-MM-DD")
+        part = _number("part")
         end = self.clock() + timedelta(seconds=self.settings.task_seconds)
         until = self.clock() - self.settings.keep
         removed = 0
@@ -199,17 +202,19 @@ def _token_refusal(headers: Headers, tokens: tuple[str, ...]) -> Response | None
     return None
 
 
-def _account() -> str:
+def _part() -> Part:
     try:
-        return ":".join(parse_account(request.form.get("account", "")))
+        account = ":".join(parse_account(request.form.get("account", "")))
     except UsageError as error:
         raise _Refused(str(error)) from error
+    chain = _matching("chain", r"[a-z0-9-]{1,40}", "the name of a chain")
+    return Part(account, _number("slot"), chain, _number("number"))
 
 
-def _day() -> str:
-    text = request.form.get("day", "")
-    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
-        raise _Refused(f"day is {text[:40]!r}: give YYYY-MM-DD")
+def _matching(name: str, pattern: str, expected: str) -> str:
+    text = request.form.get(name, "")
+    if not re.fullmatch(pattern, text):
+        raise _Refused(f"{name} is {text[:40]!r}: give {expected}")
     return text
 
 

@@ -135,7 +135,9 @@ PATHS: Json = {
             "operationId": "fetchAccount",
             "summary": "Task: fetch what is new of one account.",
             "security": [{"platform": []}],
-            "requestBody": _form(account={"type": "string"}, slot=_PART, part=_PART),
+            "requestBody": _form(
+                account={"type": "string"}, slot=_PART, chain={"type": "string"}, number=_PART
+            ),
             "responses": {
                 "200": _DONE,
                 "400": _answer("The form is wrong.", ERROR),

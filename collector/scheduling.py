@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
@@ -26,6 +26,19 @@ class Counts:
     accounts: int
     enqueued: int
     already: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One task of an account, as its form: tasks that go on for each other are one chain.
+
+    A chain begins with the task of a slot, or with one that waited for a reset; `slot` is when.
+    """
+
+    account: str
+    slot: int
+    chain: str
+    number: int = 0
 
 
 def slot_of(now: datetime) -> int:
@@ -57,16 +70,16 @@ def enqueue_slot(service: TaskQueueService, accounts: Iterable[str], now: dateti
     ids = iter(accounts)
     total = enqueued = 0
     while chunk := list(islice(ids, MAX_TASKS_PER_ADD)):
-        tasks = [_fetch_task(account, slot, 0) for account in chunk]
+        tasks = [_fetch_task(Part(account, slot, str(slot))) for account in chunk]
         add_once(service, tasks)
         total += len(tasks)
         enqueued += sum(task.was_enqueued for task in tasks)
     return Counts(total, enqueued, total - enqueued)
 
 
-def enqueue_next(service: TaskQueueService, account: str, slot: int, part: int) -> None:
-    """Add the task that goes on where the one with the number before it stopped."""
-    add_once(service, [_fetch_task(account, slot, part)])
+def enqueue_next(service: TaskQueueService, part: Part) -> None:
+    """Add the task that goes on where the one of this part stopped."""
+    add_once(service, [_fetch_task(replace(part, number=part.number + 1))])
 
 
 def enqueue_at(service: TaskQueueService, account: str, when: datetime, now: datetime) -> datetime:
@@ -77,9 +90,8 @@ def enqueue_at(service: TaskQueueService, account: str, when: datetime, now: dat
     seconds = -((_EPOCH - when) // timedelta(seconds=1))
     eta = max(_EPOCH + timedelta(seconds=seconds), now + timedelta(seconds=1))
     eta = min(eta, now + LONGEST_WAIT)
-    name = task_name(account, "reset", int(eta.timestamp()))
-    params = {"account": account, "slot": slot_of(eta), "part": 0}
-    add_once(service, [Task(name=name, url=FETCH_URL, params=params, eta=eta)])
+    part = Part(account, slot_of(eta), f"reset-{int(eta.timestamp())}")
+    add_once(service, [_fetch_task(part, eta)])
     return eta
 
 
@@ -89,9 +101,9 @@ def enqueue_purge(service: TaskQueueService, day: str, part: int) -> None:
     add_once(service, [Task(name=name, url=PURGE_URL, params={"day": day, "part": part})])
 
 
-def _fetch_task(account: str, slot: int, part: int) -> Task:
-    params = {"account": account, "slot": slot, "part": part}
-    return Task(name=task_name(account, slot, part), url=FETCH_URL, params=params)
+def _fetch_task(part: Part, eta: datetime | None = None) -> Task:
+    name = task_name(part.account, part.chain, part.number)
+    return Task(name=name, url=FETCH_URL, params=asdict(part), eta=eta)
 
 
 def add_once(service: TaskQueueService, tasks: list[Task]) -> None:

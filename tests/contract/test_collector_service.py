@@ -346,5 +346,10 @@ def test_the_slot_of_a_task_is_that_of_its_cron(service: Service, clock: Clock) 
     service.accounts.follow("mastodon:#cats", clock())
     timeline(service)
     (task,) = service.tasks()
-    assert task.payload == f"account=mastodon%3A%23cats&slot={slot_of(clock())}&part=0".encode()
+    assert (
+        task.payload
+        == (
+            f"account=mastodon%3A%23cats&slot={slot_of(clock())}&chain={slot_of(clock())}&number=0"
+        ).encode()
+    )
     assert task.name.startswith("mastodon-cats-")

@@ -117,17 +117,23 @@ def test_a_body_that_is_too_large_is_refused(api: FlaskClient) -> None:
 
 BAD_FORMS = {
     "nothing": ("/tasks/timeline", {}, "is no account: give one of"),
-    "account": ("/tasks/timeline", {"account": "y:z", "slot": 1, "part": 0}, "y:z is no account"),
+    "account": ("/tasks/timeline", {"account": "y:z", "slot": 1}, "y:z is no account"),
     "slot": (
         "/tasks/timeline",
-        {"account": "mastodon:home", "slot": "x", "part": 0},
+        {"account": "mastodon:home", "slot": "x", "chain": "x", "number": 0},
         "slot is 'x': give a whole number",
     ),
-    "part": (
+    "number": (
         "/tasks/timeline",
-        {"account": "mastodon:home", "slot": 1, "part": -1},
-        "part is '-1': give a whole number",
+        {"account": "mastodon:home", "slot": 1, "chain": "x", "number": -1},
+        "number is '-1': give a whole number",
     ),
+    "chain": (
+        "/tasks/timeline",
+        {"account": "mastodon:home", "slot": 1, "chain": "/", "number": 0},
+        "chain is '/': give the name of a chain",
+    ),
+    "part": ("/tasks/purge", {"day": "2026-01-07"}, "part is '': give a whole number"),
     "day": ("/tasks/purge", {"day": "today", "part": 0}, "day is 'today': give YYYY-MM-DD"),
 }
 
@@ -194,7 +200,7 @@ BODIES = (
     | st.lists(RECORDS | VALUES, max_size=4).map(json.dumps)
     | st.lists((RECORDS | VALUES).map(json.dumps), max_size=4).map("\n".join)
     | st.dictionaries(
-        st.sampled_from(["account", "slot", "part", "day"]),
+        st.sampled_from(["account", "slot", "chain", "number", "part", "day"]),
         st.sampled_from(["mastodon:home", "x:@nasa", "2026-01-07", "3"]) | st.text(max_size=20),
     ).map(lambda form: "&".join(f"{name}={value}" for name, value in form.items()))
 )
@@ -240,7 +246,18 @@ def test_what_the_description_allows_is_read(api: FlaskClient, body: Any) -> Non
 
 
 @FUZZ
-@given(form=st.fixed_dictionaries({n: st.text(max_size=20) for n in ("account", "slot", "part")}))
+@given(
+    form=st.fixed_dictionaries(
+        {
+            "account": st.sampled_from(["mastodon:", "archive:/", "x:@", "bluesky:"]).flatmap(
+                lambda source: st.text(max_size=20).map(lambda name: source + name)
+            ),
+            "slot": st.integers(0, 10**20).map(str),
+            "chain": st.sampled_from(["1733124", "reset-1767787200"]) | st.text(max_size=9),
+            "number": st.integers(0, 99).map(str),
+        }
+    )
+)
 def test_no_form_of_a_task_makes_it_fail(api: FlaskClient, form: dict[str, str]) -> None:
     assert api.post("/tasks/timeline", data=form, headers=PLATFORM).status_code in (200, 400)
 

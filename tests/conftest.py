@@ -11,4 +11,5 @@ pytest_plugins = [
     "tests.support.datastore_emulator",
     "tests.support.bigquery_emulator",
     "tests.support.queue_stub",
+    "tests.support.workflow_running",
 ]

@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from typing import Any
 
+from workflow import values
 from workflow.errors import SlotNotFilledError, UnexpectedPipelineError
 from workflow.lifecycle import Child
 from workflow.model import Params, child_id
@@ -15,6 +16,10 @@ Evaluation = Generator[Any, Any, Any]
 
 class ArgumentsError(Exception):
     """A stage was yielded with arguments that cannot be stored."""
+
+
+class ReturnValueError(Exception):
+    """A stage has returned a value that cannot be stored."""
 
 
 def evaluate(stage: Pipeline, generator: Evaluation) -> tuple[list[Child], Any]:
@@ -91,6 +96,20 @@ def check_yielded(stage: Pipeline, child: Any) -> Pipeline:
     if child._is_scheduled or child._record is not None:
         raise UnexpectedPipelineError(f"{stage!r} yielded {child!r} twice: make a new instance")
     return child
+
+
+def fill_default(stage: Pipeline, result: Any) -> None:
+    """Fill the default output with what `run` has returned, unless it was filled and that is None.
+
+    Raises ReturnValueError.
+    """
+    assert stage._fills is not None
+    if result is None and DEFAULT in stage._fills:
+        return
+    try:
+        stage._fills[DEFAULT] = values.dumps(result)
+    except (TypeError, ValueError) as error:
+        raise ReturnValueError(f"Bad return value. {type(error).__name__}: {error}") from error
 
 
 def check_filled(stage: Pipeline, names: dict[str, Any]) -> None:

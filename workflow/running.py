@@ -10,15 +10,20 @@ from typing import Any
 from google.cloud.datastore import Entity
 from google.cloud.datastore.query import PropertyFilter
 
-from workflow import large, lifecycle, model, registry, values
+from workflow import large, lifecycle, model, registry
 from workflow.engine import Engine
 from workflow.errors import Abort, Retry, UnexpectedPipelineError
-from workflow.evaluating import ArgumentsError, check_filled, evaluate
+from workflow.evaluating import (
+    ArgumentsError,
+    ReturnValueError,
+    check_filled,
+    evaluate,
+    fill_default,
+)
 from workflow.lifecycle import Child
 from workflow.model import ABORTED, DONE, FINALIZE, RUN, WAITING, Record
 from workflow.ordering import evaluation
 from workflow.pipeline import Pipeline
-from workflow.slots import DEFAULT
 from workflow.unit import Unit
 
 TOO_EARLY = 20_000_000  # microseconds
@@ -31,10 +36,6 @@ CLEANUP_PAGES = 50  # in one task
 LONGEST_MESSAGE = 1_000  # characters
 
 _logger = logging.getLogger(__name__)
-
-
-class ValueProblemError(Exception):
-    """A stage has returned or filled a value that cannot be stored."""
 
 
 # run
@@ -130,7 +131,7 @@ def _work(engine: Engine, stage: Pipeline, record: Record) -> Callable[[Unit], N
     if inspect.isgenerator(result):
         children, result = evaluate(stage, result)
     if not children:
-        _fill_default(stage, result)
+        fill_default(stage, result)
         check_filled(stage, record.params.output_slots)
     stored = {
         name: large.stored(engine.client, record.root, text) for name, text in stage._fills.items()
@@ -138,16 +139,6 @@ def _work(engine: Engine, stage: Pipeline, record: Record) -> Callable[[Unit], N
     if len(children) > DIRECT_CHILDREN:
         _plan(engine, record, children)
     return _ending(engine, record, stored, children, started)
-
-
-def _fill_default(stage: Pipeline, result: Any) -> None:
-    assert stage._fills is not None
-    if result is None and DEFAULT in stage._fills:
-        return
-    try:
-        stage._fills[DEFAULT] = values.dumps(result)
-    except (TypeError, ValueError) as error:
-        raise ValueProblemError(f"Bad return value. {type(error).__name__}: {error}") from error
 
 
 def _ending(
@@ -199,7 +190,7 @@ def _handle(engine: Engine, record: Record, error: Exception) -> None:
         _logger.warning("stage %s has failed", record.id, exc_info=error)
         if Unit(engine.client, engine.service, 0).params(record).task_retry:
             raise error
-    plain = isinstance(error, Retry | ArgumentsError | ValueProblemError)
+    plain = isinstance(error, Retry | ArgumentsError | ReturnValueError)
     message = str(error) if plain else f"{type(error).__name__}: {error}"
 
     def step(unit: Unit) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 
 from workflow import values
 from workflow.errors import SlotNotFilledError, UnexpectedPipelineError
-from workflow.evaluating import ArgumentsError, Evaluation, check_yielded
+from workflow.evaluating import ArgumentsError, Evaluation, check_yielded, fill_default
 from workflow.model import DONE, Record, child_id
 from workflow.ordering import evaluation
-from workflow.pipeline import Pipeline
-from workflow.slots import DEFAULT, PipelineFuture, Slot
+from workflow.pipeline import Pipeline, _argument
+from workflow.slots import PipelineFuture
 from workflow.starting import root_id
 
 
@@ -44,7 +44,10 @@ def _prepare(stage: Pipeline, name: str, root: str, parent: str) -> None:
 def _value(given: Any) -> Any:
     slot = given.default if isinstance(given, PipelineFuture) else given
     try:
-        return values.loads(values.dumps(slot.value if isinstance(slot, Slot) else slot))
+        argument = _argument(given)
+        if argument["type"] == "value":
+            return argument["value"]
+        return values.loads(values.dumps(slot.value))
     except (TypeError, ValueError) as error:
         raise ArgumentsError(f"Bad child arguments. {type(error).__name__}: {error}") from error
 
@@ -59,8 +62,8 @@ def _run(stage: Pipeline) -> None:
             if last is not None:
                 _inherit(stage, last)
                 return
-    if not stage.is_async() and not (result is None and DEFAULT in stage._fills):
-        stage.fill(DEFAULT, result)
+    if not stage.is_async():
+        fill_default(stage, result)
     _store(stage)
     for slot in stage.outputs:
         if not slot.filled:
@@ -101,6 +104,10 @@ def _yields(stage: Pipeline, generator: Evaluation) -> tuple[Pipeline | None, An
 def _inherit(stage: Pipeline, last: Pipeline) -> None:
     """Take the outputs that a generator leaves open from the stage that it yielded last."""
     _store(stage)
+    if not stage.outputs._strict:
+        # Who is asked for them is not known yet: all that there are.
+        for slot in last.outputs:
+            getattr(stage.outputs, slot.name)
     for slot in stage.outputs:
         if slot.filled:
             continue

@@ -5,6 +5,8 @@ Such a request changes something, so it is refused unless it is proven to come f
 - on App Engine by a header that App Engine strips from requests from outside;
 - elsewhere by an OIDC token that Google signed for this service and a known service account;
 - on a laptop by a token that both sides have from the environment.
+
+Who a person at a browser is, taskqueue.people says.
 """
 
 import functools
@@ -22,6 +24,7 @@ APP_ENGINE_HEADERS = ("X-Appengine-Cron", "X-Appengine-TaskName")
 TOKEN = "DFPIPE_TASK_TOKEN"  # noqa: S105  # the name of a variable
 AUDIENCE = "DFPIPE_TASK_AUDIENCE"
 SERVICE_ACCOUNTS = "DFPIPE_TASK_SERVICE_ACCOUNTS"
+IAP_AUDIENCE = "DFPIPE_IAP_AUDIENCE"
 SHORTEST_TOKEN = 16
 CERTIFICATES_SECONDS = 3600
 _EXTENSION = "taskqueue.guard"
@@ -43,12 +46,16 @@ class Headers(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthSettings:
-    """What proves a request. `audience` is what the tokens of OIDC are made out to."""
+    """What proves a request. `audience` is what the tokens of OIDC are made out to.
+
+    `iap_audience` is what Google's Identity-Aware Proxy makes its assertions about people out to.
+    """
 
     on_app_engine: bool = False
     token: str | None = None
     audience: str | None = None
     service_accounts: frozenset[str] = frozenset()
+    iap_audience: str | None = None
 
 
 def settings_from(environment: Mapping[str, str]) -> AuthSettings:
@@ -72,6 +79,7 @@ def settings_from(environment: Mapping[str, str]) -> AuthSettings:
         token=token,
         audience=audience,
         service_accounts=accounts,
+        iap_audience=environment.get(IAP_AUDIENCE) or None,
     )
 
 
@@ -131,7 +139,7 @@ class Guard:
 
     def __init__(self, settings: AuthSettings, transport: Transport | None = None) -> None:
         self.settings = settings
-        self._transport = transport or CachingTransport()
+        self.transport = transport or CachingTransport()
 
     def allows(self, headers: Headers) -> bool:
         """Whether a request with these headers, whose names ignore case, may start work."""
@@ -145,7 +153,7 @@ class Guard:
             return True
         if not settings.audience:
             return False
-        return oidc_email(token, settings.audience, self._transport) in settings.service_accounts
+        return oidc_email(token, settings.audience, self.transport) in settings.service_accounts
 
     def install(self, app: Any) -> None:
         """Let the handlers of a Flask application that are `proven` ask this guard."""
@@ -176,10 +184,18 @@ def proven(view: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
 
 def request_is_proven() -> bool:
     """Whether the guard of the Flask application allows the request that is being answered."""
-    from flask import current_app, request
+    from flask import request
+
+    guard = current_guard()
+    return guard is not None and guard.allows(request.headers)
+
+
+def current_guard() -> Guard | None:
+    """The guard of the Flask application that answers a request now, where it has one."""
+    from flask import current_app
 
     guard: Guard | None = current_app.extensions.get(_EXTENSION)
-    return guard is not None and guard.allows(request.headers)
+    return guard
 
 
 class OidcTokens:

@@ -18,7 +18,6 @@ from tests.support.networks import Life, World
 from tests.support.processes import ROOT, wait_until
 
 NAMES = ["x:@anna", "bluesky:ben.test", "mastodon:carl"]
-KILLS = 4
 
 
 @pytest.fixture
@@ -31,9 +30,9 @@ def networks() -> Iterator[Networks]:
         ("bluesky", "ben.test", "ben.test"),
         ("mastodon", "carl", "carl"),
     ]:
-        life.live(network, [timeline], user, start, 1.9, 160)
+        life.live(network, [timeline], user, start, 1.9, 100)
     with serving_networks(world, lambda: datetime.now(UTC)) as networks:
-        networks.page = 4
+        networks.page = 5
         # Learned by one process, kept to by both.
         networks.windows = {"x/user": window(100_000, 60), "mastodon": window(100_000, 60)}
         rng = random.Random(5)
@@ -43,7 +42,7 @@ def networks() -> Iterator[Networks]:
 
 
 def test_two_workers_killed_again_and_again(
-    networks: Networks, client: Any, store_url: str
+    networks: Networks, client: Any, store_url: str, is_embedded: bool
 ) -> None:
     accounts = Accounts(client)
     now = datetime.now(UTC)
@@ -53,7 +52,7 @@ def test_two_workers_killed_again_and_again(
     rng = random.Random(11)
     workers = [start(words, NAMES), start(words, NAMES[::-1])]
     try:
-        for number in range(KILLS):
+        for number in range(4 if is_embedded else 2):
             wait_for_some(networks, rng.randrange(5, 25))
             victim = number % 2
             os.kill(workers[victim].pid, signal.SIGKILL)

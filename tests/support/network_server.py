@@ -64,6 +64,7 @@ class Networks:
         self.page = 100
         self.windows: dict[str, Window] = {}
         self.fault: Callable[[str], Fault] = lambda path: None
+        self.canned: dict[str, Any] = {}  # answers to be given as they are, by path
         self.requests: list[str] = []
         self.over_the_limit: list[str] = []
         self.logins = 0
@@ -78,7 +79,9 @@ class Networks:
             headers, is_over = self._count(bucket)
             if is_over:
                 return Answer(429, {"error": "Too Many Requests"}, headers)
-            if path.startswith("/2/"):
+            if path in self.canned:
+                answer = Answer(200, self.canned[path])
+            elif path.startswith("/2/"):
                 answer = self._x(path, words, token)
             elif path.startswith("/xrpc/"):
                 answer = self._bluesky(path, words, token)

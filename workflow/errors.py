@@ -42,7 +42,11 @@ class Abort(PipelineUserError):  # noqa: N818  # the old name
 
 
 class PipelineStatusError(Error):
-    """There is no status to tell: the workflow is unknown."""
+    """There is no status to tell; the message says why."""
+
+
+class UnknownPipelineError(PipelineStatusError):
+    """There is no stage of that id, or none any more."""
 
 
 class UsageError(Error):

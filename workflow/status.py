@@ -1,5 +1,6 @@
 """How workflows stand: the tree of one, and the list of all, as values for JSON."""
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -7,14 +8,18 @@ from google.cloud.datastore.query import PropertyFilter
 
 from workflow import large, model, registry, values
 from workflow.engine import Engine, current
-from workflow.errors import PipelineStatusError
-from workflow.model import ABORTED, DONE, WAITING, Params, Record, Slot
+from workflow.errors import PipelineStatusError, UnknownPipelineError
+from workflow.model import ABORTED, DONE, RUN, WAITING, Params, Record, Slot
 from workflow.pipeline import SECRET
 from workflow.unit import Unit
 
 LOOKUP = 500  # entities
 MOST_ROOTS = 500  # in one list
+MOST_CHILDREN = 500  # in one page of a stage's
+MOST_STAGES = 100  # asked for by their ids
+MOST_ARGUMENTS = 100  # of one stage, in a page
 LONGEST_VALUE = 2_000  # characters of a value in a tree
+LONGEST_ID = 1_500  # bytes, as of every key
 
 Tree = dict[str, Any]
 
@@ -30,8 +35,9 @@ def get_root_list(
     """The workflows, the newest first: {"pipelines": [...], "cursor": ...}.
 
     The cursor is there only where there are more; it is given for the next list. Each pipeline is
-    as in `get_status_tree`, with its `pipelineId`. Raises PipelineStatusError for a cursor that is
-    none and for a count that is not 1 to 500.
+    as in `get_status_tree`, with its `pipelineId`, and no more than 100 of its arguments and
+    children. Raises PipelineStatusError for a cursor that is none of that list and for a count that
+    is not 1 to 500.
     """
     if not 1 <= count <= MOST_ROOTS:
         raise PipelineStatusError(f"the count is {count}: give 1 to {MOST_ROOTS}")
@@ -41,10 +47,10 @@ def get_root_list(
 def get_status_tree(root_pipeline_id: str) -> Tree:
     """A workflow with all its stages and slots; the id may be that of any of them.
 
-    Raises PipelineStatusError where there is none.
+    Raises UnknownPipelineError where there is none.
     """
     reader = _Reader(current())
-    root = reader.root_of(root_pipeline_id)
+    root = reader.root_of(reader.record(root_pipeline_id))
     records = {root.id: root}
     wave = [root]
     while wave:
@@ -54,16 +60,44 @@ def get_status_tree(root_pipeline_id: str) -> Tree:
 
 
 def get_stage(pipeline_id: str, first: int = 0, count: int = 100) -> Tree:
-    """One stage with a page of its children: as get_status_tree, which has them all.
+    """One stage with a page of its children, however large the workflow is.
 
-    `childCount` is how many it has; `ancestors` are the ids from the root down to its parent.
+    `pipelines` has the stage, as in get_status_tree but with no more than 100 arguments and with
+    the ids of these children alone, and what is known of these children in short: see get_stages.
+    `ancestors` are the stages from the root down to its parent, in short, with `pipelineId`.
     """
+    if not 0 <= count <= MOST_CHILDREN:
+        raise PipelineStatusError(f"the count is {count}: give 0 to {MOST_CHILDREN}")
     reader = _Reader(current())
     record = reader.record(pipeline_id)
-    children = reader.records(record.child_ids(first, first + count))
-    tree = reader.tree(reader.root_of(pipeline_id), {r.id: r for r in [record, *children]})
-    tree["ancestors"] = [each.id for each in reader.ancestors(record)]
+    root = reader.root_of(record)
+    ids = record.child_ids(first, first + count)
+    tree = reader.tree(root, {record.id: record}, MOST_ARGUMENTS)
+    tree["pipelines"][record.id]["children"] = ids
+    tree["pipelines"].update(reader.briefs(root, reader.records(ids)))
+    ancestors = reader.ancestors(record)
+    briefs = reader.briefs(root, ancestors)
+    tree["ancestors"] = [{"pipelineId": each.id, **briefs[each.id]} for each in ancestors]
     return tree
+
+
+def get_stages(pipeline_ids: list[str]) -> Tree:
+    """How stages of one workflow stand, in short: {"pipelines": {id: ...}}.
+
+    That is without arguments, outputs and the ids of children. Stages that are not made yet, or
+    not any more, are left out.
+    """
+    if len(pipeline_ids) > MOST_STAGES:
+        raise PipelineStatusError(f"{len(pipeline_ids)} stages: ask for {MOST_STAGES} at a time")
+    reader = _Reader(current())
+    records = reader.records([name for name in pipeline_ids if is_id(name)])
+    root = reader.root_of(records[0]) if records else None
+    return {"pipelines": reader.briefs(root, records)}
+
+
+def is_id(text: str) -> bool:
+    """Whether a stage may have that id: the store takes no others as keys."""
+    return 0 < len(text.encode()) <= LONGEST_ID and not re.fullmatch("__.*__", text, re.DOTALL)
 
 
 class _Reader:
@@ -72,13 +106,13 @@ class _Reader:
         self.client = engine.client
 
     def record(self, pipeline_id: str) -> Record:
-        found = self.engine.record(pipeline_id)
+        found = self.engine.record(pipeline_id) if is_id(pipeline_id) else None
         if found is None:
-            raise PipelineStatusError(f"there is no workflow with a stage {pipeline_id!r}")
+            shown = pipeline_id if len(pipeline_id) <= 100 else f"{pipeline_id[:97]}..."
+            raise UnknownPipelineError(f"there is no workflow with a stage {shown!r}")
         return found
 
-    def root_of(self, pipeline_id: str) -> Record:
-        record = self.record(pipeline_id)
+    def root_of(self, record: Record) -> Record:
         return record if record.is_root else self.record(record.root)
 
     def ancestors(self, record: Record) -> list[Record]:
@@ -102,34 +136,62 @@ class _Reader:
         order = "listed_class" if class_path else "listed"
         query = self.client.query(kind=model.PIPELINE, order=[order])
         first, last = (f"{class_path}/", f"{class_path}0") if class_path else ("0", ":")
+        if not first <= (cursor or first) < last or len(f"{cursor}{last}") > LONGEST_ID:
+            raise PipelineStatusError("no such class or cursor: leave the cursor out to begin")
         query.add_filter(filter=PropertyFilter(order, ">=", cursor or first))
         query.add_filter(filter=PropertyFilter(order, "<", last))
         found = list(query.fetch(limit=count + 1))
         records = [model.pipeline_of(entity) for entity in found[:count]]
-        tree = self.tree(None, {record.id: record for record in records})
-        pipelines = [{"pipelineId": name, **about} for name, about in tree["pipelines"].items()]
-        answer: Tree = {"pipelines": pipelines}
+        params = {record.id: self._params(record) for record in records}
+        about = self.briefs(None, records)
+        for record in records:
+            about[record.id].update(_details(record, params[record.id], MOST_ARGUMENTS))
+        answer: Tree = {"pipelines": [{"pipelineId": r.id, **about[r.id]} for r in records]}
         if len(found) > count:
             answer["cursor"] = found[count][order]
         return answer
 
-    def tree(self, root: Record | None, records: dict[str, Record]) -> Tree:
+    def tree(
+        self, root: Record, records: dict[str, Record], most_arguments: int | None = None
+    ) -> Tree:
         params = {name: self._params(record) for name, record in records.items()}
-        keys = {key for each in params.values() for key in _slots_of(each)}
+        details = {
+            name: _details(record, params[name], most_arguments) for name, record in records.items()
+        }
+        keys = {key for each in details.values() for key in _slots_of(each)}
         slots = {e.key.name: model.slot_of(e) for e in self._entities(model.SLOT, sorted(keys))}
-        said = {e.key.name: e for e in self._entities(model.STATUS, records)}
-        top = root.abort_message if root else None
+        pipelines = self._all(root, list(records.values()), params, slots)
+        for name, about in pipelines.items():
+            about.update(details[name])
         return {
-            **({"rootPipelineId": root.id} if root else {}),
+            "rootPipelineId": root.id,
             "slots": {key: self._slot(slots.get(key)) for key in sorted(keys)},
-            "pipelines": {
-                name: {
-                    **_about(record, params[name], slots),
-                    **({"abortMessage": top} if top and record.status == ABORTED else {}),
-                    **_said(said.get(name)),
-                }
-                for name, record in records.items()
-            },
+            "pipelines": pipelines,
+        }
+
+    def briefs(self, root: Record | None, records: list[Record]) -> dict[str, Tree]:
+        """What there is to say of stages without their values."""
+        params = {record.id: self._params(record) for record in records}
+        # Those that run and whose default output is filled are being finalized.
+        keys = [params[r.id].output_slots["default"] for r in records if r.status == RUN]
+        slots = {e.key.name: model.slot_of(e) for e in self._entities(model.SLOT, keys)}
+        return self._all(root, records, params, slots)
+
+    def _all(
+        self,
+        root: Record | None,
+        records: list[Record],
+        params: dict[str, Params],
+        slots: dict[str, Slot],
+    ) -> dict[str, Tree]:
+        said = {e.key.name: e for e in self._entities(model.STATUS, [r.id for r in records])}
+        return {
+            record.id: {
+                **_about(record, params[record.id], slots),
+                **_abort_message(root or record, record),
+                **_said(said.get(record.id)),
+            }
+            for record in records
         }
 
     def _params(self, record: Record) -> Params:
@@ -153,8 +215,10 @@ class _Reader:
         return values.loads(text)
 
 
-def _slots_of(params: Params) -> list[str]:
-    return [*params.output_slots.values(), *params.blocking_slots()]
+def _slots_of(details: Tree) -> list[str]:
+    given = [*details["args"], *details["kwargs"].values()]
+    needed = [argument["slotKey"] for argument in given if argument["type"] == "slot"]
+    return [*details["outputs"].values(), *needed, *details["afterSlotKeys"]]
 
 
 def _argument(argument: dict[str, Any]) -> Tree:
@@ -169,29 +233,45 @@ def _argument(argument: dict[str, Any]) -> Tree:
 def _about(record: Record, params: Params, slots: dict[str, Slot]) -> Tree:
     about = {
         "classPath": record.class_path,
-        "args": [_argument(argument) for argument in params.args],
-        "kwargs": {
-            name: _argument(argument)
-            for name, argument in params.kwargs.items()
-            if not name.startswith(SECRET)
-        },
-        "outputs": params.output_slots,
-        "children": record.child_ids(),
         "childCount": record.children,
         "queueName": params.queue_name,
-        "afterSlotKeys": params.after_all,
         "currentAttempt": record.attempt + 1,
         "maxAttempts": params.max_attempts,
         "backoffSeconds": params.backoff_seconds,
         "backoffFactor": params.backoff_factor,
         "status": _status(record, params, slots),
+        "isOver": record.is_over,
+        "createdTimeMs": record.created // 1000,
     }
-    for name, usec in (("startTimeMs", record.started), ("endTimeMs", record.finalized)):
+    for name, usec in (
+        ("startTimeMs", record.started),
+        ("endTimeMs", record.finalized),
+        ("nextRetryTimeMs", record.next_retry if record.status == WAITING else None),
+    ):
         if usec is not None:
             about[name] = usec // 1000
     if record.retry_message:
         about["lastRetryMessage"] = record.retry_message
     return about
+
+
+def _details(record: Record, params: Params, most: int | None = None) -> Tree:
+    """Arguments, outputs and children, of each the first so many."""
+    shown = [(name, arg) for name, arg in params.kwargs.items() if not name.startswith(SECRET)]
+    return {
+        "args": [_argument(argument) for argument in params.args[:most]],
+        "kwargs": {name: _argument(argument) for name, argument in shown[:most]},
+        "argumentCount": len(params.args) + len(shown),
+        "outputs": params.output_slots,
+        "children": record.child_ids(0, most),
+        "afterSlotKeys": params.after_all[:most],
+    }
+
+
+def _abort_message(root: Record, record: Record) -> Tree:
+    """Why the workflow was aborted; a root tells it before all of it is."""
+    is_told = record.status == ABORTED or record.is_root
+    return {"abortMessage": root.abort_message} if root.abort_message and is_told else {}
 
 
 def _status(record: Record, params: Params, slots: dict[str, Slot]) -> str:

@@ -107,18 +107,19 @@ def encode_path(path: tuple[Any, ...]) -> bytes:
 
     A kind at the end (of a partial key) is left without id.
     """
-    parts = [(_encode_last if at % 2 else encode_kind)(part) for at, part in enumerate(path)]
+    parts = [encode_last(part) if at % 2 else encode_kind(part) for at, part in enumerate(path)]
     return b"".join(parts)
-
-
-def _encode_last(part: int | str) -> bytes:
-    return _NAME + _escape(part.encode()) + _END if isinstance(part, str) else encode_id(part)
 
 
 @functools.lru_cache(maxsize=1024)
 def encode_kind(kind: str) -> bytes:
     """Encode a kind, as it stands in a path before the id or name."""
     return _escape(kind.encode()) + _END
+
+
+def encode_last(part: int | str) -> bytes:
+    """Encode an id or name, as it stands in a path after its kind."""
+    return _NAME + _escape(part.encode()) + _END if isinstance(part, str) else encode_id(part)
 
 
 def encode_id(number: int) -> bytes:

@@ -6,7 +6,14 @@ from typing import Any, NamedTuple
 from google.api_core.exceptions import InvalidArgument
 from google.cloud.datastore.key import Key
 
-from dfpipe.datastore.encoding import INT64, LONGEST_INDEXED, decode_path, encode_path, root_last
+from dfpipe.datastore.encoding import (
+    INT64,
+    LONGEST_INDEXED,
+    decode_path,
+    encode_kind,
+    encode_last,
+    root_last,
+)
 from dfpipe.datastore.records import is_reserved
 
 
@@ -58,22 +65,25 @@ def place_of(key: Key, project: str) -> Place:
 
 
 def _place(path: tuple[Any, ...]) -> Place:
-    for at, part in enumerate(path):
-        if at % 2 == 0:
-            _check_kind(part)
-        elif isinstance(part, str):
-            _check_name(part, "key path element name")
-        elif part == 0:
-            raise InvalidArgument("Key path id is invalid. Must not be zero.")
-        elif part not in INT64:
-            raise ValueError(f"Value out of range: {part}")
+    parts = [_encode_last(part) if at % 2 else _encode_kind(part) for at, part in enumerate(path)]
     whole = len(path) % 2 == 0
-    return Place(path[-2] if whole else path[-1], encode_path(path), whole)
+    return Place(path[-2] if whole else path[-1], b"".join(parts), whole)
 
 
 @functools.lru_cache(maxsize=1024)
-def _check_kind(kind: str) -> None:
+def _encode_kind(kind: str) -> bytes:
     _check_name(kind, "kind")
+    return encode_kind(kind)
+
+
+def _encode_last(part: str | int) -> bytes:
+    if isinstance(part, str):
+        _check_name(part, "key path element name")
+    elif part == 0:
+        raise InvalidArgument("Key path id is invalid. Must not be zero.")
+    elif part not in INT64:
+        raise ValueError(f"Value out of range: {part}")
+    return encode_last(part)
 
 
 def _check_name(name: str, what: str) -> None:

@@ -11,5 +11,6 @@ pytest_plugins = [
     "tests.support.datastore_emulator",
     "tests.support.bigquery_emulator",
     "tests.support.queue_stub",
+    "tests.support.bench",
     "tests.support.workflow_running",
 ]

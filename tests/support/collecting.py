@@ -69,16 +69,16 @@ class MortalClient:
 
 def settings_for(networks: Networks, **other: Any) -> Settings:
     """The settings that point the collector to the fake servers."""
-    return Settings(
-        x_url=networks.url,
-        x_bearer_token=TOKEN,
-        bluesky_url=networks.url,
-        bluesky_handle="me.test",
-        bluesky_password="a-password",
-        mastodon_url=networks.url,
-        mastodon_token=TOKEN,
-        **other,
-    )
+    words: dict[str, Any] = {
+        "x_url": networks.url,
+        "x_bearer_token": TOKEN,
+        "bluesky_url": networks.url,
+        "bluesky_handle": "me.test",
+        "bluesky_password": "a-password",
+        "mastodon_url": networks.url,
+        "mastodon_token": TOKEN,
+    }
+    return Settings(**(words | other))
 
 
 def stored_posts(client: Any) -> dict[int, tuple[str, str]]:

@@ -1,41 +1,46 @@
-"""The HTTP side of workflows, as a Flask blueprint: tasks, callbacks and the JSON of their status.
+"""The HTTP side of workflows, as a Flask blueprint: tasks, callbacks, their status and its pages.
 
 Only proven requests are let in (see taskqueue.auth), except for the callbacks of stages that say
-`public_callbacks`.
+`public_callbacks`. People are let in to the pages and what these ask for (see workflow.access).
 """
 
+import inspect
 import logging
 from typing import Any
 
-from flask import Blueprint, Flask, Response, abort, request
+from flask import Blueprint, Flask, Response, request
 
 from dfpipe.datastore import run_in_transaction
 from taskqueue.auth import proven, request_is_proven
-from workflow import registry, status, values
+from taskqueue.people import is_person
+from workflow import model, pages, registry, rpc
 from workflow.engine import current
-from workflow.errors import PipelineStatusError
 from workflow.pipeline import DEFAULT_BASE_PATH, Pipeline
 from workflow.reaper import reap
-from workflow.running import HANDLERS, handle
+from workflow.running import HANDLERS, BadTaskError, handle
 
 MOST_RETRIES = 5  # of a callback task that is refused
-NO_STORE = {"Cache-Control": "no-store"}
 
 _logger = logging.getLogger(__name__)
 
 
 def create_blueprint(base_path: str = DEFAULT_BASE_PATH) -> Blueprint:
     """The routes of workflows under a path; the application needs a taskqueue.auth.Guard."""
-    blueprint = Blueprint("workflow", __name__, url_prefix=base_path)
+    blueprint = Blueprint(
+        "workflow",
+        __name__,
+        url_prefix=base_path,
+        template_folder="ui/templates",
+        static_folder="ui/static",
+        static_url_path=pages.STATIC,
+    )
     add = blueprint.add_url_rule
     for name in HANDLERS:
         add(f"/{name}", f"task_{name}", _task, methods=["POST"], defaults={"handler": name})
     add("/reap", "reap", _reap, methods=["GET", "POST"])
     add("/callback", "callback", _callback, methods=["GET", "POST"])
-    add("/rpc/tree", "tree", _tree)
-    add("/rpc/stage", "stage", _stage)
-    add("/rpc/list", "list", _list)
-    add("/rpc/class_paths", "class_paths", _class_paths)
+    rpc.install(blueprint)
+    pages.install(blueprint)
     return blueprint
 
 
@@ -59,6 +64,8 @@ def _task(handler: str) -> Response:
     words = request.form.to_dict()
     try:
         handle(current(), handler, words)
+    except BadTaskError as error:
+        return Response(str(error), status=400, content_type="text/plain")
     except registry.MissingClassError as error:
         _logger.error("task %s waits: %s", handler, error)  # it says all
         return Response(status=500)
@@ -67,28 +74,43 @@ def _task(handler: str) -> Response:
 
 @proven
 def _reap() -> Response:
-    return _json(dict(reap(current())))
+    return rpc.to_json(dict(reap(current())))
 
 
 def _callback() -> Response:
     is_proven = request_is_proven()
     words = request.values.to_dict()
-    found = current().stage(words.pop("pipeline_id", ""), resolve_outputs=False)
-    if found is None or type(found) is Pipeline:
-        return _refusal(is_proven, found is None)
-    if not (is_proven or found.public_callbacks):
-        return _refusal(is_proven, False)
+    name = words.pop("pipeline_id", "")
+    found = current().stage(name, resolve_outputs=False) if model.is_id(name) else None
+    if found is None or type(found) is Pipeline:  # unknown, or not importable
+        return _refusal(is_proven, 404 if found is None else 500)
+    may_call = is_proven or found.public_callbacks or (found.admin_callbacks and is_person())
+    if not may_call or not _takes(found, words):
+        return _refusal(is_proven, 400)
     return _answer(_call(found, words))
 
 
-def _refusal(is_proven: bool, is_unknown: bool) -> Response:
-    """What tells outsiders nothing; a task whose stage is gone, or not importable, is told."""
-    if not is_proven:
-        return Response(status=400)
-    if int(request.headers.get("X-AppEngine-TaskRetryCount", "0")) > MOST_RETRIES:
-        _logger.warning("a callback is given up: %s", request.full_path)
+def _refusal(is_proven: bool, code: int) -> Response:
+    """What tells outsiders nothing, and a task what is wrong; at last a task is given up."""
+    if is_proven and _retries() > MOST_RETRIES:
+        _logger.warning("a callback is given up: %s", request.path)
         return Response(status=200)
-    return Response(status=404 if is_unknown else 500)
+    return Response(status=code if is_proven else 400)
+
+
+def _retries() -> int:
+    """How often the task was tried before; 0 where the header is no number."""
+    text = request.headers.get("X-AppEngine-TaskRetryCount", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+
+
+def _takes(stage: Pipeline, words: dict[str, str]) -> bool:
+    """Whether `callback` takes arguments of these names."""
+    try:
+        inspect.signature(type(stage).callback).bind(stage, **words)
+    except TypeError:
+        return False
+    return True
 
 
 def _call(stage: Pipeline, words: dict[str, str]) -> Any:
@@ -102,49 +124,3 @@ def _answer(given: Any) -> Response:
         return Response(status=200)
     code, content_type, content = given
     return Response(content, status=code, content_type=content_type)
-
-
-# JSON
-
-
-def _json(value: Any, code: int = 200) -> Response:
-    return Response(
-        values.dumps(value), status=code, content_type="application/json", headers=NO_STORE
-    )
-
-
-def _number(name: str, default: int) -> int:
-    text = request.args.get(name, str(default))
-    if not text.isdigit():
-        abort(_json({"error_message": f"{name} is {text!r}: give a whole number"}, 400))
-    return int(text)
-
-
-def _told(value: Any, *args: Any) -> Response:
-    try:
-        return _json(value(*args))
-    except PipelineStatusError as error:
-        return _json({"error_class": type(error).__name__, "error_message": str(error)}, 404)
-
-
-@proven
-def _tree() -> Response:
-    return _told(status.get_status_tree, request.args.get("root_pipeline_id", ""))
-
-
-@proven
-def _stage() -> Response:
-    name = request.args.get("pipeline_id", "")
-    return _told(status.get_stage, name, _number("first", 0), _number("count", 100))
-
-
-@proven
-def _list() -> Response:
-    class_path = request.args.get("class_path") or None
-    cursor = request.args.get("cursor") or None
-    return _told(status.get_root_list, class_path, cursor, _number("count", 50))
-
-
-@proven
-def _class_paths() -> Response:
-    return _json({"classPaths": status.get_pipeline_names()})

@@ -13,6 +13,7 @@ for and that is not filled has no entity. Times are in microseconds since 1970.
 """
 
 import hashlib
+import re
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
@@ -32,8 +33,18 @@ KINDS = (STATUS, BARRIER, WAITING_PAGE, PLAN, SLOT, PART, PIPELINE)
 
 WAITING, RUN, DONE, ABORTED = "waiting", "run", "done", "aborted"
 START, FINALIZE = "start", "finalize"
+LONGEST_ID = 1_500  # bytes, as of every key
 # The latest time that a sort key may have: the list of roots has the newest first.
 _LAST = 10**16 - 1
+
+
+def is_id(text: str) -> bool:
+    """Whether a stage, or what belongs to it, may have that id: the store takes no others as keys.
+
+    >>> is_id("root-1"), is_id(""), is_id("__reserved__")
+    (True, False, False)
+    """
+    return 0 < len(text.encode()) <= LONGEST_ID and not re.fullmatch("__.*__", text, re.DOTALL)
 
 
 def child_id(parent: str, attempt: int, number: int) -> str:

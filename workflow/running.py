@@ -38,6 +38,10 @@ LONGEST_MESSAGE = 1_000  # characters
 _logger = logging.getLogger(__name__)
 
 
+class BadTaskError(Exception):
+    """A task has values that its handler does not take."""
+
+
 # run
 
 
@@ -388,12 +392,24 @@ _NUMBERS = ("attempt", "page", "first")
 def handle(engine: Engine, handler: str, words: Mapping[str, str]) -> None:
     """Do what a task says: the handler's name, and the values that were given to it.
 
-    Raises KeyError for an unknown handler, TypeError or ValueError for values that it does not
-    take, and what the stages raise that is left to the queue.
+    Raises KeyError for an unknown handler, BadTaskError for values that it does not take, and what
+    the stages raise that is left to the queue.
     """
     function = HANDLERS[handler]
+    function(engine, **_taken(function, words))
+
+
+def _taken(function: Callable[..., None], words: Mapping[str, str]) -> dict[str, Any]:
+    """The values of a task, as its handler takes them."""
+    for name, word in words.items():
+        is_number = word.isascii() and word.isdigit() and len(word) < 10
+        if not is_number if name in _NUMBERS else not model.is_id(word) and name != "cursor":
+            raise BadTaskError(f"{name} is {word[:100]!r}, which this task does not take")
     taken: dict[str, Any] = {
         name: int(word) if name in _NUMBERS else word for name, word in words.items()
     }
-    inspect.signature(function).bind(engine, **taken)
-    function(engine, **taken)
+    try:
+        inspect.signature(function).bind(None, **taken)
+    except TypeError as error:
+        raise BadTaskError(f"the task {function.__name__}: {error}") from error
+    return taken

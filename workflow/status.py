@@ -1,6 +1,5 @@
 """How workflows stand: the tree of one, and the list of all, as values for JSON."""
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -19,7 +18,6 @@ MOST_CHILDREN = 500  # in one page of a stage's
 MOST_STAGES = 100  # asked for by their ids
 MOST_ARGUMENTS = 100  # of one stage, in a page
 LONGEST_VALUE = 2_000  # characters of a value in a tree
-LONGEST_ID = 1_500  # bytes, as of every key
 
 Tree = dict[str, Any]
 
@@ -90,14 +88,9 @@ def get_stages(pipeline_ids: list[str]) -> Tree:
     if len(pipeline_ids) > MOST_STAGES:
         raise PipelineStatusError(f"{len(pipeline_ids)} stages: ask for {MOST_STAGES} at a time")
     reader = _Reader(current())
-    records = reader.records([name for name in pipeline_ids if is_id(name)])
+    records = reader.records([name for name in pipeline_ids if model.is_id(name)])
     root = reader.root_of(records[0]) if records else None
     return {"pipelines": reader.briefs(root, records)}
-
-
-def is_id(text: str) -> bool:
-    """Whether a stage may have that id: the store takes no others as keys."""
-    return 0 < len(text.encode()) <= LONGEST_ID and not re.fullmatch("__.*__", text, re.DOTALL)
 
 
 class _Reader:
@@ -106,7 +99,7 @@ class _Reader:
         self.client = engine.client
 
     def record(self, pipeline_id: str) -> Record:
-        found = self.engine.record(pipeline_id) if is_id(pipeline_id) else None
+        found = self.engine.record(pipeline_id) if model.is_id(pipeline_id) else None
         if found is None:
             shown = pipeline_id if len(pipeline_id) <= 100 else f"{pipeline_id[:97]}..."
             raise UnknownPipelineError(f"there is no workflow with a stage {shown!r}")
@@ -136,7 +129,7 @@ class _Reader:
         order = "listed_class" if class_path else "listed"
         query = self.client.query(kind=model.PIPELINE, order=[order])
         first, last = (f"{class_path}/", f"{class_path}0") if class_path else ("0", ":")
-        if not first <= (cursor or first) < last or len(f"{cursor}{last}") > LONGEST_ID:
+        if not first <= (cursor or first) < last or len(f"{cursor}{last}") > model.LONGEST_ID:
             raise PipelineStatusError("no such class or cursor: leave the cursor out to begin")
         query.add_filter(filter=PropertyFilter(order, ">=", cursor or first))
         query.add_filter(filter=PropertyFilter(order, "<", last))

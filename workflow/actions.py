@@ -1,0 +1,117 @@
+"""What a person may do to a workflow: abort it, retry a stage, run it again, clean up."""
+
+from typing import Any
+
+from google.api_core.exceptions import GoogleAPICallError
+
+from taskqueue import Error as TaskqueueError
+from workflow import lifecycle, model, registry
+from workflow.engine import Engine
+from workflow.errors import Error, PipelineSetupError, UnknownPipelineError
+from workflow.model import RUN, START, WAITING, Record, barrier_id
+from workflow.pipeline import Pipeline
+from workflow.unit import Unit
+
+
+class RefusedError(Error):
+    """What was asked for cannot be done to that stage as it stands; the message says why."""
+
+
+def abort(engine: Engine, pipeline_id: str, message: str = "") -> str:
+    """Abort the workflow of a stage; returns the root's id.
+
+    Raises UnknownPipelineError, and RefusedError where it is over or aborted already.
+    """
+    record = _record(engine, pipeline_id)
+    if not engine.abort_root(record.root, message or "aborted by hand"):
+        root = _record(engine, record.root)
+        raise RefusedError("it is over" if root.is_over else "it is being aborted already")
+    return record.root
+
+
+def cleanup(engine: Engine, pipeline_id: str) -> str:
+    """Delete all that is stored of a workflow, in a task; returns the root's id.
+
+    Raises UnknownPipelineError, and RefusedError where it is not over.
+    """
+    root = _record(engine, _record(engine, pipeline_id).root)
+    if not root.is_over:
+        raise RefusedError("it is not over: abort it first, or wait")
+    engine.cleanup_root(root.id)
+    return root.id
+
+
+def retry(engine: Engine, pipeline_id: str, message: str = "") -> None:
+    """Let a stage run now that waits for its next attempt, or an asynchronous one run again.
+
+    The second is for stages whose `try_cancel` lets them; it counts as an attempt. Others cannot be
+    retried: what they have done counts already. Raises UnknownPipelineError and RefusedError.
+    """
+    record = _record(engine, pipeline_id)
+    if _record(engine, record.root).abort_requested:
+        raise RefusedError("its workflow is aborted: run the workflow again")
+    if record.status == WAITING:
+        _retry_now(engine, record)
+    elif record.status == RUN:
+        _retry_async(engine, record, message or "retried by hand")
+    else:
+        raise RefusedError("the stage is over: run the workflow again")
+
+
+def _retry_now(engine: Engine, record: Record) -> None:
+    """Run a waiting stage now; the task that was to do it does no harm if it comes too."""
+
+    def step(unit: Unit) -> bool:
+        now = unit.pipeline(record.id)
+        if now is None or now.status != WAITING or now.attempt != record.attempt:
+            return False
+        barrier = unit.barrier(barrier_id(record.id, START))
+        if barrier is not None and not barrier.has_fired:
+            raise RefusedError("the stage waits for others, not for another attempt")
+        if now.next_retry is not None:
+            now.next_retry = unit.now
+        lifecycle.enqueue_run(unit, now)
+        return True
+
+    if not engine.transact(step):
+        raise RefusedError("the stage has gone on meanwhile")
+
+
+def _retry_async(engine: Engine, record: Record, message: str) -> None:
+    if not _class_of(record).is_async():
+        raise RefusedError("the stage has run, and waits for those that it yielded")
+    stage = engine.stage(record.id)
+    if stage is None or not stage.retry(message):
+        raise RefusedError("the stage does not let itself be cancelled, or has no attempt left")
+
+
+def rerun(engine: Engine, pipeline_id: str) -> str:
+    """Start a workflow anew, with the arguments and settings of this one; returns its id.
+
+    Raises UnknownPipelineError, and RefusedError where it cannot be started.
+    """
+    root = _record(engine, _record(engine, pipeline_id).root)
+    found = _class_of(root)
+    args, kwargs = engine.arguments(root)
+    stage: Pipeline = found(*args, **kwargs)
+    stage._settle(Unit(engine.client, engine.service, 0).params(root))
+    stage._engine = engine
+    try:
+        engine.start(stage, "", False, None, None)
+    except (PipelineSetupError, TaskqueueError, GoogleAPICallError) as error:
+        raise RefusedError(str(error)) from error
+    return str(stage.pipeline_id)
+
+
+def _record(engine: Engine, pipeline_id: str) -> Record:
+    found = engine.record(pipeline_id) if model.is_id(pipeline_id) else None
+    if found is None:
+        raise UnknownPipelineError(f"there is no workflow with a stage {pipeline_id[:100]!r}")
+    return found
+
+
+def _class_of(record: Record) -> type[Any]:
+    try:
+        return registry.find(record.class_path)
+    except registry.MissingClassError as error:
+        raise RefusedError(str(error)) from error

@@ -176,7 +176,9 @@ def run(rate: int, batch: int, seconds: int, threads: int, lease: int) -> dict[s
             load = Load(service.port, service.token, batch)
             begin = push(load, rate, seconds, threads, service.workers[0])
             pushed = time.perf_counter() - begin
-            memory = max(p.memory_info().rss for p in service.processes()) / 2**20
+            running = service.processes()
+            memory = max(process.memory_info().rss for process in running) / 2**20
+            times = [sum(process.cpu_times()[:2]) for process in running]
             while service.waiting():
                 time.sleep(0.2)
             stored = time.perf_counter() - begin
@@ -197,6 +199,8 @@ def run(rate: int, batch: int, seconds: int, threads: int, lease: int) -> dict[s
         "twice": len(found) - len(set(found)),
         "stored after s": round(stored, 1),
         "largest process MB": round(memory),
+        "CPU s of services": round(sum(times), 1),
+        "CPU s of senders": round(time.process_time(), 1),
     }
 
 

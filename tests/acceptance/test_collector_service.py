@@ -69,6 +69,11 @@ class Collector:
         except urllib.error.HTTPError as error:
             return error.code, error.read()
 
+    def text(self, path: str) -> str:
+        """A page that everybody may see."""
+        with urllib.request.urlopen(self.url + path, timeout=60) as answer:
+            return str(answer.read().decode())
+
     def status(self) -> Any:
         return self.ask("/status", headers={"Accept": "application/json"})[1]
 
@@ -82,6 +87,15 @@ def made(tmp_path: Path, store_url: str) -> Iterator[Collector]:
     with collector.stack:
         yield collector
     collector.client.close()
+
+
+def test_gunicorn_serves_it_with_the_environment_alone(made: Collector) -> None:
+    words = ("--bind", made.url.removeprefix("http://"), "--threads", "4", "--log-level", "error")
+    with process("-m", "gunicorn", *words, "collector.app:create_app()", env=made.env):
+        wait_until(made.is_up)
+        assert made.ask("/ingest", post(1), PUSHER) == (202, {"taken": 1, "errors": []})
+        assert made.ask("/timeline", headers=PLATFORM)[0] == 200
+        assert made.ask("/timeline")[0] == 403
 
 
 def post(tid: int) -> dict[str, Any]:
@@ -104,6 +118,9 @@ def test_what_is_acknowledged_is_stored_though_a_worker_is_killed(made: Collecto
             first.wait()
     wait_until(lambda: made.status()["queues"]["ingest"]["tasks"] == 0, 120)
     assert sorted(made.tids()) == acknowledged
+    # Whichever process answers counts for all.
+    taken = f'collector_ingest_posts_total{{result="taken"}} {len(acknowledged)}.0'
+    assert taken in made.text("/metrics").splitlines()
 
 
 def test_a_worker_that_is_told_to_end_finishes_its_batch(made: Collector) -> None:

@@ -320,6 +320,13 @@ def test_the_state_is_told_as_json_as_a_page_and_as_metrics(
     assert service.api.get("/healthz").json == {"status": "ok"}
 
 
+def test_what_others_have_named_does_nothing_on_the_page(service: Service, clock: Clock) -> None:
+    service.accounts.follow("archive:/<script>alert(1)</script>", clock())
+    page = service.api.get("/status").text
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+
+
 def test_no_secret_is_in_logs_store_or_pages(
     settings: Settings, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -188,7 +188,7 @@ class Queue:
         if self.service.is_paused(self._name):
             return []
         now = self.service.now()
-        with translated():
+        with self.service.apart():
             leased = lease(self._name, now, seconds, most, definition.retry)
         return [leased_task(stored) for stored in leased]
 
@@ -206,7 +206,7 @@ class Queue:
         if task.name and is_generated(task.name) and task.queue_name != self._name:
             raise UnknownTaskError(f"queue {self._name!r} never had the task {task.name!r}")
         now = service.now()
-        with translated():
+        with self.service.apart():
             task._eta_usec = service.store.modify_lease(
                 self._name, str(task.name), task._eta_usec, now, lease_seconds
             )
@@ -228,7 +228,7 @@ class Queue:
             _refuse_twice(each.name, names)
         if tasks:
             self.service.definition(self._name)
-            with translated():
+            with self.service.apart():
                 now = self.service.now()
                 results = self.service.store.delete(self._name, list(names), now)
             self.service.sweeper.step(now)
@@ -245,7 +245,7 @@ class Queue:
     def purge(self) -> None:
         """Delete all tasks of the queue. Names that were given stay reserved."""
         self.service.definition(self._name)
-        with translated():
+        with self.service.apart():
             self.service.store.purge(self._name, self.service.now())
 
     def fetch_statistics(self, deadline: float = 10) -> QueueStatistics:

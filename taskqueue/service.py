@@ -10,7 +10,7 @@ from typing import Any
 
 from google.api_core import exceptions as google
 
-from dfpipe.datastore import StoreError, UsageError, connect
+from dfpipe.datastore import StoreError, UsageError, connect, outside_transaction
 from taskqueue import errors
 from taskqueue.config import QueueConfig, QueueDefinition, read_config
 from taskqueue.leasing import Leasing
@@ -69,6 +69,15 @@ class TaskQueueService:
         bits = self.rng.getrandbits(24)
         return (generated_name(now, number, bits) for number in self._count)
 
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Work on the queues that is no part of a Datastore transaction that is running.
+
+        Raises what the store raises as the exceptions of this package.
+        """
+        with translated(), outside_transaction(self.client):
+            yield
+
     def definition(self, queue: str) -> QueueDefinition:
         """The definition of a queue, also of one that queue.yaml does not have any more.
 
@@ -76,7 +85,7 @@ class TaskQueueService:
         """
         if queue in self.config.queues:
             return self.config.queues[queue]
-        with translated():
+        with self.apart():
             stored = self.states.definition(queue)
         if stored is None:
             known = ", ".join(sorted(self.config.queues))
@@ -96,18 +105,18 @@ class TaskQueueService:
 
     def queue_names(self) -> list[str]:
         """The queues of queue.yaml, and those that are paused because it has them no more."""
-        with translated():
+        with self.apart():
             return sorted({*self.config.queues, *self.states.names()})
 
     def is_paused(self, queue: str) -> bool:
         """Whether the queue is paused; another process's change is seen within 2 seconds."""
-        with translated():
+        with self.apart():
             return self.states.is_paused(queue, self.now())
 
     def set_paused(self, queue: str, paused: bool) -> None:
         """Pause a queue, or resume it: while it is paused none of its tasks is sent or leased."""
         definition = self.definition(queue)
-        with translated():
+        with self.apart():
             self.states.set_paused(definition, paused)
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from taskqueue.calls import Call, check_deadline
-from taskqueue.service import translated
 
 if TYPE_CHECKING:
     from taskqueue.queue import Queue
@@ -52,7 +51,7 @@ class QueueStatistics:
         service = queue.service
         definition = service.definition(queue.name)
         paused = service.is_paused(queue.name)
-        with translated():
+        with service.apart():
             counts = service.store.counts(queue.name, service.now())
         rate = None if definition.is_pull else 0.0 if paused else definition.rate
         return cls(queue, counts.tasks, counts.oldest, counts.last_minute, counts.in_flight, rate)

@@ -4,7 +4,7 @@ from dfpipe.datastore.connecting import check, connect
 from dfpipe.datastore.errors import StoreError
 from dfpipe.datastore.indexes import Index
 from dfpipe.datastore.shortcuts import count, fetch_keys, fetch_values, get_values
-from dfpipe.datastore.transactions import run_in_transaction
+from dfpipe.datastore.transactions import outside_transaction, run_in_transaction
 from dfpipe.errors import UsageError
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "fetch_keys",
     "fetch_values",
     "get_values",
+    "outside_transaction",
     "run_in_transaction",
 ]

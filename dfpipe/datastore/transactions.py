@@ -1,6 +1,7 @@
 """Running a function in a transaction until it is not disturbed, with either client."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -38,3 +39,17 @@ def run_in_transaction(
     )
     result: Result = retry(attempt)()
     return result
+
+
+@contextmanager
+def outside_transaction(client: Any) -> Iterator[None]:
+    """Within it, what is read is the newest state, and no part of a transaction that is running.
+
+    Writes need a batch or transaction of their own.
+    """
+    if client.current_transaction is None:
+        yield
+        return
+    with client.batch() as batch:
+        batch.rollback()  # nothing is to be committed at the end
+        yield

@@ -5,8 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from google.cloud.datastore import Entity
 
 import taskqueue
+from dfpipe.datastore import run_in_transaction
 from taskqueue import Queue, QueueStatistics, Task, TaskQueueService, TaskRetryOptions
 from tests.support.taskqueues import START, Clock, fill, make_service, names, pull_task
 
@@ -371,3 +373,21 @@ def test_whoever_deletes_sweeps(queue: Queue, clock: Clock) -> None:
     with queue.service.client.batch():
         queue.service.sweeper.step(now())
     assert store.sweep(now()) == 1
+
+
+def test_work_on_queues_is_no_part_of_a_transaction(queue: Queue, clock: Clock) -> None:
+    """Save for transactional adds: a lease stays, whatever becomes of the transaction."""
+    fill(queue, "a", "b", "c", "d")
+    client = queue.service.client
+
+    def work() -> None:
+        leased = queue.lease_tasks(60, 2)
+        assert queue.fetch_statistics().in_flight == 2
+        queue.modify_task_lease(leased[0], 600)
+        queue.delete_tasks(leased[1])
+        queue.purge()
+        client.put(Entity(client.key("Result", 1)))
+
+    run_in_transaction(client, work, patience=0)
+    assert client.get(client.key("Result", 1)) is not None
+    assert queue.fetch_statistics().tasks == 0

@@ -11,6 +11,7 @@ pytest_plugins = [
     "tests.support.datastore_emulator",
     "tests.support.bigquery_emulator",
     "tests.support.queue_stub",
+    "tests.support.browser",
     "tests.support.bench",
     "tests.support.workflow_running",
 ]

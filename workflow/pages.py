@@ -6,6 +6,7 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 
 from taskqueue.people import other_site_asks, sign_in, sign_out
 from workflow.access import looked_at, may_look
+from workflow.rpc import to_json
 
 STATIC = "/static"
 # Nothing but this service's own files, and no script or style within a page.
@@ -75,4 +76,4 @@ def _logout() -> Any:
 
 def _session() -> Response:
     """Whether there is a session: the login page asks, as a link from elsewhere hides it."""
-    return Response(status=204 if may_look() else 403)
+    return to_json({"isPerson": may_look()})

@@ -15,6 +15,7 @@ from workflow.unit import Unit
 LOOKUP = 500  # entities
 MOST_ROOTS = 500  # in one list
 MOST_CHILDREN = 500  # in one page of a stage's
+MOST_ANCESTORS = 20
 MOST_STAGES = 100  # asked for by their ids
 MOST_ARGUMENTS = 100  # of one stage, in a page
 LONGEST_VALUE = 2_000  # characters of a value in a tree
@@ -62,7 +63,7 @@ def get_stage(pipeline_id: str, first: int = 0, count: int = 100) -> Tree:
 
     `pipelines` has the stage, as in get_status_tree but with no more than 100 arguments and with
     the ids of these children alone, and what is known of these children in short: see get_stages.
-    `ancestors` are the stages from the root down to its parent, in short, with `pipelineId`.
+    `ancestors` are the 20 nearest stages above it, the topmost first, in short, with `pipelineId`.
     """
     if not 0 <= count <= MOST_CHILDREN:
         raise PipelineStatusError(f"the count is {count}: give 0 to {MOST_CHILDREN}")
@@ -109,8 +110,9 @@ class _Reader:
         return record if record.is_root else self.record(record.root)
 
     def ancestors(self, record: Record) -> list[Record]:
+        """The nearest of those above a stage, the topmost first."""
         found: list[Record] = []
-        while record.parent:
+        while record.parent and len(found) < MOST_ANCESTORS:
             record = self.record(record.parent)
             found.insert(0, record)
         return found

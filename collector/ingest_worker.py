@@ -2,11 +2,11 @@
 
 import logging
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 
 from collector.dead_letters import letter_entity
-from collector.ingest import QUEUE
+from collector.ingest import MOST_POSTS, QUEUE
 from collector.sources import Found
 from collector.storing import Stored, store
 from dfpipe.errors import DfpipeError
@@ -26,8 +26,8 @@ _logger = logging.getLogger(__name__)
 class WorkerSettings:
     """How a worker works. Times are in seconds.
 
-    A batch that is not stored when its lease ends is given to another worker: storing it twice
-    changes nothing.
+    A task that is not stored when its lease ends is given to another worker: storing it twice
+    changes nothing. Up to `most_tasks` are leased at a time.
     """
 
     lease: float = 60.0
@@ -37,18 +37,27 @@ class WorkerSettings:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What became of the tasks of one lease."""
+    """What became of some tasks."""
 
-    tasks: int
-    posts: int
-    set_aside: int
-    stored: Stored
+    tasks: int = 0
+    posts: int = 0
+    set_aside: int = 0
+    stored: Stored = field(default_factory=Stored)
+
+    def __add__(self, other: "Batch") -> "Batch":
+        """The sums."""
+        return Batch(
+            self.tasks + other.tasks,
+            self.posts + other.posts,
+            self.set_aside + other.set_aside,
+            self.stored + other.stored,
+        )
 
 
 class IngestWorker:
     """Leases tasks, stores their posts and deletes the tasks, until `stop`.
 
-    `on_batch` is called after each batch.
+    `on_batch` is called when a batch is stored and its tasks are deleted.
     """
 
     def __init__(
@@ -79,19 +88,21 @@ class IngestWorker:
                 self._stopping.wait(self._settings.poll)
 
     def work(self) -> Batch | None:
-        """Take one batch in; None where no task was free.
+        """Take in what one lease gives, in batches; None where no task was free.
 
         Raises what the queue and the store raise: the tasks come again when their lease ends.
         """
         tasks = self._queue.lease_tasks(self._settings.lease, self._settings.most_tasks)
-        if not tasks:
-            return None
-        with translated():
-            batch = self._take(tasks)
-        self._queue.delete_tasks(tasks)
-        _logger.info("a batch is stored", extra={"tasks": batch.tasks, "posts": batch.posts})
-        self._on_batch(batch)
-        return batch
+        total = Batch()
+        for some in batches(tasks):
+            with translated():
+                batch = self._take(some)
+            # At once: the rest may take longer than the lease.
+            self._queue.delete_tasks(some)
+            _logger.info("a batch is stored", extra={"tasks": batch.tasks, "posts": batch.posts})
+            self._on_batch(batch)
+            total += batch
+        return total if tasks else None
 
     def _take(self, tasks: list[Task]) -> Batch:
         """Store the posts of tasks; of the same post the last one, which is the edited one."""
@@ -105,6 +116,20 @@ class IngestWorker:
                 letters.append(letter_entity(client, ACCOUNT, found, found.result.reason, now))
         stored = store(client, posts, beside=letters)
         return Batch(len(tasks), len(posts), len(letters), stored)
+
+
+def batches(tasks: Iterable[Task]) -> Iterator[list[Task]]:
+    """Cut tasks into lists of MOST_POSTS posts or a few more, in their order."""
+    some: list[Task] = []
+    posts = 0
+    for task in tasks:
+        some.append(task)
+        posts += (task.payload or b"").count(b"\n")
+        if posts >= MOST_POSTS:
+            yield some
+            some, posts = [], 0
+    if some:
+        yield some
 
 
 def read_line(line: bytes) -> Found:

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from collector.app import open_service
 from collector.dead_letters import DeadLetters
-from collector.ingest_worker import IngestWorker, WorkerSettings
+from collector.ingest_worker import Batch, IngestWorker, WorkerSettings
 from collector.settings import Settings
 from dfpipe.post import KIND, from_entity
 from taskqueue import Queue, Task, TaskQueueService
@@ -142,6 +142,29 @@ def test_dead_letters_of_the_queue_can_be_read_again(service: TaskQueueService) 
     letters = DeadLetters(service.client)
     done = letters.replay(letters.list())
     assert (done.read, done.kept) == (0, 1)
+
+
+def test_what_is_stored_leaves_the_queue_though_the_rest_fails(
+    api: FlaskClient, service: TaskQueueService, clock: Clock
+) -> None:
+    for first in (1, 1001, 2001):
+        push(api, [{**GOOD, "tid": first + n} for n in range(500)])
+        clock.move(1)
+    stored = []
+
+    def stop_after_one(batch: Batch) -> None:
+        stored.append(batch.stored.new)
+        raise RuntimeError("the worker dies")
+
+    with pytest.raises(RuntimeError, match="dies"):
+        IngestWorker(service, on_batch=stop_after_one).work()
+    assert stored == [500]
+    assert len(texts(service)) == 500
+    assert len(service.store.tasks("ingest", 10)) == 2
+    clock.move(61)
+    batch = work(service)
+    assert (batch.tasks, batch.posts, batch.stored.new) == (2, 1000, 1000)
+    assert service.store.tasks("ingest", 10) == []
 
 
 def test_a_worker_takes_no_more_tasks_than_it_is_told(

@@ -222,7 +222,7 @@ class Engine:
             found = unit.pipeline(record.id)
             if found is None or found.status != RUN or found.attempt != record.attempt:
                 return False
-            return lifecycle.failed(unit, found, message)
+            return lifecycle.failed(unit, found, message, self.finalizes)
 
         return self.transact(step)
 

@@ -245,15 +245,24 @@ def abort(unit: Unit, record: Record, finalizes: Finalizes) -> None:
     unit.change(record)
 
 
-def failed(unit: Unit, record: Record, message: str) -> bool:
+def abort_from(unit: Unit, record: Record, message: str, finalizes: Finalizes) -> None:
+    """Abort a workflow because one of its stages wants it, or can do no more.
+
+    That stage ends at once, also where it is asynchronous: nobody would complete it.
+    """
+    root = unit.pipeline(record.root)
+    if root is not None:
+        request_abort(unit, root, message)
+    abort(unit, record, finalizes)
+
+
+def failed(unit: Unit, record: Record, message: str, finalizes: Finalizes) -> bool:
     """Try a stage again later, or abort the workflow after its last attempt; returns which."""
     params = unit.params(record)
     record.retry_message = message
     if record.attempt + 1 >= params.max_attempts:
-        root = unit.pipeline(record.root)
-        if root is not None:
-            request_abort(unit, root, f"Aborting after {record.attempt + 1} attempts")
-        unit.change(record)
+        reason = f"Aborting after {record.attempt + 1} attempts"
+        abort_from(unit, record, reason, finalizes)
         return False
     seconds = params.backoff_seconds * params.backoff_factor**record.attempt
     record.attempt += 1

@@ -187,20 +187,21 @@ def _yielded(unit: Unit, record: Record, children: Sequence[Child]) -> None:
 
 def _handle(engine: Engine, record: Record, error: Exception) -> None:
     """Do what a stage that has raised is to lead to."""
-    if isinstance(error, Abort):
-        engine.abort_root(record.root, str(error))
-        return
-    if not isinstance(error, Retry):
+    if not isinstance(error, Abort | Retry):
         _logger.warning("stage %s has failed", record.id, exc_info=error)
         if Unit(engine.client, engine.service, 0).params(record).task_retry:
             raise error
-    plain = isinstance(error, Retry | ArgumentsError | ReturnValueError)
+    plain = isinstance(error, Abort | Retry | ArgumentsError | ReturnValueError)
     message = str(error) if plain else f"{type(error).__name__}: {error}"
 
     def step(unit: Unit) -> None:
         now = unit.pipeline(record.id)
-        if now is not None and now.status == record.status and now.attempt == record.attempt:
-            lifecycle.failed(unit, now, message[:LONGEST_MESSAGE])
+        if now is None or now.status != record.status or now.attempt != record.attempt:
+            return
+        if isinstance(error, Abort):
+            lifecycle.abort_from(unit, now, message[:LONGEST_MESSAGE], engine.finalizes)
+        else:
+            lifecycle.failed(unit, now, message[:LONGEST_MESSAGE], engine.finalizes)
 
     engine.transact(step)
 

@@ -1,6 +1,8 @@
 """The command `collector`: what it prints, and how it fails."""
 
 import json
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -192,3 +194,24 @@ def test_help_needs_no_client_library_and_no_beam() -> None:
         [sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_progress_is_shown_on_a_terminal(
+    run: Run, store: str, account: str, tmp_path: Path
+) -> None:
+    run("follow", account)
+    terminal, inside = pty.openpty()
+    child = subprocess.Popen(
+        [sys.executable, "-m", "collector", "fetch", account],
+        cwd=ROOT,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "300"},
+        stdout=subprocess.PIPE,
+        stderr=inside,
+    )
+    os.close(inside)
+    out, _ = child.communicate(timeout=120)
+    shown = os.read(terminal, 100_000).decode()
+    os.close(terminal)
+    assert child.returncode == 0
+    assert f"{account}: 2 posts new" in shown
+    assert "2 posts new" in out.decode()

@@ -360,22 +360,30 @@ def _may_abort(engine: Engine, record: Record) -> bool:
 
 def cleanup(engine: Engine, root: str) -> None:
     """Delete everything of a workflow; what is left when there is much, in another task."""
-    pages = 0
-    top = engine.record(root)
+    unit = Unit(engine.client, engine.service, 0)
+    top = unit.pipeline(root)
+    most = float(CLEANUP_PAGES)
+    try:
+        if top is not None:
+            unit.params(top)
+    except LookupError:
+        most = float("inf")  # what another task needs is deleted already
     for kind in model.KINDS:
-        while pages < CLEANUP_PAGES:
-            query = engine.client.query(kind=kind)
-            query.add_filter(filter=PropertyFilter("root", "=", root))
-            query.keys_only()
-            keys = [entity.key for entity in query.fetch(limit=CLEANUP_PAGE)]
+        while keys := _keys_of(engine, kind, root):
             # The root goes last: its absence says that all of it is gone.
             others = [key for key in keys if kind != model.PIPELINE or key.name != root]
             engine.client.delete_multi(others or keys)
-            pages += 1
-            if not others:
-                break
-    if pages >= CLEANUP_PAGES and top is not None:
-        engine.transact(lambda unit: unit.enqueue(top, "cleanup", root=root))
+            most -= 1
+            if top is not None and most <= 0:
+                engine.transact(lambda unit: unit.enqueue(top, "cleanup", root=root))
+                return
+
+
+def _keys_of(engine: Engine, kind: str, root: str) -> list[Any]:
+    query = engine.client.query(kind=kind)
+    query.add_filter(filter=PropertyFilter("root", "=", root))
+    query.keys_only()
+    return [entity.key for entity in query.fetch(limit=CLEANUP_PAGE)]
 
 
 HANDLERS: dict[str, Callable[..., None]] = {

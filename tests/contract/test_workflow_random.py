@@ -14,7 +14,7 @@ from dfpipe.datastore import connect
 from tests.support.taskqueues import Clock, make_service
 from tests.support.workflow_faults import Deliveries, MortalClient
 from tests.support.workflow_trees import Tree, count, evaluate, outputs_of, stage_of, trees
-from workflow import model
+from workflow import large, lifecycle, model, running
 from workflow.engine import Engine
 from workflow.status import get_status_tree
 
@@ -93,6 +93,14 @@ class Run:
         barriers = self.engine.client.query(kind=model.BARRIER).fetch()
         assert all("trigger_time" in barrier for barrier in barriers)
 
+    def clean_up(self, root: workflow.Pipeline) -> None:
+        """Nothing is left of it."""
+        rate, self.kill_rate = self.kill_rate, 0.0
+        root.cleanup()
+        self.kill_rate = rate
+        self.deliveries.run()
+        assert {kind: self.stored(kind) for kind in model.KINDS} == dict.fromkeys(model.KINDS, 0)
+
     def stored(self, kind: str) -> int:
         return sum(1 for _ in self.engine.client.query(kind=kind).fetch())
 
@@ -105,6 +113,8 @@ def run_tree(client: Any, tree: Tree, seed: int, kill_rate: float) -> None:
     run.deliveries.run()
     run.kill_rate = 0.0
     run.check(tree, root)
+    run.kill_rate = kill_rate
+    run.clean_up(root)
 
 
 @settings(max_examples=150)
@@ -115,6 +125,63 @@ def test_random_workflows_on_the_embedded_store(
     client = connect(f"sqlite:///{tmp_path_factory.mktemp('store')}/store.db")
     run_tree(client, tree, seed, kill_rate)
     client.close()
+
+
+@pytest.fixture
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything that comes in pages or parts does so from the second on."""
+    for module, name, value in [
+        (running, "DIRECT_CHILDREN", 1),
+        (running, "PLAN_PAGE", 2),
+        (running, "WAITING_STEP", 1),
+        (lifecycle, "INLINE_WAITING", 0),
+        (lifecycle, "PAGE_WAITING", 2),
+        (lifecycle, "LOOKED_AT_ONCE", 2),
+        (lifecycle, "MOST_LOOKS", 1),
+        (running, "ABORT_PAGE", 2),
+        (running, "CLEANUP_PAGE", 2),
+        (running, "CLEANUP_PAGES", 3),
+        (large, "LARGEST_INLINE", 60),
+        (large, "PART_BYTES", 50),
+    ]:
+        monkeypatch.setattr(module, name, value)
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_random_workflows_in_small_pages(tmp_path_factory: pytest.TempPathFactory) -> None:
+    @settings(max_examples=50)
+    @given(trees(2), st.integers(0, 2**32), st.sampled_from([0.0, 0.05]))
+    def check(tree: Tree, seed: int, kill_rate: float) -> None:
+        client = connect(f"sqlite:///{tmp_path_factory.mktemp('store')}/store.db")
+        run_tree(client, tree, seed, kill_rate)
+        client.close()
+
+    check()
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_random_workflows_that_are_aborted(tmp_path_factory: pytest.TempPathFactory) -> None:
+    @settings(max_examples=50)
+    @given(trees(2), st.integers(0, 2**32), st.integers(0, 20), st.sampled_from([0.0, 0.05]))
+    def check(tree: Tree, seed: int, deliveries: int, kill_rate: float) -> None:
+        client = connect(f"sqlite:///{tmp_path_factory.mktemp('store')}/store.db")
+        run = Run(client, seed)
+        root = stage_of(tree)
+        root.start()
+        run.deliveries.run(deliveries)
+        is_aborted = root.abort("enough")
+        run.kill_rate = kill_rate
+        run.deliveries.run()
+        run.kill_rate = 0.0
+        found = get_status_tree(str(root.pipeline_id))["pipelines"]
+        assert {about["status"] for about in found.values()} <= {"done", "aborted"}
+        assert all("endTimeMs" in about for about in found.values())
+        assert len(found) == run.stored(model.PIPELINE)
+        if is_aborted and tree["kind"] != "async":
+            assert found[root.pipeline_id]["abortMessage"] == "enough"
+        client.close()
+
+    check()
 
 
 def test_random_workflows_on_the_emulator(datastore_emulator: Any, emulator_url: str) -> None:

@@ -1,0 +1,187 @@
+"""Stages whose tasks were lost or given up do not wait for ever, alike on both stores."""
+
+import importlib
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import taskqueue
+import workflow
+from tests.support.taskqueues import Clock, make_service
+from workflow import registry
+from workflow.engine import Engine
+from workflow.local import LocalRunner
+from workflow.reaper import reap
+from workflow.status import get_status_tree
+
+YAML = """
+queue:
+- name: default
+  rate: 5/s
+  retry_parameters:
+    task_retry_limit: 1
+    min_backoff_seconds: 1
+"""
+
+
+class One(workflow.Pipeline):
+    def run(self, number: int) -> int:
+        return number + 1
+
+
+class Many(workflow.Pipeline):
+    def run(self, number: int) -> Iterator[Any]:
+        last = 0
+        for _ in range(number):
+            last = yield One(last)
+
+
+class Wide(workflow.Pipeline):
+    def run(self, number: int) -> Iterator[Any]:
+        for at in range(number):
+            yield One(at)
+
+
+class Broken(workflow.Pipeline):
+    """Takes its server with it, so that the queue alone sees that it fails."""
+
+    def run(self) -> None:
+        raise RuntimeError("the machine is on fire")
+
+
+class EndsBadly(workflow.Pipeline):
+    def run(self) -> int:
+        return 1
+
+    def finalized(self) -> None:
+        raise RuntimeError("no mail server")
+
+
+class Calls(workflow.Pipeline):
+    async_ = True
+
+    def run(self) -> None:
+        pass
+
+    def callback(self) -> None:
+        self.complete("called")
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def engine(client: Any, clock: Clock) -> Iterator[Engine]:
+    service = make_service(client, clock, YAML)
+    taskqueue.bind(service)
+    yield Engine(service)
+    taskqueue.bind(None)
+
+
+def drain(engine: Engine, clock: Clock, steps: int = 1000) -> None:
+    runner = LocalRunner(engine)
+    for _ in range(steps):
+        if not runner.step():
+            due = runner.next_due()
+            if due is None:
+                return
+            clock.move(max(0, due - engine.service.now()) / 1_000_000)
+
+
+def about(stage: workflow.Pipeline) -> Any:
+    return get_status_tree(str(stage.pipeline_id))["pipelines"][stage.pipeline_id]
+
+
+def outcome(stage: workflow.Pipeline) -> Any:
+    found = type(stage).from_id(str(stage.pipeline_id))
+    return found.outputs.default.value
+
+
+def test_nothing_is_done_where_nothing_is_lost(engine: Engine, clock: Clock) -> None:
+    many = Many(3)
+    many.start()
+    calls = Calls()
+    calls.start()
+    for _ in range(4):
+        LocalRunner(engine).step()
+        assert +reap(engine) == {}
+    drain(engine, clock)
+    assert +reap(engine) == {}
+    assert outcome(many) == 3
+    Calls.from_id(str(calls.pipeline_id)).callback()
+    drain(engine, clock)
+    assert outcome(calls) == "called"
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2, 3])
+@pytest.mark.parametrize("make", [lambda: Many(3), lambda: Wide(25)], ids=["chain", "fan-out"])
+def test_a_queue_that_was_purged(engine: Engine, clock: Clock, make: Any, steps: int) -> None:
+    stage = make()
+    stage.start()
+    for _ in range(steps):
+        LocalRunner(engine).step()
+    taskqueue.Queue("default").purge()
+    is_open = not about(stage).get("endTimeMs")
+    assert bool(+reap(engine)) == is_open
+    drain(engine, clock)
+    assert about(stage)["status"] == "done"
+    assert +reap(engine) == {}
+
+
+def test_a_stage_that_its_queue_gives_up(engine: Engine, clock: Clock) -> None:
+    class Parent(workflow.Pipeline):
+        def run(self) -> Iterator[Any]:
+            broken = Broken()
+            broken.task_retry = True
+            value = yield broken
+            yield One(value)
+
+    parent = Parent()
+    parent.start()
+    drain(engine, clock)
+    assert about(parent)["status"] == "run"
+    assert +reap(engine) == {"aborted": 1}
+    drain(engine, clock)
+    tree = get_status_tree(str(parent.pipeline_id))["pipelines"]
+    assert [stage["status"] for stage in tree.values()] == ["aborted"] * 3
+    assert "was given up by queue default" in about(parent)["abortMessage"]
+    (broken,) = (stage for stage in tree.values() if stage["classPath"].endswith("Broken"))
+    assert "its task was given up" in broken["lastRetryMessage"]
+    assert +reap(engine) == {}
+
+
+def test_a_stage_whose_end_is_given_up(engine: Engine, clock: Clock) -> None:
+    stage = EndsBadly()
+    stage.start()
+    drain(engine, clock)
+    assert about(stage)["status"] == "finalizing"
+    assert +reap(engine) == {"ended": 1}
+    assert about(stage)["status"] == "done"
+    assert "finalized() was given up" in about(stage)["lastRetryMessage"]
+    assert outcome(stage) == 1
+
+
+def test_a_class_that_is_missing_and_comes_back(
+    engine: Engine, clock: Clock, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = tmp_path / "a_late_module.py"
+    source = "import workflow\nclass Late(workflow.Pipeline):\n    def run(self): return 'here'\n"
+    module.write_text(source)
+    stage = importlib.import_module("a_late_module").Late()
+    stage.start()
+    monkeypatch.setattr(registry, "_classes", dict(registry._classes))
+    del registry._classes["a_late_module.Late"]
+    monkeypatch.delitem(sys.modules, "a_late_module")
+    module.rename(tmp_path / "gone.py")
+    LocalRunner(engine).step()
+    shown = about(stage)
+    assert (shown["status"], shown["currentAttempt"]) == ("waiting", 1)
+    assert "a_late_module.Late cannot be imported: No module named" in shown["lastRetryMessage"]
+    (tmp_path / "gone.py").rename(module)
+    drain(engine, clock)
+    assert outcome(stage) == "here"

@@ -8,7 +8,8 @@ const tree = {
   chosen: "",       // the stage whose details are shown
 
   add(id, about, level, place, total) {
-    const parts = ["badge", "name", "meta", "fault"].map((name) => h("span", { class: name }));
+    const parts = ["badge", "place", "name", "meta", "fault"].map((name) => h("span", { class: name }));
+    setText(parts[1], level > 1 ? place.toLocaleString("en") : "");
     const row = h("div", { class: "row" }, ...parts);
     const item = h("li", { role: "treeitem", tabindex: -1, "aria-level": level, "aria-setsize": total,
       "aria-posinset": place, "aria-selected": "false", "data-id": id }, row);
@@ -22,7 +23,7 @@ const tree = {
     const before = node.about;
     node.about = about || before;
     const now = node.about || { status: "waiting", classPath: "to be made", childCount: 0 };
-    const [badge, name, meta, fault] = node.row.children;
+    const [badge, place, name, meta, fault] = node.row.children;
     setState(badge, now.status);
     setText(name, short(now.classPath));
     name.title = now.classPath;
@@ -34,7 +35,7 @@ const tree = {
     setText(fault, (isFault && now.lastRetryMessage) || now.statusMessage || "");
     fault.classList.toggle("fault", isFault);
     fault.classList.toggle("meta", !isFault);
-    node.item.setAttribute("aria-label", [now.status, short(now.classPath), meta.textContent].join(" "));
+    node.item.setAttribute("aria-label", [short(now.classPath), place.textContent, now.status, meta.textContent].filter(Boolean).join(", "));
     if (!now.childCount) node.item.removeAttribute("aria-expanded");
     else if (!node.item.hasAttribute("aria-expanded")) node.item.setAttribute("aria-expanded", "false");
     const isNew = before && about &&
@@ -268,7 +269,7 @@ function describe(id, about, found) {
     ...faults.map((fault) => h("p", { class: "fault-box" }, fault)),
     facts(about),
     ...valuesOf("Arguments", argumentsOf(about), found),
-    ...valuesOf("Outputs", Object.entries(about.outputs).map(([name, slotKey]) => [name, { slotKey }]), found),
+    ...valuesOf("Outputs", Object.entries(about.outputs).map(([name, slotKey]) => [name, { slotKey, own: id }]), found),
     ...valuesOf("Begins after", about.afterSlotKeys.map((slotKey, at) => [`${at + 1}`, { slotKey }]), found),
   ].filter(Boolean);
 }
@@ -309,8 +310,8 @@ function valueOf(given, { slots }) {
   const owner = slot && slot.fillerPipelineId ? slot.fillerPipelineId : given.slotKey.slice(0, cut);
   const link = h("a", { href: `#${encodeURIComponent(owner)}`, "data-stage": owner }, owner.slice(0, 12));
   if (!slot || slot.status !== "filled")
-    return [`not filled yet: ${given.slotKey.slice(cut + 1)} of `, link];
-  return [h("pre", {}, shown(slot.value)), "from ", link];
+    return owner === given.own ? ["not filled yet"] : [`not filled yet: ${given.slotKey.slice(cut + 1)} of `, link];
+  return owner === given.own ? [h("pre", {}, shown(slot.value))] : [h("pre", {}, shown(slot.value)), "from ", link];
 }
 
 const shown = (value) => (typeof value === "string" ? value : JSON.stringify(value, null, 1));

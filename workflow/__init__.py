@@ -19,6 +19,7 @@ from workflow.ordering import After, InOrder
 from workflow.pipeline import Pipeline
 from workflow.slots import PipelineFuture, Slot
 from workflow.status import get_pipeline_names, get_root_list, get_status_tree
+from workflow.web import create_handlers_map, set_enforce_auth
 
 __all__ = [
     "Abort",
@@ -40,7 +41,9 @@ __all__ = [
     "UnexpectedPipelineError",
     "UsageError",
     "bind",
+    "create_handlers_map",
     "get_pipeline_names",
     "get_root_list",
     "get_status_tree",
+    "set_enforce_auth",
 ]

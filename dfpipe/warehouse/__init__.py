@@ -1,6 +1,7 @@
 """Where results go and are asked for: DuckDB or BigQuery behind the same methods."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from dfpipe.errors import UsageError
@@ -33,6 +34,9 @@ class Warehouse(Protocol):
 
         A parameter's value may be a text. Nothing is created.
         """
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Within this, several queries cost less; nobody else may write meanwhile."""
 
 
 def connect(url: str) -> Warehouse:

@@ -7,7 +7,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -125,6 +125,10 @@ class BigQueryWarehouse:
                     f"the name ({_first_line(error)})"
                 ) from error
             return Result.of((field.name for field in rows.schema), (row.values() for row in rows))
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Do nothing: a query costs the same alone."""
+        return nullcontext()
 
     @cached_property
     def _client(self) -> Any:

@@ -97,6 +97,15 @@ class DuckDBWarehouse:
             return Result.of((column[0] for column in cursor.description), cursor.fetchall())
 
     @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Keep the file open over several queries; to open it takes longer than most of them."""
+        if not os.path.exists(self.path):
+            yield  # the query says what is missing
+            return
+        with self._open(SHORT_PATIENCE, read_only=True):
+            yield
+
+    @contextmanager
     def _writing(self, patience: float) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open the file to write, with its tables in it."""
         if not os.path.exists(self.path):

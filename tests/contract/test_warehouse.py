@@ -109,6 +109,18 @@ def test_the_same_run_twice_is_the_run_once(sink: str) -> None:
     assert stored(sink) == expected(a_run(), some_rows(TS, "same", 3))
 
 
+def test_several_queries_may_go_together(sink: str) -> None:
+    warehouse = connect(sink)
+    with warehouse.reading(), pytest.raises(DfpipeError, match="write a run to it"):
+        warehouse.query("latest_runs")
+    warehouse.replace_run(a_run(), [], [], [])
+    with warehouse.reading():
+        together = [warehouse.query(name) for name in ("latest_runs", "popular_words")]
+    assert [len(answer.rows) for answer in together] == [1, 0]
+    warehouse.replace_run(a_run(TS + timedelta(hours=5)), [], [], [])
+    assert len(warehouse.query("latest_runs").rows) == 2
+
+
 def test_an_empty_run_leaves_its_row_only(sink: str) -> None:
     connect(sink).replace_run(a_run(), *some_rows(TS, "old", 2))
 

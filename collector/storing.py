@@ -10,7 +10,8 @@ from dfpipe.datastore import run_in_transaction
 from dfpipe.post import KIND, Post, to_entity
 
 MOST_WRITES = 500  # in one transaction, the one of `also` included
-MOST_CHARACTERS = 2_000_000  # of posts in it: in UTF-8 no more than 8 MB
+# Of content in it, as UTF-8: what is there already is read in one answer of up to 4 MiB.
+MOST_BYTES = 2_500_000
 
 # A post to store, the id of one to remove, or another entity to put beside them.
 Write = Post | int | Any
@@ -64,20 +65,20 @@ def store(
 def _batches(writes: Sequence[Write]) -> Iterator[list[Write]]:
     """Cut writes into batches; none of them gives one empty batch, for what is `also` done."""
     batch: list[Write] = []
-    characters = 0
+    length = 0
     for write in writes:
         size = _size(write)
-        if len(batch) == MOST_WRITES - 1 or (batch and characters + size > MOST_CHARACTERS):
+        if len(batch) == MOST_WRITES - 1 or (batch and length + size > MOST_BYTES):
             yield batch
-            batch, characters = [], 0
+            batch, length = [], 0
         batch.append(write)
-        characters += size
+        length += size
     yield batch
 
 
 def _size(write: Write) -> int:
     if isinstance(write, Post):
-        return len(write.text) + sum(map(len, write.urls))
+        return sum(len(text.encode()) for text in (write.text, *write.urls))
     if isinstance(write, Entity):
         return sum(len(value) for value in write.values() if isinstance(value, str | bytes))
     return 0

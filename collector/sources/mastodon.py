@@ -17,6 +17,7 @@ FORMS = ("home", "USER@HOST", "#TAG", "public")
 PAGE = 40  # the most that a server gives
 # Posts of other servers may come late, with the ids of their time: so much is read again.
 OVERLAP = timedelta(hours=1)
+CLOCKS_DIFFER = timedelta(days=1)
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _BITS = 16
 _ACCOUNT = re.compile(r"\w[\w.-]*(?:@[\w.-]+)?", re.ASCII)
@@ -76,8 +77,7 @@ class Mastodon:
         state["begun"] = str(_id_of(self._limits.now()))
         state |= orjson.loads(progress) if progress else {}
         while statuses := self._page(name, state["after"]):
-            ids = [_id(raw) for raw in statuses if _id(raw)]
-            after = max(ids, key=_order, default=state["after"])
+            after = max([state["after"], *self._ids_on(statuses, state["after"])], key=_order)
             if after == state["after"]:
                 raise UnavailableError("mastodon gives a page without the ids to go on with")
             known = min(after, state["begun"], key=_order) if after.isdecimal() else after
@@ -85,6 +85,15 @@ class Mastodon:
             found = [Found(result, raw, _id(raw)) for raw in statuses for result in read(raw)]
             yield Page(found, progress=orjson.dumps(state).decode())
         yield Page([], watermark=state["newest"])
+
+    def _ids_on(self, statuses: list[Any], like: str) -> list[str]:
+        """The ids on a page; a wrong one, or one from the future, would hide what is to come."""
+        ids = [each for each in map(_id, statuses) if each]
+        if any(each.isdecimal() for each in ids):
+            most = str(_id_of(self._limits.now() + CLOCKS_DIFFER))
+            return [each for each in ids if each.isdecimal() and _order(each) < _order(most)]
+        # Of a server whose ids are words of one length; the first watermark is a number even there.
+        return [each for each in ids if len(each) == len(like) or like.isdecimal()]
 
     def _page(self, name: str, after: str) -> list[Any]:
         words = {"min_id": after, "limit": PAGE}

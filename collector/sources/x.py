@@ -20,6 +20,7 @@ FORMS = ("home", "@NAME")
 PAGE = 100
 # Ids are in the order of time only roughly: what is just behind the watermark is read again.
 OVERLAP = timedelta(seconds=10)
+CLOCKS_DIFFER = timedelta(minutes=5)
 FIELDS = {
     "expansions": ["author_id", "referenced_tweets.id", "referenced_tweets.id.author_id"],
     "tweet_fields": [
@@ -45,7 +46,7 @@ def canonical(name: str) -> str | None:
 
 def read(raw: Any) -> Iterator[Result]:
     """Read a page of one tweet."""
-    return (found.result for found in _found(raw))
+    return (found.result for found in _found(raw if isinstance(raw, dict) else {}))
 
 
 def open_source(settings: Settings, limits: Limits) -> Source:
@@ -57,6 +58,7 @@ class X:
     """The API of X."""
 
     def __init__(self, settings: Settings, limits: Limits) -> None:
+        self._limits = limits
         self._by_user = bool(settings.x_access_token)
         if not self._by_user and not settings.x_bearer_token:
             raise AccountRefusedError(
@@ -81,15 +83,20 @@ class X:
         since = max(1, int(watermark) - ids_within(OVERLAP, _BITS))
         while True:
             page = self._page(name, since, state["token"])
-            ids = [inside(tweet, "id") for tweet in items(page.get("data"))]
-            numbers = [int(tid) for tid in ids if isinstance(tid, str) and tid.isdecimal()]
-            newest = str(max([int(state["newest"]), *numbers]))
+            newest = str(max(int(state["newest"]), self._newest(page)))
             token = inside(page, "meta", "next_token")
             if not isinstance(token, str):
                 yield Page(list(_found(page)), watermark=newest)
                 return
             state = {"newest": newest, "token": token}
             yield Page(list(_found(page)), progress=orjson.dumps(state).decode())
+
+    def _newest(self, page: dict[str, Any]) -> int:
+        """The newest id of a page; one from the future is none, and would hide what is to come."""
+        most = id_of_time(self._limits.now() + CLOCKS_DIFFER, _EPOCH, _BITS)
+        ids = [inside(tweet, "id") for tweet in items(page.get("data"))]
+        numbers = [int(tid) for tid in ids if isinstance(tid, str) and _is_id(tid)]
+        return max((number for number in numbers if number < most), default=0)
 
     def _page(self, name: str, since: int, token: str | None) -> dict[str, Any]:
         words = {"max_results": PAGE, "since_id": since, "pagination_token": token, **FIELDS}
@@ -155,8 +162,7 @@ def _found(page: dict[str, Any]) -> Iterator[Found]:
     Withheld posts, versions that were edited since, and posts that others refer to and that are
     there no more come as deletions.
     """
-    users = {inside(user, "id"): user for user in items(inside(page, "includes", "users"))}
-    tweets = {inside(tweet, "id"): tweet for tweet in items(inside(page, "includes", "tweets"))}
+    users, tweets = (_by_id(inside(page, "includes", name)) for name in ("users", "tweets"))
     for tweet in items(page.get("data")):
         raw = {"data": [tweet], "includes": _included(tweet, users, tweets)}
         tid = inside(tweet, "id")
@@ -171,7 +177,12 @@ def _found(page: dict[str, Any]) -> Iterator[Found]:
             yield Found(Deletion(int(gone)), error)
 
 
-def _included(tweet: object, users: dict[Any, Any], tweets: dict[Any, Any]) -> dict[str, Any]:
+def _by_id(included: object) -> dict[str, object]:
+    found = ((inside(thing, "id"), thing) for thing in items(included))
+    return {tid: thing for tid, thing in found if isinstance(tid, str)}
+
+
+def _included(tweet: object, users: dict[str, Any], tweets: dict[str, Any]) -> dict[str, Any]:
     author = inside(tweet, "author_id")
     references = [inside(item, "id") for item in items(inside(tweet, "referenced_tweets"))]
     return {
@@ -192,4 +203,4 @@ def _removed(tweet: object, result: Result) -> Deletion | None:
 
 
 def _is_id(text: str) -> bool:
-    return text.isascii() and text.isdigit() and 0 < int(text) < 2**63
+    return text.isascii() and text.isdigit() and len(text) < 20 and 0 < int(text) < 2**63

@@ -2,15 +2,25 @@
 
 import json
 import lzma
+import random
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 import pytest
 
 from collector import sources
 from collector.accounts import Accounts
-from collector.sources import AccountRefusedError, UnavailableError, bluesky, mastodon, x
+from collector.sources import (
+    AccountRefusedError,
+    SourceError,
+    UnavailableError,
+    bluesky,
+    mastodon,
+    x,
+)
 from dfpipe.formats.recognise import results
 from dfpipe.formats.result import Deletion
 from dfpipe.post import Post
@@ -257,11 +267,13 @@ def test_a_time_in_the_future_does_not_hide_what_comes_before_it(make_bench: Mak
     bench = make_bench("bluesky")
     item = bench.post(-60 * 24 * 400, "from the future")
     item.visible = bench.time
+    bench.networks.page = 1
     bench.fetch()
     for _ in range(3):
         bench.time += timedelta(minutes=17)
-        bench.post(1)
-        assert bench.fetch().stored.new == 1
+        for minutes in (3, 2, 1):
+            bench.post(minutes)
+        assert bench.fetch().stored.new == 3
 
 
 # Mastodon
@@ -303,13 +315,14 @@ def test_a_page_without_ids(make_bench: Make) -> None:
         bench.fetch()
 
 
-def test_a_server_whose_ids_are_no_numbers(make_bench: Make) -> None:
+@pytest.mark.parametrize("watermark", ["", "01HZ0000000000000000000000"], ids=["first", "later"])
+def test_a_server_whose_ids_are_no_numbers(make_bench: Make, watermark: str) -> None:
     bench = make_bench("mastodon")
     source = bench.context.source("mastodon")
     status = {"content": "<p>x</p>", "account": {"acct": "a"}, "uri": "https://a.test/1"}
     status |= {"id": "01HZ0000000000000000000001", "created_at": "2026-03-05T11:00:00Z"}
     bench.networks.canned["/api/v1/timelines/home"] = [status]
-    pages = source.pages("home", "01HZ0000000000000000000000", None)
+    pages = source.pages("home", watermark or source.start(NOW), None)
     page = next(pages)
     assert json.loads(page.progress or "")["newest"] == status["id"]
     bench.networks.canned["/api/v1/timelines/home"] = []
@@ -325,6 +338,65 @@ def test_the_timelines_of_a_server(make_bench: Make, name: str) -> None:
     assert bench.fetch().stored.new == 3
     bench.networks.windows = {"mastodon": window(100, 5)}
     bench.check()
+
+
+# Any answers
+
+JUNK = (None, 7, -1, 2**70, 1.5, True, "", "text", "9" * 400, [], {}, [[]], {"id": []}, ["id"])
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every place in nested JSON, as what holds it and its key there."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, inner in list(pairs):
+        yield value, key
+        if isinstance(inner, dict | list):
+            yield from places(inner)
+
+
+@pytest.mark.parametrize("network", ["x", "bluesky", "mastodon"])
+def test_no_answer_stops_a_fetch_in_an_unknown_way(make_bench: Make, network: str) -> None:
+    bench = make_bench(network)
+    bench.posts(4)[1].link = "https://example.org/"
+    bench.post(0.5, "look").refers_to = bench.post(0.7)
+    source = bench.context.source(network)
+    list(source.pages(bench.name, source.start(NOW - timedelta(days=1)), None))
+    path = bench.networks.requests[-1]
+    good = bench.networks.answer(path, {"actor": bench.name}, TOKEN).body
+    rng = random.Random(3)
+    for _ in range(300):
+        page = json.loads(json.dumps(good))
+        for holder, key in rng.sample(list(places(page)), 2):
+            holder[key] = rng.choice(JUNK)
+        bench.networks.canned[path] = page
+        with suppress(SourceError):
+            pages = source.pages(bench.name, source.start(NOW - timedelta(days=1)), None)
+            list(islice(pages, 3))
+
+
+@pytest.mark.parametrize("network", ["x", "mastodon"])
+@pytest.mark.parametrize(
+    "wrong", ["9" * 400, "9" * 18 + "9", "x" * 26], ids=["long", "late", "word"]
+)
+def test_a_wrong_id_does_not_hide_what_comes_after_it(
+    make_bench: Make, network: str, wrong: str
+) -> None:
+    bench = make_bench(network)
+    bench.posts(8)
+    bench.networks.page = 3
+    answer = bench.networks.answer
+
+    def spoiled(path: str, words: dict[str, str], token: str) -> Any:
+        found = answer(path, words, token)
+        page = found.body.get("data") if isinstance(found.body, dict) else found.body
+        if isinstance(page, list) and page:
+            page.append({"id": wrong})
+        return found
+
+    bench.networks.answer = spoiled  # type: ignore[method-assign]
+    assert bench.fetch().stored.new == 8
+    bench.post(0.1)
+    assert bench.fetch().stored.new == 1
 
 
 # Recorded answers

@@ -12,7 +12,7 @@ def check_deadline(deadline: float | None) -> None:
         return
     if not isinstance(deadline, int | float):
         raise TypeError(f"the deadline is {deadline!r}: give a number of seconds")
-    if deadline <= 0:
+    if not deadline > 0:
         raise InvalidDeadlineError(f"the deadline is {deadline} seconds: give more than 0")
 
 

@@ -28,7 +28,7 @@ from taskqueue.errors import (
 from taskqueue.record import Request, StoredTask, is_generated
 from taskqueue.service import TaskQueueService, translated
 from taskqueue.statistics import QueueStatistics
-from taskqueue.task import Task, leased_task
+from taskqueue.task import Task, checked_tag, leased_task
 
 _NAME = re.compile(rf"[a-zA-Z0-9-]{{1,{limits.MAX_QUEUE_NAME_LENGTH}}}")
 # How many tasks, and bytes, were added within each running transaction.
@@ -175,8 +175,7 @@ class Queue:
         Where the oldest task has no tag, only tasks without a tag are leased.
         """
         check_deadline(deadline)
-        chosen = (tag.decode() if isinstance(tag, bytes) else tag) or None
-        lease = partial(self.service.leasing.lease_by_tag, tag=chosen)
+        lease = partial(self.service.leasing.lease_by_tag, tag=checked_tag(tag))
         return self._lease(lease_seconds, max_tasks, lease)
 
     def _lease(

@@ -31,7 +31,7 @@ class TaskRetryOptions:
         """
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is not None and not value >= 0:
+            if value is not None and not 0 <= value < math.inf:
                 raise InvalidTaskRetryOptionsError(
                     f"{field.name} is {value!r}: give a number that is not negative"
                 )

@@ -25,6 +25,9 @@ METHODS = ("GET", "POST", "HEAD", "PUT", "DELETE", "PULL")
 _WITH_BODY = ("POST", "PUT", "PULL")
 _NAME = re.compile(rf"[a-zA-Z0-9_-]{{1,{limits.MAX_TASK_NAME_LENGTH}}}")
 _FORM = "application/x-www-form-urlencoded"
+# What HTTP can send; anything else would break the request, with it the dispatcher's own headers.
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _MAX_ETA_USEC = limits.MAX_ETA // limits.MICROSECOND
 # Of all leased tasks; nothing is added to them.
 _NO_HEADERS = Headers()
@@ -73,7 +76,7 @@ class Task:
         self._method = method.upper()
         self._url, query = _checked_url(url)
         self._headers = _headers(headers or {})
-        self._tag = _checked_tag(tag)
+        self._tag = checked_tag(tag)
         self._target = target
         self._retry_options = _checked_retry(retry_options)
         self._dispatch_deadline_usec = _checked_dispatch_deadline(dispatch_deadline_usec)
@@ -327,7 +330,13 @@ def _headers(given: Mapping[str, Any]) -> Headers:
     for name, value in given.items():
         values = [value] if isinstance(value, str | bytes) or not _is_many(value) else value
         for each in values:
-            headers.add_header(name, each.decode() if isinstance(each, bytes) else str(each))
+            text = each.decode("latin-1") if isinstance(each, bytes) else str(each)
+            if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(text):
+                raise InvalidTaskError(
+                    f"{name!r}: {text!r} is no header: give a name of letters, digits and hyphens, "
+                    "and a text of one line of Latin letters"
+                )
+            headers.add_header(name, text)
     return headers
 
 
@@ -335,9 +344,12 @@ def _is_many(value: object) -> bool:
     return hasattr(value, "__iter__")
 
 
-def _checked_tag(tag: str | bytes | None) -> str | None:
+def checked_tag(tag: str | bytes | None) -> str | None:
+    """A tag as text, None for an empty one; raises InvalidTagError."""
     if tag is None:
         return None
+    if not isinstance(tag, str | bytes):
+        raise TypeError(f"the tag is {tag!r}: give a string or bytes")
     raw = _utf8(tag) if isinstance(tag, str) else tag
     if len(raw) > limits.MAX_TAG_LENGTH:
         raise InvalidTagError(

@@ -127,7 +127,7 @@ def test_lease_times_of_a_change(queue: Queue) -> None:
         Queue().modify_task_lease(task, 1)
 
 
-@pytest.mark.parametrize("deadline", [0, -1])
+@pytest.mark.parametrize("deadline", [0, -1, float("nan")])
 def test_deadlines(queue: Queue, deadline: float) -> None:
     for call in (
         lambda d: queue.lease_tasks(1, 1, deadline=d),
@@ -219,3 +219,9 @@ def test_every_exception_has_the_old_root() -> None:
     assert len(found) > 25
     assert all(issubclass(error, taskqueue.Error) for error in found)
     assert taskqueue.BadTransactionState is taskqueue.BadTransactionStateError
+
+
+@pytest.mark.parametrize("tag", [b"\xff", "x" * 501], ids=["no text", "too long"])
+def test_tags_that_cannot_be(queue: Queue, tag: str | bytes) -> None:
+    with pytest.raises(taskqueue.InvalidTagError):
+        queue.lease_tasks_by_tag(1, 1, tag=tag)

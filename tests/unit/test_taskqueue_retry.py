@@ -87,6 +87,7 @@ def test_the_age_limit_is_rounded_up() -> None:
         ({"max_doublings": -1}, "max_doublings is -1"),
         ({"task_retry_limit": -1}, "task_retry_limit is -1"),
         ({"min_backoff_seconds": float("nan")}, "min_backoff_seconds is nan"),
+        ({"task_age_limit": float("inf")}, "task_age_limit is inf"),
         (
             {"min_backoff_seconds": 2, "max_backoff_seconds": 1},
             "max_backoff_seconds is 1, less than min_backoff_seconds, which is 2",

@@ -46,7 +46,14 @@ COLLECTOR = [
     "tweepy>=4.16,<5",
     "zstandard>=0.23,<1",
 ]
+# The launcher's page; it reads the warehouse of a laptop too.
+LAUNCHER = [
+    "duckdb>=1.5,<3",
+    "plotly>=7,<8",
+    "pytz>=2025.2",
+]
 DEV = [
+    "aiosmtpd>=1.4.6,<2",
     "huey>=3.5,<4",
     "hypothesis>=6.150,<7",
     "mypy>=2,<3",
@@ -79,10 +86,13 @@ setup(
             "workflow.*",
             "collector",
             "collector.*",
+            "launcher",
+            "launcher.*",
         ]
     ),
     package_data={
         "dfpipe": ["py.typed", "**/*.sql", "**/*.yaml"],
+        "launcher": ["py.typed", "static/*", "templates/*"],
         "taskqueue": ["py.typed"],
         "workflow": ["py.typed", "ui/static/*", "ui/templates/*"],
     },
@@ -92,13 +102,15 @@ setup(
         "local": [BEAM, *LOCAL],
         "services": SERVICES,
         "collector": [*SERVICES, *COLLECTOR],
-        "dev": [BEAM, *LOCAL, *SERVICES, *COLLECTOR, *DEV],
+        "launcher": [*SERVICES, *LAUNCHER],
+        "dev": [BEAM, *LOCAL, *SERVICES, *COLLECTOR, *LAUNCHER, *DEV],
     },
     entry_points={
         "console_scripts": [
             "collector = collector.cli:main",
             "dfpipe = dfpipe.cli:main",
             "taskqueue = taskqueue.cli:main",
+            "workflow = workflow.cli:main",
         ],
     },
 )

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from workflow.errors import UsageError
-
 
 def create_handlers_map(prefix: str = ".*") -> list[tuple[str, Any]]:
     """A pattern of paths and the WSGI application that answers them, as web frameworks take it."""
@@ -13,12 +11,7 @@ def create_handlers_map(prefix: str = ".*") -> list[tuple[str, Any]]:
 
 
 def set_enforce_auth(new_status: bool) -> None:
-    """Refuse to open the pages and the JSON to everybody; True changes nothing.
+    """Whether the status page and its JSON are for those alone who may look; at first they are."""
+    from workflow import access
 
-    Raises UsageError for False: they show the arguments of stages and can abort workflows.
-    """
-    if not new_status:
-        raise UsageError(
-            "the status pages cannot be opened to everybody: set DFPIPE_TASK_TOKEN and log in "
-            "with it, see taskqueue.auth"
-        )
+    access.set_enforce_auth(new_status)

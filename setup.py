@@ -34,6 +34,7 @@ SERVICES = [
     "gunicorn>=23",
     "prometheus-client>=0.22,<1",
     "PyYAML>=6,<7",
+    "rich>=14,<16",
     "urllib3>=2.2,<3",
 ]
 # The collector's clients of the three networks, and what reads their answers; no Beam.

@@ -290,6 +290,12 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+
 @contextmanager
 def serving_networks(
     world: World, clock: Callable[[], datetime], port: int = 0
@@ -297,9 +303,7 @@ def serving_networks(
     """Serve on a free port until the block ends."""
     networks = Networks(world, clock)
     handler = type("Handler", (_Handler,), {"networks": networks})
-    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
-    server.daemon_threads = True
-    server.block_on_close = False
+    server = _Server(("127.0.0.1", port), handler)
     networks.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

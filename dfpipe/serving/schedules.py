@@ -1,0 +1,70 @@
+"""When App Engine's cron would call: the schedules of cron.yaml that a clock here can follow.
+
+every N minutes | mins | hours [synchronized]
+every day | monday | tuesday | ... [, ...] HH:MM
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+
+from dfpipe.errors import UsageError
+
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+ALLOWED = "every N minutes|hours [synchronized], or every day|monday|... HH:MM"
+_EVERY = re.compile(r"every (\d+) (minutes?|mins?|hours?)( synchronized)?")
+_DAILY = re.compile(r"every ([a-z]+(?:\s*,\s*[a-z]+)*) ([01]?\d|2[0-3]):([0-5]\d)")
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """After so much time again; `is_synchronized`: at whole multiples of it since midnight."""
+
+    interval: timedelta
+    is_synchronized: bool = False
+
+    def after(self, last: datetime) -> datetime:
+        """The first time after one that it was done at."""
+        if not self.is_synchronized:
+            return last + self.interval
+        midnight = last.replace(hour=0, minute=0, second=0, microsecond=0)
+        return midnight + ((last - midnight) // self.interval + 1) * self.interval
+
+
+@dataclass(frozen=True, slots=True)
+class Daily:
+    """At a time of some days of the week, of which Monday is 0."""
+
+    days: frozenset[int]
+    hour: int
+    minute: int
+    zone: tzinfo = UTC
+
+    def after(self, last: datetime) -> datetime:
+        """The first time after another."""
+        local = last.astimezone(self.zone)
+        at = local.replace(hour=self.hour, minute=self.minute, second=0, microsecond=0)
+        while at <= local or at.weekday() not in self.days:
+            at += timedelta(days=1)
+        return at.astimezone(UTC)
+
+
+Schedule = Every | Daily
+
+
+def parse(text: str, zone: tzinfo = UTC) -> Schedule:
+    """Read a schedule of cron.yaml; raises UsageError.
+
+    >>> parse("every 5 hours")
+    Every(interval=datetime.timedelta(seconds=18000), is_synchronized=False)
+    """
+    words = " ".join(text.lower().split())
+    if (found := _EVERY.fullmatch(words)) and int(found[1]):
+        unit = "hours" if found[2].startswith("hour") else "minutes"
+        return Every(timedelta(**{unit: int(found[1])}), bool(found[3]))
+    if found := _DAILY.fullmatch(words):
+        names = re.split(r"\s*,\s*", found[1])
+        if names == ["day"] or set(names) <= set(DAYS):
+            days = range(7) if names == ["day"] else map(DAYS.index, names)
+            return Daily(frozenset(days), int(found[2]), int(found[3]), zone)
+    raise UsageError(f"the schedule {text!r} cannot be followed here: give {ALLOWED}")

@@ -1,0 +1,163 @@
+"""The clock that follows cron.yaml, and the supervisor of the processes of `dfpipe serve`."""
+
+import os
+import signal
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from dfpipe.errors import UsageError
+from dfpipe.serving.cron import Clock, Job, read_jobs, service_of
+from dfpipe.serving.schedules import Daily, Every, parse
+from dfpipe.serving.supervisor import Program, Supervisor
+from tests.support.processes import wait_until
+
+MONDAY = datetime(2026, 11, 23, 10, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("every 5 hours", MONDAY + timedelta(hours=5)),
+        ("every 17 minutes", MONDAY + timedelta(minutes=17)),
+        ("Every  1  mins", MONDAY + timedelta(minutes=1)),
+        ("every 7 hours synchronized", datetime(2026, 11, 23, 14, tzinfo=UTC)),
+        ("every day 03:40", datetime(2026, 11, 24, 3, 40, tzinfo=UTC)),
+        ("every day 10:31", datetime(2026, 11, 23, 10, 31, tzinfo=UTC)),
+        ("every monday 10:30", datetime(2026, 11, 30, 10, 30, tzinfo=UTC)),
+        ("every friday, sunday 00:00", datetime(2026, 11, 27, tzinfo=UTC)),
+    ],
+)
+def test_when_a_schedule_is_due(text: str, expected: datetime) -> None:
+    assert parse(text).after(MONDAY) == expected
+
+
+def test_a_schedule_in_another_zone() -> None:
+    schedule = parse("every day 03:40", ZoneInfo("America/New_York"))
+    assert isinstance(schedule, Daily)
+    assert schedule.after(MONDAY) == datetime(2026, 11, 24, 8, 40, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "every 0 minutes",
+        "every -1 hours",
+        "hourly",
+        "every day",
+        "every day 24:00",
+        "every someday 10:00",
+        "1st monday of month 10:00",
+        "every 5 hours from 10:00 to 14:00",
+    ],
+)
+def test_a_schedule_that_cannot_be_followed(text: str) -> None:
+    with pytest.raises(UsageError, match="give every N minutes"):
+        parse(text)
+
+
+def write(folder: Path, cron: str, dispatch: str = "dispatch: []") -> tuple[Path, Path]:
+    files = folder / "cron.yaml", folder / "dispatch.yaml"
+    for file, text in zip(files, (cron, dispatch), strict=True):
+        file.write_text(text)
+    return files
+
+
+def test_jobs_and_their_services(tmp_path: Path) -> None:
+    cron = """
+cron:
+- {url: /a, schedule: every 5 hours, description: one}
+- {url: /b, schedule: "every day 03:40", timezone: Europe/Paris, target: third}
+- {url: /c, schedule: every 1 minutes}
+"""
+    dispatch = 'dispatch: [{url: "*/a", service: first}, {url: "*/a", service: second}]'
+    jobs = read_jobs(*write(tmp_path, cron, dispatch))
+    assert [(job.url, job.service) for job in jobs] == [
+        ("/a", "first"),
+        ("/b", "third"),
+        ("/c", "default"),
+    ]
+    assert service_of("/x/y", [("*/x/*", "deep")]) == "deep"
+
+
+@pytest.mark.parametrize(
+    ("cron", "message"),
+    [
+        ("cron: [{schedule: every 5 hours}]", "entry 1: 'url' is missing"),
+        ("cron: [{url: /a, schedule: sometimes}]", "entry 1: the schedule 'sometimes'"),
+        ("cron: [{url: /a, schedule: every 1 hours, timezone: Mars/Base}]", "entry 1: .*Mars"),
+        ("cron: 3", "no list 'cron'"),
+        ("cron: [", "is no YAML"),
+    ],
+    ids=["no url", "schedule", "zone", "no list", "no YAML"],
+)
+def test_a_wrong_cron_yaml(tmp_path: Path, cron: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        read_jobs(*write(tmp_path, cron))
+
+
+def test_a_cron_yaml_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_jobs(tmp_path / "cron.yaml", tmp_path / "dispatch.yaml")
+
+
+def test_the_clock_calls_until_it_is_answered_well() -> None:
+    calls: list[tuple[str, str | None]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            calls.append((self.path, self.headers["Authorization"]))
+            self.send_response(500 if len(calls) == 1 else 200)
+            self.end_headers()
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        said: list[str] = []
+        every = Job("/a", "default", Every(timedelta(hours=1)), "")
+        later = Job("/b", "default", Daily(frozenset(range(7)), 0, 0), "")
+        address = f"http://127.0.0.1:{server.server_port}"
+        clock = Clock([every, later], {"default": address}, "secret", said.append)
+        thread = threading.Thread(target=clock.run)
+        thread.start()
+        wait_until(lambda: len(said) == 2)
+        clock.stop()
+        thread.join(30)
+        server.shutdown()
+    assert calls == [("/a", "Bearer secret")] * 2
+    assert said == ["GET /a 500: tried again", "GET /a 200"]
+
+
+def test_a_job_of_an_unknown_service() -> None:
+    with pytest.raises(UsageError, match="service 'other', not of default"):
+        Clock([Job("/a", "other", Every(timedelta(1)), "")], {"default": ""}, "", print)
+
+
+def test_programs_are_started_again_and_ended() -> None:
+    lines: list[tuple[str, str]] = []
+    code = "import os, time; print(os.getpid(), os.environ['A'], flush=True); time.sleep(600)"
+    steady = Program("steady", [sys.executable, "-c", code], {"A": "x"})
+    missing = Program("missing", ["/never/there"])
+    supervisor = Supervisor([steady, missing], lambda *line: lines.append(line))
+
+    def pids() -> list[int]:
+        return [int(line.split()[0]) for name, line in lines if name == "steady" and " x" in line]
+
+    supervisor.start()
+    wait_until(lambda: len(pids()) == 1)
+    os.kill(pids()[0], signal.SIGKILL)
+    wait_until(lambda: len(pids()) == 2)
+    supervisor.stop()
+    for pid in pids():
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    assert ("steady", "ended with -9: started again in 1 s") in lines
+    assert any(name == "missing" and "No such file" in line for name, line in lines)

@@ -128,7 +128,7 @@ class Service:
         self.words += ["--log_level", "ERROR"]
         self.env = {**os.environ, "COLLECTOR_INGEST_TOKENS": self.token, "DFPIPE_STORE": ""}
         self.server = self.start("serve", "--port", str(self.port))
-        worker = ("ingest-worker", "--lease_secs", str(lease), "--poll_secs", "0.1")
+        worker = ("ingest-worker", "--lease_secs", str(lease))
         self.workers = [self.start(*worker), self.start(*worker)]
 
     def start(self, *words: str) -> "subprocess.Popen[bytes]":

@@ -88,13 +88,19 @@ def _metrics_folder() -> Iterator[None]:
     show_default=True,
     help="After how long the tasks of a worker that was killed go to another.",
 )
-@click.option("--max_tasks", type=click.IntRange(1, 1000), default=200, show_default=True)
+@click.option(
+    "--max_tasks",
+    type=click.IntRange(1, 1000),
+    default=500,
+    show_default=True,
+    help="Tasks of one lease.",
+)
 @click.option(
     "--poll_secs",
     type=click.FloatRange(0.01),
     default=0.5,
     show_default=True,
-    help="How often to look while there is none.",
+    help="How often to look while there are fewer.",
 )
 @click.option("--metrics_port", type=int, help="Serve Prometheus metrics on that port.")
 @click.option("--metrics_host", default="127.0.0.1", show_default=True)

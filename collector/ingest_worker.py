@@ -27,11 +27,12 @@ class WorkerSettings:
     """How a worker works. Times are in seconds.
 
     A task that is not stored when its lease ends is given to another worker: storing it twice
-    changes nothing. Up to `most_tasks` are leased at a time.
+    changes nothing. Up to `most_tasks` are leased at a time;
+    where fewer are there, the next ones are looked for `poll` seconds later.
     """
 
     lease: float = 60.0
-    most_tasks: int = 200
+    most_tasks: int = 500
     poll: float = 0.5
 
 
@@ -79,12 +80,13 @@ class IngestWorker:
     def run(self) -> None:
         """Work until `stop`; a batch that was begun is finished."""
         while not self._stopping.is_set():
+            taken = 0
             try:
-                idle = self.work() is None
+                taken = (self.work() or Batch()).tasks
             except (Error, DfpipeError) as error:
                 _logger.warning("a batch waits for the end of its lease: %s", error)
-                idle = True
-            if idle:
+            # Many small leases cost more than a few large ones.
+            if taken < self._settings.most_tasks:
                 self._stopping.wait(self._settings.poll)
 
     def work(self) -> Batch | None:

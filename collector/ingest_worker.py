@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from collector.dead_letters import letter_entity
-from collector.ingest import MOST_POSTS, QUEUE
+from collector.ingest import QUEUE
 from collector.sources import Found
 from collector.storing import Stored, store
 from dfpipe.errors import DfpipeError
@@ -19,6 +19,8 @@ from taskqueue.errors import Error
 from taskqueue.service import translated
 
 ACCOUNT = "ingest"  # under which dead letters are put
+# In an embedded store one commit at a time is written: /ingest shall not wait long for this one.
+BATCH_POSTS = 200
 _logger = logging.getLogger(__name__)
 
 
@@ -121,13 +123,13 @@ class IngestWorker:
 
 
 def batches(tasks: Iterable[Task]) -> Iterator[list[Task]]:
-    """Cut tasks into lists of MOST_POSTS posts or a few more, in their order."""
+    """Cut tasks into lists of BATCH_POSTS posts or a few more, in their order."""
     some: list[Task] = []
     posts = 0
     for task in tasks:
         some.append(task)
         posts += (task.payload or b"").count(b"\n")
-        if posts >= MOST_POSTS:
+        if posts >= BATCH_POSTS:
             yield some
             some, posts = [], 0
     if some:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from google.cloud.datastore import Entity
@@ -18,6 +19,8 @@ GUESSED_WINDOW = timedelta(seconds=60)
 # Clocks differ: a new window is begun a little after the old one's end.
 MARGIN = timedelta(seconds=1)
 SOON = timedelta(seconds=1)
+CLOCKS_DIFFER = timedelta(minutes=1)
+LONGEST_WINDOW = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +32,30 @@ class Announcement:
     resets_at: datetime
 
 
-def announcement(headers: Mapping[str, str]) -> Announcement | None:
-    """Read the rate-limit headers that X, Mastodon and Bluesky send; None where there are none."""
+def announcement(headers: Mapping[str, str], now: datetime) -> Announcement | None:
+    """Read the rate-limit headers that X, Mastodon and Bluesky send; None where there are none.
+
+    Where the server's clock is minutes off, its times are moved to ours; no window is longer than
+    LONGEST_WINDOW.
+    """
     lower = {name.lower(): value for name, value in headers.items()}
     for prefix in PREFIXES:
         try:
             limit, remaining = (int(lower[prefix + name]) for name in ("limit", "remaining"))
-            return Announcement(limit, remaining, _time(lower[prefix + "reset"]))
+            resets_at = _time(lower[prefix + "reset"]) + _difference(lower.get("date", ""), now)
+            return Announcement(limit, remaining, min(resets_at, now + LONGEST_WINDOW))
         except (KeyError, ValueError, OverflowError):
             continue
     return None
+
+
+def _difference(date: str, now: datetime) -> timedelta:
+    """How far our clock is ahead of the server's, if by more than an answer may take."""
+    try:
+        difference = now - parsedate_to_datetime(date)
+    except (ValueError, TypeError):
+        return timedelta()
+    return difference if abs(difference) > CLOCKS_DIFFER else timedelta()
 
 
 def _time(value: str) -> datetime:
@@ -93,7 +110,7 @@ class StoredLimits:
 
     def told(self, bucket: str, headers: Mapping[str, str]) -> None:
         """Learn from the headers of an answer to a request that was taken."""
-        told = announcement(headers)
+        told = announcement(headers, self._clock())
         run_in_transaction(self._client, lambda: self._told(bucket, told))
 
     def _told(self, bucket: str, told: Announcement | None) -> None:

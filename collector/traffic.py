@@ -39,7 +39,7 @@ def check_answer(
 
 
 def _reset(headers: Mapping[str, str], now: datetime) -> datetime:
-    told = announcement(headers)
+    told = announcement(headers, now)
     if told is not None and told.resets_at > now:
         return told.resets_at + MARGIN
     seconds = headers.get("Retry-After", headers.get("retry-after", ""))

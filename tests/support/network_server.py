@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -285,6 +286,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     do_GET = do_POST = answer  # noqa: N815  # its names
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return format_datetime(self.networks.clock(), usegmt=True)
 
     def log_message(self, *words: Any) -> None:
         pass

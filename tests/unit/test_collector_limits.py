@@ -178,9 +178,34 @@ def test_buckets_are_apart(bench: Bench) -> None:
         ),
         ({"RateLimit-Limit": "3", "RateLimit-Remaining": "1", "RateLimit-Reset": "soon"}, None),
         ({"RateLimit-Limit": "3", "RateLimit-Remaining": "1", "RateLimit-Reset": "9" * 30}, None),
+        (headers(3, 1, NOW + timedelta(days=400)), Announcement(3, 1, NOW + timedelta(days=1))),
+        (
+            headers(3, 1, NOW - timedelta(minutes=25)) | {"Date": "Thu, 05 Mar 2026 11:30:00 GMT"},
+            Announcement(3, 1, NOW + timedelta(minutes=5)),
+        ),
+        (
+            headers(3, 1, NOW + timedelta(minutes=5)) | {"Date": "Thu, 05 Mar 2026 11:59:58 GMT"},
+            Announcement(3, 1, NOW + timedelta(minutes=5)),
+        ),
+        (
+            headers(3, 1, NOW + timedelta(minutes=5)) | {"Date": "today"},
+            Announcement(3, 1, NOW + timedelta(minutes=5)),
+        ),
         ({}, None),
     ],
-    ids=["x", "mastodon", "no-reset", "no-number", "no-time", "far", "none"],
+    ids=[
+        "x",
+        "mastodon",
+        "no-reset",
+        "no-number",
+        "no-time",
+        "endless",
+        "far",
+        "slow-clock",
+        "good-clock",
+        "no-date",
+        "none",
+    ],
 )
 def test_announcements(given: dict[str, str], expected: Announcement | None) -> None:
-    assert announcement(given) == expected
+    assert announcement(given, NOW) == expected

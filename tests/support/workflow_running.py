@@ -92,6 +92,12 @@ class Queues:
         """All that is stored of a kind."""
         return list(self.client.query(kind=kind).fetch())
 
+    def count(self, kind: str) -> int:
+        """How many are stored of a kind."""
+        query = self.client.query(kind=kind)
+        query.keys_only()
+        return sum(1 for _ in query.fetch())
+
     def messages(self, stage: workflow.Pipeline) -> list[str]:
         """Why stages were tried again or aborted."""
         found = self.tree(stage)["pipelines"].values()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.ingest import MOST_LINE, MOST_POSTS, Refusal, RefusedBodyError, read_body, tasks_of
-from collector.ingest_worker import batches, read_line
+from collector.ingest_worker import BATCH_POSTS, batches, read_line
 from dfpipe.formats.result import Skip
 from dfpipe.post import Post
 from taskqueue import Task
@@ -103,13 +103,13 @@ def test_tasks_carry_all_lines_in_their_order(sizes: list[int]) -> None:
 
 
 @given(st.lists(st.integers(0, 600), max_size=30))
-def test_leased_tasks_are_stored_some_500_posts_at_a_time(sizes: list[int]) -> None:
+def test_leased_tasks_are_stored_some_posts_at_a_time(sizes: list[int]) -> None:
     tasks = [Task(b"{}\n" * size or b"x", method="PULL") for size in sizes]
     cut = list(batches(tasks))
     assert [task for some in cut for task in some] == tasks
     posts = [[(task.payload or b"").count(b"\n") for task in some] for some in cut]
-    assert all(sum(some) >= MOST_POSTS for some in posts[:-1])
-    assert all(sum(some[:-1]) < MOST_POSTS for some in posts)
+    assert all(sum(some) >= BATCH_POSTS for some in posts[:-1])
+    assert all(sum(some[:-1]) < BATCH_POSTS for some in posts)
 
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=50)

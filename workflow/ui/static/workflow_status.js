@@ -160,7 +160,7 @@ const tree = {
 
 // The page of one workflow
 
-const root = { id: "", about: null, isGone: false };
+const root = { id: "", about: null, isGone: false, actedAt: 0 };
 
 async function showStatus() {
   const id = new URLSearchParams(location.search).get("root") || "";
@@ -201,7 +201,8 @@ async function look() {
   for (const node of open) tree.update(node, pipelines[node.id]);
   const details = byId("details");
   if (!root.isGone && details.dataset.over !== "true") await choose(tree.chosen, true);
-  return !root.isGone && (!root.about.isOver || open.some((node) => node.about));
+  const isLively = Date.now() - root.actedAt < 60000;
+  return !root.isGone && (isLively || !root.about.isOver || open.some((node) => node.about));
 }
 
 async function lookAtRoot() {
@@ -357,6 +358,7 @@ async function act(name, words, done) {
   for (const button of buttons) button.disabled = true;
   try {
     const found = await ask(name, words, "POST");
+    root.actedAt = Date.now();
     say(done);
     buttons.forEach((button, at) => { button.disabled = before[at]; });
     if (root.look) root.look();

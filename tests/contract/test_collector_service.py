@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -119,6 +120,19 @@ def test_cron_adds_one_task_for_each_account_and_slot(service: Service, clock: C
     assert timeline(service) == {"accounts": 250, "enqueued": 1, "already": 249}
     clock.move(17 * 60)
     assert timeline(service) == {"accounts": 250, "enqueued": 250, "already": 0}
+
+
+def test_crons_that_fire_at_once_add_each_task_once(
+    service: Service, settings: Settings, clock: Clock
+) -> None:
+    for number in range(40):
+        service.accounts.follow(f"mastodon:user{number}@example.org", clock())
+    others = [make(settings, clock) for _ in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(timeline, others))
+    assert sum(answer["enqueued"] for answer in answers) == 40
+    assert [answer["accounts"] for answer in answers] == [40] * 3
+    assert len(service.tasks()) == 40
 
 
 def test_a_task_that_is_done_is_not_added_again(

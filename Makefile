@@ -5,7 +5,10 @@ EMULATOR = .venv-emulator
 # The old task queue library, which ours is compared with, needs other versions too.
 STUB = .venv-stub
 
-.PHONY: demo test history lint format emulators clean
+# What a browser is called: the tests look for the same names.
+BROWSERS = chromium chromium-browser google-chrome google-chrome-stable
+
+.PHONY: demo test history lint format emulators chromium clean
 
 demo: .venv/made  ## make a timeline, analyse it, print what it talks about
 	$(BIN)/dfpipe demo
@@ -30,7 +33,7 @@ format: .venv/made
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-emulators: $(EMULATOR)/made $(STUB)/made  ## what the tests start and compare with
+emulators: $(EMULATOR)/made $(STUB)/made chromium  ## what the tests start and compare with
 
 $(EMULATOR)/made: tests/support/emulator-requirements.txt
 	$(PYTHON) -m venv $(EMULATOR)
@@ -42,6 +45,14 @@ $(STUB)/made: tests/support/stub-requirements.txt
 	$(PYTHON) -m venv $(STUB)
 	$(STUB)/bin/pip install --quiet --requirement $<
 	touch $@
+
+chromium:  ## the browser of the tests, where it is missing and Debian's packages can be installed
+	@for name in $(BROWSERS); do command -v $$name > /dev/null && exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; \
+	else \
+		echo "no browser for the tests: install Chromium, or set DFPIPE_CHROMIUM to the program"; \
+	fi
 
 clean:
 	rm -rf .venv $(EMULATOR) $(STUB) build dist *.egg-info

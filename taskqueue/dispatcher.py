@@ -22,6 +22,7 @@ from taskqueue.record import StoredTask
 from taskqueue.sending import THROTTLE, Answer, Send, outcome_of
 from taskqueue.service import TaskQueueService, translated
 
+SOON = 10_000  # microseconds
 NEVER = 2**62
 _logger = logging.getLogger(__name__)
 
@@ -300,6 +301,9 @@ class Dispatcher:
             self._watch(lane)
             if is_held and outcome.verdict in (Verdict.RETRY, Verdict.RELEASE):
                 lane.look_at = min(lane.look_at, outcome.eta)
+            elif outcome.verdict is Verdict.DONE:
+                # Its handler may have added the task that comes next.
+                lane.look_at = min(lane.look_at, now + SOON)
             self._report(flight, outcome, is_held, now)
         self._answered = []
         for lane in self._lanes:

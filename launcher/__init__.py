@@ -1,0 +1,1 @@
+"""The launcher: cron hits it, jobs run, chains of jobs go on, and people look."""

@@ -1,0 +1,95 @@
+"""Ways to run a job, one file each, behind one protocol."""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+
+class JobState(enum.Enum):
+    """How a job stands; only `succeeded` lets the next step start."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    DRAINED = "drained"
+    UPDATED = "updated"
+    UNKNOWN = "unknown"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the job has ended."""
+        return self in _OVER
+
+
+_OVER = {
+    JobState.SUCCEEDED,
+    JobState.FAILED,
+    JobState.CANCELLED,
+    JobState.DRAINED,
+    JobState.UPDATED,
+}
+
+
+class JobError(Exception):
+    """Any error of a runner of jobs."""
+
+
+class LaunchRefusedError(JobError):
+    """The job cannot be launched as it is; trying again changes nothing."""
+
+
+class UnavailableError(JobError):
+    """The runner cannot answer now; the job may have been launched, or not."""
+
+
+class UnknownJobError(JobError):
+    """The runner does not know the job, or not yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec:
+    """What is to be launched, with all places filled. `slot` is the end of the window."""
+
+    name: str
+    kind: str
+    slot: datetime
+    template: str = ""
+    command: tuple[str, ...] = ()
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobStatus:
+    """What a runner says of a job: the runner's own id, which may come later than the name."""
+
+    job_id: str
+    state: JobState
+    error: str = ""
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Runner(Protocol):
+    """A way to run jobs.
+
+    All methods may raise UnavailableError. None of them waits for a job.
+    """
+
+    def find(self, spec: JobSpec) -> JobStatus | None:
+        """The job that was launched before with this name and these labels, also an ended one."""
+
+    def launch(self, spec: JobSpec) -> JobStatus:
+        """Launch a job. While one of this name runs, it is that one. Raises LaunchRefusedError."""
+
+    def state(self, name: str, job_id: str) -> JobStatus:
+        """How a job stands. Raises UnknownJobError."""
+
+    def cancel(self, name: str, job_id: str) -> None:
+        """Ask that a job ends soon; harmless where it has ended."""
+
+    def log_link(self, name: str, job_id: str) -> str:
+        """Where people read the job's log; empty where there is nothing to read."""

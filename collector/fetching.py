@@ -14,7 +14,6 @@ from collector.settings import Settings
 from collector.sources import (
     AccountRefusedError,
     BadRequestError,
-    Found,
     Page,
     RateLimitedError,
     Source,
@@ -145,24 +144,27 @@ class _Fetch:
         client, now = self._context.client, self._context.clock()
         posts = [found.result for found in page.results if isinstance(found.result, Post)]
         removed = [f.result.tid for f in page.results if isinstance(f.result, Deletion)]
-        aside = [found for found in page.results if isinstance(found.result, Skip)]
+        aside = [(f, f.result.reason) for f in page.results if isinstance(f.result, Skip)]
+        letters = [
+            letter_entity(client, self.account.id, found.raw, reason, now, found.name)
+            for found, reason in aside
+        ]
         after = self._after(page, posts, now)
 
         def advance(stored: Stored) -> None:
             self._check_not_overtaken()
-            self._put(after, stored)
+            Accounts(client).put(_counted(after, stored))
 
-        stored = store(
-            client, posts, removed, beside=[self._letter(f, now) for f in aside], also=advance
-        )
+        stored = store(client, posts, removed, beside=letters, also=advance)
         self.account = _counted(after, stored)
-        before = self.outcome
         self.outcome = replace(
-            before, stored=before.stored + stored, set_aside=before.set_aside + len(aside)
+            self.outcome,
+            stored=self.outcome.stored + stored,
+            set_aside=self.outcome.set_aside + len(aside),
         )
-        for found in aside:
-            reason = found.result.reason if isinstance(found.result, Skip) else ""
-            _logger.warning("set aside", extra={"account": self.account.id, "reason": reason})
+        for found, reason in aside:
+            extra = {"account": self.account.id, "reason": reason, "post": found.name}
+            _logger.warning("set aside", extra=extra)
 
     def _after(self, page: Page, posts: list[Post], now: datetime) -> Account:
         """The account once the page is stored."""
@@ -184,14 +186,6 @@ class _Fetch:
         stored = Accounts(self._context.client).get(self.account.id)
         if stored is None or not stored.is_active or stored.step != self.account.step:
             raise OvertakenError
-
-    def _put(self, account: Account, stored: Stored) -> None:
-        Accounts(self._context.client).put(_counted(account, stored))
-
-    def _letter(self, found: Found, now: datetime) -> Any:
-        reason = found.result.reason if isinstance(found.result, Skip) else ""
-        client, account = self._context.client, self.account.id
-        return letter_entity(client, account, found.raw, reason, now, found.name)
 
 
 def _counted(account: Account, stored: Stored) -> Account:

@@ -83,11 +83,15 @@ class Limits(Protocol):
     """What keeps requests within the rate limits that a source announces."""
 
     def take(self, bucket: str) -> None:
-        """Take one request from what is left; raises RateLimitedError."""
+        """Take one request from what is left; raises RateLimitedError, or UnavailableError."""
         ...
 
     def told(self, bucket: str, headers: Any) -> None:
         """Learn from the headers of an answer."""
+        ...
+
+    def lost(self, bucket: str) -> None:
+        """Note that no answer came."""
         ...
 
     def now(self) -> datetime:
@@ -120,8 +124,16 @@ def read(source: str, raw: Any) -> Iterator[Result]:
 
 
 def open_source(source: str, settings: Settings, limits: Limits) -> Source:
-    """A source by its name; its client library is imported now."""
-    opened: Source = _module(source).open_source(settings, limits)
+    """A source by its name; its client library is imported now.
+
+    Raises SourceError where it cannot be used.
+    """
+    try:
+        opened: Source = _module(source).open_source(settings, limits)
+    except ImportError as error:
+        raise UnavailableError(
+            f"{source} needs the package {error.name}: run `pip install 'dfpipe[collector]'`"
+        ) from error
     return opened
 
 

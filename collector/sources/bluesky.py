@@ -28,6 +28,7 @@ from dfpipe.formats.result import (
 )
 from dfpipe.post import Post
 
+BUCKETS = ("bluesky", "bluesky/session")  # of requests, and of those that log in
 FORMS = ("timeline", "HANDLE.bsky.social", "did:plc:ID", "list/AT-URI", "search/WORDS")
 PAGE = 100
 # Posts may come late and take their place among older ones: so much is read again.
@@ -59,6 +60,8 @@ def read(raw: Any) -> Iterator[Result]:
 
 def open_source(settings: Settings, limits: Limits) -> Source:
     """Bluesky as the user of the settings, or as anybody."""
+    import atproto  # noqa: F401  # missing, it is missed here
+
     return Bluesky(settings, limits)
 
 
@@ -129,6 +132,8 @@ class Bluesky:
                 raise UnavailableError(f"{error}; the next request logs in again") from error
             raise
         except (AtProtocolError, httpx.HTTPError, ValueError) as error:
+            for bucket in BUCKETS:
+                self._limits.lost(bucket)
             cause = error.__cause__ or error
             raise UnavailableError(f"bluesky cannot be read: {type(cause).__name__}") from error
         if not isinstance(answer.content, dict):
@@ -176,7 +181,7 @@ class Bluesky:
 
 
 def _bucket(request: Any) -> str:
-    return "bluesky/session" if ".server." in request.url.path else "bluesky"
+    return BUCKETS[".server." in request.url.path]
 
 
 def _move_until(state: dict[str, Any], times: list[datetime]) -> None:

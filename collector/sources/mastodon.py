@@ -108,7 +108,10 @@ class Mastodon:
 
     def _account_id(self, name: str) -> str:
         if name not in self._ids:
-            self._ids[name] = _id(self._answer(self._client.account_lookup, name))
+            found = _id(self._answer(self._client.account_lookup, name))
+            if not found:
+                raise UnavailableError(f"mastodon answers no account when asked for {name}")
+            self._ids[name] = found
         return self._ids[name]
 
     def _ask(self, method: Any, *words: Any, **named: Any) -> list[Any]:

@@ -3,6 +3,7 @@
 import json
 import lzma
 import random
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
@@ -13,7 +14,7 @@ import pytest
 
 from collector import sources
 from collector.accounts import Accounts
-from collector.sources import SourceError, mastodon, x
+from collector.sources import SourceError, UnavailableError, mastodon, x
 from dfpipe.formats.recognise import results
 from dfpipe.formats.result import Deletion
 from dfpipe.post import Post
@@ -81,6 +82,53 @@ def test_a_wrong_id_does_not_hide_what_comes_after_it(
     assert bench.fetch().stored.new == 8
     bench.post(0.1)
     assert bench.fetch().stored.new == 1
+
+
+PATHS = {
+    "x": "/2/users/{}/tweets",
+    "bluesky": "/xrpc/app.bsky.feed.getAuthorFeed",
+    "mastodon": "/api/v1/accounts/{}/statuses",
+}
+
+
+@pytest.mark.parametrize(
+    ("network", "answer", "message"),
+    [
+        ("x", ["text"], "X answers what is no JSON object"),
+        ("bluesky", ["text"], "bluesky answers what is no JSON object"),
+        ("mastodon", {"id": "1"}, "mastodon answers what is no list of statuses"),
+        ("mastodon", [{"id": None}], "mastodon gives a page without the ids to go on with"),
+    ],
+    ids=["x", "bluesky", "mastodon", "mastodon-ids"],
+)
+def test_an_answer_of_another_shape(
+    make_bench: Make, network: str, answer: Any, message: str
+) -> None:
+    bench = make_bench(network)
+    user = bench.world.user_id(bench.name.strip("@"))
+    bench.networks.canned[PATHS[network].format(user)] = answer
+    with pytest.raises(UnavailableError, match=message):
+        bench.fetch()
+    assert message in bench.state().error
+
+
+def test_a_lookup_that_finds_no_account(make_bench: Make) -> None:
+    bench = make_bench("mastodon")
+    bench.networks.canned["/api/v1/accounts/lookup"] = {"acct": "anna"}
+    with pytest.raises(UnavailableError, match="mastodon answers no account when asked for anna"):
+        bench.fetch()
+
+
+@pytest.mark.parametrize(
+    ("network", "package"), [("x", "tweepy"), ("bluesky", "atproto"), ("mastodon", "mastodon")]
+)
+def test_a_client_library_that_is_missing(
+    make_bench: Make, network: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = make_bench(network)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UnavailableError, match=f"{network} needs the package {package}: run `pip"):
+        bench.fetch()
 
 
 # Recorded answers

@@ -59,30 +59,34 @@ def retry(engine: Engine, pipeline_id: str, message: str = "") -> None:
 
 
 def _retry_now(engine: Engine, record: Record) -> None:
-    """Run a waiting stage now; the task that was to do it does no harm if it comes too."""
+    """Run a waiting stage now, by another task than that which was to do it later."""
 
-    def step(unit: Unit) -> bool:
+    def step(unit: Unit) -> str | None:
         now = unit.pipeline(record.id)
         if now is None or now.status != WAITING or now.attempt != record.attempt:
-            return False
+            raise RefusedError("the stage has gone on meanwhile")
         barrier = unit.barrier(barrier_id(record.id, START))
         if barrier is not None and not barrier.has_fired:
             raise RefusedError("the stage waits for others, not for another attempt")
         if now.next_retry is not None:
             now.next_retry = unit.now
+        before = now.task
         lifecycle.enqueue_run(unit, now)
-        return True
+        return before
 
-    if not engine.transact(step):
-        raise RefusedError("the stage has gone on meanwhile")
+    queue, _, name = (engine.transact(step) or "").partition("/")
+    if name:
+        engine.service.store.delete(queue, [name], engine.service.now())
 
 
 def _retry_async(engine: Engine, record: Record, message: str) -> None:
     if not _class_of(record).is_async():
         raise RefusedError("the stage has run, and waits for those that it yielded")
     stage = engine.stage(record.id)
+    if stage is not None and record.attempt + 1 >= stage.max_attempts:
+        raise RefusedError("the stage has no attempt left: run the workflow again")
     if stage is None or not stage.retry(message):
-        raise RefusedError("the stage does not let itself be cancelled, or has no attempt left")
+        raise RefusedError("the stage does not let itself be cancelled")
 
 
 def rerun(engine: Engine, pipeline_id: str) -> str:

@@ -78,6 +78,8 @@ def _reap() -> Response:
 
 
 def _callback() -> Response:
+    if request.method == "HEAD":  # as programs send that look at the links of a mail
+        return Response(status=405)
     is_proven = request_is_proven()
     words = request.values.to_dict()
     name = words.pop("pipeline_id", "")

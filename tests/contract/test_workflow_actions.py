@@ -71,7 +71,8 @@ def test_a_stage_that_waits_for_its_next_attempt_is_retried_now(queues: Queues) 
     actions.retry(queues.engine, root)
     assert queues.runner.step() == 1
     assert status.get_stage(root)["pipelines"][root]["currentAttempt"] == 3
-    # The task that was to do it does no harm; after the last attempt it is over.
+    # Its former task is gone, that of the next attempt is there; after the last it is over.
+    assert len(queues.engine.service.store.tasks("default", 10)) == 1
     queues.drain()
     assert state(root) == "aborted"
     with pytest.raises(RefusedError, match="run the workflow again"):
@@ -84,6 +85,10 @@ def test_an_asynchronous_stage_is_retried_if_it_can_be_cancelled(queues: Queues)
     about = status.get_stage(root)["pipelines"][root]
     assert (about["status"], about["currentAttempt"]) == ("retry", 2)
     assert about["lastRetryMessage"] == "once more"
+    last = started(Waits(True).with_params(max_attempts=1), queues)
+    with pytest.raises(RefusedError, match="no attempt left"):
+        actions.retry(queues.engine, last)
+    assert state(last) == "run"
     stubborn = started(Waits(False), queues)
     with pytest.raises(RefusedError, match="does not let itself be cancelled"):
         actions.retry(queues.engine, stubborn)

@@ -174,6 +174,12 @@ def test_anybody_calls_back_where_it_is_public(queues: Queues, web: FlaskClient)
     assert web.post(f"{BASE}/callback", data=words).text == "called by ann"
 
 
+def test_looking_at_a_link_calls_nothing(queues: Queues, web: FlaskClient) -> None:
+    url = f"{BASE}/callback?pipeline_id={started(Breaks())}"
+    assert web.head(url).status_code == 405
+    assert web.options(url).status_code == 200
+
+
 def test_a_task_calls_back(queues: Queues, web: FlaskClient) -> None:
     root = started(Waits(True))
     queues.runner.step()

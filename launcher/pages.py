@@ -1,0 +1,42 @@
+"""The pages for people, as one blueprint for the root of the service."""
+
+from flask import Blueprint
+
+from dfpipe.warehouse import Warehouse
+from launcher import plot_library, rendering
+from launcher.access import Access
+from launcher.board import Board
+from launcher.job_pages import Actions, JobPages
+from launcher.login_pages import LoginPages
+from launcher.records import Records
+from launcher.results import Results
+from launcher.settings import Settings
+from launcher.timeline_pages import TimelinePages
+from taskqueue.service import Clock, utc_now
+
+
+def create_pages(
+    settings: Settings,
+    warehouse: Warehouse,
+    records: Records,
+    actions: Actions,
+    clock: Clock = utc_now,
+) -> Blueprint:
+    """The pages on what is in a warehouse and on the chains of the records.
+
+    The application needs a guard (taskqueue.auth). `actions` do what the buttons ask for.
+    """
+    access = Access(settings.look)
+    pages = Blueprint(
+        "pages",
+        __name__,
+        template_folder="templates",
+        static_folder="static",
+        static_url_path="/pages/static",
+    )
+    rendering.install(pages, clock)
+    plot_library.install(pages)
+    LoginPages(pages, access)
+    TimelinePages(pages, access, Results(warehouse))
+    JobPages(pages, access, Board(records), actions, clock)
+    return pages

@@ -1,0 +1,97 @@
+"""How the pages are written: templates, their filters, headers, and messages for errors."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, make_response, render_template, request
+
+from dfpipe.errors import DfpipeError, UsageError
+from launcher.views.chains import ChainView, JobView, duration, look
+from taskqueue.service import Clock
+
+# Nothing but this service's own files, and no script or style within a page.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+class NothingYetError(DfpipeError):
+    """There is nothing to show."""
+
+
+class MissingError(DfpipeError):
+    """What the address names is not there."""
+
+
+class RefusedError(DfpipeError):
+    """What a button asks for cannot be done as things stand."""
+
+
+def install(pages: Blueprint, clock: Clock) -> None:
+    """Add the filters, the headers and the messages."""
+
+    def took(view: ChainView | JobView) -> str:
+        return duration(view.started, view.ended, clock())
+
+    for each in (rfc3339, minute, look, took):
+        pages.add_app_template_filter(each)
+    pages.after_request(_headed)
+    pages.register_error_handler(DfpipeError, _explained)
+
+
+def rfc3339(moment: datetime) -> str:
+    """A time for addresses and machines."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def minute(moment: datetime) -> str:
+    """A time for people, in UTC."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}"
+
+
+def whole(name: str, default: int) -> int:
+    """A number in the address. Raises UsageError."""
+    text = request.args.get(name, str(default))
+    if not (text.isascii() and text.isdigit()) or len(text) > 7:
+        raise UsageError(f"{name} is {text[:40]!r}: give a whole number")
+    return int(text)
+
+
+def page(template: str, code: int = 200, **values: Any) -> Response:
+    """A page from a template."""
+    return make_response(render_template(template, **values), code)
+
+
+def _headed(response: Response) -> Response:
+    response.headers.extend({k: v for k, v in HEADERS.items() if k not in response.headers})
+    if request.endpoint not in ("pages.static", "pages.plotly"):
+        response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+# The most special class of an error comes first.
+_MESSAGES: tuple[tuple[type[DfpipeError], int, str], ...] = (
+    (NothingYetError, 200, "Nothing to show yet"),
+    (MissingError, 404, "That is not there"),
+    (RefusedError, 409, "That cannot be done"),
+    (UsageError, 400, "That cannot be shown"),
+    (DfpipeError, 503, "The results cannot be read now"),
+)
+
+
+def _explained(error: DfpipeError) -> Response:
+    code, title = next((code, title) for kind, code, title in _MESSAGES if isinstance(error, kind))
+    if request.path.startswith("/api/"):
+        response = jsonify(error=str(error))
+        response.status_code = code
+        return response
+    return page("launcher_message.html", code, title=title, text=str(error))

@@ -1,0 +1,125 @@
+"""What the analysis found, read from the warehouse and kept for as long as it stays true."""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from dfpipe.errors import DfpipeError
+from dfpipe.warehouse import Warehouse
+from dfpipe.warehouse.named_queries import Result
+
+FRESH_SECONDS = 5.0  # how old the list of runs may be
+MOST_KEPT = 128  # answers; the largest has a row for each run
+# The name of a query and its parameters.
+Question = tuple[str, Mapping[str, object]]
+Key = tuple[int | None, str, tuple[tuple[str, object], ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """The complete runs, newest first, as columns by name. `marks` tells versions apart.
+
+    The mark of a run changes when it or an older one is replaced, as the answers about it may.
+    """
+
+    rows: tuple[dict[str, Any], ...]
+    marks: dict[datetime, int]
+
+    @property
+    def newest(self) -> dict[str, Any] | None:
+        """The newest run; None where there is none."""
+        return self.rows[0] if self.rows else None
+
+    def at(self, moment: datetime) -> dict[str, Any] | None:
+        """The newest run that is not after a time."""
+        return next((row for row in self.rows if row["ts"] <= moment), None)
+
+    def around(self, run: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+        """The run before one of these, and the one after it."""
+        place = self.rows.index(run)
+        older = self.rows[place + 1] if place + 1 < len(self.rows) else None
+        return older, self.rows[place - 1] if place else None
+
+
+def runs_of(result: Result) -> Runs:
+    """The runs of an answer to `latest_runs`."""
+    rows = as_dicts(result)
+    marks, mark = {}, 0
+    for row, values in zip(reversed(rows), reversed(result.rows), strict=True):
+        mark = hash((mark, values))
+        marks[row["ts"]] = mark
+    return Runs(tuple(rows), marks)
+
+
+def as_dicts(result: Result) -> list[dict[str, Any]]:
+    """The rows of an answer by the names of its columns."""
+    return [dict(zip(result.columns, row, strict=True)) for row in result.rows]
+
+
+class Results:
+    """The answers of one warehouse; safe for threads.
+
+    The list of runs is read again when it is older than FRESH_SECONDS. Answers about a run are
+    kept until one of the runs that they are made of is replaced.
+    """
+
+    def __init__(self, warehouse: Warehouse, clock: Callable[[], float] = time.monotonic) -> None:
+        self._warehouse = warehouse
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._runs: tuple[float, Runs] | None = None
+        self._kept: OrderedDict[Key, Result] = OrderedDict()
+
+    def runs(self) -> Runs:
+        """The complete runs. Raises DfpipeError where none were ever read."""
+        kept = self._runs
+        if kept and self._clock() - kept[0] < FRESH_SECONDS:
+            return kept[1]
+        try:
+            runs = runs_of(self._warehouse.query("latest_runs"))
+        except DfpipeError:
+            # A job that writes keeps the file of a laptop's warehouse for itself.
+            if kept is None:
+                raise
+            runs = kept[1]
+        self._runs = self._clock(), runs
+        return runs
+
+    def about(self, run: dict[str, Any], asked: Iterable[Question]) -> list[Result]:
+        """The answers to questions as of a run, in their order. Raises DfpipeError."""
+        mark = self.runs().marks.get(run["ts"])
+        return self._answers([(mark, name, {**params, "ts": run["ts"]}) for name, params in asked])
+
+    def history(self, name: str, params: Mapping[str, object]) -> Result:
+        """The answer to a question over all runs. Raises DfpipeError."""
+        runs = self.runs()
+        mark = runs.marks[runs.newest["ts"]] if runs.newest else None
+        return self._answers([(mark, name, dict(params))])[0]
+
+    def _answers(self, asked: Sequence[tuple[int | None, str, dict[str, object]]]) -> list[Result]:
+        keys = [(mark, name, tuple(sorted(params.items()))) for mark, name, params in asked]
+        found = {key: self._kept_answer(key) for key in keys}
+        missing = [(key, each) for key, each in zip(keys, asked, strict=True) if not found[key]]
+        with self._warehouse.reading() if missing else nullcontext():
+            for key, (_, name, params) in missing:
+                found[key] = self._keep(key, self._warehouse.query(name, **params))
+        return [answer for key in keys if (answer := found[key])]
+
+    def _kept_answer(self, key: Key) -> Result | None:
+        with self._lock:
+            answer = self._kept.get(key)
+            if answer is not None:
+                self._kept.move_to_end(key)
+            return answer
+
+    def _keep(self, key: Key, answer: Result) -> Result:
+        with self._lock:
+            self._kept[key] = answer
+            while len(self._kept) > MOST_KEPT:
+                self._kept.popitem(last=False)
+        return answer

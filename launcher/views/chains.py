@@ -1,0 +1,119 @@
+"""What the pages show of chains and their jobs."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from launcher.views.graph import HEIGHT, WIDTH, Box, Graph, draw
+
+# The colour of each state that a job or a chain may be in; others look as if they waited.
+LOOKS = {
+    "running": "running",
+    "succeeded": "succeeded",
+    "failed": "failed",
+    "cancelled": "cancelled",
+    "drained": "cancelled",
+    "updated": "cancelled",
+    "unknown": "cancelled",
+    "skipped": "skipped",
+}
+LONGEST_NAME = 22  # characters that fit into a box
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView:
+    """A step of a chain as it stands. Its runner knows it by `job_name` and `job_id`."""
+
+    name: str
+    kind: str
+    state: str
+    needs: tuple[str, ...] = ()
+    attempt: int = 0
+    started: datetime | None = None
+    ended: datetime | None = None
+    error: str = ""
+    job_name: str = ""
+    job_id: str = ""
+    log_link: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainView:
+    """A chain's run for a slot, with its jobs in the order of the file.
+
+    `goes_on`: it may change by itself.
+    """
+
+    id: str
+    chain: str
+    slot: datetime
+    state: str
+    goes_on: bool
+    attempt: int = 1
+    is_cancelled: bool = False
+    created: datetime | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
+    error: str = ""
+    jobs: tuple[JobView, ...] = ()
+
+    @property
+    def done(self) -> int:
+        """How many jobs have succeeded."""
+        return sum(job.state == "succeeded" for job in self.jobs)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A box of the picture with what stands in it."""
+
+    box: Box
+    job: JobView
+    text: str
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The graph of a chain, for the template."""
+
+    graph: Graph
+    nodes: tuple[Node, ...]
+    box_width: int = WIDTH
+    box_height: int = HEIGHT
+
+
+def picture(chain: ChainView, now: datetime) -> Picture:
+    """The graph of a chain."""
+    graph = draw({job.name: job.needs for job in chain.jobs})
+    jobs = {job.name: job for job in chain.jobs}
+    return Picture(graph, tuple(_node(box, jobs[box.name], now) for box in graph.boxes))
+
+
+def _node(box: Box, job: JobView, now: datetime) -> Node:
+    cut = job.name[: LONGEST_NAME - 1] + "…" if len(job.name) > LONGEST_NAME else job.name
+    took = duration(job.started, job.ended, now)
+    return Node(box, job, cut, f"{job.state}, {took}" if took else job.state)
+
+
+def look(state: str) -> str:
+    """The colour of a state: one of those that the style sheet knows."""
+    return LOOKS.get(state, "waiting")
+
+
+def duration(started: datetime | None, ended: datetime | None, now: datetime) -> str:
+    """How long something took, or takes until now; empty for what has not begun.
+
+    >>> from datetime import UTC
+    >>> start = datetime(2015, 1, 11, tzinfo=UTC)
+    >>> duration(start, start + timedelta(seconds=3725), start)
+    '1 h 02 min'
+    """
+    if started is None:
+        return ""
+    seconds = max(0, round(((ended or now) - started) / timedelta(seconds=1)))
+    minutes, hours = seconds // 60, seconds // 3600
+    if hours >= 48:
+        return f"{hours // 24} d {hours % 24:02} h"
+    if hours:
+        return f"{hours} h {minutes % 60:02} min"
+    return f"{minutes} min {seconds % 60:02} s" if minutes else f"{seconds} s"

@@ -1,0 +1,206 @@
+"""What the timeline talks about: the cards of a run, made from the answers to named queries."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dfpipe.warehouse.named_queries import Result
+from launcher.results import Question, Results, as_dicts
+
+SHOWN = 15  # rows of a card; its own page has all
+POPULAR = 25  # a word of a lower rank is not among the popular
+# What "lately" may mean: hours for the queries, and words for people. An hour less than a day, so
+# that the run of yesterday at this time counts as earlier.
+SPANS = {6: "6 hours", 23: "a day", 71: "3 days", 167: "a week"}
+DEFAULT_SPAN = 23
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a card. `words` lead to their history, `url` out of here; `share` is 0..100.
+
+    `note` says more of the value, for those who point at it and for those who hear it.
+    """
+
+    rank: int
+    words: tuple[str, ...] = ()
+    url: str = ""
+    text: str = ""
+    value: str = ""
+    note: str = ""
+    share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A list of the page: what it answers, its first lines, and how many there are."""
+
+    name: str
+    title: str
+    hint: str
+    lines: tuple[Line, ...]
+    total: int
+    empty: str
+    params: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a query's rows become lines. `weight` is the column that bars are drawn from."""
+
+    title: str
+    hint: str
+    weight: str
+    line: Callable[[dict[str, Any]], dict[str, Any]]
+    empty: str = "Nothing in this run."
+    is_recent: bool = False
+
+
+def _posts(count: int) -> str:
+    return f"{count:,} post" if count == 1 else f"{count:,} posts"
+
+
+def _word(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "words": (row["word"],),
+        "value": f"{row['percent']:.2f} %",
+        "note": f"in {_posts(row['count'])}",
+    }
+
+
+def _rising_word(row: dict[str, Any]) -> dict[str, Any]:
+    before = row["previous_percent"]
+    was = "not ranked before" if before is None else f"{before:.2f} % before"
+    return {**_word(row), "value": f"+{row['gain']:.2f}", "note": f"{row['percent']:.2f} %, {was}"}
+
+
+def _pair(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "words": (row["w1"], row["w2"]),
+        "value": f"{row['log_weight']:,.1f}",
+        "note": f"together in {_posts(row['count'])}",
+    }
+
+
+def _rising_pair(row: dict[str, Any]) -> dict[str, Any]:
+    before = row["previous_rank"]
+    was = "not ranked before" if before is None else f"rank {before} before"
+    return {**_pair(row), "value": f"▲ {row['gain']:,}", "note": f"rank {row['rank']}, {was}"}
+
+
+def _url(row: dict[str, Any]) -> dict[str, Any]:
+    # Whatever else may stand in the table, no link but to the web.
+    is_web = row["url"].lower().startswith(("http://", "https://"))
+    return {
+        "url": row["url"] if is_web else "",
+        "text": row["url"],
+        "value": f"{row['count']:,}",
+        "note": f"in {_posts(row['count'])}",
+    }
+
+
+def _host(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "text": row["host"],
+        "value": f"{row['count']:,}",
+        "note": f"{row['urls']:,} ranked links in {_posts(row['count'])}",
+    }
+
+
+_NO_EARLIER = "Nothing, or no run that is earlier by so much."
+KINDS: Mapping[str, Kind] = {
+    "popular_words": Kind("Popular words", "in how many of the posts", "percent", _word),
+    "interesting_pairs": Kind(
+        "Interesting pairs", "words that occur together in a telling way", "log_weight", _pair
+    ),
+    "emerging_pairs": Kind(
+        "Emerging pairs",
+        "ranked now, and in no earlier run",
+        "log_weight",
+        _pair,
+        "Nothing new.",
+        is_recent=True,
+    ),
+    "rising_pairs": Kind(
+        "Rising pairs",
+        "ranks gained against the earlier run",
+        "gain",
+        _rising_pair,
+        _NO_EARLIER,
+        is_recent=True,
+    ),
+    "rising_words": Kind(
+        "Rising words",
+        "points of percent gained",
+        "gain",
+        _rising_word,
+        _NO_EARLIER,
+        is_recent=True,
+    ),
+    "top_urls": Kind("Top links", "in how many posts", "count", _url),
+    "top_hosts": Kind("Top hosts", "posts with a ranked link there", "count", _host),
+    "popular_not_interesting": Kind(
+        "Popular, not interesting", "in many posts, in no telling pair", "percent", _word
+    ),
+}
+# In the order of the page; the contrast comes by itself.
+CARDS = tuple(name for name in KINDS if name != "popular_not_interesting")
+
+
+def question(name: str, span: int) -> Question:
+    """A named query with the parameters that the page asks it with, besides the run."""
+    return name, ({"since": span} if KINDS[name].is_recent else {})
+
+
+def card(asked: Question, answer: Result, shown: int = SHOWN) -> Card:
+    """The card of an answer, with no more than so many lines."""
+    name, params = asked
+    kind, rows = KINDS[name], as_dicts(answer)
+    top = max((row[kind.weight] for row in rows), default=0) or 1
+    lines = tuple(
+        Line(rank=place, share=max(0.0, 100 * row[kind.weight] / top), **kind.line(row))
+        for place, row in enumerate(rows[:shown], 1)
+    )
+    return Card(name, kind.title, kind.hint, lines, len(rows), kind.empty, params)
+
+
+def cards(results: Results, run: dict[str, Any], span: int) -> tuple[list[Card], list[Card]]:
+    """The cards of a run, and the two of the contrast between popular and interesting."""
+    asked = [question(name, span) for name in KINDS]
+    answers = dict(zip(KINDS, results.about(run, asked), strict=True))
+    made = {each[0]: card(each, answers[each[0]]) for each in asked}
+    words, pairs = (as_dicts(answers[name]) for name in ("popular_words", "interesting_pairs"))
+    contrast = [made["popular_not_interesting"], interesting_not_popular(words, pairs)]
+    return [made[name] for name in CARDS], contrast
+
+
+def interesting_not_popular(
+    words: Iterable[dict[str, Any]], pairs: Sequence[dict[str, Any]]
+) -> Card:
+    """The words of interesting pairs that are not among the popular, by their best pair."""
+    ranks = {row["word"]: row["rank"] for row in words}
+    found: dict[str, dict[str, Any]] = {}
+    for row in pairs:
+        for word in (row["w1"], row["w2"]):
+            if ranks.get(word, POPULAR + 1) > POPULAR:
+                found.setdefault(word, row)
+    top = pairs[0]["log_weight"] if pairs else 1
+    lines = tuple(
+        Line(
+            rank=place,
+            words=(word,),
+            value=f"rank {ranks[word]:,}" if word in ranks else "unranked",
+            note=f"by posts; in the pair {row['w1']} + {row['w2']}, number {row['rank']}",
+            share=100 * row["log_weight"] / top,
+        )
+        for place, (word, row) in enumerate(list(found.items())[:SHOWN], 1)
+    )
+    return Card(
+        "",
+        "Interesting, not popular",
+        f"in telling pairs, but not among the {POPULAR} words of most posts",
+        lines,
+        len(found),
+        "Nothing in this run.",
+        {},
+    )

@@ -8,7 +8,7 @@ from typing import Any
 
 from google.cloud.datastore import Entity
 
-from collector.sources import RateLimitedError
+from collector.sources import RateLimitedError, UnavailableError
 from dfpipe.datastore import run_in_transaction
 
 KIND = "CollectorLimit"
@@ -19,6 +19,8 @@ GUESSED_WINDOW = timedelta(seconds=60)
 # Clocks differ: a new window is begun a little after the old one's end.
 MARGIN = timedelta(seconds=1)
 SOON = timedelta(seconds=1)
+# For so long nobody else asks who has not answered the first request.
+LOST = timedelta(seconds=15)
 CLOCKS_DIFFER = timedelta(minutes=1)
 LONGEST_WINDOW = timedelta(days=1)
 
@@ -102,6 +104,8 @@ class StoredLimits:
             # Requests that are still on their way may fall into the new window.
             remaining, in_flight, is_guess = max(1, limit - in_flight), 0, True
             resets_at = now + GUESSED_WINDOW
+        if limit is None and in_flight == 0:
+            raise UnavailableError(f"{bucket} did not answer within the last {LOST.seconds} s")
         if limit is None:
             raise RateLimitedError(now + SOON, bucket)
         if remaining <= min(self._headroom, limit - 1):
@@ -112,6 +116,18 @@ class StoredLimits:
         """Learn from the headers of an answer to a request that was taken."""
         told = announcement(headers, self._clock())
         run_in_transaction(self._client, lambda: self._told(bucket, told))
+
+    def lost(self, bucket: str) -> None:
+        """Note that no answer came to a request that was taken.
+
+        While nothing is known of the limit the next one is sent after a while, whoever wants it.
+        """
+        run_in_transaction(self._client, lambda: self._lost(bucket))
+
+    def _lost(self, bucket: str) -> None:
+        stored = self._get(bucket)
+        if stored is not None and stored["limit"] is None:
+            self._put(bucket, None, 0, self._clock() + LOST - MARGIN, 0, True)
 
     def _told(self, bucket: str, told: Announcement | None) -> None:
         stored = self._get(bucket)

@@ -87,6 +87,7 @@ class Session(requests.Session):
                 method, self._base_url + path if self._base_url else url, **options
             )
         except requests.RequestException as error:
+            self._limits.lost(bucket)
             raise UnavailableError(f"{self._source} cannot be reached: {_cause(error)}") from error
         self._limits.told(bucket, response.headers)
         now = self._limits.now()

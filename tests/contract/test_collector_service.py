@@ -257,6 +257,17 @@ def test_a_source_that_fails_is_asked_again(settings: Settings, clock: Clock, fa
         assert list(answer.json) == ["left_to_the_next_slot"]
 
 
+def test_a_source_that_nobody_reaches_keeps_no_account_busy(service: Service, clock: Clock) -> None:
+    for number in range(5):
+        service.accounts.follow(f"mastodon:user{number}@example.org", clock())
+        service.accounts.follow(f"bluesky:user{number}.example.org", clock())
+    timeline(service)
+    # None of them is to be tried again at once: the queue decides when.
+    assert {service.call(task).status_code for task in service.tasks()} == {502}
+    assert len(service.tasks()) == 10
+    assert all(account.error for account in service.accounts.all())
+
+
 # Purging
 
 

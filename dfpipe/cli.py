@@ -23,6 +23,7 @@ COMMANDS = {
     "query": ("query", "Ask the results a named question."),
     "stopwords": ("stopwords", "Print the stop words in effect."),
     "demo": ("demo", "Run the whole thing on a made-up timeline."),
+    "serve": ("serve", "Run the whole system on this machine."),
 }
 
 GOOGLE_ERRORS = (

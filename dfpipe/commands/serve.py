@@ -1,0 +1,87 @@
+"""`dfpipe serve`."""
+
+import secrets
+from pathlib import Path
+
+import click
+
+from dfpipe.errors import UsageError
+
+TOKENS = ("task", "ingest")
+
+
+@click.command("serve", short_help="Run the whole system on this machine.")
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="dfpipe-data",
+    show_default=True,
+    help="Where the posts, the results, the jobs and the tokens are kept; created if absent.",
+)
+@click.option("--store", metavar="URL", help="Where the posts are.  [default: a file in --folder]")
+@click.option("--sink", metavar="URL", help="Where results go.  [default: a file in --folder]")
+@click.option(
+    "--config",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    help="The folder of queue.yaml, cron.yaml, dispatch.yaml and chains.yaml.  "
+    "[default: this one, else that of the program]",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option("--port", type=click.IntRange(1, 65534), default=8080, show_default=True)
+@click.option("--demo", is_flag=True, help="Make a timeline up, and let it grow while it runs.")
+def command(
+    folder: Path,
+    store: str | None,
+    sink: str | None,
+    config: Path | None,
+    host: str,
+    port: int,
+    demo: bool,
+) -> None:
+    """Run launcher, collector, dispatcher, ingest worker and a clock, until Ctrl-C.
+
+    The launcher's page is at --port, the collector at the port after it. What a process prints
+    stands behind its name; one that ends is started again.
+    """
+    from dfpipe.serving.system import System, run
+
+    if not folder.is_dir():
+        _make(folder)
+    system = System(
+        folder=folder,
+        store=store or f"sqlite:///{(folder / 'posts.db').absolute()}",
+        sink=sink or f"duckdb:///{(folder / 'results.duckdb').absolute()}",
+        config=config or _config(),
+        host=host,
+        port=port,
+        is_demo=demo,
+        tokens={name: _token(folder / f"{name}-token") for name in TOKENS},
+    )
+    run(system)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise UsageError(
+            f"the folder {folder} cannot be made: {error.strerror}: name another with --folder"
+        ) from error
+
+
+def _config() -> Path:
+    for folder in (Path(), Path(__file__).parents[2]):
+        if (folder / "cron.yaml").is_file():
+            return folder
+    raise UsageError("there is no cron.yaml here: name the folder of the yaml files with --config")
+
+
+def _token(file: Path) -> str:
+    """The secret in a file that nobody else may read, made now if it is not there."""
+    try:
+        if not file.exists():
+            file.touch(mode=0o600)
+            file.write_text(f"{secrets.token_urlsafe()}\n", encoding="utf-8")
+        return file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise UsageError(f"{file} cannot be used: {error.strerror}: check its rights") from error

@@ -11,7 +11,9 @@ from flask import Blueprint, Response, abort, jsonify, redirect, url_for
 
 from launcher.access import Access
 from launcher.board import Board
-from launcher.rendering import MissingError, page, rfc3339, whole
+from launcher.records import RunRecord
+from launcher.rendering import page, rfc3339, whole
+from launcher.runs import UnknownRunError
 from launcher.views.chains import ChainView, picture
 from taskqueue.service import Clock
 
@@ -33,16 +35,16 @@ CHAIN_COLUMNS = ("id", "chain", "slot", "state", "started", "ended", "error")
 
 
 class Actions(Protocol):
-    """What a person may do to chains."""
+    """What a person may do to runs of chains."""
 
-    def start(self) -> str:
-        """Start the chain of the current slot, if it was not; returns the run's id."""
+    def start(self) -> RunRecord:
+        """Start the chain for the current slot, if it was not. Raises UsageError."""
 
-    def cancel(self, run_id: str) -> None:
-        """Cancel a run and its jobs. Raises RefusedError."""
+    def cancel(self, run_id: str) -> RunRecord:
+        """Launch nothing more of a run, and ask its jobs to end. Raises RefusedError."""
 
-    def retry(self, run_id: str) -> None:
-        """Run again what did not succeed. Raises RefusedError."""
+    def retry(self, run_id: str) -> RunRecord:
+        """Run again what has not succeeded. Raises RefusedError."""
 
 
 class JobPages:
@@ -88,17 +90,15 @@ class JobPages:
 
     def run_now(self) -> Any:
         """Start the chain of the current slot."""
-        return redirect(url_for("pages.chain", chain_id=self.actions.start()), 303)
+        return redirect(url_for("pages.chain", chain_id=self.actions.start().id), 303)
 
     def cancel(self, chain_id: str) -> Any:
         """Cancel a chain."""
-        self._found(chain_id)
         self.actions.cancel(chain_id)
         return redirect(url_for("pages.chain", chain_id=chain_id), 303)
 
     def retry(self, chain_id: str) -> Any:
         """Run again what did not succeed."""
-        self._found(chain_id)
         self.actions.retry(chain_id)
         return redirect(url_for("pages.chain", chain_id=chain_id), 303)
 
@@ -130,7 +130,7 @@ class JobPages:
     def _found(self, chain_id: str) -> ChainView:
         found = self.board.find(chain_id)
         if found is None:
-            raise MissingError(f"there is no chain {chain_id[:80]!r}")
+            raise UnknownRunError(f"there is no run {chain_id[:80]!r}")
         return found
 
 

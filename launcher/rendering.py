@@ -6,6 +6,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, make_response, render_template, request
 
 from dfpipe.errors import DfpipeError, UsageError
+from launcher.runs import RefusedError, UnknownRunError
 from launcher.views.chains import ChainView, JobView, duration, look
 from taskqueue.service import Clock
 
@@ -26,14 +27,6 @@ HEADERS = {
 
 class NothingYetError(DfpipeError):
     """There is nothing to show."""
-
-
-class MissingError(DfpipeError):
-    """What the address names is not there."""
-
-
-class RefusedError(DfpipeError):
-    """What a button asks for cannot be done as things stand."""
 
 
 def install(pages: Blueprint, clock: Clock) -> None:
@@ -81,7 +74,7 @@ def _headed(response: Response) -> Response:
 # The most special class of an error comes first.
 _MESSAGES: tuple[tuple[type[DfpipeError], int, str], ...] = (
     (NothingYetError, 200, "Nothing to show yet"),
-    (MissingError, 404, "That is not there"),
+    (UnknownRunError, 404, "That is not there"),
     (RefusedError, 409, "That cannot be done"),
     (UsageError, 400, "That cannot be shown"),
     (DfpipeError, 503, "The results cannot be read now"),

@@ -39,7 +39,7 @@ function layout(title) {
     font: { color: colour("text"), family: "system-ui, sans-serif", size: 12 },
     margin: { l: 10, r: 12, t: 12, b: 10 }, showlegend: false, hovermode: "x unified",
     hoverlabel: { bgcolor: colour("card"), bordercolor: colour("line"), font: { color: colour("text") } },
-    xaxis: { ...axis, type: "date" }, yaxis: { ...axis, title: { text: title }, rangemode: "tozero" },
+    xaxis: { ...axis, type: "date", spikecolor: colour("soft"), spikethickness: 1, spikedash: "dot" }, yaxis: { ...axis, title: { text: title }, rangemode: "tozero" },
   };
 }
 

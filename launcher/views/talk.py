@@ -137,8 +137,8 @@ KINDS: Mapping[str, Kind] = {
         _NO_EARLIER,
         is_recent=True,
     ),
-    "top_urls": Kind("Top links", "in how many posts", "count", _url),
     "top_hosts": Kind("Top hosts", "posts with a ranked link there", "count", _host),
+    "top_urls": Kind("Top links", "in how many posts", "count", _url),
     "popular_not_interesting": Kind(
         "Popular, not interesting", "in many posts, in no telling pair", "percent", _word
     ),

@@ -154,7 +154,7 @@ class Engine:
         found: dict[str, model.Slot] = {}
         for at in range(0, len(keys), 500):
             some = [self.client.key(model.SLOT, key) for key in keys[at : at + 500]]
-            for entity in self.client.get_multi(some):
+            for entity in large.lookup(self.client, some):
                 found[entity.key.name] = model.slot_of(entity)
         return found
 

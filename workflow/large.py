@@ -6,9 +6,11 @@ of a commit that failed are nobody's, and go with the workflow.
 """
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
-from google.cloud.datastore import Entity
+from google.api_core.exceptions import ResourceExhausted
+from google.cloud.datastore import Entity, Key
 
 from workflow.model import PART
 
@@ -17,6 +19,17 @@ PART_BYTES = 900_000
 # Messages of gRPC have 4 MiB at most, as the emulator and the client take them.
 PARTS_IN_COMMIT = 4
 PARTS_IN_LOOKUP = 4
+
+
+def lookup(client: Any, keys: Sequence[Key]) -> list[Entity]:
+    """The entities of keys, in several messages where one would be larger than gRPC takes."""
+    try:
+        return list(client.get_multi(keys))
+    except ResourceExhausted:
+        if len(keys) == 1:
+            raise
+        half = len(keys) // 2
+        return lookup(client, keys[:half]) + lookup(client, keys[half:])
 
 
 def stored(client: Any, root: str, text: str) -> str:
@@ -55,7 +68,7 @@ def read(client: Any, text: str) -> str:
     keys = [client.key(PART, f"{name}/{at}") for at in range(int(number))]
     data: dict[str, bytes] = {}
     for at in range(0, len(keys), PARTS_IN_LOOKUP):
-        for entity in client.get_multi(keys[at : at + PARTS_IN_LOOKUP]):
+        for entity in lookup(client, keys[at : at + PARTS_IN_LOOKUP]):
             data[entity.key.name] = entity["data"]
     if len(data) < len(keys):
         raise LookupError(f"the parts of value {name} are gone: its workflow was cleaned up")

@@ -13,7 +13,7 @@ from typing import Any
 
 from google.cloud.datastore import Entity
 
-from workflow import model
+from workflow import large, model
 from workflow.model import (
     ABORTED,
     DONE,
@@ -154,7 +154,7 @@ def first_open(client: Any, slots: Sequence[str], at: int) -> int:
     page = 100
     while at >= 0:
         names = slots[max(0, at - page + 1) : at + 1]
-        found = client.get_multi([client.key(model.SLOT, name) for name in names])
+        found = large.lookup(client, [client.key(model.SLOT, name) for name in names])
         filled = {entity.key.name for entity in found if "value" in entity}
         for name in reversed(names):
             if name not in filled:

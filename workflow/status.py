@@ -124,7 +124,7 @@ class _Reader:
     def _entities(self, kind: str, names: Iterable[str]) -> Iterator[Any]:
         keys = [self.client.key(kind, name) for name in names]
         for at in range(0, len(keys), LOOKUP):
-            found = {e.key.name: e for e in self.client.get_multi(keys[at : at + LOOKUP])}
+            found = {e.key.name: e for e in large.lookup(self.client, keys[at : at + LOOKUP])}
             yield from (found[k.name] for k in keys[at : at + LOOKUP] if k.name in found)
 
     def roots(self, class_path: str | None, cursor: str | None, count: int) -> Tree:

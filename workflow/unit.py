@@ -61,7 +61,7 @@ class Unit:
         new = [each for each in dict.fromkeys(wanted) if each not in self._records]
         if not new:
             return
-        found = self.client.get_multi([self.client.key(*each) for each in new])
+        found = large.lookup(self.client, [self.client.key(*each) for each in new])
         self._records.update(dict.fromkeys(new))
         for entity in found:
             kind = entity.key.kind

@@ -172,6 +172,26 @@ def test_large_values_go_from_stage_to_stage(flow: Any) -> None:
     assert stage.outputs.default.value == "".join(letter * million for letter in "abcd")
 
 
+class LengthOf(workflow.Pipeline):
+    def run(self, *texts: str) -> int:
+        return sum(map(len, texts))
+
+
+class ManyLarge(workflow.Pipeline):
+    """Together they are larger than one message of gRPC, each of them is not."""
+
+    def run(self, number: int) -> Iterator[Any]:
+        texts = []
+        for _ in range(number):
+            texts.append((yield Grow("x", 90_000)))
+        yield LengthOf(*texts)
+
+
+def test_many_large_values_go_to_one_stage(flow: Any) -> None:
+    stage = flow.run(ManyLarge(50))
+    assert stage.outputs.default.value == 50 * 90_000
+
+
 def test_what_test_mode_calls(flow: Any) -> None:
     stage = flow.run(DiffersInTests())
     expected = ["run_test", "finalized_test"] if flow.is_test else ["run", "finalized"]

@@ -229,6 +229,30 @@ def test_the_last_attempt(queues: Queues) -> None:
     assert SEEN == [1, "finalized Fails"]
 
 
+class Narrow(workflow.Pipeline):
+    is_narrow = False
+
+    def __init__(self, *values: Any) -> None:
+        if Narrow.is_narrow:
+            raise TypeError("it takes other arguments now")
+        super().__init__(*values)
+
+    def run(self, *values: Any) -> Any:
+        return list(values)
+
+
+def test_a_stage_that_cannot_be_made_of_its_arguments(
+    queues: Queues, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(queues, Narrow(1))
+    monkeypatch.setattr(Narrow, "is_narrow", True)
+    stage.run()
+    assert stage.record.retry_message == "TypeError: it takes other arguments now"
+    monkeypatch.setattr(Narrow, "is_narrow", False)
+    queues.drain()
+    assert workflow.Pipeline.from_id(stage.id).outputs.default.value == [1]
+
+
 def test_a_failure_that_is_left_to_the_queue(queues: Queues) -> None:
     failing = Fails()
     failing.task_retry = True

@@ -18,7 +18,7 @@ from workflow.local import LocalRunner
 from workflow.status import get_status_tree
 
 TEST_MODE = "test-mode"
-MOST_STEPS = 10_000
+MOST_STEPS = 1_000
 YAML = """
 queue:
 - name: default

@@ -113,11 +113,11 @@ def told(outcome: "Outcome") -> str:
 
     >>> from collector.fetching import Outcome
     >>> told(Outcome(set_aside=1))
-    '0 posts new, 0 replaced, 0 seen before, 0 removed, 1 set aside'
+    '0 new, 0 replaced, 0 seen before, 0 removed, 1 set aside'
     """
     stored = outcome.stored
     return (
-        f"{stored.new:,} posts new, {stored.replaced:,} replaced, {stored.seen:,} seen before, "
+        f"{stored.new:,} new, {stored.replaced:,} replaced, {stored.seen:,} seen before, "
         f"{stored.removed:,} removed, {outcome.set_aside:,} set aside"
     )
 
@@ -155,7 +155,7 @@ def purge(store: str | None, older_than: str | None) -> None:
     with client_of(settings) as client, Console(stderr=True).status("removing") as line:
         for removed in purge_posts(client, until):  # the last one is the sum
             line.update(f"removed {removed:,} posts")
-    click.echo(f"{removed:,} posts of before {until:%Y-%m-%dT%H:%M:%SZ} are removed")
+    click.echo(f"{removed:,} removed, written before {until:%Y-%m-%dT%H:%M:%SZ}")
 
 
 COMMANDS = (follow, unfollow, accounts, fetch, purge)

@@ -68,7 +68,7 @@ def replay(ids: tuple[str, ...], everything: bool, store: str | None) -> None:
                 raise _unknown(letter_id)
         done = letters.replay(letter for letter in chosen if letter)
     click.echo(
-        f"{done.read:,} read ({done.stored.new:,} posts new, {done.stored.replaced:,} replaced, "
+        f"{done.read:,} read ({done.stored.new:,} new, {done.stored.replaced:,} replaced, "
         f"{done.stored.seen:,} seen before), {done.kept:,} kept"
     )
 
@@ -87,7 +87,7 @@ def remove(ids: tuple[str, ...], everything: bool, store: str | None) -> None:
         removed = letters.remove(ids)
         while everything and (some := [letter.id for letter in islice(letters.list(500), 500)]):
             removed += letters.remove(some)
-    click.echo(f"{removed:,} dead letters are removed")
+    click.echo(f"{removed:,} removed")
 
 
 def _check_which(ids: tuple[str, ...], everything: bool) -> None:

@@ -73,8 +73,8 @@ def test_the_way_of_an_account(run: Run, store: str, account: str) -> None:
     assert run("follow", account) == f"{account} is followed\n"
     assert run("follow", account) == f"{account} is followed already\n"
     counts = "0 replaced, {} seen before, 0 removed"
-    assert run("fetch", account) == f"{account}: 2 posts new, {counts.format(0)}, 1 set aside\n"
-    assert run("fetch", account) == f"{account}: 0 posts new, {counts.format(0)}, 0 set aside\n"
+    assert run("fetch", account) == f"{account}: 2 new, {counts.format(0)}, 1 set aside\n"
+    assert run("fetch", account) == f"{account}: 0 new, {counts.format(0)}, 0 set aside\n"
     shown = run("accounts")
     assert "archive:" in shown
     assert "active" in shown
@@ -95,7 +95,7 @@ def test_dead_letters(run: Run, store: str, account: str) -> None:
     assert "text is not a string" in listed
     identity = listed.splitlines()[3].split()[0]
     assert json.loads(run("deadletters", "show", identity)) == POSTS[2]
-    kept = "0 read (0 posts new, 0 replaced, 0 seen before), 1 kept\n"
+    kept = "0 read (0 new, 0 replaced, 0 seen before), 1 kept\n"
     assert run("deadletters", "replay", identity) == kept
     assert run("deadletters", "replay", "--all") == kept
     for command in ("replay", "remove"):
@@ -106,16 +106,16 @@ def test_dead_letters(run: Run, store: str, account: str) -> None:
     unknown = (2, "there is no dead letter x: `collector deadletters list`")
     assert run.fails("deadletters", "replay", "x") == unknown
     assert run.fails("deadletters", "show", "x") == unknown
-    assert run("deadletters", "remove", "x") == "0 dead letters are removed\n"
-    assert run("deadletters", "remove", "--all") == "1 dead letters are removed\n"
+    assert run("deadletters", "remove", "x") == "0 removed\n"
+    assert run("deadletters", "remove", "--all") == "1 removed\n"
     assert run("deadletters", "list") == "no dead letters\n"
 
 
 def test_old_posts_are_purged(run: Run, store: str, account: str) -> None:
     run("follow", account)
     run("fetch", account)
-    assert run("purge", "--older_than", "9000d").startswith("0 posts of before ")
-    assert run("purge").startswith("1 posts of before ")
+    assert run("purge", "--older_than", "9000d").startswith("0 removed, written before ")
+    assert run("purge").startswith("1 removed, written before ")
     client = connect(store)
     assert [entity["tid"] for entity in client.query(kind=KIND).fetch()] == [2]
     client.close()
@@ -213,5 +213,5 @@ def test_progress_is_shown_on_a_terminal(
     shown = os.read(terminal, 100_000).decode()
     os.close(terminal)
     assert child.returncode == 0
-    assert f"{account}: 2 posts new" in shown
-    assert "2 posts new" in out.decode()
+    assert f"{account}: 2 new" in shown
+    assert "2 new" in out.decode()

@@ -7,6 +7,7 @@ import click
 
 from taskqueue.cli_options import LOG_LEVEL
 from workflow.cli_options import QUEUE_YAML, STORE
+from workflow.errors import UsageError
 
 
 @click.command(short_help="Serve the stages' tasks and callbacks, and the status page.")
@@ -49,6 +50,9 @@ def serve(
     # Tried and closed once, so that what is wrong is told here and not by a worker process.
     import_modules(settings.modules)
     open_engine(settings.store, settings.queue_yaml).client.close()
+    auth = settings.auth
+    if not (auth.token or auth.audience or auth.on_app_engine):
+        raise UsageError("nobody could call: set DFPIPE_TASK_TOKEN, for the dispatcher too")
     configure_logging(log_level)
     Server(
         lambda: create_app(settings),

@@ -29,7 +29,10 @@ from workflow.status import get_status_tree
 
 STAGES = "tests.support.workflow_stages"
 TOKEN = "token-of-the-cli-tests"
-VARIABLES = ("TASKQUEUE_STORE", "DFPIPE_TASK_TOKEN", "DFPIPE_MAIL_URL", "WORKFLOW_MODULES")
+VARIABLES = (
+    *("TASKQUEUE_STORE", "WORKFLOW_MODULES", "WORKFLOW_QUEUE_YAML", "DFPIPE_MAIL_URL"),
+    *("DFPIPE_TASK_TOKEN", "DFPIPE_TASK_AUDIENCE", "DFPIPE_TASK_SERVICE_ACCOUNTS"),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -255,6 +258,7 @@ def test_reap_prints_what_it_did(command: Command) -> None:
         (["run", "workflow.common.Sum", "1", "--queue_name", "x"], "queue 'x' is not defined"),
         (["run", "workflow.common.Sum", "1", "--queue_yaml", "none.yaml"], "none.yaml"),
         (["serve", "--module", "nowhere", "--store", "sqlite:///w.db"], "module nowhere cannot be"),
+        (["serve", "--store", "sqlite:///w.db"], "nobody could call: set DFPIPE_TASK_TOKEN"),
         (["nothing"], "No such command 'nothing'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

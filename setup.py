@@ -110,6 +110,7 @@ setup(
         "console_scripts": [
             "collector = collector.cli:main",
             "dfpipe = dfpipe.cli:main",
+            "launcher = launcher.cli:main",
             "taskqueue = taskqueue.cli:main",
             "workflow = workflow.cli:main",
         ],

@@ -43,6 +43,7 @@ class DataflowSettings:
 class Settings:
     """How one launcher works. No secret is in its repr.
 
+    `target` is the launcher's name among the dispatcher's targets, empty for the queue's own;
     `slot` is how often cron starts the chain; `overlap` what becomes of a slot that comes while the
     chain of an earlier one runs; `poll` how often a running job is asked after, besides events;
     `jobs_folder` has what local jobs leave; `url` is the service's own address, as people see it;
@@ -53,6 +54,7 @@ class Settings:
     warehouse: str = ""
     queue_yaml: str = "queue.yaml"
     queue: str = "default"
+    target: str = ""
     chains_yaml: str = "chains.yaml"
     chain: str = ""
     slot: timedelta = timedelta(hours=5)
@@ -79,6 +81,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         warehouse=text("DFPIPE_WAREHOUSE"),
         queue_yaml=text("LAUNCHER_QUEUE_YAML", default.queue_yaml),
         queue=text("LAUNCHER_QUEUE", default.queue),
+        target=text("LAUNCHER_TARGET"),
         chains_yaml=text("LAUNCHER_CHAINS", default.chains_yaml),
         chain=text("LAUNCHER_CHAIN"),
         slot=parse_length(text("LAUNCHER_SLOT", "5h"), "LAUNCHER_SLOT"),

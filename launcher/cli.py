@@ -1,0 +1,139 @@
+"""The command `launcher`."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NoReturn
+
+import click
+
+from dfpipe.errors import DfpipeError, UsageError
+from dfpipe.version import VERSION
+from launcher.settings import Settings, read_settings
+from taskqueue.cli_services import gunicorn_logs
+from taskqueue.errors import Error
+from taskqueue.logs import configure_logging
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Errors are one line; --verbose adds the traceback.",
+)
+@click.version_option(VERSION, prog_name="launcher")
+@click.option("--verbose", is_flag=True, help="Show tracebacks.")
+def launcher(verbose: bool) -> None:
+    """Start chains of jobs when cron says so, watch them, and show what they found.
+
+    The settings are in the environment: docs/reference/launcher.md lists them.
+    """
+
+
+@launcher.command(short_help="Serve the launcher under gunicorn.")
+@click.option(
+    "--store",
+    metavar="URL",
+    envvar="DFPIPE_STORE",
+    show_envvar=True,
+    help="sqlite:///FILE or datastore://PROJECT?namespace=N.",
+)
+@click.option(
+    "--queue_yaml",
+    metavar="FILE",
+    envvar="LAUNCHER_QUEUE_YAML",
+    show_envvar=True,
+    default="queue.yaml",
+    show_default=True,
+)
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
+@click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--threads", type=click.IntRange(1), default=8, show_default=True)
+@click.option(
+    "--timeout_secs",
+    type=click.IntRange(1),
+    default=600,
+    show_default=True,
+    help="After how long a worker process that does not answer is replaced.",
+)
+@click.option(
+    "--log_level",
+    type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False),
+    default="INFO",
+    show_default=True,
+)
+def serve(
+    store: str | None,
+    queue_yaml: str,
+    host: str,
+    port: int,
+    workers: int,
+    threads: int,
+    timeout_secs: int,
+    log_level: str,
+) -> None:
+    """Serve the launcher under gunicorn, until SIGTERM."""
+    from launcher.app import create_app
+    from taskqueue.server import Server
+
+    settings = read_settings(os.environ)
+    settings = replace(settings, store=store or settings.store, queue_yaml=queue_yaml)
+    check(settings)
+    configure_logging(log_level)
+    Server(
+        lambda: create_app(settings),
+        bind=f"{host}:{port}",
+        workers=workers,
+        threads=threads,
+        worker_class="gthread",
+        timeout=timeout_secs,
+        proc_name="launcher",
+        loglevel=log_level.lower(),
+        control_socket_disable=True,
+        logconfig_dict=gunicorn_logs(log_level),
+    ).run()
+
+
+def check(settings: Settings) -> None:
+    """Raise what is wrong, so that it is told here and not by a worker process."""
+    from launcher.chains import read_chains
+    from taskqueue import TaskQueueService
+
+    if not settings.store:
+        raise UsageError("no store is named: give --store sqlite:///FILE, or set DFPIPE_STORE")
+    chains = read_chains(settings.chains_yaml)
+    if settings.chain and settings.chain not in chains:
+        known = ", ".join(chains)
+        raise UsageError(f"LAUNCHER_CHAIN is {settings.chain!r}: give one of {known}")
+    TaskQueueService(settings.store, settings.queue_yaml).client.close()
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command and exit: 0 done, 1 failed, 2 wrongly called, 130 interrupted."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    verbose = "--verbose" in words
+    words = [*["--verbose"] * verbose, *(word for word in words if word != "--verbose")]
+    try:
+        launcher.main(words, prog_name="launcher", standalone_mode=False)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        _fail("interrupted", 130, verbose)
+    except click.ClickException as error:
+        _fail(_of_click(error), error.exit_code, verbose)
+    except (DfpipeError, Error) as error:
+        message = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        _fail(message, error.exit_status, verbose)
+    sys.exit(0)
+
+
+def _of_click(error: click.ClickException) -> str:
+    message = " ".join(error.format_message().split())
+    context = getattr(error, "ctx", None)
+    return f"{message} (see `{context.command_path} --help`)" if context else message
+
+
+def _fail(message: str, status: int, verbose: bool) -> NoReturn:
+    if verbose:
+        traceback.print_exc()
+    click.echo(f"launcher: {message}", err=True)
+    sys.exit(status)

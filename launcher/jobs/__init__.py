@@ -91,5 +91,5 @@ class Runner(Protocol):
     def cancel(self, name: str, job_id: str) -> None:
         """Ask that a job ends soon; harmless where it has ended."""
 
-    def log_link(self, name: str, job_id: str) -> str:
+    def log_link(self, spec: JobSpec, job_id: str) -> str:
         """Where people read the job's log; empty where there is nothing to read."""

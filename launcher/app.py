@@ -1,0 +1,292 @@
+"""The service as a Flask application: `gunicorn 'launcher.app:create_app()'`."""
+
+import logging
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from flask import Flask, Response, jsonify, request
+from google.api_core.exceptions import GoogleAPIError
+from werkzeug.exceptions import HTTPException
+
+import taskqueue
+import workflow
+from dfpipe import warehouse
+from dfpipe.datastore import StoreError
+from dfpipe.errors import UsageError
+from launcher import context, events, jobs, reaping, slots
+from launcher.access import Access
+from launcher.chains import Chain, read_chains
+from launcher.context import START_URL, Context
+from launcher.jobs.runners import runners_of
+from launcher.metrics import CONTENT_TYPE, Metrics
+from launcher.pages import create_pages
+from launcher.records import JobRecord, RunRecord
+from launcher.runs import RefusedError, Runs, UnknownRunError
+from launcher.settings import Settings, read_settings
+from launcher.stages import start_workflow
+from taskqueue import TaskQueueService
+from taskqueue.auth import Guard, proven
+from taskqueue.errors import Error as TaskqueueError
+from taskqueue.logs import configure_logging
+from taskqueue.service import Clock, utc_now
+from workflow.engine import Engine
+from workflow.handlers import create_blueprint
+
+MOST_BODY = 64 * 1024  # bytes
+MOST_RUNS = 200  # in one answer
+RETRY_AFTER = "10"  # seconds
+_logger = logging.getLogger(__name__)
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    clock: Clock = utc_now,
+    runners: Mapping[str, jobs.Runner] | None = None,
+) -> Flask:
+    """The application; without settings they are read from the environment, and logs set up.
+
+    It binds the process to its queues and workflows. docs/reference/launcher.md describes the
+    routes. Raises UsageError and taskqueue's ConfigError.
+    """
+    if settings is None:
+        settings = read_settings(os.environ)
+        configure_logging()
+    if not settings.store:
+        raise UsageError("no store is named: set DFPIPE_STORE to sqlite:///FILE or datastore://P")
+    chains = read_chains(settings.chains_yaml)
+    service = TaskQueueService(settings.store, settings.queue_yaml, clock=clock)
+    found = runners_of(settings) if runners is None else runners
+    bound = bind(Context(settings, service, found))
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = MOST_BODY
+    Guard(settings.auth).install(app)
+    routes = _Routes(app, bound, chains)
+    app.register_blueprint(create_blueprint())
+    found_results = warehouse.connect(settings.warehouse) if settings.warehouse else None
+    pages = create_pages(
+        settings, found_results, bound.records, routes.runs, routes.start_now, clock
+    )
+    app.register_blueprint(pages)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(UsageError, _usage_error)
+    for kind in (TaskqueueError, StoreError, GoogleAPIError):
+        app.register_error_handler(kind, _store_error)
+    return app
+
+
+def bind(bound: Context) -> Context:
+    """Bind this process to a launcher, its queues and its workflows."""
+    taskqueue.bind(bound.service)
+    workflow.bind(Engine(bound.service))
+    context.bind(bound)
+    return bound
+
+
+class _Routes:
+    """The routes of one application; docs/reference/launcher.md has the reference."""
+
+    def __init__(self, app: Flask, bound: Context, chains: Mapping[str, Chain]) -> None:
+        self.context = bound
+        self.settings = bound.settings
+        self.chains = chains
+        self.records = bound.records
+        self.runs = Runs(bound)
+        self.metrics = Metrics(self.records)
+        read = Access(self.settings.look).read
+        self._chain(self.settings.chain)  # a wrong name is found out now
+        add = app.add_url_rule
+        add("/launchpipeline", view_func=proven(self.launchpipeline))
+        add("/api/runs", "start_run", proven(self.start_run), methods=["POST"])
+        add("/api/runs", "list_runs", read(self.list_runs))
+        add("/api/runs/<run_id>", "show_run", read(self.show_run))
+        add("/api/runs/<run_id>/steps/<step>/log", "show_log", read(self.show_log))
+        for name in ("cancel", "retry"):
+            url = f"/api/runs/<run_id>/{name}"
+            add(url, f"{name}_run", proven(getattr(self, f"{name}_run")), methods=["POST"])
+        add("/events/dataflow", view_func=proven(self.event), methods=["POST"])
+        add(START_URL, view_func=proven(self.start_task), methods=["POST"])
+        add("/reap", "launcher_reap", proven(self.reap), methods=["GET", "POST"])
+        add("/healthz", view_func=self.healthz)
+        add("/metrics", view_func=self.metrics_text)
+
+    # Starting
+
+    def launchpipeline(self) -> Response:
+        """Start the chain for the slot that is now."""
+        self.metrics.starts.labels("cron").inc()
+        return self._start(self.settings.chain, self._slot_now())
+
+    def start_run(self) -> Response:
+        """Start a chain for the slot that is now, or that the body names."""
+        given = request.get_json(silent=True) if request.data else {}
+        if not isinstance(given, dict) or set(given) - {"chain", "slot"}:
+            return _error(400, 'the body is no JSON object with "chain" and "slot": give one')
+        self.metrics.starts.labels("operator").inc()
+        text = given.get("slot")
+        slot = self._slot_now() if text is None else slots.parse_slot(str(text))
+        if slot > self.context.now():
+            return _error(400, f"slot {slots.written(slot)} is yet to come: give one that is past")
+        return self._start(str(given.get("chain") or self.settings.chain), slot)
+
+    def start_now(self) -> RunRecord:
+        """The run of the chain for the slot that is now."""
+        self.metrics.starts.labels("page").inc()
+        return self.runs.start(self._chain(self.settings.chain), self._slot_now())
+
+    def _start(self, chain: str, slot: datetime) -> Response:
+        run = self.runs.start(self._chain(chain), slot)
+        _logger.info("run asked for", extra={"run": run.id, "state": run.state})
+        return _json(self._shown(run), 202)
+
+    def _slot_now(self) -> datetime:
+        return slots.slot_of(self.context.now(), self.settings.slot)
+
+    def _chain(self, name: str) -> Chain:
+        if not name:
+            return next(iter(self.chains.values()))
+        if name not in self.chains:
+            known = ", ".join(self.chains)
+            raise UsageError(f"there is no chain {name[:40]!r}: give one of {known}")
+        return self.chains[name]
+
+    def start_task(self) -> Response:
+        """Start the workflow of a run that has begun."""
+        run = self.records.run(request.form.get("run", ""))
+        if run is not None and not run.is_over and str(run.attempt) == request.form.get("attempt"):
+            start_workflow(run)
+        return Response(status=204)
+
+    # Watching and changing
+
+    def list_runs(self) -> Response:
+        """The newest runs."""
+        return _json({"runs": [self._shown(run) for run in self.records.runs(MOST_RUNS)]})
+
+    def show_run(self, run_id: str) -> Response:
+        """A run and its steps, each with its job."""
+        run = self.records.run(run_id)
+        if run is None:
+            raise UnknownRunError(f"there is no run {run_id[:100]!r}: GET /api/runs lists them")
+        jobs_by_step = {job.step: job for job in self.records.jobs(run_id)}
+        steps = [
+            {
+                "name": s.name,
+                "kind": s.kind,
+                "needs": s.needs,
+                "job": _job(jobs_by_step.get(s.name)),
+            }
+            for s in run.steps
+        ]
+        return _json({**self._shown(run), "steps": steps})
+
+    def show_log(self, run_id: str, step: str) -> Response:
+        """The end of the log that a local job has written."""
+        job = self.records.job(f"{run_id}/{step}")
+        runner = self.context.runners.get(job.kind) if job else None
+        text = getattr(runner, "log", lambda name: "")(job.name) if job and job.name else ""
+        if not text:
+            return _error(404, "there is no log here: the job's log link says where it is")
+        response = Response(text, content_type="text/plain; charset=utf-8")
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+    def cancel_run(self, run_id: str) -> Response:
+        """Launch nothing more of a run, and end its jobs."""
+        return _json(self._shown(self.runs.cancel(run_id)), 202)
+
+    def retry_run(self, run_id: str) -> Response:
+        """Run again what has not succeeded."""
+        return _json(self._shown(self.runs.retry(run_id)), 202)
+
+    def _shown(self, run: RunRecord) -> dict[str, Any]:
+        return {
+            "id": run.id,
+            "chain": run.chain,
+            "slot": slots.written(run.slot),
+            "state": run.state,
+            "attempt": run.attempt,
+            "error": run.error,
+            "created": _time(run.created),
+            "started": _time(run.started),
+            "ended": _time(run.ended),
+            "watch": f"{self.settings.url}/runs/{run.id}",
+            "api": f"{self.settings.url}/api/runs/{run.id}",
+        }
+
+    # The platform
+
+    def event(self) -> Response:
+        """Take what tells that a job of Dataflow has changed."""
+        try:
+            event = events.read_event(request.headers, request.get_data())  # type: ignore[arg-type]
+        except events.BadEventError as error:
+            self.metrics.events.labels("bad").inc()
+            return _error(400, str(error))
+        is_ours = events.take(self.context, event)
+        self.metrics.events.labels("ours" if is_ours else "foreign").inc()
+        return Response(status=204)
+
+    def reap(self) -> Response:
+        """Look after all that is open, where a task was lost."""
+        return _json(reaping.reap(self.context))
+
+    def healthz(self) -> Response:
+        """Whether the store answers."""
+        self.records.run("healthz")
+        return _json({"status": "ok"})
+
+    def metrics_text(self) -> Response:
+        """Metrics for Prometheus."""
+        return Response(self.metrics.text(), content_type=CONTENT_TYPE)
+
+
+def _job(job: JobRecord | None) -> dict[str, Any] | None:
+    if job is None:
+        return None
+    return {
+        "state": job.state,
+        "attempt": job.attempt,
+        "name": job.name,
+        "job_id": job.job_id,
+        "started": _time(job.started),
+        "ended": _time(job.ended),
+        "error": job.error,
+        "log": job.log_link,
+        "outputs": job.outputs,
+    }
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
+
+
+def _json(body: Mapping[str, Any], status: int = 200) -> Response:
+    response = jsonify(body)
+    response.status_code = status
+    return response
+
+
+def _error(status: int, message: str) -> Response:
+    response = _json({"error": message}, status)
+    if status == 503:
+        response.headers["Retry-After"] = RETRY_AFTER
+    return response
+
+
+def _http_error(error: HTTPException) -> Response:
+    if error.response is not None:
+        return error.response  # type: ignore[return-value]  # the guard's own
+    return _error(error.code or 500, error.description or error.name)
+
+
+def _usage_error(error: UsageError) -> Response:
+    status = {UnknownRunError: 404, RefusedError: 409}.get(type(error), 400)
+    return _error(status, str(error))
+
+
+def _store_error(error: Exception) -> Response:
+    _logger.error("the store cannot be used: %s", error)
+    return _error(503, "the store cannot answer now: try again")

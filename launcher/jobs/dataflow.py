@@ -1,0 +1,89 @@
+"""The analysis on Dataflow, submitted by the Beam SDK in a process of its own.
+
+Until Dataflow lists the job, its id here is its name.
+"""
+
+import sys
+
+from launcher import slots
+from launcher.jobs import JobSpec, JobState, JobStatus, UnknownJobError
+from launcher.jobs.dataflow_api import DataflowApi
+from launcher.jobs.local import LocalRunner
+from launcher.settings import DataflowSettings
+
+
+class DataflowRunner:
+    """Submits the analysis; a step's parameters are options of `dfpipe run` and of Beam."""
+
+    def __init__(self, api: DataflowApi, local: LocalRunner) -> None:
+        self._api = api
+        self._local = local
+
+    def find(self, spec: JobSpec) -> JobStatus | None:
+        """The job that was submitted before, or that is being submitted."""
+        return self._api.find(spec) or self._submission(spec.name)
+
+    def launch(self, spec: JobSpec) -> JobStatus:
+        """Start the process that submits the job."""
+        words = [sys.executable, "-m", "launcher.jobs.submit"]
+        self._local.start(spec.name, [*words, *options_of(spec, self._api.settings)])
+        return JobStatus(job_id=spec.name, state=JobState.WAITING)
+
+    def state(self, name: str, job_id: str) -> JobStatus:
+        """How the job stands; while Dataflow does not list it, how its submission does."""
+        if job_id != name:
+            return self._api.state(job_id)
+        found = self._api.by_name(name) or self._submission(name)
+        if found is None:
+            raise UnknownJobError(f"{name} was submitted, but Dataflow does not list it")
+        return found
+
+    def cancel(self, name: str, job_id: str) -> None:
+        """Cancel the job, or its submission."""
+        if job_id != name:
+            self._api.cancel(job_id)
+        else:
+            self._local.cancel(name, job_id)
+
+    def log_link(self, spec: JobSpec, job_id: str) -> str:
+        """The log of the submission; it names the job's page."""
+        return self._local.log_link(spec, job_id)
+
+    def log(self, name: str) -> str:
+        """The end of what the submission has written."""
+        return self._local.log(name)
+
+    def _submission(self, name: str) -> JobStatus | None:
+        """How the process stands that submits; None where it has not begun, or has submitted."""
+        try:
+            found = self._local.state(name, name)
+        except UnknownJobError:
+            return None
+        if found.state is JobState.SUCCEEDED:
+            return None
+        if found.state.is_over:
+            return found
+        return JobStatus(job_id=name, state=JobState.WAITING)
+
+
+def options_of(spec: JobSpec, settings: DataflowSettings) -> list[str]:
+    """The options with which a job is submitted; the step's own parameters come last, and count."""
+    options = {
+        "runner": "DataflowRunner",
+        "job_name": spec.name,
+        "until": slots.written(spec.slot),
+        "project": settings.project,
+        "region": settings.region,
+        "dataflow_endpoint": settings.endpoint,
+        "service_account_email": settings.service_account,
+        "network": settings.network,
+        "subnetwork": settings.subnetwork,
+        "worker_machine_type": settings.machine_type,
+        "max_num_workers": str(settings.max_workers or ""),
+        "temp_location": settings.temp_location,
+        "staging_location": settings.staging_location,
+    }
+    options |= spec.parameters
+    words = [f"--{name}={value}" for name, value in options.items() if value]
+    words += [f"--labels={name}={value}" for name, value in spec.labels.items()]
+    return [*words, "--no_auth"] if settings.endpoint.startswith("http://") else words

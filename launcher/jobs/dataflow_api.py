@@ -1,0 +1,199 @@
+"""Dataflow's REST API through Google's client: finding, watching and cancelling jobs."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote
+
+from google.api_core import exceptions as google
+from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import GoogleAuthError
+
+from launcher.jobs import (
+    JobSpec,
+    JobState,
+    JobStatus,
+    LaunchRefusedError,
+    UnavailableError,
+    UnknownJobError,
+)
+from launcher.settings import DataflowSettings
+
+TIMEOUT = 60.0  # seconds; a claim on a launch lasts longer
+_STATES = {
+    "DONE": JobState.SUCCEEDED,
+    "FAILED": JobState.FAILED,
+    "CANCELLED": JobState.CANCELLED,
+    "DRAINED": JobState.DRAINED,
+    "UPDATED": JobState.UPDATED,
+    "UNKNOWN": JobState.UNKNOWN,
+    "QUEUED": JobState.WAITING,
+    "PENDING": JobState.WAITING,
+    "STOPPED": JobState.WAITING,
+}
+
+
+class NameTakenError(LaunchRefusedError):
+    """A job of that name runs already."""
+
+
+class DataflowApi:
+    """The jobs of one project and region; clients are made when they are first needed."""
+
+    def __init__(self, settings: DataflowSettings) -> None:
+        self.settings = settings
+        self._lock = threading.Lock()
+        self._clients: dict[str, Any] = {}
+
+    def client(self, name: str) -> Any:
+        """A client of Google's package for one service of the API, as FlexTemplatesService."""
+        from google.cloud import dataflow_v1beta3
+
+        with self._lock:
+            if name not in self._clients:
+                kind = getattr(dataflow_v1beta3, f"{name}Client")
+                self._clients[name] = kind(transport=self._transport(kind))
+            return self._clients[name]
+
+    def _transport(self, kind: Any) -> Any:
+        transport = kind.get_transport_class("rest")
+        endpoint = self.settings.endpoint
+        if not endpoint:
+            return transport()
+        if endpoint.startswith("http://"):
+            host = endpoint.removeprefix("http://")
+            return transport(host=host, url_scheme="http", credentials=AnonymousCredentials())
+        return transport(host=endpoint)
+
+    @property
+    def where(self) -> dict[str, str]:
+        """The fields that name project and region in every request."""
+        return {"project_id": self.settings.project, "location": self.settings.region}
+
+    def find(self, spec: JobSpec) -> JobStatus | None:
+        """The job of this name and these labels, of whatever state."""
+        request = {**self.where, "name": spec.name, "filter": "ALL"}
+        with translated():
+            found = self.client("JobsV1Beta3").list_jobs(request, timeout=TIMEOUT, retry=None)
+            for job in found:
+                if job.name == spec.name and is_ours(job, spec):
+                    return status_of(job)
+        return None
+
+    def by_name(self, name: str) -> JobStatus | None:
+        """The newest job of a name."""
+        request = {**self.where, "name": name, "filter": "ALL"}
+        with translated():
+            found = self.client("JobsV1Beta3").list_jobs(request, timeout=TIMEOUT, retry=None)
+            named = [job for job in found if job.name == name]
+        return status_of(max(named, key=lambda job: job.id)) if named else None
+
+    def state(self, job_id: str) -> JobStatus:
+        """How a job stands."""
+        with translated():
+            request = {**self.where, "job_id": job_id}
+            job = self.client("JobsV1Beta3").get_job(request, timeout=TIMEOUT, retry=None)
+        return status_of(job)
+
+    def cancel(self, job_id: str) -> None:
+        """Ask that a job be cancelled; one that has ended stays as it is."""
+        job = {"requested_state": "JOB_STATE_CANCELLED"}
+        request = {**self.where, "job_id": job_id, "job": job}
+        try:
+            with translated():
+                self.client("JobsV1Beta3").update_job(request, timeout=TIMEOUT, retry=None)
+        except LaunchRefusedError:
+            return  # it has ended
+
+    def log_link(self, job_id: str) -> str:
+        """The job's page in Google's console."""
+        settings = self.settings
+        way = "/".join(quote(part, safe="") for part in (settings.region, job_id))
+        return (
+            f"https://console.cloud.google.com/dataflow/jobs/{way}"
+            f"?project={quote(settings.project, safe='')}"
+        )
+
+    def launch(self, spec: JobSpec, call: Callable[[], Any]) -> JobStatus:
+        """The job that a call of the API launches, or the one of its name that is ours and runs."""
+        try:
+            with translated():
+                return status_of(call().job)
+        except UnknownJobError as error:
+            raise LaunchRefusedError(str(error)) from error
+        except NameTakenError:
+            found = self.find(spec)
+            if found is None:
+                raise
+            return found
+
+    def environment(self, spec: JobSpec) -> dict[str, Any]:
+        """What a template's workers are to be."""
+        settings = self.settings
+        given = {
+            "service_account_email": settings.service_account,
+            "network": settings.network,
+            "subnetwork": settings.subnetwork,
+            "machine_type": settings.machine_type,
+            "temp_location": settings.temp_location,
+            "max_workers": settings.max_workers,
+        }
+        labels = {"additional_user_labels": dict(spec.labels)}
+        return {name: value for name, value in given.items() if value} | labels
+
+
+class TemplateRunner:
+    """What the runners of templates share: all but the launch."""
+
+    def __init__(self, api: DataflowApi) -> None:
+        self.api = api
+
+    def find(self, spec: JobSpec) -> JobStatus | None:
+        """The job that was launched before."""
+        return self.api.find(spec)
+
+    def state(self, name: str, job_id: str) -> JobStatus:
+        """How the job stands."""
+        return self.api.state(job_id)
+
+    def cancel(self, name: str, job_id: str) -> None:
+        """Cancel the job."""
+        self.api.cancel(job_id)
+
+    def log_link(self, spec: JobSpec, job_id: str) -> str:
+        """The job's page in Google's console."""
+        return self.api.log_link(job_id)
+
+
+def is_ours(job: Any, spec: JobSpec) -> bool:
+    """Whether a job carries the labels of what is to be launched."""
+    labels: Mapping[str, str] = job.labels
+    return all(labels.get(name) == value for name, value in spec.labels.items())
+
+
+def status_of(job: Any) -> JobStatus:
+    """What Dataflow says of a job."""
+    state = job.current_state.name.removeprefix("JOB_STATE_")
+    known = _STATES.get(state, JobState.RUNNING)
+    error = f"Dataflow says {state}" if known.is_over and known is not JobState.SUCCEEDED else ""
+    return JobStatus(job_id=job.id, state=known, error=error)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise what the client raises as the errors of runners."""
+    try:
+        yield
+    except google.NotFound as error:
+        raise UnknownJobError(f"Dataflow does not know it: {error.message}") from error
+    except (google.TooManyRequests, google.ServerError, google.RetryError) as error:
+        raise UnavailableError(f"Dataflow cannot answer now: {error.message}") from error
+    except google.Conflict as error:
+        raise NameTakenError(f"Dataflow refuses: {error.message}") from error
+    except google.GoogleAPICallError as error:
+        if error.code == 408:
+            raise UnavailableError(f"Dataflow cannot answer now: {error.message}") from error
+        raise LaunchRefusedError(f"Dataflow refuses: {error.message}") from error
+    except (GoogleAuthError, OSError) as error:
+        raise UnavailableError(f"Dataflow cannot be reached: {error}") from error

@@ -1,0 +1,170 @@
+"""Local jobs: a process of this machine, which goes on when the launcher is started anew.
+
+Each job has a folder of its name: `job.json` with its words, `log` with what it writes, `alive`,
+which is locked for as long as the job lives, `pid`, and at last `result.json`.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from launcher.jobs import (
+    JobSpec,
+    JobState,
+    JobStatus,
+    LaunchRefusedError,
+    UnavailableError,
+    UnknownJobError,
+)
+
+START_SECONDS = 120.0  # in which a job has to show that it lives
+LOG_BYTES = 64 * 1024  # of a log that people are shown
+LONGEST_LINE = 500  # characters of an error
+# What a job is not to have: it starts no work of its own at the services.
+SECRETS = ("DFPIPE_TASK_TOKEN", "LAUNCHER_WEBHOOK", "COLLECTOR_")
+
+
+class LocalRunner:
+    """Runs a step's command, to which its parameters are added as --NAME=VALUE.
+
+    `environment` is added to this process's own.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        environment: Mapping[str, str],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._folder = Path(folder)
+        self._environment = environment
+        self._clock = clock
+
+    def find(self, spec: JobSpec) -> JobStatus | None:
+        """The job of this name, if it has been launched."""
+        try:
+            return self.state(spec.name, spec.name)
+        except UnknownJobError:
+            return None
+
+    def launch(self, spec: JobSpec) -> JobStatus:
+        """Start the job's process, apart from this one; a second start changes nothing."""
+        self.start(spec.name, words_of(spec))
+        return JobStatus(job_id=spec.name, state=JobState.RUNNING)
+
+    def start(self, name: str, words: Sequence[str]) -> None:
+        """Start a process under a name. Raises LaunchRefusedError and UnavailableError."""
+        folder = self._folder / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _write(folder / "job.json", {"words": list(words), "started": self._clock()})
+            with (folder / "log").open("ab") as log:
+                subprocess.Popen(  # noqa: S603  # the words of chains.yaml
+                    [sys.executable, "-m", "launcher.jobs.wrapper", str(folder)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env=self._clean_environment(),
+                    start_new_session=True,
+                )
+        except PermissionError as error:
+            raise LaunchRefusedError(f"{folder} cannot be written: {error.strerror}") from error
+        except OSError as error:
+            raise UnavailableError(f"the job cannot be started: {error.strerror}") from error
+
+    def state(self, name: str, job_id: str) -> JobStatus:
+        """How the job stands, by its result or by whether it lives."""
+        folder = self._folder / name
+        # Looked at before the result: a job that ends between the two has one.
+        alive = is_alive(folder)
+        result = _read(folder / "result.json")
+        if result is not None:
+            return self._ended(folder, name, result)
+        if alive:
+            return JobStatus(job_id=name, state=JobState.RUNNING)
+        job = _read(folder / "job.json")
+        if job is None:
+            raise UnknownJobError(f"there is no local job {name}")
+        if (folder / "pid").exists():
+            error = "its process has ended without a result, as after a kill or a restart"
+            return JobStatus(job_id=name, state=JobState.FAILED, error=error)
+        if self._clock() - float(str(job["started"])) < START_SECONDS:
+            return JobStatus(job_id=name, state=JobState.WAITING)
+        return JobStatus(job_id=name, state=JobState.FAILED, error="its process did not start")
+
+    def cancel(self, name: str, job_id: str) -> None:
+        """Let the job's processes end."""
+        folder = self._folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "cancelled").touch()
+        if is_alive(folder):
+            try:
+                os.killpg(int((folder / "pid").read_text()), signal.SIGTERM)
+            except (OSError, ValueError):
+                return  # it has ended meanwhile, or is about to begin and will see the mark
+
+    def log_link(self, spec: JobSpec, job_id: str) -> str:
+        """The launcher's own address of the log."""
+        return "/api/runs/{launcher-run}/steps/{launcher-step}/log".format(**spec.labels)
+
+    def log(self, name: str) -> str:
+        """The end of what the job has written."""
+        try:
+            with (self._folder / name / "log").open("rb") as file:
+                file.seek(0, os.SEEK_END)
+                file.seek(max(0, file.tell() - LOG_BYTES))
+                return file.read().decode(errors="replace")
+        except OSError:
+            return ""
+
+    def _ended(self, folder: Path, name: str, result: Mapping[str, object]) -> JobStatus:
+        if result["code"] == 0:
+            return JobStatus(job_id=name, state=JobState.SUCCEEDED)
+        if (folder / "cancelled").exists():
+            return JobStatus(job_id=name, state=JobState.CANCELLED, error="cancelled")
+        lines = [line.strip() for line in self.log(name).splitlines() if line.strip()]
+        last = lines[-1][:LONGEST_LINE] if lines else "it has written nothing"
+        error = f"exit code {result['code']}: {last}"
+        return JobStatus(job_id=name, state=JobState.FAILED, error=error)
+
+    def _clean_environment(self) -> dict[str, str]:
+        kept = {name: text for name, text in os.environ.items() if not name.startswith(SECRETS)}
+        return {**kept, **self._environment}
+
+
+def words_of(spec: JobSpec) -> list[str]:
+    """The words of a job's process; `dfpipe` is the one of this installation."""
+    words = [*spec.command, *(f"--{name}={value}" for name, value in spec.parameters.items())]
+    return [sys.executable, "-m", *words] if words[0] == "dfpipe" else words
+
+
+def is_alive(folder: Path) -> bool:
+    """Whether a process of the job lives: then the file is locked."""
+    try:
+        with (folder / "alive").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _write(file: Path, values: Mapping[str, object]) -> None:
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(values))
+    temporary.replace(file)
+
+
+def _read(file: Path) -> dict[str, object] | None:
+    try:
+        found: dict[str, object] = json.loads(file.read_text())
+    except FileNotFoundError:
+        return None
+    return found

@@ -1,0 +1,149 @@
+"""Steps that the launcher does itself, at once: checking a run, and noting what is emerging."""
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dfpipe import warehouse
+from dfpipe.errors import DfpipeError, UsageError
+from dfpipe.warehouse import Warehouse
+from launcher import slots
+from launcher.jobs import (
+    JobSpec,
+    JobState,
+    JobStatus,
+    LaunchRefusedError,
+    UnavailableError,
+    UnknownJobError,
+)
+
+NOTED = 10  # pairs
+WEBHOOK_SECONDS = 20.0
+_logger = logging.getLogger(__name__)
+
+# Posts a JSON text under an id to the webhook; returns the status of the answer.
+Post = Callable[[str, str], int]
+
+
+class OwnRunner:
+    """What the runners of such steps share: they have ended when they are launched."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def find(self, spec: JobSpec) -> JobStatus | None:
+        """None: it is done again."""
+        return None
+
+    def launch(self, spec: JobSpec) -> JobStatus:
+        """Do it."""
+        if not self._url:
+            raise LaunchRefusedError("no warehouse is named: set DFPIPE_WAREHOUSE")
+        try:
+            found = warehouse.connect(self._url)
+            return JobStatus(
+                job_id=spec.name, state=JobState.SUCCEEDED, outputs=self.work(spec, found)
+            )
+        except UsageError as error:
+            raise LaunchRefusedError(str(error)) from error
+        except DfpipeError as error:
+            raise UnavailableError(f"the warehouse cannot be read: {error}") from error
+
+    def work(self, spec: JobSpec, found: Warehouse) -> Mapping[str, Any]:
+        """Do it; returns the outputs. Raises LaunchRefusedError."""
+        raise NotImplementedError
+
+    def state(self, name: str, job_id: str) -> JobStatus:
+        """Never asked: it has ended before."""
+        raise UnknownJobError(f"{name} has left nothing behind")
+
+    def cancel(self, name: str, job_id: str) -> None:
+        """Nothing runs."""
+
+    def log_link(self, spec: JobSpec, job_id: str) -> str:
+        """There is none."""
+        return ""
+
+
+class CheckRunner(OwnRunner):
+    """Checks that the slot's run is complete and has a plausible number of posts.
+
+    Its parameters: least_posts (1) and most_posts (none).
+    """
+
+    def work(self, spec: JobSpec, found: Warehouse) -> Mapping[str, Any]:
+        """Outputs: posts and words of the run."""
+        least, most = _number(spec, "least_posts", 1), _number(spec, "most_posts", None)
+        unknown = set(spec.parameters) - {"least_posts", "most_posts"}
+        if unknown:
+            raise LaunchRefusedError(
+                f"{min(unknown)} is no parameter of a check: give least_posts or most_posts"
+            )
+        rows = as_dicts(found, "latest_runs")
+        run = next((row for row in rows if row["ts"] == spec.slot), None)
+        where = f"the run {slots.written(spec.slot)}"
+        if run is None:
+            raise LaunchRefusedError(f"{where} is not complete: it has no row in runs")
+        posts = run["tweets"]
+        if posts < (least or 0) or (most is not None and posts > most):
+            raise LaunchRefusedError(
+                f"{where} has {posts:,} posts: expected {least:,} to "
+                f"{'any number' if most is None else f'{most:,}'}"
+            )
+        return {"posts": posts, "words": run["words"]}
+
+
+class NoteRunner(OwnRunner):
+    """Notes the slot's emerging pairs: a line in the log, and a POST to the webhook."""
+
+    def __init__(self, url: str, webhook: str = "", post: Post | None = None) -> None:
+        super().__init__(url)
+        self._post = post or (poster(webhook) if webhook else None)
+
+    def work(self, spec: JobSpec, found: Warehouse) -> Mapping[str, Any]:
+        """Outputs: the number of pairs, and the first few."""
+        rows = as_dicts(found, "emerging_pairs", ts=spec.slot)
+        pairs = [f"{row['w1']} {row['w2']}" for row in rows[:NOTED]]
+        _logger.info(
+            "emerging pairs",
+            extra={"slot": slots.written(spec.slot), "number": len(rows), "pairs": pairs},
+        )
+        if self._post is not None:
+            body = {"slot": slots.written(spec.slot), "number": len(rows), "pairs": pairs}
+            status = self._post(spec.name, json.dumps(body))
+            if not 200 <= status < 300:
+                raise UnavailableError(f"the webhook has answered {status}")
+        return {"number": len(rows), "pairs": pairs}
+
+
+def poster(url: str) -> Post:
+    """Post to a URL; the id goes with it as Idempotency-Key, as it may come twice."""
+    import urllib3
+
+    pool = urllib3.PoolManager(timeout=WEBHOOK_SECONDS, retries=False)
+
+    def post(name: str, body: str) -> int:
+        headers = {"Content-Type": "application/json", "Idempotency-Key": name}
+        try:
+            return pool.request("POST", url, body=body, headers=headers).status
+        except urllib3.exceptions.HTTPError as error:
+            # Its text may hold the URL, which may be secret.
+            raise UnavailableError(f"the webhook: {type(error).__name__}") from error
+
+    return post
+
+
+def as_dicts(found: Warehouse, name: str, **params: object) -> list[dict[str, Any]]:
+    """The rows of a named query by the names of their columns."""
+    result = found.query(name, **params)
+    return [dict(zip(result.columns, row, strict=True)) for row in result.rows]
+
+
+def _number(spec: JobSpec, name: str, default: int | None) -> int | None:
+    text = spec.parameters.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit()) or len(text) > 15:
+        raise LaunchRefusedError(f"{name} is {text!r}: give a whole number")
+    return int(text)

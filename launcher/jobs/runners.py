@@ -1,0 +1,25 @@
+"""The runners of a launcher, by the kinds of steps."""
+
+from launcher.jobs import Runner
+from launcher.jobs.classic_template import ClassicTemplateRunner
+from launcher.jobs.dataflow import DataflowRunner
+from launcher.jobs.dataflow_api import DataflowApi
+from launcher.jobs.flex_template import FlexTemplateRunner
+from launcher.jobs.local import LocalRunner
+from launcher.jobs.own import CheckRunner, NoteRunner
+from launcher.settings import Settings
+
+
+def runners_of(settings: Settings) -> dict[str, Runner]:
+    """A runner for each kind of step; no connection is made yet."""
+    api = DataflowApi(settings.dataflow)
+    places = {"DFPIPE_STORE": settings.store, "DFPIPE_WAREHOUSE": settings.warehouse}
+    local = LocalRunner(settings.jobs_folder, {name: url for name, url in places.items() if url})
+    return {
+        "local": local,
+        "dataflow": DataflowRunner(api, local),
+        "flex-template": FlexTemplateRunner(api),
+        "classic-template": ClassicTemplateRunner(api),
+        "check": CheckRunner(settings.warehouse),
+        "note": NoteRunner(settings.warehouse, settings.webhook),
+    }

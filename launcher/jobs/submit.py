@@ -1,0 +1,46 @@
+"""The process that submits the analysis: `python -m launcher.jobs.submit OPTIONS`.
+
+It ends as soon as the job is submitted, and does not wait for it.
+"""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from dfpipe.errors import DfpipeError
+
+
+def submit(words: Sequence[str]) -> str:
+    """Submit the analysis that the words ask for; returns the job's id. Raises DfpipeError."""
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import StandardOptions
+
+    from dfpipe import launch, pipeline, warehouse
+    from dfpipe.options import settings
+    from dfpipe.transforms import WriteResults
+
+    options = launch.parse(words, os.environ)
+    chosen = settings(options, datetime.now(UTC))
+    warehouse.connect(chosen.sink).prepare()
+    made = beam.Pipeline(options=options)
+    analysis = pipeline.build(made, chosen, options.view_as(StandardOptions).runner)
+    tables = (analysis.run, analysis.word_counts, analysis.urls, analysis.word_cooccur)
+    tables | "WriteResults" >> WriteResults(chosen.sink, time.time())
+    result = made.run()
+    return str(getattr(result, "job_id", lambda: "")() or "")
+
+
+def main() -> None:
+    """Submit what the command line asks for."""
+    logging.basicConfig(level=logging.INFO)
+    try:
+        sys.stdout.write(f"submitted: {submit(sys.argv[1:])}\n")
+    except DfpipeError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""The process around a local job: `python -m launcher.jobs.wrapper FOLDER`.
+
+It runs the words of `job.json` once, however often it is started for a folder, and writes how they
+ended. The lock on `alive` is handed on to the job, so that the job is known to live even where this
+process was killed.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+GRACE_SECONDS = 20.0  # before a job that is to end is killed
+
+
+def run(folder: Path) -> None:
+    """Run the job of a folder, unless that was done or is being done."""
+    with (folder / "alive").open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Made by the first who comes; whoever looks at the lock meanwhile lets it go at once.
+            with (folder / "pid").open("x") as file:
+                file.write(str(os.getpid()))
+        except (BlockingIOError, FileExistsError):
+            return
+        code = 143 if (folder / "cancelled").exists() else _run(folder, lock.fileno())
+        temporary = folder / ".result.json"
+        temporary.write_text(json.dumps({"code": code}))
+        temporary.replace(folder / "result.json")
+
+
+def _run(folder: Path, lock: int) -> int:
+    words = json.loads((folder / "job.json").read_text())["words"]
+    try:
+        child = subprocess.Popen(words, pass_fds=(lock,))  # noqa: S603  # of chains.yaml
+    except OSError as error:
+        print(f"{words[0]} cannot be run: {error.strerror}", file=sys.stderr)  # noqa: T201
+        return 127
+
+    def end(*_: Any) -> None:
+        child.terminate()
+        signal.signal(signal.SIGALRM, lambda *_: child.kill())
+        signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)
+
+    signal.signal(signal.SIGTERM, end)
+    if (folder / "cancelled").exists():
+        end()
+    return child.wait()
+
+
+if __name__ == "__main__":
+    run(Path(sys.argv[1]))

@@ -25,8 +25,8 @@ def loads(text: str) -> Any:
 
 def _tagged(value: Any) -> dict[str, Any]:
     if isinstance(value, datetime):
-        utc = value.astimezone(UTC) if value.tzinfo else value
-        return {TAG: "datetime", "value": utc.strftime(_TIME)}
+        utc = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
+        return {TAG: "datetime", "value": utc.isoformat(" ", "microseconds")}
     if isinstance(value, Key):
         home = [value.project, value.namespace]
         return {TAG: "key", "value": [home, list(value.flat_path)]}

@@ -1,14 +1,18 @@
 """Values as they are stored, large ones in parts, classes by their paths, and settings of mails."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
+from email import message_from_bytes, policy
 from typing import Any
 
 import pytest
+from aiosmtpd.controller import Controller
 from google.api_core.exceptions import ResourceExhausted
 from google.cloud.datastore import Key
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.processes import free_port
 from workflow import UsageError, large, mail, registry, values
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
@@ -157,3 +161,38 @@ def test_settings_of_mails_that_are_missing(name: str) -> None:
 def test_settings_of_mails_that_are_wrong() -> None:
     with pytest.raises(UsageError, match="give smtp://HOST:PORT or smtps://"):
         mail.settings_from({**WHOLE, "DFPIPE_MAIL_URL": "http://localhost"})
+
+
+class Letters:
+    """Keeps the mails that a server takes."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[list[str], Any]] = []
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        message = message_from_bytes(envelope.content, policy=policy.default)
+        self.taken.append((envelope.rcpt_tos, message))
+        return "250 OK"
+
+
+@pytest.fixture
+def letters() -> Iterator[tuple[Letters, str]]:
+    letters = Letters()
+    port = free_port()
+    server = Controller(letters, hostname="127.0.0.1", port=port, ready_timeout=30)
+    server.start()
+    yield letters, f"smtp://127.0.0.1:{port}"
+    server.stop()
+
+
+def test_mails_go_through_a_server(letters: tuple[Letters, str]) -> None:
+    kept, url = letters
+    send = mail.SmtpServer(url, "usual@example.com")
+    send("us@example.com", "ä subject", "text", "<p>page</p>")
+    send("us@example.com", "again", "text", "", to="other@example.com")
+    (first, whole), (second, plain) = kept.taken
+    assert (first, second) == (["usual@example.com"], ["other@example.com"])
+    assert (whole["Subject"], whole["From"]) == ("ä subject", "us@example.com")
+    assert whole.get_body(("plain",)).get_content().strip() == "text"
+    assert whole.get_body(("html",)).get_content().strip() == "<p>page</p>"
+    assert not plain.is_multipart()

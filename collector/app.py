@@ -54,9 +54,8 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> F
         settings = read_settings(os.environ)
         configure_logging()
     app = Flask(__name__)
-    app.config["MAX_CONTENT_LENGTH"] = MOST_BODY
-    # A form is read into memory whole: see MAX_CONTENT_LENGTH.
-    app.config["MAX_FORM_MEMORY_SIZE"] = MOST_BODY
+    # A body without a length is cut there, and not refused: one byte more shows it.
+    app.config["MAX_CONTENT_LENGTH"] = MOST_BODY + 1
     Guard(settings.auth).install(app)
     service = open_service(settings, clock)
     _Routes(app, settings, service)

@@ -50,7 +50,8 @@ class Reading:
 def read_body(body: bytes) -> Reading:
     """Read one post, a list of them, or one on each line; see docs/reference/collector.md.
 
-    Raises RefusedBodyError for what is no JSON at all, and for more than MOST_POSTS records.
+    Raises RefusedBodyError for what is no JSON at all, and for more than MOST_POSTS records or
+    MOST_BODY bytes.
 
     >>> reading = read_body(b'{"tid": 1, "text": "a", "created_at": "2026-01-07T12:00:00Z"}')
     >>> len(reading.lines), reading.refused
@@ -58,6 +59,8 @@ def read_body(body: bytes) -> Reading:
     >>> read_body(b'[{"tid": 1, "created_at": "2026-01-07T12:00:00Z"}]').refused
     [Refusal(index=0, error='text is missing')]
     """
+    if len(body) > MOST_BODY:
+        raise RefusedBodyError(413, f"the body is over {MOST_BODY:,} bytes: send it in parts")
     lines: list[bytes] = []
     refused: list[Refusal] = []
     readable = False

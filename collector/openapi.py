@@ -141,6 +141,7 @@ PATHS: Json = {
             "responses": {
                 "200": _DONE,
                 "400": _answer("The form is wrong.", ERROR),
+                "413": _answer("The form is too large.", ERROR),
                 "502": _answer("The source cannot be reached; the queue tries again.", ERROR),
                 **_FORBIDDEN,
                 **_STORE,
@@ -156,6 +157,7 @@ PATHS: Json = {
             "responses": {
                 "200": _DONE,
                 "400": _answer("The form is wrong.", ERROR),
+                "413": _answer("The form is too large.", ERROR),
                 **_FORBIDDEN,
                 **_STORE,
             },

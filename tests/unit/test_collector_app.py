@@ -1,5 +1,6 @@
 """Who may call the collector, and that nothing that is sent to it makes it fail."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,22 @@ def test_a_body_that_is_too_large_is_refused(api: FlaskClient) -> None:
     answer = api.post("/ingest", data=b" " * (MOST_BODY + 1), headers=PUSHER)
     assert answer.status_code == 413
     assert list(answer.json) == ["error"]
+
+
+def test_a_body_without_a_length_is_not_cut_in_silence(api: FlaskClient) -> None:
+    lines = (json.dumps(GOOD).encode() + b"\n") * 2 + b" " * MOST_BODY
+
+    def send(body: bytes) -> Any:
+        # What gunicorn tells of a chunked body.
+        told = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
+        return api.post(
+            "/ingest", input_stream=io.BytesIO(body), environ_overrides=told, headers=PUSHER
+        )
+
+    answer = send(lines)
+    assert answer.status_code == 413
+    assert answer.json == {"error": "the body is over 4,194,304 bytes: send it in parts"}
+    assert send(lines[:MOST_BODY]).json == {"taken": 2, "errors": []}
 
 
 BAD_FORMS = {

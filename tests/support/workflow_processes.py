@@ -20,6 +20,7 @@ from tests.support.command import environment
 from tests.support.processes import ROOT, free_port, process, wait_until
 from workflow.engine import Engine
 
+EMULATOR = "DATASTORE_EMULATOR_HOST"
 TOKEN = "token-of-the-workflow-tests"
 LONG = 240.0  # seconds; the machine may be busy
 YAML = """
@@ -37,8 +38,8 @@ queue:
 class Servers:
     """A store, and the processes that run its workflows."""
 
-    def __init__(self, folder: Path, extra: dict[str, str] | None = None) -> None:
-        self.store = f"sqlite:///{folder}/store.db"
+    def __init__(self, folder: Path, store: str, extra: dict[str, str] | None = None) -> None:
+        self.store = store
         self.yaml = folder / "queue.yaml"
         self.yaml.write_text(YAML)
         self.url = f"http://127.0.0.1:{free_port()}"
@@ -48,6 +49,8 @@ class Servers:
             "WORKFLOW_QUEUE_YAML": str(self.yaml),
             "WORKFLOW_LOG_LEVEL": "ERROR",
         }
+        if EMULATOR in os.environ:
+            settings[EMULATOR] = os.environ[EMULATOR]
         self.env = environment(settings | (extra or {}))
         self.engine = Engine(TaskQueueService(self.store, self.yaml))
         workflow.bind(self.engine)

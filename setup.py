@@ -47,9 +47,10 @@ COLLECTOR = [
     "tweepy>=4.16,<5",
     "zstandard>=0.23,<1",
 ]
-# The launcher's page; it reads the warehouse of a laptop too.
+# The launcher's jobs and its page; it reads the warehouse of a laptop too, and needs no Beam.
 LAUNCHER = [
     "duckdb>=1.5,<3",
+    "google-cloud-dataflow-client>=0.13,<1",
     "plotly>=7,<8",
     "pytz>=2025.2",
 ]

@@ -33,6 +33,7 @@ INLINE_WAITING = 10  # barriers that the filling of a slot looks at itself
 PAGE_WAITING = 100  # barriers on one page
 LOOKED_AT_ONCE = 20  # slots
 MOST_LOOKS = 200  # slots that one transaction looks at for one barrier
+LONGEST_WAIT = 30 * 86_400.0  # seconds before another attempt
 
 # Whether something is to be called when the stage is finalized.
 Finalizes = Callable[[Record], bool]
@@ -256,6 +257,15 @@ def abort_from(unit: Unit, record: Record, message: str, finalizes: Finalizes) -
     abort(unit, record, finalizes)
 
 
+def seconds_to_retry(params: Params, attempt: int) -> float:
+    """How long a stage waits after an attempt, which counts from 0: 30 days at most."""
+    try:
+        seconds = params.backoff_seconds * params.backoff_factor**attempt
+    except OverflowError:
+        return LONGEST_WAIT
+    return min(seconds, LONGEST_WAIT)
+
+
 def failed(unit: Unit, record: Record, message: str, finalizes: Finalizes) -> bool:
     """Try a stage again later, or abort the workflow after its last attempt; returns which."""
     params = unit.params(record)
@@ -264,7 +274,7 @@ def failed(unit: Unit, record: Record, message: str, finalizes: Finalizes) -> bo
         reason = f"Aborting after {record.attempt + 1} attempts"
         abort_from(unit, record, reason, finalizes)
         return False
-    seconds = params.backoff_seconds * params.backoff_factor**record.attempt
+    seconds = seconds_to_retry(params, record.attempt)
     record.attempt += 1
     record.status = WAITING
     record.next_retry = unit.now + round(seconds * 1_000_000)

@@ -1,6 +1,7 @@
 """`Pipeline`, the class that every stage derives from."""
 
 import inspect
+import math
 from datetime import datetime
 from typing import Any, ClassVar, Self
 from urllib.parse import urlencode
@@ -304,7 +305,11 @@ class Pipeline:
         return inspect.isgeneratorfunction(self.run)
 
     def _params(self, after: list[str]) -> Params:
-        """The stage as it is stored; raises TypeError or ValueError for arguments without JSON."""
+        """The stage as it is stored.
+
+        Raises TypeError or ValueError for arguments without JSON, and for settings that are wrong.
+        """
+        self._check_settings()
         return Params(
             args=[_argument(value) for value in self.args],
             kwargs={name: _argument(value) for name, value in self.kwargs.items()},
@@ -318,6 +323,14 @@ class Pipeline:
             task_retry=self.task_retry,
             target=self.target,
         )
+
+    def _check_settings(self) -> None:
+        if not isinstance(self.max_attempts, int) or self.max_attempts < 1:
+            raise ValueError(f"max_attempts is {self.max_attempts!r}: give a whole number from 1")
+        for name in ("backoff_seconds", "backoff_factor"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0 <= value < math.inf:
+                raise ValueError(f"{name} is {value!r}: give a number from 0")
 
     def _settle(self, params: Params) -> None:
         """Take the settings that were stored."""

@@ -302,6 +302,25 @@ def test_failures(context: Context) -> None:
     assert record.abort_message == "Aborting after 3 attempts"
 
 
+@pytest.mark.parametrize(
+    ("seconds", "factor", "attempt", "wait"),
+    [
+        (15, 2, 0, 15),
+        (15, 2, 3, 120),
+        (0.5, 1.5, 2, 1.125),
+        (0, 2, 2000, 0),
+        (15, 0, 1, 0),
+        (15, 2, 2000, 30 * 86_400),
+        (15.0, 2.0, 2000, 30 * 86_400),
+    ],
+)
+def test_how_long_a_stage_waits_after_a_failure(
+    seconds: float, factor: float, attempt: int, wait: float
+) -> None:
+    given = params(backoff_seconds=seconds, backoff_factor=factor)
+    assert lifecycle.seconds_to_retry(given, attempt) == wait
+
+
 # Children
 
 

@@ -217,8 +217,12 @@ def test_start_in_a_transaction_that_fails(queues: Queues) -> None:
         (Nothing, {"queue_name": "unknown"}, "Error starting .*unknown"),
         (lambda: Nothing(float("nan")), {}, "Error starting .*not JSON compliant"),
         (lambda: Nothing(Waits().outputs), {}, "Error starting .*was not yielded before"),
+        (lambda: Nothing().with_params(max_attempts=0), {}, "max_attempts is 0: give a whole"),
+        (lambda: Nothing().with_params(max_attempts="3"), {}, "max_attempts is '3': give a whole"),
+        (lambda: Nothing().with_params(backoff_seconds=-1), {}, "backoff_seconds is -1: give a"),
+        (lambda: Nothing().with_params(backoff_factor=None), {}, "backoff_factor is None: give"),
     ],
-    ids=["arguments", "queue", "nan", "future"],
+    ids=["arguments", "queue", "nan", "future", "none", "text", "negative", "nothing"],
 )
 def test_start_that_fails(queues: Queues, make: Any, words: Any, message: str) -> None:
     with pytest.raises(workflow.PipelineSetupError, match=message):

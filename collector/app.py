@@ -10,6 +10,7 @@ from typing import Any
 
 from flask import Flask, Response, jsonify, request
 from google.api_core.exceptions import GoogleAPIError
+from google.auth.exceptions import GoogleAuthError
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from werkzeug.exceptions import HTTPException
@@ -60,7 +61,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> F
     service = open_service(settings, clock)
     _Routes(app, settings, service)
     app.register_error_handler(HTTPException, _http_error)
-    for kind in (Error, StoreError, GoogleAPIError):
+    for kind in (Error, StoreError, GoogleAPIError, GoogleAuthError):
         app.register_error_handler(kind, _store_error)
     return app
 

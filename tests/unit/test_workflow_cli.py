@@ -341,6 +341,22 @@ def test_stages_of_the_current_folder_are_found(folder: Path) -> None:
     assert (done.stdout, done.returncode) == ("done       mine.Two() = 2\n", 0)
 
 
+def test_the_benchmark_prints_a_row_for_each_workflow() -> None:
+    words = ["--how", "local", "--sizes", "5", "--depth", "3"]
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / "workflow.py", *words],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert [row.split("|")[2:4] for row in done.stdout.splitlines()[2:]] == [
+        [" fan-out and fan-in ", " 7 "],
+        [" recursion ", " 7 "],
+        [" tail recursion ", " 4 "],
+    ]
+
+
 def test_doctests() -> None:
     for module in (cli_options, cli_tree):
         assert doctest.testmod(module).failed == 0

@@ -175,4 +175,6 @@ async function showLogin() {
 }
 
 const SHOW = { list: showList, login: showLogin };
-if (SHOW[document.body.dataset.page]) SHOW[document.body.dataset.page]();
+const start = SHOW[document.body.dataset.page];
+// A question that leaving the page cuts short is no fault.
+if (start) start().catch(() => {});

@@ -370,4 +370,4 @@ async function act(name, words, done) {
   }
 }
 
-showStatus();
+showStatus().catch((error) => say(error.message, true));

@@ -3,9 +3,9 @@
 import csv
 import dataclasses
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from flask import Blueprint, Response, abort, jsonify, redirect, url_for
 
@@ -13,7 +13,7 @@ from launcher.access import Access
 from launcher.board import Board
 from launcher.records import RunRecord
 from launcher.rendering import page, rfc3339, whole
-from launcher.runs import UnknownRunError
+from launcher.runs import Runs, UnknownRunError
 from launcher.views.chains import ChainView, picture
 from taskqueue.service import Clock
 
@@ -32,40 +32,35 @@ JOB_COLUMNS = (
     "log_link",
 )
 CHAIN_COLUMNS = ("id", "chain", "slot", "state", "started", "ended", "error")
-
-
-class Actions(Protocol):
-    """What a person may do to runs of chains."""
-
-    def start(self) -> RunRecord:
-        """Start the chain for the current slot, if it was not. Raises UsageError."""
-
-    def cancel(self, run_id: str) -> RunRecord:
-        """Launch nothing more of a run, and ask its jobs to end. Raises RefusedError."""
-
-    def retry(self, run_id: str) -> RunRecord:
-        """Run again what has not succeeded. Raises RefusedError."""
+# Starts the chain of the current slot, if it was not.
+Start = Callable[[], RunRecord]
 
 
 class JobPages:
     """The routes on chains and jobs."""
 
     def __init__(
-        self, pages: Blueprint, access: Access, board: Board, actions: Actions, clock: Clock
+        self,
+        pages: Blueprint,
+        access: Access,
+        board: Board,
+        runs: Runs,
+        start: Start,
+        clock: Clock,
     ) -> None:
         self.board = board
-        self.actions = actions
+        self.runs = runs
+        self.start = start
         self.clock = clock
         add = pages.add_url_rule
-        add("/chains", "chains", access.looked_at(self.chains))
-        add("/chains/<chain_id>", "chain", access.looked_at(self.chain))
-        add("/chains/<chain_id>.json", "chain_data", access.read(self.chain_data))
-        add("/api/chains.<form>", "chains_data", access.read(self.chains_data))
+        add("/runs", "chains", access.looked_at(self.chains))
+        add("/runs/<run_id>", "chain", access.looked_at(self.chain))
+        add("/api/runs.<form>", "chains_data", access.read(self.chains_data))
         add("/api/jobs.<form>", "jobs_data", access.read(self.jobs_data))
         for url, name in (
-            ("/chains/run", "run_now"),
-            ("/chains/<chain_id>/cancel", "cancel"),
-            ("/chains/<chain_id>/retry", "retry"),
+            ("/runs", "run_now"),
+            ("/runs/<run_id>/cancel", "cancel"),
+            ("/runs/<run_id>/retry", "retry"),
         ):
             add(url, name, access.pressed(getattr(self, name)), methods=["POST"])
 
@@ -81,32 +76,28 @@ class JobPages:
             more=4 * most if len(found) > most else None,
         )
 
-    def chain(self, chain_id: str) -> Response:
+    def chain(self, run_id: str) -> Response:
         """A chain, its graph and its jobs."""
-        found = self._found(chain_id)
+        found = self._found(run_id)
         return page("launcher_chain.html", chain=found, picture=picture(found, self.clock()))
 
     # Buttons
 
     def run_now(self) -> Any:
         """Start the chain of the current slot."""
-        return redirect(url_for("pages.chain", chain_id=self.actions.start().id), 303)
+        return redirect(url_for("pages.chain", run_id=self.start().id), 303)
 
-    def cancel(self, chain_id: str) -> Any:
+    def cancel(self, run_id: str) -> Any:
         """Cancel a chain."""
-        self.actions.cancel(chain_id)
-        return redirect(url_for("pages.chain", chain_id=chain_id), 303)
+        self.runs.cancel(run_id)
+        return redirect(url_for("pages.chain", run_id=run_id), 303)
 
-    def retry(self, chain_id: str) -> Any:
+    def retry(self, run_id: str) -> Any:
         """Run again what did not succeed."""
-        self.actions.retry(chain_id)
-        return redirect(url_for("pages.chain", chain_id=chain_id), 303)
+        self.runs.retry(run_id)
+        return redirect(url_for("pages.chain", run_id=run_id), 303)
 
     # Data
-
-    def chain_data(self, chain_id: str) -> Response:
-        """A chain with its jobs."""
-        return jsonify(_plain(self._found(chain_id)))
 
     def chains_data(self, form: str) -> Response:
         """The newest chains, in JSON with their jobs."""
@@ -117,7 +108,7 @@ class JobPages:
 
     def jobs_data(self, form: str) -> Response:
         """The jobs of the newest chains."""
-        columns = ("chain_id", "slot", *JOB_COLUMNS)
+        columns = ("run", "slot", *JOB_COLUMNS)
         found = [
             [chain.id, rfc3339(chain.slot), *_cells(job, JOB_COLUMNS)]
             for chain in self.board.newest(MOST_CHAINS)
@@ -127,10 +118,10 @@ class JobPages:
             return jsonify([dict(zip(columns, row, strict=True)) for row in found])
         return _csv(form, "jobs", columns, found)
 
-    def _found(self, chain_id: str) -> ChainView:
-        found = self.board.find(chain_id)
+    def _found(self, run_id: str) -> ChainView:
+        found = self.board.find(run_id)
         if found is None:
-            raise UnknownRunError(f"there is no run {chain_id[:80]!r}")
+            raise UnknownRunError(f"there is no run {run_id[:80]!r}")
         return found
 
 

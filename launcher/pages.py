@@ -6,10 +6,11 @@ from dfpipe.warehouse import Warehouse
 from launcher import plot_library, rendering
 from launcher.access import Access
 from launcher.board import Board
-from launcher.job_pages import Actions, JobPages
+from launcher.job_pages import JobPages, Start
 from launcher.login_pages import LoginPages
 from launcher.records import Records
-from launcher.results import Results
+from launcher.results import NoWarehouse, Results
+from launcher.runs import Runs
 from launcher.settings import Settings
 from launcher.timeline_pages import TimelinePages
 from taskqueue.service import Clock, utc_now
@@ -17,14 +18,16 @@ from taskqueue.service import Clock, utc_now
 
 def create_pages(
     settings: Settings,
-    warehouse: Warehouse,
+    warehouse: Warehouse | None,
     records: Records,
-    actions: Actions,
+    runs: Runs,
+    start: Start,
     clock: Clock = utc_now,
 ) -> Blueprint:
-    """The pages on what is in a warehouse and on the chains of the records.
+    """The pages on what is in a warehouse, if there is one, and on the chains of the records.
 
-    The application needs a guard (taskqueue.auth). `actions` do what the buttons ask for.
+    The application needs a guard (taskqueue.auth). The buttons change `runs`, and
+    `start` the one of the current slot.
     """
     access = Access(settings.look)
     pages = Blueprint(
@@ -37,6 +40,6 @@ def create_pages(
     rendering.install(pages, clock)
     plot_library.install(pages)
     LoginPages(pages, access)
-    TimelinePages(pages, access, Results(warehouse))
-    JobPages(pages, access, Board(records), actions, clock)
+    TimelinePages(pages, access, Results(warehouse or NoWarehouse()))
+    JobPages(pages, access, Board(records), runs, start, clock)
     return pages

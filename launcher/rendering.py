@@ -1,11 +1,16 @@
 """How the pages are written: templates, their filters, headers, and messages for errors."""
 
+import logging
 from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, make_response, render_template, request
+from google.api_core.exceptions import GoogleAPIError
+from werkzeug.exceptions import HTTPException
 
+from dfpipe.datastore import StoreError
 from dfpipe.errors import DfpipeError, UsageError
+from launcher.results import NothingYetError
 from launcher.runs import RefusedError, UnknownRunError
 from launcher.views.chains import ChainView, JobView, duration, look
 from taskqueue.service import Clock
@@ -23,10 +28,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-
-
-class NothingYetError(DfpipeError):
-    """There is nothing to show."""
+_logger = logging.getLogger(__name__)
 
 
 def install(pages: Blueprint, clock: Clock) -> None:
@@ -39,6 +41,9 @@ def install(pages: Blueprint, clock: Clock) -> None:
         pages.add_app_template_filter(each)
     pages.after_request(_headed)
     pages.register_error_handler(DfpipeError, _explained)
+    pages.register_error_handler(HTTPException, _http_error)
+    for kind in (StoreError, GoogleAPIError):
+        pages.register_error_handler(kind, _store_error)
 
 
 def rfc3339(moment: datetime) -> str:
@@ -83,8 +88,23 @@ _MESSAGES: tuple[tuple[type[DfpipeError], int, str], ...] = (
 
 def _explained(error: DfpipeError) -> Response:
     code, title = next((code, title) for kind, code, title in _MESSAGES if isinstance(error, kind))
+    return _message(code, title, str(error))
+
+
+def _http_error(error: HTTPException) -> Response:
+    if error.response is not None:
+        return error.response  # type: ignore[return-value]  # ours: see launcher.access
+    return _message(error.code or 500, error.name, error.description or "")
+
+
+def _store_error(error: Exception) -> Response:
+    _logger.error("the store cannot be used: %s", error)
+    return _message(503, "The store cannot answer now", "Try again in a moment.")
+
+
+def _message(code: int, title: str, text: str) -> Response:
     if request.path.startswith("/api/"):
-        response = jsonify(error=str(error))
+        response = jsonify(error=text)
         response.status_code = code
         return response
-    return page("launcher_message.html", code, title=title, text=str(error))
+    return page("launcher_message.html", code, title=title, text=text)

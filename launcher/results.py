@@ -4,20 +4,48 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from dfpipe.errors import DfpipeError
-from dfpipe.warehouse import Warehouse
 from dfpipe.warehouse.named_queries import Result
 
 FRESH_SECONDS = 5.0  # how old the list of runs may be
+KEPT_SECONDS = 900.0  # how old an answer may be at most, should somebody have changed rows by hand
 MOST_KEPT = 128  # answers; the largest has a row for each run
 # The name of a query and its parameters.
 Question = tuple[str, Mapping[str, object]]
 Key = tuple[int | None, str, tuple[tuple[str, object], ...]]
+
+
+class NothingYetError(DfpipeError):
+    """There is nothing to show."""
+
+
+class Answers(Protocol):
+    """What is asked of a warehouse here."""
+
+    def query(self, name: str, **params: object) -> Result:
+        """Answer a named query."""
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Within this, several queries cost less."""
+
+
+class NoWarehouse:
+    """Stands where no warehouse is named."""
+
+    def query(self, name: str, **params: object) -> Result:
+        """Say what to do."""
+        raise NothingYetError(
+            "no warehouse is named: set DFPIPE_WAREHOUSE, as a job's --sink has it"
+        )
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Do nothing."""
+        return nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +93,15 @@ class Results:
     """The answers of one warehouse; safe for threads.
 
     The list of runs is read again when it is older than FRESH_SECONDS. Answers about a run are
-    kept until one of the runs that they are made of is replaced.
+    kept until one of the runs that they are made of is replaced, and for KEPT_SECONDS at most.
     """
 
-    def __init__(self, warehouse: Warehouse, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, warehouse: Answers, clock: Callable[[], float] = time.monotonic) -> None:
         self._warehouse = warehouse
         self._clock = clock
         self._lock = threading.Lock()
         self._runs: tuple[float, Runs] | None = None
-        self._kept: OrderedDict[Key, Result] = OrderedDict()
+        self._kept: OrderedDict[Key, tuple[float, Result]] = OrderedDict()
 
     def runs(self) -> Runs:
         """The complete runs. Raises DfpipeError where none were ever read."""
@@ -112,14 +140,16 @@ class Results:
 
     def _kept_answer(self, key: Key) -> Result | None:
         with self._lock:
-            answer = self._kept.get(key)
-            if answer is not None:
-                self._kept.move_to_end(key)
+            until, answer = self._kept.get(key, (0.0, None))
+            if answer is None or until <= self._clock():
+                return None
+            self._kept.move_to_end(key)
             return answer
 
     def _keep(self, key: Key, answer: Result) -> Result:
         with self._lock:
-            self._kept[key] = answer
+            self._kept[key] = self._clock() + KEPT_SECONDS, answer
+            self._kept.move_to_end(key)
             while len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)
         return answer

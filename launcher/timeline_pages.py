@@ -10,8 +10,8 @@ from dfpipe.errors import UsageError
 from dfpipe.warehouse import named_queries
 from dfpipe.warehouse.named_queries import NamedQuery, Result
 from launcher.access import Access
-from launcher.rendering import NothingYetError, page, whole
-from launcher.results import Results, as_dicts
+from launcher.rendering import page, whole
+from launcher.results import NothingYetError, Results, as_dicts
 from launcher.views import talk
 
 CHOICE = 100  # runs that the page offers; the page of runs has all
@@ -26,7 +26,7 @@ class TimelinePages:
         self.results = results
         add = pages.add_url_rule
         add("/", "timeline", access.looked_at(self.timeline))
-        add("/runs", "runs", access.looked_at(self.runs))
+        add("/results", "runs", access.looked_at(self.runs))
         add("/rankings/<name>", "ranking", access.looked_at(self.ranking))
         add("/history", "history", access.looked_at(self.history))
         add("/api/queries", "queries", access.read(self.queries))

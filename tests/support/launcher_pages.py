@@ -1,13 +1,18 @@
 """What the launcher's pages show in tests: a warehouse of a made-up timeline, and chains."""
 
+import itertools
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from dfpipe import warehouse
+from dfpipe.datastore import connect
 from dfpipe.warehouse.tables import Run, UrlCount, WordCooccur, WordCount
 from launcher.jobs import JobState
 from launcher.records import JobRecord, Records, RunRecord, Step
+from launcher.settings import Settings
+from tests.support.processes import ROOT
 
 NOW = datetime(2026, 1, 7, 12, tzinfo=UTC)
 SLOT = datetime(2026, 1, 7, 10, tzinfo=UTC)
@@ -19,10 +24,10 @@ STORY = (
 )  # fmt: skip
 
 
-def a_run(ts: datetime, tweets: int = 1000) -> Run:
+def a_run(ts: datetime, seconds: float = 3.5) -> Run:
     """The row of a run."""
     start = ts - timedelta(days=4)
-    return Run(ts, start, ts, tweets, 2, 5000, 300, "modern", "FnApiRunner", "0.1.0", 3.5)
+    return Run(ts, start, ts, 1000, 2, 5000, 300, "modern", "FnApiRunner", "0.1.0", seconds)
 
 
 def fill(
@@ -40,12 +45,12 @@ def fill(
     ]
     links = links or [f"https://news{n % 3}.example/story/{n}?page={turn}" for n in range(20)]
     urls = [UrlCount(ts, place, link, 90 // place + 1) for place, link in enumerate(links, 1)]
-    couples = [sorted(pair) for pair in zip(turned, turned[1:], strict=False)]
+    couples = [sorted(pair) for pair in itertools.pairwise(turned)]
     pairs = [
         WordCooccur(ts, place, first, second, 60 // place + 2, 321.5 / place)
         for place, (first, second) in enumerate(couples, 1)
     ]
-    warehouse.connect(url).replace_run(a_run(ts), counts, urls, pairs)
+    warehouse.connect(url).replace_run(a_run(ts, 3.5 + len(words)), counts, urls, pairs)
 
 
 def make_warehouse(folder: Path, runs: int = 12) -> str:
@@ -134,3 +139,22 @@ BROKEN = {
     "check": ("skipped", ("analyse",)),
     "emerging": ("skipped", ("check",)),
 }  # fmt: skip
+
+
+def settings_in(folder: Path, **changes: Any) -> Settings:
+    """Settings of a launcher whose files are in a folder, with the chains of this project."""
+    return Settings(
+        **{
+            "store": f"sqlite:///{folder / 'store.db'}",
+            "queue_yaml": str(ROOT / "queue.yaml"),
+            "chains_yaml": str(ROOT / "chains.yaml"),
+            "jobs_folder": str(folder / "jobs"),
+            "warehouse": f"duckdb:///{folder / 'results.duckdb'}",
+            **changes,
+        }
+    )
+
+
+def records_of(settings: Settings) -> Records:
+    """The records of a launcher with such settings."""
+    return Records(connect(settings.store))

@@ -1,0 +1,157 @@
+"""A launcher over a store and a fake Dataflow, whose tasks are delivered by the test."""
+
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import taskqueue
+import workflow
+from launcher import context, driving
+from launcher.app import bind
+from launcher.chains import Chain
+from launcher.context import START_URL, Context
+from launcher.jobs import JobSpec, JobStatus, Runner
+from launcher.jobs.runners import runners_of
+from launcher.records import JobRecord, RunRecord, Step
+from launcher.runs import Runs
+from launcher.settings import DataflowSettings, Settings
+from launcher.stages import start_workflow
+from taskqueue.record import StoredTask
+from tests.support.fake_dataflow import PROJECT, REGION, FakeDataflow
+from tests.support.taskqueues import Clock, make_service
+from tests.support.workflow_faults import Deliveries, MortalClient
+from workflow.engine import current
+
+__all__ = ["Launcher", "bind", "driving", "step", "unbind"]
+
+
+def step(name: str, *needs: str, **words: Any) -> Step:
+    """A step of a chain, on the fake."""
+    return Step(
+        name=name, kind="flex-template", template="gs://fake/spec.json", needs=needs, **words
+    )
+
+
+class MortalRunner:
+    """A runner whose process may be killed before and after each call."""
+
+    def __init__(self, runner: Runner, live: Any) -> None:
+        self._runner, self._live = runner, live
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._runner, name)
+
+        def call(*words: Any) -> Any:
+            self._live()
+            found = method(*words)
+            self._live()
+            return found
+
+        return call
+
+
+class TaskDeliveries(Deliveries):
+    """Delivers the launcher's own tasks too."""
+
+    def _callback(self, task: StoredTask) -> int:
+        assert task.request is not None
+        words = dict(parse_qsl(task.payload.decode(), keep_blank_values=True))
+        if urlsplit(task.request.url).path == START_URL:
+            run = context.current().records.run(words["run"])
+            if run is not None and not run.is_over and str(run.attempt) == words["attempt"]:
+                start_workflow(run)
+            return 200
+        stage = current().stage(words.pop("pipeline_id"), resolve_outputs=False)
+        if stage is not None:
+            stage.callback(**words)
+        return 200
+
+
+class Launcher:
+    """A launcher whose process may be killed at any of its operations."""
+
+    def __init__(
+        self,
+        client: Any,
+        fake: FakeDataflow,
+        folder: Path,
+        *,
+        seed: int = 7,
+        again: float = 0.0,
+        runners: Mapping[str, Runner] | None = None,
+        **words: Any,
+    ) -> None:
+        self.fake = fake
+        self.rng = random.Random(seed)
+        self.kill_rate = 0.0
+        self.clock = Clock()
+        self.settings = Settings(
+            jobs_folder=str(folder / "jobs"),
+            dataflow=DataflowSettings(project=PROJECT, region=REGION, endpoint=fake.url),
+            **words,
+        )
+        service = make_service(MortalClient(client, self.is_killed), self.clock)
+        found = runners_of(self.settings) if runners is None else runners
+        mortal = {kind: MortalRunner(runner, self.live) for kind, runner in found.items()}
+        self.context = bind(Context(self.settings, service, mortal))
+        self.records = self.context.records
+        self.runs = Runs(self.context)
+        self.deliveries = TaskDeliveries(current(), self.clock, self.rng, again)
+
+    def is_killed(self) -> bool:
+        return self.kill_rate > 0 and self.rng.random() < self.kill_rate
+
+    def live(self) -> None:
+        self.context.service.client._live()
+
+    def start(self, *steps: Step, name: str = "chain") -> RunRecord:
+        """Start a chain of steps for the clock's time."""
+        return self.runs.start(Chain(name, steps), self.clock().replace(microsecond=0))
+
+    def run(self, *steps: Step) -> RunRecord:
+        """Run a chain to its end."""
+        started = self.start(*steps)
+        self.deliveries.run()
+        return self.now(started)
+
+    def now(self, run: RunRecord) -> RunRecord:
+        found = self.records.run(run.id)
+        assert found is not None
+        return found
+
+    def jobs(self, run: RunRecord) -> dict[str, JobRecord]:
+        return {job.step: job for job in self.records.jobs(run.id)}
+
+    def states(self, run: RunRecord) -> dict[str, str]:
+        return {name: job.state for name, job in self.jobs(run).items()}
+
+
+class ScriptedRunner:
+    """A runner that does as a list of functions says, one for each launch."""
+
+    def __init__(self, *launches: Any) -> None:
+        self.launches = list(launches)
+        self.specs: list[JobSpec] = []
+
+    def find(self, spec: JobSpec) -> JobStatus | None:
+        return None
+
+    def launch(self, spec: JobSpec) -> JobStatus:
+        self.specs.append(spec)
+        found = self.launches.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        assert isinstance(found, JobStatus)
+        return found
+
+    def log_link(self, spec: JobSpec, job_id: str) -> str:
+        return ""
+
+
+def unbind(names: Sequence[str] = ()) -> None:
+    """Forget the launcher that the process is bound to."""
+    taskqueue.bind(None)
+    workflow.bind(None)
+    context.bind(None)

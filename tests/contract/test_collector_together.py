@@ -51,8 +51,7 @@ def test_one_limit_for_all(client: Any, network: str) -> None:
         networks.windows = {bucket: window(LIMIT, 5)}
         # Each has its own client of the network, as processes have.
         contexts = [
-            Context(client, settings_for(networks, rate_headroom=0, request_timeout=60), clock)
-            for _ in accounts
+            Context(client, settings_for(networks, rate_headroom=0), clock) for _ in accounts
         ]
 
         def until_limited(context: Context, account: str) -> Outcome:

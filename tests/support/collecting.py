@@ -77,6 +77,7 @@ def settings_for(networks: Networks, **other: Any) -> Settings:
         "bluesky_password": "a-password",
         "mastodon_url": networks.url,
         "mastodon_token": TOKEN,
+        "request_timeout": 60.0,
     }
     return Settings(**(words | other))
 

@@ -19,7 +19,7 @@ def main() -> None:
     _, store, url, *accounts = sys.argv
     networks = Networks(World(), lambda: None)  # type: ignore[arg-type, return-value]
     networks.url = url
-    context = Context(connect(store), settings_for(networks, rate_headroom=0, request_timeout=60))
+    context = Context(connect(store), settings_for(networks, rate_headroom=0))
     ended = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
     while not ended.is_set():

@@ -8,7 +8,7 @@ STUB = .venv-stub
 # What a browser is called: the tests look for the same names.
 BROWSERS = chromium chromium-browser google-chrome google-chrome-stable
 
-.PHONY: demo test history lint format emulators chromium clean
+.PHONY: demo test history month lint format emulators chromium clean
 
 demo: .venv/made  ## make a timeline, analyse it, print what it talks about
 	$(BIN)/dfpipe demo
@@ -18,6 +18,9 @@ test: .venv/made  ## the whole suite
 
 history: .venv/made  ## four processes on one queue of 20,000 tasks, checked task by task
 	TASKQUEUE_HISTORY=20000 $(BIN)/pytest tests/contract/test_taskqueue_history.py
+
+month: .venv/made  ## the collector's month with all its 2,541 cron slots, on the embedded store
+	COLLECTOR_WHOLE_MONTH=1 $(BIN)/pytest tests/contract/test_collector_month.py -k embedded
 
 lint: .venv/made  ## style and types
 	$(BIN)/ruff check .

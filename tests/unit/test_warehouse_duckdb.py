@@ -11,6 +11,7 @@ import pytest
 from dfpipe.errors import DfpipeError
 from dfpipe.warehouse import connect
 from dfpipe.warehouse.duckdb_warehouse import LONG_PATIENCE, PAUSE, SHORT_PATIENCE, DuckDBWarehouse
+from dfpipe.warehouse.tables import UrlCount
 from tests.contract.test_warehouse import TS, a_run, some_rows
 
 HOLDER = """
@@ -187,3 +188,11 @@ def test_threads_of_one_process_take_turns(path: Path) -> None:
 def write_and_read(path: Path, name: str) -> None:
     DuckDBWarehouse(path).replace_run(a_run(runner=name), *some_rows(TS, name, 5))
     assert len(DuckDBWarehouse(path).query("popular_words").rows) == 5
+
+
+def test_a_host_may_have_more_posts_than_fit_a_byte(tmp_path: Path) -> None:
+    urls = [UrlCount(TS, n, f"https://news{n % 3}.example/{n}", 90 // n + 1) for n in range(1, 21)]
+    warehouse = DuckDBWarehouse(tmp_path / "results.duckdb")
+    warehouse.replace_run(a_run(), [], urls, [])
+    counts = [row[-1] for row in warehouse.query("top_hosts").rows]
+    assert counts == [155, 104, 79]

@@ -17,7 +17,7 @@ SELECT
   ts,
   host,
   COUNT(*) AS urls,
-  SUM(count) AS count
+  CAST(SUM(count) AS BIGINT) AS count
 FROM hosts
 WHERE
   host <> ''

@@ -117,7 +117,8 @@ def run(words: argparse.Namespace, folder: Path, stack: ExitStack) -> None:
     sending = ["--store", env["DFPIPE_STORE"], "--queue_yaml", str(ROOT / "queue.yaml")]
     sending += ["--target", url, "--poll_secs", "0.1", "--log_level", "ERROR"]
     dispatcher = stack.enter_context(process("-m", "taskqueue", "dispatch", *sending, env=env))
-    wait_until(lambda: answers(f"{url}/healthz") and answers(f"{networks}/api/v2/instance/"))
+    networks_url = f"{networks}/api/v2/instance/"
+    wait_until(lambda: answers(f"{url}/healthz") and answers(networks_url), 180)
     begun = time.perf_counter()
     cron = urllib.request.Request(f"{url}/timeline", headers={"Authorization": f"Bearer {token}"})
     urllib.request.urlopen(cron, timeout=60).close()

@@ -95,6 +95,18 @@ def serve(
     ).run()
 
 
+@launcher.command("end-jobs", short_help="End the local jobs that run.")
+def end_jobs() -> None:
+    """End the local jobs that run, as before this machine is switched off.
+
+    To the launcher they have failed: it starts those again that have retries.
+    """
+    from launcher.jobs.local import end_all
+
+    for name in end_all(read_settings(os.environ).jobs_folder):
+        click.echo(f"job {name} is ended")
+
+
 def check(settings: Settings) -> None:
     """Raise what is wrong, so that it is told here and not by a worker process."""
     from launcher.chains import read_chains

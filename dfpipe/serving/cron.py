@@ -70,7 +70,8 @@ def _items(file: Path, name: str) -> list[dict[str, Any]]:
 def service_of(url: str, rules: list[tuple[str, str]]) -> str:
     """The service that answers a path, by the rules of dispatch.yaml: the first that fits."""
     for pattern, service in rules:
-        if fnmatchcase(url, pattern) or fnmatchcase(f"localhost{url}", pattern):
+        # What stands before the first slash is of the host, and there is only one here.
+        if fnmatchcase(url, f"/{pattern.partition('/')[2]}"):
             return service
     return DEFAULT_SERVICE
 

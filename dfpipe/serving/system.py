@@ -1,12 +1,15 @@
 """The processes of the whole system, and running them together."""
 
 import json
+import os
+import signal
 import socket
+import subprocess
 import sys
 import threading
 import urllib.request
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -14,11 +17,15 @@ from pathlib import Path
 import click
 
 from dfpipe.errors import UsageError
-from dfpipe.serving.cron import Clock, read_jobs
+from dfpipe.serving.cron import Clock, Job, read_jobs
+from dfpipe.serving.schedules import Every
 from dfpipe.serving.supervisor import Program, Supervisor
 
 COLORS = ("cyan", "green", "yellow", "magenta", "blue", "red")
-DEMO_SLOT = "1m"
+LAUNCH_URL = "/launchpipeline"
+# Whoever asks for an analysis here wants it as of now, and not of the last whole five hours.
+SLOT = "1m"
+DEMO_INTERVAL = timedelta(minutes=1)  # between analyses
 DEMO_TIMELINE = timedelta(days=6)
 DEMO_SECONDS = 5.0  # between posts that are pushed
 
@@ -52,10 +59,10 @@ class System:
         store = f"--store={self.store}"
         listen = [f"--host={self.host}", "--workers=1"]
         return [
-            self._program("launcher", "launcher", "serve", f"--port={self.port}", *listen),
-            self._program("collector", "collector", "serve", f"--port={self.port + 1}", *listen),
-            self._program("worker", "collector", "ingest-worker", store, queues),
-            self._program(
+            self.program("launcher", "launcher", "serve", f"--port={self.port}", *listen),
+            self.program("collector", "collector", "serve", f"--port={self.port + 1}", *listen),
+            self.program("worker", "collector", "ingest-worker", store, queues),
+            self.program(
                 "dispatcher",
                 "taskqueue",
                 "dispatch",
@@ -66,12 +73,13 @@ class System:
             ),
         ]
 
-    def _program(self, name: str, module: str, *words: str) -> Program:
+    def program(self, name: str, module: str, *words: str) -> Program:
+        """A process of one of the packages, which is told the settings of all."""
         return Program(name, [sys.executable, "-m", module, *words], self._environment())
 
     def _environment(self) -> dict[str, str]:
         queues = str((self.config / "queue.yaml").absolute())
-        demo = {"LAUNCHER_SLOT": DEMO_SLOT, "LAUNCHER_OVERLAP": "skip"} if self.is_demo else {}
+        demo = {"LAUNCHER_SLOT": SLOT, "LAUNCHER_OVERLAP": "skip"} if self.is_demo else {}
         return {
             "PYTHONUNBUFFERED": "1",
             "DFPIPE_STORE": self.store,
@@ -82,6 +90,7 @@ class System:
             "LAUNCHER_QUEUE_YAML": queues,
             "LAUNCHER_CHAINS": str((self.config / "chains.yaml").absolute()),
             "LAUNCHER_JOBS_FOLDER": str((self.folder / "jobs").absolute()),
+            "LAUNCHER_SLOT": os.environ.get("LAUNCHER_SLOT") or SLOT,
             "LAUNCHER_TARGET": "launcher",
             "LAUNCHER_URL": self.addresses["launcher"],
             **demo,
@@ -99,35 +108,84 @@ class Printer:
         """Print a line."""
         with self._lock:
             color = self._colors.setdefault(name, COLORS[len(self._colors) % len(COLORS)])
-            click.echo(f"{click.style(f'{name:<10}', fg=color)} | {line}")
+            click.echo(f"{click.style(f'{name:<10}', fg=color)} | {readable(line)}")
+
+
+def readable(line: str) -> str:
+    """A line for people: of a record in JSON the time, the message and whatever else it has.
+
+    >>> readable('{"time": "2026-01-07T11:00:00.5", "severity": "INFO", "message": "a", "n": 1}')
+    '11:00:00 a n=1'
+    """
+    try:
+        record = json.loads(line)
+        time, message = record.pop("time")[11:19], record.pop("message")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return line
+    severity = record.pop("severity", "INFO")
+    record.pop("logger", None)
+    trace = record.pop("trace", "")
+    words = [time, *[severity] * (severity != "INFO"), message]
+    words += [f"{name}={value}" for name, value in record.items()]
+    return " ".join(map(str, words)) + (f"\n{trace}" if trace else "")
 
 
 def run(system: System) -> None:
-    """Run the system until it is interrupted; then end all of it in good order.
+    """Run the system until SIGINT or SIGTERM; then end all of it in good order.
 
     Raises UsageError for what can be seen to be wrong before anything is started.
     """
     for port in (system.port, system.port + 1):
         _check_free(system.host, port)
-    jobs = read_jobs(system.config / "cron.yaml", system.config / "dispatch.yaml")
+    jobs = _jobs(system)
     say = Printer()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     clock = Clock(jobs, system.addresses, system.tokens["task"], partial(say, "clock"))
     if system.is_demo:
         _fill(system, partial(say, "demo"))
     supervisor = Supervisor(system.programs(), say)
     _greet(system)
-    supervisor.start()
     stopping = threading.Event()
-    if system.is_demo:
-        feed = partial(_feed, system, partial(say, "demo"), stopping)
-        threading.Thread(target=feed, daemon=True).start()
     try:
+        supervisor.start()
+        if system.is_demo:
+            feed = partial(_feed, system, partial(say, "demo"), stopping)
+            threading.Thread(target=feed, daemon=True).start()
         clock.run()
-    finally:
-        stopping.set()
-        clock.stop()
+    except KeyboardInterrupt:
         click.echo("ending all processes ...")
+    finally:
+        # Another Ctrl-C would leave some of them behind; that they end has a time limit.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        stopping.set()
         supervisor.stop()
+        _end_jobs(system, say)
+
+
+def _jobs(system: System) -> list[Job]:
+    jobs = read_jobs(system.config / "cron.yaml", system.config / "dispatch.yaml")
+    if not system.is_demo:
+        return jobs
+    often = Every(DEMO_INTERVAL, is_synchronized=True)
+    return [replace(job, schedule=often) if job.url == LAUNCH_URL else job for job in jobs]
+
+
+def _end_jobs(system: System, say: Printer) -> None:
+    """End the local jobs, which go on without a launcher; it starts them again when it is back."""
+    program = system.program("launcher", "launcher", "end-jobs")
+    done = subprocess.run(  # noqa: S603  # our own program
+        program.command,
+        env={**os.environ, **program.environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        check=False,
+    )
+    for line in done.stdout.splitlines():
+        say(program.name, line)
 
 
 def _check_free(host: str, port: int) -> None:
@@ -149,7 +207,7 @@ def _greet(system: System) -> None:
     click.echo(f"posts, results     {system.store}, {system.sink}")
     click.echo(
         f'analyse now        curl -H "Authorization: Bearer $(cat {token})" '
-        f"{addresses['launcher']}/launchpipeline"
+        f"{addresses['launcher']}{LAUNCH_URL}"
     )
     click.echo("Ctrl-C ends it.")
 

@@ -24,6 +24,7 @@ from launcher.jobs import (
 )
 
 START_SECONDS = 120.0  # in which a job has to show that it lives
+END_SECONDS = 30.0  # in which jobs have to end before they are killed
 LOG_BYTES = 64 * 1024  # of a log that people are shown
 LONGEST_LINE = 500  # characters of an error
 # What a job is not to have: it starts no work of its own at the services.
@@ -104,10 +105,8 @@ class LocalRunner:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "cancelled").touch()
         if is_alive(folder):
-            try:
-                os.killpg(int((folder / "pid").read_text()), signal.SIGTERM)
-            except (OSError, ValueError):
-                return  # it has ended meanwhile, or is about to begin and will see the mark
+            # One that is only about to begin sees the mark.
+            _signal(folder, signal.SIGTERM)
 
     def log_link(self, spec: JobSpec, job_id: str) -> str:
         """The launcher's own address of the log."""
@@ -154,6 +153,26 @@ def is_alive(folder: Path) -> bool:
     except BlockingIOError:
         return True
     return False
+
+
+def end_all(folder: str | Path) -> list[str]:
+    """End all jobs of a folder that live, and wait until they have ended; returns their names."""
+    living = [each for each in sorted(Path(folder).glob("*/")) if is_alive(each)]
+    for each in living:
+        _signal(each, signal.SIGTERM)
+    end = time.monotonic() + END_SECONDS
+    while any(map(is_alive, living)) and time.monotonic() < end:
+        time.sleep(0.1)
+    for each in filter(is_alive, living):
+        _signal(each, signal.SIGKILL)
+    return [each.name for each in living]
+
+
+def _signal(folder: Path, number: signal.Signals) -> None:
+    try:
+        os.killpg(int((folder / "pid").read_text()), number)
+    except (OSError, ValueError):
+        return  # it has ended meanwhile, or is only about to begin
 
 
 def _write(file: Path, values: Mapping[str, object]) -> None:

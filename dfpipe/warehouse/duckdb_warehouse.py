@@ -35,6 +35,8 @@ DUCKDB_TYPES = {
 # How long to wait for another process to close the file, in seconds: before a terminal, and at the
 # end of a run, when hours of work may be lost.
 SHORT_PATIENCE, LONG_PATIENCE, PAUSE = 5.0, 60.0, 0.05
+# DuckDB 2.0.0 may take a sum for as small as its parts: then it fails, or answers wrongly.
+WRONG_OPTIMIZER = "statistics_propagation"
 # Connections of one process share a database and are not kept apart by the lock on its file.
 _one_at_a_time = threading.RLock()
 
@@ -138,6 +140,7 @@ class DuckDBWarehouse:
             try:
                 with self._connect(patience, read_only) as connection:
                     connection.execute("SET TimeZone = 'UTC'")
+                    connection.execute(f"SET disabled_optimizers = '{WRONG_OPTIMIZER}'")
                     yield connection
             except duckdb.Error as error:
                 raise DfpipeError(f"{self.path}: {_first_line(error)}") from error

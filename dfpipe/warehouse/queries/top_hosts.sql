@@ -12,12 +12,7 @@ hosts AS (
   FROM urls
   JOIN newest USING (ts)
 )
-SELECT
-  ts,
-  host,
-  COUNT(*) AS urls,
-  -- Without the cast DuckDB 2.0 may take a sum for as small as its parts, and fail.
-  CAST(SUM(count) AS INT64) AS count
+SELECT ts, host, COUNT(*) AS urls, SUM(count) AS count
 FROM hosts
 WHERE host <> ''
 GROUP BY ts, host

@@ -17,7 +17,7 @@ SELECT
   ts,
   host,
   COUNT(*) AS urls,
-  CAST(SUM(count) AS BIGINT) AS count
+  SUM(count) AS count
 FROM hosts
 WHERE
   host <> ''

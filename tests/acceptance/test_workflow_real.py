@@ -44,7 +44,7 @@ class Mails:
 @pytest.fixture(scope="module")
 def mails() -> Iterator[Mails]:
     handler = Mails()
-    controller = Controller(handler, hostname="127.0.0.1", port=free_port())
+    controller = Controller(handler, hostname="127.0.0.1", port=free_port(), ready_timeout=60)
     controller.start()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STAGES_SMTP", f"smtp://127.0.0.1:{controller.port}")

@@ -179,7 +179,7 @@ class Letters:
 def letters() -> Iterator[tuple[Letters, str]]:
     letters = Letters()
     port = free_port()
-    server = Controller(letters, hostname="127.0.0.1", port=port, ready_timeout=30)
+    server = Controller(letters, hostname="127.0.0.1", port=port, ready_timeout=60)
     server.start()
     yield letters, f"smtp://127.0.0.1:{port}"
     server.stop()

@@ -1,4 +1,4 @@
-"""Dataflow's REST API on a loopback port: launches, jobs and their states, with faults on demand."""
+"""Dataflow's REST API on a loopback port: launches, jobs, their states, and faults on demand."""
 
 import base64
 import json
@@ -43,11 +43,16 @@ class Job:
 
 @dataclass
 class Faults:
-    """What goes wrong, and how often (0..1); `not_found` is of how many calls after a launch."""
+    """What goes wrong, and how often (0..1).
+
+    `not_found` is of how many calls after a launch, at most; `restless` how often a job goes on
+    whenever anything is asked.
+    """
 
     busy: float = 0.0  # 429 or 503, before anything is done
     lost: float = 0.0  # 503 after it was done
     not_found: int = 0
+    restless: float = 0.0
 
 
 @dataclass
@@ -93,6 +98,9 @@ class FakeDataflow:
         with self.lock:
             if self.rng.random() < self.faults.busy:
                 return self.rng.choice([(429, _error(429)), (503, _error(503))])
+            for job in self.jobs.values():
+                if self.rng.random() < self.faults.restless:
+                    job.move()
             found = self._answer(method, path, body)
             if self.rng.random() < self.faults.lost:
                 return 503, _error(503)

@@ -195,6 +195,7 @@ class Simulation:
             self.attempt(self._context, account, self._twice(account))
         except KilledError:
             self.kills += 1
+            self.networks.forget_telling()
             self._start_process()
             self.push(account, self.clock.peek() + timedelta(seconds=60))
 

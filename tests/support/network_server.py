@@ -32,11 +32,13 @@ class Window:
     used: int = 0
     # After an answer that said so, one more request in the same window is one too many.
     is_told_empty: bool = False
+    is_drained: bool = False
 
     def roll(self, now: datetime) -> None:
         begun = int(now.timestamp()) // self.seconds * self.seconds
         if begun != self.begun:
-            self.begun, self.used, self.is_told_empty = begun, 0, False
+            self.begun, self.used = begun, 0
+            self.is_told_empty = self.is_drained = False
 
     @property
     def resets_at(self) -> int:
@@ -110,6 +112,13 @@ class Networks:
             window = self.windows[bucket]
             window.roll(self.clock())
             window.used = max(window.used, window.limit)
+            window.is_drained = True
+
+    def forget_telling(self) -> None:
+        """Who was told that another program used up a limit is dead: nobody knows it."""
+        with self.lock:
+            for window in self.windows.values():
+                window.is_told_empty &= not window.is_drained
 
     # X
 

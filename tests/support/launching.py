@@ -1,14 +1,15 @@
 """A launcher over a store and a fake Dataflow, whose tasks are delivered by the test."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import taskqueue
 import workflow
-from launcher import context, driving
+from launcher import context
 from launcher.app import bind
 from launcher.chains import Chain
 from launcher.context import START_URL, Context
@@ -23,8 +24,6 @@ from tests.support.fake_dataflow import PROJECT, REGION, FakeDataflow
 from tests.support.taskqueues import Clock, make_service
 from tests.support.workflow_faults import Deliveries, MortalClient
 from workflow.engine import current
-
-__all__ = ["Launcher", "bind", "driving", "step", "unbind"]
 
 
 def step(name: str, *needs: str, **words: Any) -> Step:
@@ -106,9 +105,9 @@ class Launcher:
     def live(self) -> None:
         self.context.service.client._live()
 
-    def start(self, *steps: Step, name: str = "chain") -> RunRecord:
-        """Start a chain of steps for the clock's time."""
-        return self.runs.start(Chain(name, steps), self.clock().replace(microsecond=0))
+    def start(self, *steps: Step, slot: datetime | None = None) -> RunRecord:
+        """Start a chain of steps for a slot, by default the clock's time."""
+        return self.runs.start(Chain("chain", steps), slot or self.clock().replace(microsecond=0))
 
     def run(self, *steps: Step) -> RunRecord:
         """Run a chain to its end."""
@@ -150,7 +149,7 @@ class ScriptedRunner:
         return ""
 
 
-def unbind(names: Sequence[str] = ()) -> None:
+def unbind() -> None:
     """Forget the launcher that the process is bound to."""
     taskqueue.bind(None)
     workflow.bind(None)

@@ -1,0 +1,335 @@
+"""Runs of chains on both stores: overlap, failures, retries, limits, cancelling, lost tasks."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launcher import events
+from launcher.driving import MOST_TRIES, NOT_KNOWN
+from launcher.jobs import JobState, JobStatus, UnavailableError
+from launcher.reaping import reap
+from launcher.records import Step
+from launcher.runs import RefusedError, UnknownRunError
+from tests.support.fake_dataflow import FakeDataflow, Faults, log_event, serving, status_event
+from tests.support.launching import Launcher, ScriptedRunner, step, unbind
+
+DONE = JobStatus(job_id="7", state=JobState.SUCCEEDED, outputs={"posts": 12})
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeDataflow]:
+    with serving(FakeDataflow()) as service:
+        yield service
+
+
+@pytest.fixture
+def launcher(client: Any, fake: FakeDataflow, tmp_path: Path) -> Iterator[Launcher]:
+    yield Launcher(client, fake, tmp_path)
+    unbind()
+
+
+def ends(**states: str) -> Any:
+    """A script in which the jobs of some steps end otherwise than well."""
+
+    def script(labels: dict[str, str]) -> list[str]:
+        return ["PENDING", "RUNNING", states.get(labels["launcher-step"], "DONE")]
+
+    return script
+
+
+def test_a_chain_runs_to_its_end(launcher: Launcher) -> None:
+    run = launcher.run(step("one"), step("left", "one"), step("right", "one"), step("last", "left"))
+    assert run.state == "succeeded"
+    assert run.started is not None
+    assert run.ended is not None
+    assert set(launcher.states(run).values()) == {"succeeded"}
+    job = launcher.jobs(run)["last"]
+    assert job.name == f"{run.id}-last-1"
+    assert "/dataflow/jobs/fake-region/" in job.log_link
+    assert launcher.records.place("chain") == ("", ())
+
+
+def test_what_is_launched(launcher: Launcher, fake: FakeDataflow) -> None:
+    parameters = {"until": "{slot}", "input": "{first.job_id}", "plain": "{{}}"}
+    run = launcher.run(step("first"), step("second", "first", parameters=parameters))
+    given = fake.named(f"{run.id}-second-1").request
+    first = fake.named(f"{run.id}-first-1")
+    assert given["parameters"] == {
+        "until": "2026-01-07T12:00:00Z",
+        "input": first.id,
+        "plain": "{}",
+    }
+    assert given["containerSpecGcsPath"] == "gs://fake/spec.json"
+    labels = given["environment"]["additionalUserLabels"]
+    assert labels == {
+        "launcher-run": run.id,
+        "launcher-step": "second",
+        "launcher-attempt": "1",
+    }
+
+
+def test_a_second_start_gives_the_same_run(launcher: Launcher, fake: FakeDataflow) -> None:
+    first = launcher.start(step("one"))
+    assert launcher.start(step("one")) == first
+    launcher.deliveries.run()
+    assert launcher.start(step("one"), slot=first.slot).state == "succeeded"
+    launcher.deliveries.run()
+    assert len(fake.jobs) == 1
+
+
+@pytest.mark.parametrize("state", ["FAILED", "CANCELLED", "DRAINED", "UPDATED"])
+def test_only_success_lets_the_next_step_start(
+    launcher: Launcher, fake: FakeDataflow, state: str
+) -> None:
+    fake.script = ends(one=state)
+    run = launcher.run(step("one"), step("two", "one"))
+    assert run.state == "failed"
+    assert run.error.startswith(f"step one has {state.lower()}")
+    assert launcher.states(run) == {"one": state.lower(), "two": "skipped"}
+    assert fake.names() == [f"{run.id}-one-1"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "states", "outcome"),
+    [
+        ("stop", {"b": "failed", "after-b": "skipped", "after-a": "skipped"}, "failed"),
+        ("skip", {"b": "failed", "after-b": "skipped", "after-a": "succeeded"}, "failed"),
+        ("ignore", {"b": "failed", "after-b": "succeeded", "after-a": "succeeded"}, "succeeded"),
+    ],
+)
+def test_what_a_failure_means_for_the_rest(
+    launcher: Launcher, fake: FakeDataflow, policy: str, states: dict[str, str], outcome: str
+) -> None:
+    def script(labels: dict[str, str]) -> list[str]:
+        if labels["launcher-step"] == "b":
+            return ["RUNNING", "FAILED"]
+        return ["RUNNING"] * 8 + ["DONE"]
+
+    fake.script = script
+    steps = (step("a"), step("b", on_failure=policy), step("after-b", "b"), step("after-a", "a"))
+    run = launcher.run(*steps)
+    assert launcher.states(run) == {"a": "succeeded", **states}
+    assert run.state == outcome
+
+
+def test_a_failure_may_cancel_what_runs(launcher: Launcher, fake: FakeDataflow) -> None:
+    def script(labels: dict[str, str]) -> list[str]:
+        return ["RUNNING", "FAILED"] if labels["launcher-step"] == "b" else ["RUNNING"]
+
+    fake.script = script
+    run = launcher.run(step("a"), step("b", on_failure="cancel"), step("c", "a"))
+    assert launcher.states(run) == {"a": "cancelled", "b": "failed", "c": "skipped"}
+    assert run.state == "failed"
+
+
+def test_retries_wait_longer_each_time(launcher: Launcher, fake: FakeDataflow) -> None:
+    moments = []
+    fake.launched = lambda job: moments.append(launcher.clock())
+    fake.script = ends(one="FAILED")
+    run = launcher.run(step("one", retries=2, backoff=1000.0))
+    assert fake.names() == [f"{run.id}-one-{attempt}" for attempt in (1, 2, 3)]
+    first, second = moments[1] - moments[0], moments[2] - moments[1]
+    assert timedelta(seconds=1000) <= first < timedelta(seconds=1500)
+    assert timedelta(seconds=2000) <= second < timedelta(seconds=2500)
+    assert run.state == "failed"
+
+
+def test_a_job_that_never_ends_is_cancelled_at_its_limit(
+    launcher: Launcher, fake: FakeDataflow
+) -> None:
+    fake.script = lambda labels: ["RUNNING"]
+    run = launcher.run(step("one", limit=3600.0), step("two", "one"))
+    job = launcher.jobs(run)["one"]
+    assert (job.state, job.error) == ("failed", "it took longer than its 3600 s")
+    assert fake.named(job.name).state == "CANCELLED"
+    assert job.started is not None
+    assert job.ended is not None
+    assert timedelta(hours=1) <= job.ended - job.started < timedelta(hours=1.1)
+
+
+def test_a_job_that_is_never_known_fails(launcher: Launcher, fake: FakeDataflow) -> None:
+    fake.faults = Faults(not_found=10**9)
+    fake.rng.seed(1)
+    started = launcher.clock()
+    run = launcher.run(step("one"))
+    job = launcher.jobs(run)["one"]
+    assert job.state == "failed"
+    assert "could not be found" in job.error
+    assert launcher.clock() - started >= NOT_KNOWN
+
+
+def test_a_refused_launch_fails_with_the_reason(launcher: Launcher) -> None:
+    run = launcher.run(step("one", parameters={"x": "{two.job_id}"}))
+    assert launcher.jobs(run)["one"].error == "there is no value for {two.job_id}"
+    assert run.state == "failed"
+
+
+def test_an_event_that_comes_twice_is_one(launcher: Launcher, fake: FakeDataflow) -> None:
+    run = launcher.start(step("one"))
+    fake.script = lambda labels: ["RUNNING"]
+    while not fake.jobs:
+        launcher.deliveries.run(1)
+    (job,) = fake.jobs.values()
+    job.states = ["DONE"]
+    for make in (log_event, status_event):
+        for _ in range(2):
+            assert events.take(launcher.context, events.read_event(*make(job)))
+    looks = [
+        task.name
+        for task in launcher.context.service.store.tasks("default", 100)
+        if task.name.startswith("event-")
+    ]
+    assert len(looks) == 2  # of the four events two came twice
+    launcher.deliveries.run()
+    assert launcher.now(run).state == "succeeded"
+
+
+def test_events_of_others_are_passed_over(launcher: Launcher, fake: FakeDataflow) -> None:
+    run = launcher.start(step("one"))
+    foreign = fake.add("somebody-elses", {}, {}, "DONE")
+    assert not events.take(launcher.context, events.read_event(*log_event(foreign)))
+    launcher.deliveries.run()
+    ours = launcher.jobs(run)["one"]
+    twin = fake.add(ours.name, {}, {}, "FAILED")
+    assert not events.take(launcher.context, events.read_event(*status_event(twin)))
+    assert launcher.now(run).state == "succeeded"
+
+
+def test_a_slot_waits_for_the_one_before(launcher: Launcher, fake: FakeDataflow) -> None:
+    first = launcher.start(step("one"))
+    launcher.clock.move(1)
+    second = launcher.start(step("one"))
+    launcher.clock.move(1)
+    third = launcher.start(step("one"))
+    assert (second.state, third.state) == ("waiting", "waiting")
+    launcher.deliveries.run()
+    runs = [launcher.now(run) for run in (first, second, third)]
+    assert [run.state for run in runs] == ["succeeded"] * 3
+    ended = [run.ended for run in runs]
+    assert ended == sorted(ended, key=str)
+    assert fake.names() == [f"{run.id}-one-1" for run in runs]
+
+
+def test_a_waiting_run_can_be_cancelled(launcher: Launcher, fake: FakeDataflow) -> None:
+    first = launcher.start(step("one"))
+    launcher.clock.move(1)
+    second = launcher.start(step("one"))
+    assert launcher.runs.cancel(second.id).state == "cancelled"
+    launcher.deliveries.run()
+    assert launcher.now(first).state == "succeeded"
+    assert len(fake.jobs) == 1
+
+
+@pytest.mark.parametrize(
+    ("overlap", "states"),
+    [
+        ("skip", ["succeeded", "skipped", "skipped"]),
+        ("cancel", ["cancelled", "skipped", "succeeded"]),
+    ],
+)
+def test_a_slot_may_be_skipped_or_cancel_the_one_before(
+    client: Any, fake: FakeDataflow, tmp_path: Path, overlap: Any, states: list[str]
+) -> None:
+    launcher = Launcher(client, fake, tmp_path, overlap=overlap)
+    fake.script = lambda labels: ["RUNNING"] * 9 + ["DONE"]
+    first = launcher.start(step("one"))
+    while not fake.jobs:
+        launcher.deliveries.run(1)
+    launcher.clock.move(1)
+    second = launcher.start(step("one"))
+    launcher.clock.move(1)
+    third = launcher.start(step("one"))
+    launcher.deliveries.run()
+    assert [launcher.now(run).state for run in (first, second, third)] == states
+    unbind()
+
+
+def test_cancelling_a_run(launcher: Launcher, fake: FakeDataflow) -> None:
+    fake.script = lambda labels: ["RUNNING"]
+    run = launcher.start(step("one"), step("two", "one"))
+    while not fake.jobs:
+        launcher.deliveries.run(1)
+    assert launcher.runs.cancel(run.id).is_cancelled
+    launcher.deliveries.run()
+    assert launcher.now(run).state == "cancelled"
+    assert launcher.states(run) == {"one": "cancelled", "two": "skipped"}
+    assert fake.named(f"{run.id}-one-1").state == "CANCELLED"
+    with pytest.raises(RefusedError, match="is over: it is cancelled"):
+        launcher.runs.cancel(run.id)
+
+
+def test_retrying_a_run_keeps_what_has_succeeded(launcher: Launcher, fake: FakeDataflow) -> None:
+    fake.script = ends(two="FAILED")
+    run = launcher.run(step("one"), step("two", "one", retries=1), step("three", "two"))
+    assert run.state == "failed"
+    fake.script = ends()
+    again = launcher.runs.retry(run.id)
+    assert (again.state, again.attempt) == ("running", 2)
+    launcher.deliveries.run()
+    assert launcher.now(run).state == "succeeded"
+    names = [name.removeprefix(f"{run.id}-") for name in fake.names()]
+    assert names == ["one-1", "two-1", "two-2", "two-3", "three-1"]
+    with pytest.raises(RefusedError, match="nothing to retry"):
+        launcher.runs.retry(run.id)
+
+
+def test_what_cannot_be_done_is_refused(launcher: Launcher) -> None:
+    run = launcher.start(step("one"))
+    with pytest.raises(RefusedError, match="is running: cancel it, or wait"):
+        launcher.runs.retry(run.id)
+    with pytest.raises(UnknownRunError, match="there is no run 'nobody'"):
+        launcher.runs.cancel("nobody")
+
+
+def test_lost_tasks_are_found_missing(launcher: Launcher, fake: FakeDataflow) -> None:
+    run = launcher.start(step("one"), step("two", "one"))
+    store = launcher.context.service.store
+
+    def lose() -> None:
+        names = [task.name for task in store.tasks("default", 100)]
+        store.delete("default", names, launcher.context.service.now())
+
+    lose()
+    assert reap(launcher.context)["runs"] == 1
+    while not fake.jobs:
+        launcher.deliveries.run(1)
+    lose()
+    for _ in range(40):
+        if launcher.now(run).is_over:
+            break
+        reap(launcher.context)
+        launcher.deliveries.run()
+        launcher.clock.move(600)
+    assert launcher.now(run).state == "succeeded"
+    assert len(fake.jobs) == 2
+
+
+def test_a_workflow_that_is_aborted_ends_its_run(launcher: Launcher, fake: FakeDataflow) -> None:
+    fake.script = lambda labels: ["RUNNING"]
+    run = launcher.start(step("one"))
+    while not fake.jobs:
+        launcher.deliveries.run(1)
+    assert launcher.deliveries.engine.abort_root(run.pipeline_id, "by hand")
+    launcher.deliveries.run()
+    assert launcher.now(run).state == "cancelled"
+    assert fake.named(f"{run.id}-one-1").state == "CANCELLED"
+
+
+def test_what_the_launcher_does_itself_is_not_tried_for_ever(
+    client: Any, fake: FakeDataflow, tmp_path: Path
+) -> None:
+    busy = [UnavailableError("the warehouse is busy")] * MOST_TRIES
+    check = ScriptedRunner(*busy)
+    launcher = Launcher(client, fake, tmp_path, runners={"check": check})
+    run = launcher.run(Step(name="check", kind="check"))
+    assert launcher.jobs(run)["check"].error == "the warehouse is busy"
+    assert len(check.specs) == MOST_TRIES
+    check.launches = [UnavailableError("busy"), DONE]
+    launcher.runs.retry(run.id)
+    launcher.deliveries.run()
+    assert launcher.now(run).state == "succeeded"
+    assert launcher.jobs(run)["check"].outputs["posts"] == 12
+    unbind()

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,7 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.sql"))
 
 
+@cache
 def load(name: str) -> NamedQuery:
     """Return a query by its name. Raises UsageError naming those that there are."""
     if name not in names():
@@ -103,6 +105,7 @@ def load(name: str) -> NamedQuery:
     return parse(name, sql(name))
 
 
+@cache
 def sql(name: str, folder: Path = FOLDER) -> str:
     """Return the text of a query in GoogleSQL, or from another folder."""
     return (folder / f"{name}.sql").read_text(encoding="utf-8")

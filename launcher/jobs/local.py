@@ -92,6 +92,8 @@ class LocalRunner:
         job = _read(folder / "job.json")
         if job is None:
             raise UnknownJobError(f"there is no local job {name}")
+        if (folder / "pid").exists() and (folder / "cancelled").exists():
+            return JobStatus(job_id=name, state=JobState.CANCELLED, error="cancelled")
         if (folder / "pid").exists():
             error = "its process has ended without a result, as after a kill or a restart"
             return JobStatus(job_id=name, state=JobState.FAILED, error=error)

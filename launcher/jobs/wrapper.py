@@ -20,13 +20,13 @@ GRACE_SECONDS = 20.0  # before a job that is to end is killed
 def run(folder: Path) -> None:
     """Run the job of a folder, unless that was done or is being done."""
     with (folder / "alive").open("ab") as lock:
+        # Whoever looks whether the job lives has it for a moment, so this may have to wait.
+        fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Made by the first who comes; whoever looks at the lock meanwhile lets it go at once.
             with (folder / "pid").open("x") as file:
                 file.write(str(os.getpid()))
-        except (BlockingIOError, FileExistsError):
-            return
+        except FileExistsError:
+            return  # another one was first
         code = 143 if (folder / "cancelled").exists() else _run(folder, lock.fileno())
         temporary = folder / ".result.json"
         temporary.write_text(json.dumps({"code": code}))

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -58,8 +59,8 @@ class Supervisor:
     def _signal(self, number: signal.Signals) -> None:
         with self._lock:
             for process in self._processes.values():
-                if process.poll() is None:
-                    # Its own children with it: each leads a process group.
+                # Its own children with it, even where it is gone already: each leads a group.
+                with suppress(ProcessLookupError):
                     os.killpg(process.pid, number)
 
     def _keep(self, program: Program) -> None:
@@ -96,6 +97,10 @@ class Supervisor:
                 return f"{error.strerror}: {program.command[0]}"
             self._processes[program.name] = process
         assert process.stdout is not None
+        # Ends with the last of its children, which may still have what the next start needs.
         for line in process.stdout:
             self._say(program.name, line.rstrip("\n"))
-        return process.wait()
+        code = process.wait()
+        with self._lock:
+            del self._processes[program.name]
+        return code

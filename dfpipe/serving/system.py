@@ -28,6 +28,7 @@ SLOT = "1m"
 DEMO_INTERVAL = timedelta(minutes=1)  # between analyses
 DEMO_TIMELINE = timedelta(days=6)
 DEMO_SECONDS = 5.0  # between posts that are pushed
+DEMO_SEEDS = range(1, 21)  # of the timelines that are pushed: one alone has a post a minute
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +109,8 @@ class Printer:
         """Print a line."""
         with self._lock:
             color = self._colors.setdefault(name, COLORS[len(self._colors) % len(COLORS)])
-            click.echo(f"{click.style(f'{name:<10}', fg=color)} | {readable(line)}")
+            for part in readable(line).splitlines():
+                click.echo(f"{click.style(f'{name:<10}', fg=color)} | {_shown(part)}")
 
 
 def readable(line: str) -> str:
@@ -130,6 +132,11 @@ def readable(line: str) -> str:
     return " ".join(map(str, words)) + (f"\n{trace}" if trace else "")
 
 
+def _shown(line: str) -> str:
+    """The line with nothing in it that moves a cursor."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
+
+
 def run(system: System) -> None:
     """Run the system until SIGINT or SIGTERM; then end all of it in good order.
 
@@ -139,7 +146,6 @@ def run(system: System) -> None:
         _check_free(system.host, port)
     jobs = _jobs(system)
     say = Printer()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     clock = Clock(jobs, system.addresses, system.tokens["task"], partial(say, "clock"))
     if system.is_demo:
         _fill(system, partial(say, "demo"))
@@ -242,7 +248,7 @@ def _feed(system: System, say: Callable[[str], None], stopping: threading.Event)
     last = datetime.now(UTC)
     while not stopping.wait(DEMO_SECONDS):
         now = datetime.now(UTC)
-        posts = demo.timeline(last, now)
+        posts = [post for seed in DEMO_SEEDS for post in demo.timeline(last, now, seed)]
         lines = [to_line(p.tid, p.user, p.text, p.created_at, list(p.urls)) for p in posts]
         if lines and not _push(system, lines):
             continue

@@ -1,0 +1,144 @@
+"""`dfpipe serve`: the whole system as real processes, and what becomes of them."""
+
+import json
+import os
+import re
+import signal
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psutil
+import pytest
+
+from dfpipe import datastore, warehouse
+from tests.support.command import dfpipe
+from tests.support.serving import Serving, running
+
+WORDS = ("storm over the harbour", "the storm goes on", "ferries wait for the storm")
+
+
+def post(number: int, text: str) -> dict[str, object]:
+    when = datetime.now(UTC) - timedelta(hours=1)
+    return {"tid": number, "user": "anna", "text": text, "created_at": f"{when:%Y-%m-%dT%H:%M:%SZ}"}
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """A system with three posts, started once for the tests of this file."""
+    folder = tmp_path_factory.mktemp("serve")
+    (folder / "data").mkdir()
+    posts = folder / "posts.jsonl"
+    posts.write_text("".join(f"{json.dumps(post(i, text))}\n" for i, text in enumerate(WORDS, 1)))
+    store = f"sqlite:///{folder / 'data' / 'posts.db'}"
+    assert dfpipe("import", str(posts), "--to", store).returncode == 0
+    serving = Serving(folder)
+    try:
+        serving.wait_for("/healthz")
+        serving.wait_for("/status")
+        yield serving
+    finally:
+        serving.kill()
+
+
+def test_what_it_prints_first(system: Serving) -> None:
+    shown = "\n".join(system.lines)
+    assert f"http://127.0.0.1:{system.port}/\n" in shown
+    assert f"http://127.0.0.1:{system.port + 1}/status" in shown
+    assert "/launchpipeline" in shown
+    for name in ("task", "ingest"):
+        assert system.token(name) not in shown
+        assert (system.folder / "data" / f"{name}-token").stat().st_mode & 0o077 == 0
+
+
+def test_a_chain_is_started_and_ends_in_duckdb(system: Serving) -> None:
+    status, run = system.call("/launchpipeline")
+    assert status == 202
+    ended = system.run_ended(run["id"])
+    assert (ended["state"], ended["error"]) == ("succeeded", ""), "\n".join(system.lines)
+    [row] = [
+        row
+        for row in warehouse.connect(system.sink).query("latest_runs").rows
+        if f"{row[0]:%Y-%m-%dT%H:%M:%SZ}" == run["slot"]
+    ]
+    assert 3 in row
+    status, page = system.call("/", token="")
+    assert (status, "storm" in page) == (200, True)
+
+
+def test_who_has_no_proof_starts_nothing(system: Serving) -> None:
+    before = {run["id"] for run in system.call("/api/runs")[1]["runs"]}
+    forged = {"X-Appengine-Cron": "true"}
+    assert system.call("/launchpipeline", token="") == (403, "")
+    assert system.call("/launchpipeline", token="", headers=forged) == (403, "")
+    assert system.call("/launchpipeline", token="ingest") == (403, "")
+    assert {run["id"] for run in system.call("/api/runs")[1]["runs"]} == before
+
+
+def test_a_pushed_post_is_stored(system: Serving) -> None:
+    pushed = post(77, "pushed to the system")
+    assert system.call("/ingest", body=pushed, token="ingest") == (202, {"taken": 1, "errors": []})
+    client = datastore.connect(f"sqlite:///{system.folder / 'data' / 'posts.db'}")
+    try:
+        system.wait(lambda: client.get(client.key("Tweet", 77)) is not None)
+    finally:
+        client.close()
+
+
+def test_a_killed_process_is_started_again(system: Serving) -> None:
+    found = re.compile(rf"collector .* Listening at: http://127.0.0.1:{system.port + 1} \((\d+)\)")
+
+    def pids() -> list[int]:
+        return [int(match[1]) for line in list(system.lines) if (match := found.search(line))]
+
+    system.wait(lambda: bool(pids()))
+    os.kill(pids()[-1], signal.SIGKILL)
+    system.wait(lambda: any("ended with -9: started again" in line for line in list(system.lines)))
+    system.wait(lambda: len(pids()) > 1)
+    system.wait_for("/status")
+
+
+def test_another_on_the_same_port_is_refused(system: Serving) -> None:
+    done = dfpipe("serve", f"--port={system.port}", *system.words, cwd=system.folder)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"dfpipe: port {system.port} of 127.0.0.1 cannot be used: ")
+    assert line.endswith("give another --port")
+
+
+def test_ctrl_c_ends_all_of_it(system: Serving) -> None:
+    """The last test: also a local job, which does not belong to the launcher's process."""
+    status, run = system.call("/api/runs", body={"chain": "slow"})
+    assert status == 202
+    step = f"/api/runs/{run['id']}"
+    system.wait(lambda: (system.call(step)[1]["steps"][0]["job"] or {}).get("state") == "running")
+    jobs = [
+        process
+        for process in psutil.process_iter(["pid", "cmdline"])
+        if any(str(system.folder) in word for word in process.info["cmdline"] or [])
+        and "launcher.jobs.wrapper" in process.info["cmdline"]
+    ]
+    assert jobs
+    everybody = [*system.children(), *jobs, *(c for job in jobs for c in job.children())]
+    assert system.end() == 0
+    assert running(everybody) == []
+    assert any(f"{run['id']}" in line and "is ended" in line for line in system.lines)
+
+
+def test_the_demo_shows_a_page_that_grows(tmp_path: Path) -> None:
+    serving = Serving(tmp_path, "--demo")
+    try:
+        serving.wait_for("/")
+        status, page = serving.call("/", token="")
+        assert status == 200
+        assert "Nothing in this run" not in page
+        serving.wait(lambda: len(serving.call("/api/runs")[1]["runs"]) > 0)
+        runs = serving.call("/api/runs")[1]["runs"]
+        assert serving.run_ended(runs[-1]["id"])["state"] == "succeeded"
+        serving.wait(lambda: any("posts pushed" in line for line in list(serving.lines)))
+        everybody = serving.children()
+        assert serving.end(signal.SIGTERM) == 0
+        assert running(everybody) == []
+    finally:
+        serving.kill()

@@ -1,20 +1,17 @@
 """The launcher's pages in a real browser, served by gunicorn, as people see and use them."""
 
 import re
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from launcher.records import Records
-from launcher.settings import Settings
 from tests.support import launcher_pages as support
 from tests.support.browser import DEADLINE_MS, note
-from tests.support.command import environment
 from tests.support.launcher_pages import BROKEN, FAN, PLAIN, SLOT, SLOTS, STORY
-from tests.support.processes import free_port, process, wait_until
+from tests.support.launcher_service import Service, serving
+from tests.support.processes import wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -31,21 +28,6 @@ VIEWS = {
 }
 
 
-class Service:
-    """A launcher under gunicorn, and what it shows."""
-
-    def __init__(self, settings: Settings, url: str) -> None:
-        self.url = url
-        self.records: Records = support.records_of(settings)
-
-    def is_up(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.url}/healthz", timeout=30) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
-
-
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("launcher")
@@ -56,18 +38,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     support.put_chain(records, SLOT - 2 * SLOTS, "succeeded", PLAIN)
     support.put_chain(records, SLOT - SLOTS, "failed", BROKEN, f"exit code 1: {HOSTILE[1]}")
     support.put_chain(records, SLOT, "running", FAN, "exit code 1")
-    port = free_port()
-    env = {
-        "DFPIPE_STORE": settings.store,
-        "DFPIPE_WAREHOUSE": settings.warehouse,
-        "LAUNCHER_QUEUE_YAML": settings.queue_yaml,
-        "LAUNCHER_CHAINS": settings.chains_yaml,
-        "LAUNCHER_JOBS_FOLDER": settings.jobs_folder,
-    }
-    words = ("-m", "launcher", "serve", "--port", str(port), "--workers", "1")
-    with process(*words, env=environment(env)):
-        found = Service(settings, f"http://127.0.0.1:{port}")
-        wait_until(found.is_up, 120)
+    with serving(settings) as found:
         yield found
 
 

@@ -184,7 +184,8 @@ class _Routes:
 
     def show_log(self, run_id: str, step: str) -> Response:
         """The end of the log that a local job has written."""
-        job = self.records.job(f"{run_id}/{step}")
+        is_known = self.records.run(run_id) is not None and len(step) < 100
+        job = self.records.job(f"{run_id}/{step}") if is_known else None
         runner = self.context.runners.get(job.kind) if job else None
         text = getattr(runner, "log", lambda name: "")(job.name) if job and job.name else ""
         if not text:

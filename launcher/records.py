@@ -1,6 +1,7 @@
 """What is stored of chains and their jobs, and reading it: for the launcher and for its page."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
@@ -15,6 +16,7 @@ CHAIN = "LauncherChain"
 RUN = "LauncherRun"
 JOB = "LauncherJob"
 LONGEST_ERROR = 1_000  # characters
+_RUN_ID = re.compile(r"[a-z0-9-]{1,100}")
 
 # The states of a run.
 WAITING, RUNNING, SUCCEEDED = "waiting", "running", "succeeded"
@@ -142,6 +144,8 @@ class Records:
 
     def run(self, run_id: str) -> RunRecord | None:
         """The run of an id."""
+        if not _RUN_ID.fullmatch(run_id):
+            return None
         entity = self.client.get(self.client.key(RUN, run_id))
         return None if entity is None else _run_of(entity)
 

@@ -181,7 +181,8 @@ def test_runs_and_their_steps(app: Flask) -> None:
     shown = client.get(f"/api/runs/{run['id']}", headers=PLATFORM).json
     assert shown is not None
     assert shown["steps"] == [{"name": "one", "kind": "flex-template", "needs": [], "job": None}]
-    for url in ("/api/runs/nobody", f"/api/runs/{run['id']}/steps/one/log"):
+    log = f"/api/runs/{run['id']}/steps/one/log"
+    for url in ("/api/runs/nobody", "/api/runs/" + "x" * 3000, log):
         answer = client.get(url, headers=PLATFORM)
         assert (answer.status_code, list(answer.json or {})) == (404, ["error"])
     assert client.post(f"/api/runs/{run['id']}/retry", headers=PLATFORM).status_code == 409

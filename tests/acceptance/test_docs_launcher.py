@@ -1,0 +1,52 @@
+"""The launcher's documents name all that there is, and what they show is taken."""
+
+import re
+from pathlib import Path
+
+from launcher import chains, metrics, records, settings
+from launcher.app import create_app
+from launcher.places import COMMON
+from launcher.settings import OVERLAPS
+from tests.support.launching import unbind
+from tests.support.processes import ROOT
+from tests.unit.test_launcher_app import settings_in
+
+REFERENCE = (ROOT / "docs/reference/launcher.md").read_text(encoding="utf-8")
+HOW_TO = (ROOT / "docs/how-to/launch.md").read_text(encoding="utf-8")
+
+
+def test_every_setting_is_in_the_reference() -> None:
+    source = Path(settings.__file__).read_text(encoding="utf-8")
+    names = set(re.findall(r'"((?:LAUNCHER|DFPIPE)_[A-Z_]*[A-Z])"', source))
+    dataflow = source[source.index("def _dataflow") : source.index("def _own_store")]
+    names |= {f"LAUNCHER_DATAFLOW_{name}" for name in re.findall(r'text\("([A-Z_]+)"\)', dataflow)}
+    assert len(names) > 20
+    assert {each for each in names if f"`{each}`" not in REFERENCE} == set()
+
+
+def test_every_route_is_in_the_reference(tmp_path: Path) -> None:
+    app = create_app(settings_in(tmp_path))
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint.startswith(("pages.", "workflow.")) or rule.endpoint == "static":
+            continue
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+            assert f"`{method} {rule.rule}`" in REFERENCE
+    unbind()
+
+
+def test_every_word_of_chains_yaml_is_in_the_reference() -> None:
+    words = (*chains.KINDS, *chains.ON_FAILURE, *chains._FIELDS, *OVERLAPS)
+    assert {word for word in words if f"`{word}`" not in REFERENCE} == set()
+    assert {place for place in COMMON if f"`{{{place}}}`" not in REFERENCE} == set()
+
+
+def test_every_metric_and_kind_is_in_the_reference() -> None:
+    source = Path(metrics.__file__).read_text(encoding="utf-8")
+    for name in (*re.findall(r'"(launcher_\w+)"', source), records.RUN, records.JOB, records.CHAIN):
+        assert f"`{name}`" in REFERENCE
+
+
+def test_the_chain_in_the_how_to_is_taken() -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", HOW_TO, re.DOTALL)
+    (chain,) = chains.parse_chains(block).values()
+    assert [step.name for step in chain.steps] == ["export", "words", "links", "note"]

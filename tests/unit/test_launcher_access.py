@@ -8,15 +8,17 @@ from flask import Flask
 from dfpipe.errors import UsageError
 from launcher.access import Access, check_look
 from taskqueue.auth import AuthSettings, Guard
+from taskqueue.people import IAP_HEADER
+from tests.unit.test_taskqueue_people import AUDIENCE, Proxy
 
 SECRET = "a-token-of-the-tests"
 TOKEN = AuthSettings(token=SECRET)
 LOCAL = "http://localhost"
 
 
-def client_of(look: str, auth: AuthSettings = TOKEN) -> Any:
+def client_of(look: str, auth: AuthSettings = TOKEN, transport: Any = None) -> Any:
     app = Flask(__name__)
-    Guard(auth).install(app)
+    Guard(auth, transport).install(app)
     access = Access(look)
     app.add_url_rule("/page", "page", access.looked_at(lambda: "page"))
     app.add_url_rule("/data", "data", access.read(lambda: "data"))
@@ -99,6 +101,20 @@ def test_a_script_with_the_token_reads_data_and_presses_nothing() -> None:
     client = client_of("token")
     assert status(client, "/data", headers=proof) == 200
     assert status(client, "/button", headers=proof) == 403
+
+
+def test_whom_the_proxy_let_through_may_look() -> None:
+    proxy = Proxy()
+    client = client_of("iap", AuthSettings(iap_audience=AUDIENCE), proxy)
+    away = {"REMOTE_ADDR": "192.0.2.7"}
+    for claims, code in (({}, 200), ({"aud": "/projects/2"}, 403), ({"exp": 1}, 403)):
+        headers = {IAP_HEADER: proxy.assertion(**claims), "X-Forwarded-For": "192.0.2.9"}
+        for url in ("/page", "/data", "/button"):
+            assert status(client, url, headers=headers, environ_base=away) == code
+    forged = {IAP_HEADER: Proxy().assertion(), "X-Goog-Authenticated-User-Email": "ann@example.com"}
+    assert status(client, headers=forged) == 403
+    sent = {IAP_HEADER: proxy.assertion(), "Sec-Fetch-Site": "cross-site"}
+    assert status(client, "/button", headers=sent) == 403
 
 
 def test_without_an_assertion_the_proxy_let_nobody_through() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from google.api_core.exceptions import GoogleAPICallError
 
 from taskqueue import Error as TaskqueueError
-from workflow import lifecycle, model, registry
+from workflow import lifecycle, registry
 from workflow.engine import Engine
 from workflow.errors import Error, PipelineSetupError, UnknownPipelineError
 from workflow.model import RUN, START, WAITING, Record, barrier_id
@@ -97,7 +97,10 @@ def rerun(engine: Engine, pipeline_id: str) -> str:
     root = _record(engine, _record(engine, pipeline_id).root)
     found = _class_of(root)
     args, kwargs = engine.arguments(root)
-    stage: Pipeline = found(*args, **kwargs)
+    try:
+        stage: Pipeline = found(*args, **kwargs)
+    except Exception as error:  # whatever the class has against them by now
+        raise RefusedError(f"{root.class_path} does not take its arguments: {error}") from error
     stage._settle(Unit(engine.client, engine.service, 0).params(root))
     stage._engine = engine
     try:
@@ -108,7 +111,7 @@ def rerun(engine: Engine, pipeline_id: str) -> str:
 
 
 def _record(engine: Engine, pipeline_id: str) -> Record:
-    found = engine.record(pipeline_id) if model.is_id(pipeline_id) else None
+    found = engine.record(pipeline_id)
     if found is None:
         raise UnknownPipelineError(f"there is no workflow with a stage {pipeline_id[:100]!r}")
     return found

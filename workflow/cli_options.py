@@ -54,7 +54,9 @@ def stage_of(path: str, words: tuple[str, ...], kwargs: str) -> Pipeline:
         ) from error
     try:
         return found(*map(parse_word, words), **parse_kwargs(kwargs))
-    except TypeError as error:
+    except UsageError:
+        raise
+    except Exception as error:  # whatever the class has against them
         raise UsageError(f"{path} cannot be made of these arguments: {error}") from error
 
 

@@ -92,15 +92,16 @@ class Engine:
     # Stages as objects
 
     def record(self, pipeline_id: str) -> Record | None:
-        """The record of a stage as it is now."""
+        """The record of a stage as it is now; None where there is none."""
+        if not model.is_id(pipeline_id):
+            return None
         return Unit(self.client, self.service, 0).pipeline(pipeline_id)
 
     def stage(
         self, pipeline_id: str, fallback: type[Pipeline] = Pipeline, resolve_outputs: bool = True
     ) -> Pipeline | None:
         """The stage of an id; of the class `fallback` where its own cannot be imported."""
-        unit = Unit(self.client, self.service, 0)
-        record = unit.pipeline(pipeline_id)
+        record = self.record(pipeline_id)
         if record is None:
             return None
         try:

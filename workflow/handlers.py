@@ -13,7 +13,7 @@ from flask import Blueprint, Flask, Response, request
 from dfpipe.datastore import run_in_transaction
 from taskqueue.auth import proven, request_is_proven
 from taskqueue.people import is_person
-from workflow import model, pages, registry, rpc
+from workflow import pages, registry, rpc
 from workflow.engine import current
 from workflow.pipeline import DEFAULT_BASE_PATH, Pipeline
 from workflow.reaper import reap
@@ -82,8 +82,7 @@ def _callback() -> Response:
         return Response(status=405)
     is_proven = request_is_proven()
     words = request.values.to_dict()
-    name = words.pop("pipeline_id", "")
-    found = current().stage(name, resolve_outputs=False) if model.is_id(name) else None
+    found = current().stage(words.pop("pipeline_id", ""), resolve_outputs=False)
     if found is None or type(found) is Pipeline:  # unknown, or not importable
         return _refusal(is_proven, 404 if found is None else 500)
     may_call = is_proven or found.public_callbacks or (found.admin_callbacks and is_person())

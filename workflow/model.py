@@ -107,7 +107,8 @@ class Record:
 
     `params_json` may be the name of stored parts (see large.py), so it is read with `params_of`.
     `children` is how many stages it yielded at the attempt `attempt`. `task` is queue/name of the
-    task that was last added for it.
+    task that was last added for it. `is_open` is of the root: stages of its workflow may not be
+    over, also after it is itself.
     """
 
     id: str
@@ -126,6 +127,7 @@ class Record:
     task: str | None = None
     abort_requested: bool = False
     abort_message: str | None = None
+    is_open: bool = True
 
     @property
     def is_root(self) -> bool:
@@ -250,13 +252,13 @@ def _pipeline_entity(record: Record, client: Any) -> Entity:
         time = newest_first(record.created)
         entity["listed"] = time
         entity["listed_class"] = f"{record.class_path}/{time}"
-        entity["is_open"] = not record.is_over
+        entity["is_open"] = record.is_open
     return entity
 
 
 def pipeline_of(entity: Entity) -> Record:
     """The stage of an entity."""
-    known = {name: entity[name] for name in _PIPELINE if name in entity}
+    known = {name: entity[name] for name in (*_PIPELINE, "is_open") if name in entity}
     return Record(id=entity.key.name, root=entity["root"], **{"parent": "", **known})
 
 

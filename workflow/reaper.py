@@ -39,7 +39,7 @@ RESUMED = "resumed"
 
 
 def reap(engine: Engine) -> Report:
-    """Look at every stage of every workflow that is not over; returns what was done for how many.
+    """Look at every stage of every workflow that is open; returns what was done for how many.
 
     `resumed`: its task was lost, and is there again. `aborted`: its task was given up by the
     queue, so its workflow is aborted. `ended`: its `finalized` was given up, so it is over.
@@ -60,20 +60,31 @@ def _open_roots(engine: Engine) -> Iterator[str]:
 def _reap_root(engine: Engine, root: str, report: Report) -> None:
     query = engine.client.query(kind=model.PIPELINE)
     query.add_filter(filter=PropertyFilter("root", "=", root))
-    is_aborting = False
+    is_aborting, is_over = False, True
     for entity in query.fetch():
         record = model.pipeline_of(entity)
         is_aborting = is_aborting or record.abort_requested
         if not record.is_over:
+            is_over = False
             _reap_stage(engine, record, report)
-    if is_aborting:
+    if is_over:
+        engine.transact(partial(_close, root))
+    elif is_aborting:
         # Stages that its tasks have not reached are aborted now; others do not change.
         engine.transact(partial(_abort_again, root))
 
 
+def _close(root: str, unit: Unit) -> None:
+    """Look at it no more: all its stages are over, so there will be no others."""
+    top = unit.pipeline(root)
+    if top is not None:
+        top.is_open = False
+        unit.change(top)
+
+
 def _abort_again(root: str, unit: Unit) -> None:
     top = unit.pipeline(root)
-    if top is not None and not top.is_over:
+    if top is not None:
         unit.enqueue(top, "abort", root=root)
 
 

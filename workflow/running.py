@@ -42,6 +42,10 @@ class BadTaskError(Exception):
     """A task has values that its handler does not take."""
 
 
+class StageExitError(Exception):
+    """A stage wants to end its process, which is that of others too."""
+
+
 # run
 
 
@@ -65,7 +69,7 @@ def run(engine: Engine, pipeline_id: str, root: str, attempt: int) -> None:
     try:
         stage = engine.build(record, found, args, kwargs)
         ending = _work(engine, stage, record)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a stage may call what was made as a program
         _handle(engine, record, error)
         return
     if ending is not None:
@@ -185,7 +189,7 @@ def _yielded(unit: Unit, record: Record, children: Sequence[Child]) -> None:
     lifecycle.block(unit, record, FINALIZE, list(dict.fromkeys([*own, *slots])))
 
 
-def _handle(engine: Engine, record: Record, error: Exception) -> None:
+def _handle(engine: Engine, record: Record, error: Exception | SystemExit) -> None:
     """Do what a stage that has raised is to lead to."""
     if not isinstance(error, Abort | Retry):
         _logger.warning("stage %s has failed", record.id, exc_info=error)
@@ -405,7 +409,11 @@ def handle(engine: Engine, handler: str, words: Mapping[str, str]) -> None:
     the stages raise that is left to the queue.
     """
     function = HANDLERS[handler]
-    function(engine, **_taken(function, words))
+    taken = _taken(function, words)
+    try:
+        function(engine, **taken)
+    except SystemExit as error:
+        raise StageExitError(f"a stage has called sys.exit({error})") from error
 
 
 def _taken(function: Callable[..., None], words: Mapping[str, str]) -> dict[str, Any]:

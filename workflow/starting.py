@@ -57,6 +57,8 @@ def start(
         RetryError,
         TypeError,
         ValueError,
+        OverflowError,
+        RecursionError,
     ) as error:
         raise PipelineSetupError(f"Error starting {stage!r}: {error}") from error
 

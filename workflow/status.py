@@ -100,7 +100,7 @@ class _Reader:
         self.client = engine.client
 
     def record(self, pipeline_id: str) -> Record:
-        found = self.engine.record(pipeline_id) if model.is_id(pipeline_id) else None
+        found = self.engine.record(pipeline_id)
         if found is None:
             shown = pipeline_id if len(pipeline_id) <= 100 else f"{pipeline_id[:97]}..."
             raise UnknownPipelineError(f"there is no workflow with a stage {shown!r}")

@@ -34,7 +34,16 @@ def _tagged(value: Any) -> dict[str, Any]:
 
 
 def _untagged(found: dict[str, Any]) -> Any:
-    kind = found.get(TAG)
+    if TAG not in found:
+        return found
+    try:
+        return _meant(found)
+    except (KeyError, TypeError, ValueError):
+        return found  # somebody else's dictionary, in which the same word stands
+
+
+def _meant(found: dict[str, Any]) -> Any:
+    kind = found[TAG]
     if kind == "datetime":
         return datetime.strptime(found["value"], _TIME).replace(tzinfo=UTC)
     if kind == "key":

@@ -10,10 +10,11 @@ import pytest
 import taskqueue
 import workflow
 from tests.support.taskqueues import Clock, make_service
-from workflow import registry
+from workflow import model, registry
 from workflow.engine import Engine
 from workflow.local import LocalRunner
 from workflow.reaper import reap
+from workflow.running import abort_one
 from workflow.status import get_status_tree
 
 YAML = """
@@ -49,6 +50,26 @@ class Broken(workflow.Pipeline):
 
     def run(self) -> None:
         raise RuntimeError("the machine is on fire")
+
+
+class Slow(workflow.Pipeline):
+    """Tried again after its root is over, which does not wait for it."""
+
+    def run(self) -> int:
+        if self.current_attempt == 1:
+            raise workflow.Retry("not yet")
+        return 1
+
+
+class Leaves(workflow.Pipeline):
+    def run(self) -> Iterator[Any]:
+        yield Slow()
+        yield One(1)
+
+
+class Root(workflow.Pipeline):
+    def run(self) -> Iterator[Any]:
+        yield Leaves()
 
 
 class EndsBadly(workflow.Pipeline):
@@ -185,3 +206,49 @@ def test_a_class_that_is_missing_and_comes_back(
     (tmp_path / "gone.py").rename(module)
     drain(engine, clock)
     assert outcome(stage) == "here"
+
+
+def _root_that_is_over(engine: Engine, clock: Clock) -> Root:
+    """A workflow of which the root is over and a stage is not: it waits for its next attempt."""
+    root = Root()
+    root.start()
+    runner = LocalRunner(engine)
+    while runner.step():
+        clock.move(0)
+    assert about(root)["status"] == "done"
+    assert "retry" in states(root)
+    return root
+
+
+def states(root: workflow.Pipeline) -> set[str]:
+    tree = get_status_tree(str(root.pipeline_id))["pipelines"]
+    return {stage["status"] for stage in tree.values()}
+
+
+def test_a_stage_that_is_lost_after_its_root_is_over(engine: Engine, clock: Clock) -> None:
+    root = _root_that_is_over(engine, clock)
+    assert +reap(engine) == {}
+    taskqueue.Queue("default").purge()
+    assert +reap(engine) == {"resumed": 1}
+    drain(engine, clock)
+    assert states(root) == {"done"}
+    assert +reap(engine) == {}
+    is_open = engine.client.get(engine.client.key(model.PIPELINE, root.pipeline_id))["is_open"]
+    assert is_open is False
+
+
+def test_an_abort_that_is_lost_after_its_root_is_over(engine: Engine, clock: Clock) -> None:
+    root = Root()
+    root.start()
+    LocalRunner(engine).step()
+    LocalRunner(engine).step()
+    engine.abort_root(str(root.pipeline_id), "enough")
+    record = engine.record(str(root.pipeline_id))
+    assert record is not None
+    abort_one(engine, record)
+    taskqueue.Queue("default").purge()
+    assert about(root)["endTimeMs"]
+    assert states(root) != {"aborted"}
+    reap(engine)
+    drain(engine, clock)
+    assert not states(root) & {"waiting", "run", "retry"}

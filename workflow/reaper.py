@@ -152,11 +152,8 @@ def _resume(engine: Engine, unit: Unit, record: Record) -> None:
 
 def _give_up(task: StoredTask, engine: Engine, unit: Unit, record: Record) -> None:
     record.retry_message = f"its task was given up by queue {task.queue}: {task.reason}"
-    root = unit.pipeline(record.root)
-    if root is not None:
-        message = f"stage {record.id} was given up by queue {task.queue}: {task.reason}"
-        lifecycle.request_abort(unit, root, message)
-    unit.change(record)
+    message = f"stage {record.id} was given up by queue {task.queue}: {task.reason}"
+    lifecycle.abort_from(unit, record, message, engine.finalizes)
 
 
 def _end(task: StoredTask, engine: Engine, unit: Unit, record: Record) -> None:

@@ -252,3 +252,49 @@ def test_an_abort_that_is_lost_after_its_root_is_over(engine: Engine, clock: Clo
     reap(engine)
     drain(engine, clock)
     assert not states(root) & {"waiting", "run", "retry"}
+
+
+class Stuck(workflow.Pipeline):
+    """Runs, and would be completed by nobody; what began it fails."""
+
+    async_ = True
+
+    def run(self) -> None:
+        raise RuntimeError("the machine is on fire")
+
+
+class StuckLast(workflow.Pipeline):
+    def run(self) -> Iterator[Any]:
+        broken = Broken()
+        broken.task_retry = True
+        yield broken
+        yield One(1)
+
+
+class OverStuck(workflow.Pipeline):
+    def run(self) -> Iterator[Any]:
+        yield StuckLast()
+
+
+def test_a_stage_that_is_given_up_after_its_root_is_over(engine: Engine, clock: Clock) -> None:
+    root = OverStuck()
+    root.start()
+    drain(engine, clock)
+    assert states(root) > {"done"}
+    assert +reap(engine) == {"aborted": 1}
+    tree = get_status_tree(str(root.pipeline_id))["pipelines"]
+    (broken,) = (stage for stage in tree.values() if stage["classPath"].endswith("Broken"))
+    assert broken["status"] == "aborted"
+    assert "its task was given up" in broken["lastRetryMessage"]
+
+
+def test_an_asynchronous_stage_that_is_given_up(engine: Engine, clock: Clock) -> None:
+    stuck = Stuck()
+    stuck.task_retry = True
+    stuck.start()
+    drain(engine, clock)
+    assert states(stuck) == {"run"}
+    assert +reap(engine) == {"aborted": 1}
+    drain(engine, clock)
+    assert states(stuck) == {"aborted"}
+    assert +reap(engine) == {}

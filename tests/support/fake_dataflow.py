@@ -116,6 +116,13 @@ class FakeDataflow:
         match = _JOBS.fullmatch(parts.path)
         if match is None:
             return 404, _error(404)
+        if match[1] is None and method == "POST":
+            # The Beam SDK's own way.
+            given = json.loads(body)
+            status, made = self._launch(
+                {"jobName": given["name"], "environment": {}, "labels": given.get("labels", {})}
+            )
+            return status, {**made["job"], "clientRequestId": given.get("clientRequestId", "")}
         if match[1] is None:
             named = [job for job in self.jobs.values() if query.get("name", job.name) == job.name]
             return 200, {"jobs": [_shown(job) for job in named]}
@@ -137,7 +144,7 @@ class FakeDataflow:
             return 400, _error(400, f"{name} is no name")
         running = [j for j in self.jobs.values() if j.name == name and j.state not in ENDED]
         if not running:
-            labels = given.get("environment", {}).get("additionalUserLabels", {})
+            labels = given["environment"].get("additionalUserLabels", given.get("labels", {}))
             running = [self.add(name, labels, given)]
             self.launched(running[0])
         return 200, {"job": _shown(running[0])}

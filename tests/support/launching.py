@@ -86,11 +86,9 @@ class Launcher:
         self.rng = random.Random(seed)
         self.kill_rate = 0.0
         self.clock = Clock()
-        self.settings = Settings(
-            jobs_folder=str(folder / "jobs"),
-            dataflow=DataflowSettings(project=PROJECT, region=REGION, endpoint=fake.url),
-            **words,
-        )
+        dataflow = DataflowSettings(project=PROJECT, region=REGION, endpoint=fake.url)
+        given = {"jobs_folder": str(folder / "jobs"), "dataflow": dataflow}
+        self.settings = Settings(**(given | words))
         service = make_service(MortalClient(client, self.is_killed), self.clock)
         found = runners_of(self.settings) if runners is None else runners
         mortal = {kind: MortalRunner(runner, self.live) for kind, runner in found.items()}

@@ -172,3 +172,15 @@ class Waits(Pipeline):
 
     def run(self) -> None:
         self.set_status("waits for a call")
+
+
+class Picky(Pipeline):
+    """Looks at its argument when it is made."""
+
+    def __init__(self, number: int) -> None:
+        if not isinstance(number, int):
+            raise ValueError(f"{number!r} is no number")
+        super().__init__(number)
+
+    def run(self, number: int) -> int:
+        return number

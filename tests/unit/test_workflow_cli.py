@@ -243,6 +243,8 @@ def test_reap_prints_what_it_did(command: Command) -> None:
 
 # What is refused
 
+HERE = ["--store", "sqlite:///w.db"]
+
 
 @pytest.mark.parametrize(
     ("words", "message"),
@@ -259,12 +261,17 @@ def test_reap_prints_what_it_did(command: Command) -> None:
         (["run", "workflow.common.Sum", "1", "--queue_yaml", "none.yaml"], "none.yaml"),
         (["serve", "--module", "nowhere", "--store", "sqlite:///w.db"], "module nowhere cannot be"),
         (["serve", "--store", "sqlite:///w.db"], "nobody could call: set DFPIPE_TASK_TOKEN"),
+        (["start", f"{STAGES}.Picky", "x", *HERE], "these arguments: 'x' is no number"),
+        (
+            ["start", "workflow.common.Return", "--countdown", "inf", *HERE],
+            "convert float infinity",
+        ),
         (["nothing"], "No such command 'nothing'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_what_is_wrong_is_one_line(command: Command, words: list[str], message: str) -> None:
-    status = 1 if "show" in words or "--queue_name" in words else 2
+    status = 1 if {"show", "--queue_name", "--countdown"} & {*words} else 2
     assert message in command.refusal(*words, status=status)
 
 

@@ -269,8 +269,11 @@ def test_from_id(queues: Queues) -> None:
         assert [s.key for s in found.outputs] == [s.key for s in stage.outputs]
 
 
-def test_from_id_of_nobody() -> None:
-    assert Nothing.from_id("unknown") is None
+@pytest.mark.parametrize(
+    "name", ["unknown", "", "__x__", "x" * 2000], ids=["unknown", "empty", "reserved", "long"]
+)
+def test_from_id_of_nobody(name: str) -> None:
+    assert Nothing.from_id(name) is None
 
 
 def test_from_id_with_outputs() -> None:

@@ -59,6 +59,22 @@ def test_values_that_json_does_not_have(value: Any) -> None:
         values.dumps([value])
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        {values.TAG: "datetime"},
+        {values.TAG: "datetime", "value": "tomorrow"},
+        {values.TAG: "datetime", "value": 5},
+        {values.TAG: "key", "value": []},
+        {values.TAG: "key", "value": [["p", None], []]},
+        {values.TAG: ["key"]},
+    ],
+    ids=["no-value", "no-time", "number", "no-home", "no-path", "list"],
+)
+def test_dictionaries_that_look_like_tagged_ones(value: Any) -> None:
+    assert values.loads(values.dumps([value])) == [value]
+
+
 # Parts
 
 

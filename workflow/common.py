@@ -16,6 +16,7 @@ from workflow.mail import Mail
 from workflow.pipeline import Pipeline
 
 Answer = tuple[int, str, str]
+LATE = 60  # seconds after which the task of a Delay is taken to be lost
 _TASK_NAME = re.compile(r"[A-Za-z0-9_-]{1,400}")
 
 
@@ -271,6 +272,13 @@ class Delay(Pipeline):
     def callback(self, **words: str) -> None:
         """The time has passed."""
         self.complete(self.kwargs["seconds"])
+
+    def _revive(self, now: int) -> bool:
+        began = self._record.started if self._record else None
+        if began is None or now < began + (self.kwargs["seconds"] + LATE) * 1_000_000:
+            return False
+        self.complete(self.kwargs["seconds"])
+        return True
 
 
 def _task_name(stage: Pipeline) -> str:

@@ -297,6 +297,13 @@ class Pipeline:
 
     # For the engine
 
+    def _revive(self, now: int) -> bool:
+        """Go on where what an asynchronous stage waits for is lost; returns whether it was.
+
+        The reaper calls it while the stage runs. `now` is in microseconds since 1970.
+        """
+        return False
+
     def _must_exist(self, method: str) -> None:
         if self._record is None:
             raise UnexpectedPipelineError(f"{method} comes after the stage has started")

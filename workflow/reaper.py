@@ -6,6 +6,7 @@ job, every few minutes. Whatever is done here is harmless where nothing was lost
 """
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -30,12 +31,14 @@ from workflow.model import (
 from workflow.running import PLAN_PAGE, advance
 from workflow.unit import Unit
 
+_logger = logging.getLogger(__name__)
 # What was done, and how often.
 Report = Counter[str]
 
 ABORTED_STAGE = "aborted"
 ENDED = "ended"
 RESUMED = "resumed"
+FAILED = "failed"
 
 
 def reap(engine: Engine) -> Report:
@@ -43,10 +46,15 @@ def reap(engine: Engine) -> Report:
 
     `resumed`: its task was lost, and is there again. `aborted`: its task was given up by the
     queue, so its workflow is aborted. `ended`: its `finalized` was given up, so it is over.
+    `failed`: so many workflows could not be looked at; the log says why.
     """
     report: Report = Counter()
     for root in _open_roots(engine):
-        _reap_root(engine, root, report)
+        try:
+            _reap_root(engine, root, report)
+        except Exception:  # the others are looked at all the same
+            _logger.exception("workflow %s cannot be looked at", root)
+            report[FAILED] += 1
     return report
 
 
@@ -95,6 +103,9 @@ def _reap_stage(engine: Engine, record: Record, report: Report) -> None:
         if purpose == FINALIZE:
             _reap_children(engine, record, report)
             _reap_run(engine, record, report)
+            if not record.children and _revive(engine, record):
+                report[RESUMED] += 1
+                return
         _look(engine, record, barrier, report)
         return
     if record.task is None:
@@ -171,6 +182,16 @@ def _reap_run(engine: Engine, record: Record, report: Report) -> None:
     task = task_of(engine, record)
     if task is not None and task.dead is not None:
         _change(engine, record, ABORTED_STAGE, report, partial(_give_up, task))
+
+
+def _revive(engine: Engine, record: Record) -> bool:
+    """Let an asynchronous stage go on that waits for something lost; whether it did."""
+    try:
+        stage = engine.stage(record.id)
+        return stage is not None and stage._revive(engine.service.now())
+    except Exception:  # of the class, that may take other arguments by now
+        _logger.exception("the stage %s cannot be looked at", record.id)
+        return False
 
 
 def _reap_children(engine: Engine, record: Record, report: Report) -> None:

@@ -10,7 +10,7 @@ import pytest
 import taskqueue
 import workflow
 from tests.support.taskqueues import Clock, make_service
-from workflow import model, registry
+from workflow import common, model, registry
 from workflow.engine import Engine
 from workflow.local import LocalRunner
 from workflow.reaper import reap
@@ -298,3 +298,32 @@ def test_an_asynchronous_stage_that_is_given_up(engine: Engine, clock: Clock) ->
     drain(engine, clock)
     assert states(stuck) == {"aborted"}
     assert +reap(engine) == {}
+
+
+@pytest.mark.parametrize("how", ["lost", "given up"])
+def test_a_delay_whose_task_is_lost(engine: Engine, clock: Clock, how: str) -> None:
+    stage = common.Delay(seconds=600)
+    stage.start()
+    LocalRunner(engine).step()
+    if how == "lost":
+        taskqueue.Queue("default").purge()
+    clock.move(599)
+    assert +reap(engine) == {}
+    clock.move(100)
+    if how == "given up":
+        drain(engine, clock)  # nobody answers callbacks here
+    assert +reap(engine) == {"resumed": 1}
+    drain(engine, clock)
+    assert outcome(stage) == 600
+    assert +reap(engine) == {}
+
+
+def test_a_workflow_that_cannot_be_looked_at_does_not_stop_others(engine: Engine) -> None:
+    broken, sound = common.Return("x" * 200_000), One(1)
+    for stage in (broken, sound):
+        stage.start()
+    parts = engine.client.query(kind=model.PART)
+    parts.keys_only()
+    engine.client.delete_multi([entity.key for entity in parts.fetch()])
+    taskqueue.Queue("default").purge()
+    assert +reap(engine) == {"failed": 1, "resumed": 1}

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from launcher import events
-from launcher.driving import MOST_TRIES, NOT_KNOWN
-from launcher.jobs import JobState, JobStatus, UnavailableError
+from launcher.driving import MOST_TRIES, NOT_KNOWN, drive
+from launcher.jobs import JobSpec, JobState, JobStatus, UnavailableError
 from launcher.reaping import reap
 from launcher.records import Step
 from launcher.runs import RefusedError, UnknownRunError
@@ -332,4 +332,23 @@ def test_what_the_launcher_does_itself_is_not_tried_for_ever(
     launcher.deliveries.run()
     assert launcher.now(run).state == "succeeded"
     assert launcher.jobs(run)["check"].outputs["posts"] == 12
+    unbind()
+
+
+def test_a_launch_that_goes_on_is_nobody_elses(
+    client: Any, fake: FakeDataflow, tmp_path: Path
+) -> None:
+    class Slow(ScriptedRunner):
+        def launch(self, spec: JobSpec) -> JobStatus:
+            # Meanwhile another process comes by.
+            job = drive(launcher.context, f"{spec.labels['launcher-run']}/check")
+            assert job is not None
+            assert job.claimed_until is not None
+            return super().launch(spec)
+
+    slow = Slow(DONE)
+    launcher = Launcher(client, fake, tmp_path, runners={"check": slow})
+    run = launcher.run(Step(name="check", kind="check"))
+    assert run.state == "succeeded"
+    assert len(slow.specs) == 1
     unbind()

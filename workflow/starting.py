@@ -25,6 +25,8 @@ LONGEST_KEY = 500  # bytes; the keys of slots and barriers begin with it
 def root_id(idempotence_key: str | bytes) -> str:
     """The id of a root: the key, its SHA-1 where it is no text, or something random."""
     given = idempotence_key
+    if not isinstance(given, str | bytes):
+        raise PipelineSetupError(f"the idempotence key is {given!r}: give a text")
     raw = given if isinstance(given, bytes) else given.encode(errors="surrogatepass")
     if len(raw) > LONGEST_KEY:
         raise PipelineSetupError(f"the idempotence key is longer than {LONGEST_KEY} bytes")
@@ -67,6 +69,8 @@ def _due(engine: "Engine", countdown: float | None, eta: datetime | None) -> int
     if countdown is not None:
         return engine.service.now() + round(countdown * 1_000_000)
     if eta is not None:
+        if not isinstance(eta, datetime):
+            raise TypeError(f"the eta is {eta!r}: give a datetime")
         return to_usec(eta if eta.tzinfo else eta.replace(tzinfo=UTC))
     return None
 

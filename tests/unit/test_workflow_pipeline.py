@@ -184,6 +184,21 @@ def test_start_later_and_at_a_time(queues: Queues) -> None:
     assert tasks(queues) == []
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"idempotence_key": 5}, "the idempotence key is 5: give a text"),
+        ({"eta": "noon"}, "the eta is 'noon': give a datetime"),
+        ({"countdown": float("inf")}, "infinity"),
+    ],
+    ids=["key", "eta", "countdown"],
+)
+def test_start_with_what_is_no_text_or_time(queues: Queues, words: Any, message: str) -> None:
+    with pytest.raises(workflow.PipelineSetupError, match=message):
+        started(Nothing(), **words)
+    assert tasks(queues) == []
+
+
 def test_start_that_gives_the_task_back(queues: Queues) -> None:
     stage = common.Return(5)
     task = stage.start(return_task=True, countdown=10)

@@ -1,0 +1,69 @@
+"""The file that a Flex Template's launcher runs describes a job, which Dataflow then starts."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.support.command import environment
+from tests.support.processes import ROOT
+
+IMAGE = "example.com/project/dfpipe/worker"
+
+
+def account_in(folder: Path) -> Path:
+    """The file of a service account that nobody has; its tokens are asked for on this machine."""
+    key = rsa.generate_private_key(65537, 2048).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    file = folder / "account.json"
+    account = {
+        "type": "service_account",
+        "project_id": "project",
+        "private_key_id": "1",
+        "private_key": key.decode(),
+        "client_email": "nobody@project.iam.gserviceaccount.com",
+        "client_id": "1",
+        "token_uri": "http://127.0.0.1:1/token",
+    }
+    file.write_text(json.dumps(account))
+    return file
+
+
+def test_a_job_is_described_and_not_waited_for(tmp_path: Path) -> None:
+    for name in ("temp", "staging"):
+        (tmp_path / name).mkdir()
+    words = {
+        "source": f"sqlite:///{tmp_path}/posts.db",
+        "sink": f"duckdb:///{tmp_path}/results.duckdb",
+        "until": "2026-01-07T10:00:00Z",
+        "sdk_container_image": IMAGE,
+        "runner": "DataflowRunner",
+        "project": "project",
+        "region": "europe-west1",
+        "job_name": "analysis-1",
+        "temp_location": f"{tmp_path}/temp",
+        "staging_location": f"{tmp_path}/staging",
+        "template_location": f"{tmp_path}/job.json",
+        "dataflow_endpoint": "http://localhost:1",
+        "sdk_location": "container",
+    }
+    done = subprocess.run(
+        [sys.executable, "template.py", "--no_auth", *(f"--{k}={v}" for k, v in words.items())],
+        cwd=ROOT,
+        env=environment({"GOOGLE_APPLICATION_CREDENTIALS": str(account_in(tmp_path))}),
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    job = json.loads((tmp_path / "job.json").read_text())
+    assert job["name"] == "analysis-1"
+    assert IMAGE in json.dumps(job["environment"])
+    assert (tmp_path / "staging" / "pipeline.pb").stat().st_size > 0

@@ -107,7 +107,8 @@ def _finish(engine: Engine, runner: LocalRunner, root: str, progress: "_Progress
         if number:
             continue
         due = runner.next_due()
-        if record.is_over or due is None:
+        # Stages that nobody waits for may be tried again after the root is done.
+        if due is None or (record.is_over and record.status == ABORTED):
             progress.end()
             if record.is_over:
                 return record

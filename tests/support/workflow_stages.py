@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import taskqueue
-from workflow import After, InOrder, Pipeline
+from workflow import After, InOrder, Pipeline, Retry
 from workflow.mail import SmtpServer
 
 Yields = Iterator[Pipeline]
@@ -184,3 +184,27 @@ class Picky(Pipeline):
 
     def run(self, number: int) -> int:
         return number
+
+
+class AtSecond(Pipeline):
+    """Gives its argument at the second attempt."""
+
+    def run(self, number: int) -> int:
+        if self.current_attempt == 1:
+            raise Retry("not yet")
+        return number
+
+
+class LeavesOne(Pipeline):
+    """Does not wait for the first of its stages."""
+
+    def run(self) -> Any:
+        yield AtSecond(1).with_params(backoff_seconds=1)
+        yield AddOne(1)
+
+
+class LeavesBelow(Pipeline):
+    """Is over before the stages below are."""
+
+    def run(self) -> Any:
+        yield LeavesOne()

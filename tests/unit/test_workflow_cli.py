@@ -112,6 +112,11 @@ def test_run_waits_and_calls_back(command: Command) -> None:
     assert "Delay(seconds=0.3) = 0.3" in found
 
 
+def test_run_ends_when_all_stages_are_over(command: Command) -> None:
+    printed = command("run", f"{STAGES}.LeavesBelow")
+    assert f"done           {STAGES}.AtSecond(1) = 1" in printed
+
+
 def test_run_of_an_aborted_workflow_fails(command: Command) -> None:
     found = command("run", "workflow.common.AbortIfTrue", "true", "enough", status=1)
     assert found.splitlines()[-1].startswith("aborted")

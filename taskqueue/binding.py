@@ -29,6 +29,8 @@ def configure(
 
 def bind(service: TaskQueueService | None) -> None:
     """Bind this process to a service, or to none."""
+    if service is not None and not isinstance(service, TaskQueueService):
+        raise TypeError(f"{service!r:.60} is no TaskQueueService: see taskqueue.configure")
     _bound[:] = [service] if service else []
 
 

@@ -56,6 +56,13 @@ class Call:
         return self._result
 
 
+def make_call(rpc: Call | None, function: Callable[[], Any]) -> Call:
+    """Make a call with the object that `create_rpc` gave, or else with a new one."""
+    if rpc is not None and not isinstance(rpc, Call):
+        raise TypeError(f"rpc is {rpc!r:.60}: give what create_rpc returned")
+    return (rpc or Call()).make(function)
+
+
 def create_rpc(deadline: float | None = None, callback: Callable[[], object] | None = None) -> Call:
     """Make an object that can be handed to an `_async` method as `rpc`.
 

@@ -1,6 +1,7 @@
 """The options that several commands have, and what they name."""
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Any
 
 import click
 
+from taskqueue import limits
 from taskqueue.config import QueueConfig
 from taskqueue.errors import UsageError
 from taskqueue.resources import QueueResources, Resource, decoded, encoded
@@ -38,6 +40,22 @@ LOG_LEVEL = click.option(
     default="INFO",
     show_default=True,
 )
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds, at most a week."""
+
+    def __init__(self, low: float) -> None:
+        super().__init__(low, limits.MAX_LEASE_SECONDS)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """The number; NaN, which no range refuses, is none."""
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
+        return number
+
+
 TASK_NAME = click.option("--task_name", metavar="NAME", required=True)
 _API = (
     STORE,

@@ -166,12 +166,7 @@ def retry(task_name: str | None, taskqueue_name: str, **words: Any) -> None:
     if task_name:
         show(api.revive(taskqueue_name, task_name))
         return
-    revived = 0
-    while items := api.dead_letters(taskqueue_name, 100).get("items"):
-        for item in items:
-            api.revive(taskqueue_name, item["id"])
-            revived += 1
-    show({"retried": revived})
+    show({"retried": api.revive_all(taskqueue_name)})
 
 
 COMMANDS = (

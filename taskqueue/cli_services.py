@@ -2,8 +2,9 @@
 
 import os
 import shlex
+import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
@@ -13,12 +14,15 @@ from taskqueue.cli_options import (
     LOG_LEVEL,
     QUEUE_YAML,
     STORE,
+    Seconds,
     api_options,
     connected,
     service_of,
 )
 from taskqueue.errors import UsageError
 from taskqueue.logs import configure_logging
+from taskqueue.resources import QueueResources
+from taskqueue.sending import is_web_url
 
 
 def on_stop(stop: Callable[[], None]) -> None:
@@ -50,29 +54,31 @@ def on_stop(stop: Callable[[], None]) -> None:
     show_default=True,
     help="Requests at a time.",
 )
-@click.option("--lease_secs", type=click.FloatRange(1), default=60.0, show_default=True)
+@click.option("--lease_secs", type=Seconds(1), default=60.0, show_default=True)
 @click.option(
     "--poll_secs",
-    type=click.FloatRange(0.05),
+    type=Seconds(0.05),
     default=0.5,
     show_default=True,
     help="How often to look for tasks that others added.",
 )
 @click.option(
     "--deadline_secs",
-    type=click.FloatRange(0.1),
+    type=Seconds(0.1),
     default=600.0,
     show_default=True,
     help="How long a handler may take, unless the task says.",
 )
 @click.option(
     "--grace_secs",
-    type=click.FloatRange(0),
+    type=Seconds(0),
     default=30.0,
     show_default=True,
     help="How long to wait at the end for requests that are running.",
 )
-@click.option("--metrics_port", type=int, help="Serve Prometheus metrics on that port.")
+@click.option(
+    "--metrics_port", type=click.IntRange(0, 65535), help="Serve Prometheus metrics on that port."
+)
 @click.option("--metrics_host", default="127.0.0.1", show_default=True)
 @LOG_LEVEL
 def dispatch(
@@ -97,7 +103,7 @@ def dispatch(
     from taskqueue.metrics import DispatchMetrics
     from taskqueue.sending import Sender, parse_targets
 
-    urls = parse_targets(dict(named(word) for word in targets))
+    urls = parse_targets(by_name(targets))
     credentials = auth.credentials_from(auth.settings_from(os.environ))
     service = service_of(store, queue_yaml)
     namespace = service.client.namespace
@@ -141,6 +147,16 @@ def named(word: str) -> tuple[str, str]:
     """
     name, equals, url = word.partition("=")
     return (name, url) if equals and "/" not in name else ("", word)
+
+
+def by_name(words: Iterable[str]) -> dict[str, str]:
+    """The URLs of targets by name. Raises UsageError."""
+    urls: dict[str, str] = {}
+    for name, url in map(named, words):
+        if name in urls:
+            raise UsageError(f"--target {name or urls[name]} is given twice: give each name once")
+        urls[name] = url
+    return urls
 
 
 @click.command(short_help="Serve the REST API of pull queues.")
@@ -215,7 +231,7 @@ def gunicorn_logs(level: str) -> dict[str, Any]:
     context_settings={"ignore_unknown_options": True},
 )
 @api_options
-@click.option("--lease_secs", type=click.FloatRange(1), default=30.0, show_default=True)
+@click.option("--lease_secs", type=Seconds(1), default=30.0, show_default=True)
 @click.option(
     "--num_tasks",
     type=click.IntRange(1, 1000),
@@ -239,13 +255,13 @@ def gunicorn_logs(level: str) -> dict[str, Any]:
 )
 @click.option(
     "--sleep_before_next_poll_secs",
-    type=click.FloatRange(0.05),
+    type=Seconds(0.05),
     default=2.0,
     show_default=True,
     help="How often to look while no task is free.",
 )
-@click.option("--task_timeout_secs", type=click.FloatRange(0.1), default=3600.0, show_default=True)
-@click.option("--grace_secs", type=click.FloatRange(0), default=30.0, show_default=True)
+@click.option("--task_timeout_secs", type=Seconds(0.1), default=3600.0, show_default=True)
+@click.option("--grace_secs", type=Seconds(0), default=30.0, show_default=True)
 @click.option(
     "--executable_binary",
     metavar="COMMAND",
@@ -277,16 +293,18 @@ def puller(
     """
     from taskqueue.puller import Puller, PullerSettings, post_output
 
-    command = program or tuple(shlex.split(executable_binary or ""))
-    if not command or (program and executable_binary):
-        raise UsageError("give the program either at the end or with --executable_binary")
+    command = command_of(program, executable_binary)
     if min_running_tasks > num_tasks:
         raise UsageError(
             f"--min_running_tasks {min_running_tasks} is more than --num_tasks {num_tasks}"
         )
+    if output_url and not is_web_url(output_url):
+        raise UsageError(f"--output_url {output_url}: give http://HOST/PATH or https://HOST/PATH")
     api = connected(words)
     # A wrong queue or token is told now, and not tried again for ever.
     api.get_queue(taskqueue_name)
+    if isinstance(api, QueueResources):
+        api.service.pull_queue(taskqueue_name)
     configure_logging(log_level)
     settings = PullerSettings(
         queue=taskqueue_name,
@@ -304,6 +322,19 @@ def puller(
     work = Puller(api, settings, post=lambda url, out: post_output(url, out, credentials(url)))
     on_stop(work.stop)
     work.run()
+
+
+def command_of(program: tuple[str, ...], executable_binary: str | None) -> tuple[str, ...]:
+    """The program to run and its arguments. Raises UsageError."""
+    try:
+        command = program or tuple(shlex.split(executable_binary or ""))
+    except ValueError as error:
+        raise UsageError(f"--executable_binary {executable_binary}: {error}") from error
+    if not command or (program and executable_binary):
+        raise UsageError("give the program either at the end or with --executable_binary")
+    if not shutil.which(command[0]):
+        raise UsageError(f"no program {command[0]!r} is found: give its path, and make it runnable")
+    return command
 
 
 COMMANDS = (dispatch, serve, puller)

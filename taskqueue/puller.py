@@ -93,7 +93,8 @@ class LeasedTask:
         return {
             "TASKQUEUE_QUEUE": self._settings.queue,
             "TASKQUEUE_TASK_NAME": self.name,
-            "TASKQUEUE_TAG": self.tag,
+            # An environment cannot hold the character 0.
+            "TASKQUEUE_TAG": self.tag.replace("\0", "\ufffd"),
             "TASKQUEUE_RETRY_COUNT": str(self.attempt),
             "TASKQUEUE_LEASE_TIMESTAMP": str(self.lease_timestamp),
             "TASKQUEUE_PAYLOAD_FILE": str(payload_file),

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from taskqueue import binding, limits
-from taskqueue.calls import Call, check_deadline
+from taskqueue.calls import Call, check_deadline, make_call
 from taskqueue.config import DEFAULT_QUEUE, QueueDefinition
 from taskqueue.errors import (
     BadTaskStateError,
@@ -28,7 +28,7 @@ from taskqueue.errors import (
 from taskqueue.record import Request, StoredTask, is_generated
 from taskqueue.service import TaskQueueService, translated
 from taskqueue.statistics import QueueStatistics
-from taskqueue.task import Task, checked_tag, leased_task
+from taskqueue.task import DEFAULT_APP_VERSION, Task, checked_tag, leased_task
 
 _NAME = re.compile(rf"[a-zA-Z0-9-]{{1,{limits.MAX_QUEUE_NAME_LENGTH}}}")
 # How many tasks, and bytes, were added within each running transaction.
@@ -83,13 +83,16 @@ class Queue:
         the other tasks were added then.
         """
         tasks = _as_list(task)
-        definition = self.service.definition(self._name)
-        self._check_batch(tasks, definition, transactional)
-        if tasks:
-            self._add(tasks, transactional)
+        self.added(tasks, transactional)
         return task if isinstance(task, Task) else tasks
 
-    def _add(self, tasks: list[Task], transactional: bool) -> None:
+    def added(self, tasks: list[Task], transactional: bool = False) -> list[StoredTask]:
+        """Add tasks as `add` does, and return them as they were stored."""
+        definition = self.service.definition(self._name)
+        self._check_batch(tasks, definition, transactional)
+        return self._add(tasks, transactional) if tasks else []
+
+    def _add(self, tasks: list[Task], transactional: bool) -> list[StoredTask]:
         service = self.service
         now = service.now()
         names = service.new_names(now)
@@ -110,6 +113,7 @@ class Queue:
         for failure in reversed(failures):
             if failure:
                 raise failure
+        return stored
 
     def _check_batch(
         self, tasks: list[Task], definition: QueueDefinition, transactional: bool
@@ -181,8 +185,8 @@ class Queue:
     def _lease(
         self, seconds: float, most: int, lease: Callable[..., list[StoredTask]]
     ) -> list[Task]:
-        _check_lease_seconds(seconds)
-        _check_max_tasks(most)
+        check_lease_seconds(seconds)
+        check_max_tasks(most)
         definition = self.service.pull_queue(self._name)
         if self.service.is_paused(self._name):
             return []
@@ -197,17 +201,20 @@ class Queue:
         Raises TaskLeaseExpiredError where the lease has ended or another has the task,
         TombstonedTaskError where it was deleted, QueuePausedError in a paused queue.
         """
-        _check_lease_seconds(lease_seconds)
+        check_lease_seconds(lease_seconds)
+        _check_task(task)
+        if not task.name:
+            raise BadTaskStateError("a task without a name has no lease: lease it first")
         service = self.service
         service.pull_queue(self._name)
         if service.is_paused(self._name):
             raise QueuePausedError(f"queue {self._name!r} is paused: its leases cannot change")
-        if task.name and is_generated(task.name) and task.queue_name != self._name:
+        if is_generated(task.name) and task.queue_name != self._name:
             raise UnknownTaskError(f"queue {self._name!r} never had the task {task.name!r}")
         now = service.now()
         with self.service.apart():
             task._eta_usec = service.store.modify_lease(
-                self._name, str(task.name), task._eta_usec, now, lease_seconds
+                self._name, task.name, task._eta_usec, now, lease_seconds
             )
 
     # Deleting
@@ -239,7 +246,8 @@ class Queue:
         """Delete tasks by name; returns a Task, or a list of them, with `was_deleted` set."""
         if isinstance(task_name, str):
             return self.delete_tasks(Task(name=task_name))
-        return self.delete_tasks([Task(name=name) for name in task_name])
+        names = task_name if isinstance(task_name, Iterable) else [task_name]
+        return self.delete_tasks([Task(name=name) for name in names])
 
     def purge(self) -> None:
         """Delete all tasks of the queue. Names that were given stay reserved."""
@@ -258,13 +266,13 @@ class Queue:
         self, task: Task | Iterable[Task], transactional: bool = False, rpc: Call | None = None
     ) -> Call:
         """`add` as a Call. Wrong arguments are told when the result is asked for."""
-        return (rpc or Call()).make(lambda: self.add(task, transactional))
+        return make_call(rpc, lambda: self.add(task, transactional))
 
     def lease_tasks_async(
         self, lease_seconds: float, max_tasks: int, rpc: Call | None = None
     ) -> Call:
         """`lease_tasks` as a Call."""
-        return (rpc or Call()).make(lambda: self.lease_tasks(lease_seconds, max_tasks))
+        return make_call(rpc, lambda: self.lease_tasks(lease_seconds, max_tasks))
 
     def lease_tasks_by_tag_async(
         self,
@@ -274,21 +282,21 @@ class Queue:
         rpc: Call | None = None,
     ) -> Call:
         """`lease_tasks_by_tag` as a Call."""
-        return (rpc or Call()).make(lambda: self.lease_tasks_by_tag(lease_seconds, max_tasks, tag))
+        return make_call(rpc, lambda: self.lease_tasks_by_tag(lease_seconds, max_tasks, tag))
 
     def delete_tasks_async(self, task: Task | Iterable[Task], rpc: Call | None = None) -> Call:
         """`delete_tasks` as a Call."""
-        return (rpc or Call()).make(lambda: self.delete_tasks(task))
+        return make_call(rpc, lambda: self.delete_tasks(task))
 
     def delete_tasks_by_name_async(
         self, task_name: str | Iterable[str], rpc: Call | None = None
     ) -> Call:
         """`delete_tasks_by_name` as a Call."""
-        return (rpc or Call()).make(lambda: self.delete_tasks_by_name(task_name))
+        return make_call(rpc, lambda: self.delete_tasks_by_name(task_name))
 
     def fetch_statistics_async(self, rpc: Call | None = None) -> Call:
         """`fetch_statistics` as a Call."""
-        return (rpc or Call()).make(self.fetch_statistics)
+        return make_call(rpc, self.fetch_statistics)
 
 
 def add(
@@ -299,7 +307,15 @@ def add(
 
 
 def _as_list(task: Task | Iterable[Task]) -> list[Task]:
-    return [task] if isinstance(task, Task) else list(task)
+    tasks = list(task) if isinstance(task, Iterable) else [task]
+    for each in tasks:
+        _check_task(each)
+    return tasks
+
+
+def _check_task(task: object) -> None:
+    if not isinstance(task, Task):
+        raise TypeError(f"{task!r:.60} is no task: give a Task")
 
 
 def _refuse_twice(name: str, before: dict[str, None]) -> None:
@@ -319,7 +335,7 @@ def _request(task: Task, queue: str) -> Request:
         method=task.method,
         url=f"/_ah/queue/{queue}{task.url}" if task.on_queue_url else task.url,
         headers=headers,
-        target=task.target if isinstance(task.target, str) else None,
+        target="" if task.target is DEFAULT_APP_VERSION else task.target or None,
         deadline_seconds=None if usec is None else usec / 1_000_000,
     )
 
@@ -342,7 +358,8 @@ def _check_transaction(transaction: Any, tasks: list[StoredTask]) -> None:
     _added[transaction] = number, size
 
 
-def _check_lease_seconds(seconds: float) -> None:
+def check_lease_seconds(seconds: float) -> None:
+    """Refuse what is no number (TypeError), or no time for a lease (InvalidLeaseTimeError)."""
     if not isinstance(seconds, int | float):
         raise TypeError(f"lease_seconds is {seconds!r}: give a number")
     if not 0 <= seconds <= limits.MAX_LEASE_SECONDS:
@@ -351,7 +368,8 @@ def _check_lease_seconds(seconds: float) -> None:
         )
 
 
-def _check_max_tasks(most: int) -> None:
+def check_max_tasks(most: int) -> None:
+    """Refuse what is no whole number (TypeError), or too many tasks (InvalidMaxTasksError)."""
     if not isinstance(most, int):
         raise TypeError(f"max_tasks is {most!r}: give a whole number")
     if not 0 < most <= limits.MAX_TASKS_PER_LEASE:

@@ -105,7 +105,8 @@ def end_of(prefix: str) -> str:
 class Request:
     """What a push task sends, and how.
 
-    The deadline is in seconds, None for the dispatcher's own.
+    The deadline is in seconds, None for the dispatcher's own. The target is None for the queue's,
+    and empty for the application itself.
     """
 
     method: str

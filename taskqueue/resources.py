@@ -5,15 +5,16 @@ All times in resources are in microseconds since 1970, 64-bit numbers are string
 
 import base64
 import binascii
+from contextlib import suppress
 from typing import Any
 
 from taskqueue.config import QueueDefinition
 from taskqueue.errors import TaskLeaseExpiredError, UnknownTaskError
-from taskqueue.queue import Queue
+from taskqueue.queue import Queue, check_lease_seconds, check_max_tasks
 from taskqueue.record import StoredTask
 from taskqueue.service import TaskQueueService, translated
 from taskqueue.store import QueueCounts
-from taskqueue.task import Task
+from taskqueue.task import Task, checked_tag
 
 LEASE_EXPIRED = "leaseExpired"  # the reason in an error of the REST API
 MOST_LISTED = 100
@@ -121,8 +122,9 @@ class QueueResources:
 
     def insert(self, queue: str, task: Task) -> Resource:
         """Add a task and return it as it was stored."""
-        Queue(queue, service=self.service).add(task)
-        return self.get_task(queue, str(task.name))
+        # Not read again: a worker may have taken, and deleted, the task already.
+        [stored] = Queue(queue, service=self.service).added([task])
+        return task_resource(stored, self.project, stored.enqueued)
 
     def lease(
         self,
@@ -136,6 +138,9 @@ class QueueResources:
     ) -> Resource:
         """Lease tasks: any, those of the tag, or those of the oldest task's tag."""
         self._definition(queue)
+        check_lease_seconds(seconds)
+        check_max_tasks(most)
+        tag = checked_tag(tag)
         service = self.service
         definition = service.pull_queue(queue)
         now = service.now()
@@ -166,7 +171,9 @@ class QueueResources:
         leased = Task(name=name)
         leased._eta_usec = task.due if lease_timestamp is None else lease_timestamp
         Queue(queue, service=self.service).modify_task_lease(leased, seconds)
-        return self.get_task(queue, name)
+        # Not read again: what was given back may be another's by now.
+        changed = task._replace(due=leased._eta_usec, leased=seconds > 0)
+        return task_resource(changed, self.project, self.service.now())
 
     def delete(self, queue: str, name: str) -> None:
         """Delete a task, leased or not; raises UnknownTaskError where there is none."""
@@ -191,8 +198,23 @@ class QueueResources:
         """Put a dead letter back into its queue."""
         self._definition(queue)
         with translated():
-            self.service.store.revive(queue, str(Task(name=name).name), self.service.now())
-        return self.get_task(queue, name)
+            now = self.service.now()
+            return task_resource(self.service.store.revive(queue, name, now), self.project, now)
+
+    def revive_all(self, queue: str) -> int:
+        """Put all dead letters back that the queue has now; returns how many."""
+        self._definition(queue)
+        revived, now = 0, self.service.now()
+        with translated():
+            while tasks := self.service.store.dead_letters(queue, MOST_LISTED):
+                for task in tasks:
+                    # One that has died since was put back already.
+                    if (task.dead or 0) > now:
+                        return revived
+                    with suppress(UnknownTaskError):  # another has put it back
+                        self.service.store.revive(queue, task.name, now)
+                        revived += 1
+        return revived
 
     def _definition(self, queue: str) -> QueueDefinition:
         return self.service.definition(Queue(queue).name)

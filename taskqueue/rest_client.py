@@ -2,12 +2,13 @@
 
 import json
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import urllib3
 
 from taskqueue import errors
 from taskqueue.resources import LEASE_EXPIRED, Resource, encoded
+from taskqueue.sending import is_web_url
 from taskqueue.task import Task
 
 _ERRORS: dict[int, type[errors.Error]] = {
@@ -34,7 +35,7 @@ class RestClient:
         service_version: str = "v1beta2",
         timeout: float = 30.0,
     ) -> None:
-        if urlsplit(host).scheme not in ("http", "https") or not urlsplit(host).netloc:
+        if not is_web_url(host):
             raise errors.UsageError(f"--api_host {host}: give http://HOST:PORT or https://HOST")
         root = f"{host.rstrip('/')}/taskqueue/{service_version}"
         self._root = f"{root}/projects/{quote(project, safe='~')}/taskqueues"

@@ -27,10 +27,12 @@ class TaskRetryOptions:
         """Check and round.
 
         Raises InvalidTaskRetryOptionsError for negative numbers and for a minimum above the
-        maximum.
+        maximum, and TypeError for what is no number.
         """
         for field in fields(self):
             value = getattr(self, field.name)
+            if value is not None and not isinstance(value, int | float):
+                raise TypeError(f"{field.name} is {value!r}: give a number")
             if value is not None and not 0 <= value < math.inf:
                 raise InvalidTaskRetryOptionsError(
                     f"{field.name} is {value!r}: give a number that is not negative"

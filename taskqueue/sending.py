@@ -80,6 +80,15 @@ def _one_line(text: str) -> str:
     return " ".join(text.split()).encode("ascii", "replace").decode()
 
 
+def is_web_url(url: str) -> bool:
+    """Whether it is an http or https URL of a host."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def parse_targets(words: Mapping[str, str]) -> dict[str, str]:
     """The base URLs of services by name, without a slash at the end.
 
@@ -87,8 +96,7 @@ def parse_targets(words: Mapping[str, str]) -> dict[str, str]:
     """
     targets = {}
     for name, url in words.items():
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.netloc or parts.query:
+        if not is_web_url(url) or urlsplit(url).query:
             raise UsageError(f"--target {url}: give http://HOST:PORT, or NAME=http://HOST:PORT")
         targets[name] = url.rstrip("/")
     return targets
@@ -121,7 +129,8 @@ class Sender:
     def __call__(self, task: StoredTask, queue_target: str | None) -> Answer:
         """Make the attempt and wait for the whole answer, as long as the task's deadline allows."""
         assert task.request is not None
-        name = task.request.target or queue_target or DEFAULT
+        target = task.request.target
+        name = (queue_target or DEFAULT) if target is None else target
         base = self._targets.get(name)
         if base is None:
             return Answer(None, f"no target is named {name!r}: give --target {name}=URL")

@@ -43,6 +43,8 @@ class TaskQueueService:
         clock: Clock = utc_now,
         rng: random.Random | None = None,
     ) -> None:
+        if not isinstance(store, str) and not hasattr(store, "current_transaction"):
+            raise TypeError(f"the store is {store!r:.60}: give a URL or a client of a store")
         with translated():
             self.client = connect(store) if isinstance(store, str) else store
         self.config = config if isinstance(config, QueueConfig) else _config(config)
@@ -121,6 +123,8 @@ class TaskQueueService:
 
 
 def _config(file: str | Path | None) -> QueueConfig:
+    if file is not None and not isinstance(file, str | Path):
+        raise TypeError(f"the queues are {file!r:.60}: give a QueueConfig or a queue.yaml's path")
     return QueueConfig() if file is None else read_config(file)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from taskqueue.calls import Call, check_deadline
+from taskqueue.calls import Call, check_deadline, make_call
 
 if TYPE_CHECKING:
     from taskqueue.queue import Queue
@@ -44,7 +44,7 @@ class QueueStatistics:
     @classmethod
     def fetch_async(cls, queue_or_queues: Any, rpc: Call | None = None) -> Call:
         """`fetch` as a Call."""
-        return (rpc or Call()).make(lambda: cls.fetch(queue_or_queues))
+        return make_call(rpc, lambda: cls.fetch(queue_or_queues))
 
     @classmethod
     def _of(cls, queue: "Queue") -> "QueueStatistics":
@@ -60,7 +60,10 @@ class QueueStatistics:
 def _queues(given: Iterable[Any]) -> "list[Queue]":
     from taskqueue.queue import Queue
 
-    items = list(given)
+    items = list(given) if isinstance(given, Iterable) else [given]
+    for item in items:
+        if not isinstance(item, str | Queue):
+            raise TypeError(f"{item!r:.60} is no queue: give a Queue or the name of one")
     if len({isinstance(item, str) for item in items}) > 1:
         raise TypeError("give queues or names of queues, not both in one call")
     return [Queue(item) if isinstance(item, str) else item for item in items]

@@ -284,13 +284,13 @@ class TaskStore:
             with self.client.batch():
                 self.remove(chunk, now)
 
-    def revive(self, queue: str, name: str, now: int) -> None:
-        """Put a dead letter back into its queue, due at once, its counts at nought.
+    def revive(self, queue: str, name: str, now: int) -> StoredTask:
+        """Put a dead letter back into its queue, due at once, its counts at nought; returns it.
 
         Raises UnknownTaskError where there is no such dead letter.
         """
 
-        def change() -> None:
+        def change() -> StoredTask:
             entity = self.client.get(self.key(queue, name))
             task = from_entity(entity) if entity else None
             if task is None or task.dead is None:
@@ -298,9 +298,11 @@ class TaskStore:
                     f"queue {queue!r} has no dead letter {name!r}: "
                     f"see `taskqueue deadletters --taskqueue_name={queue}`"
                 )
-            self.client.put(to_entity(task.revived(now), self.client))
+            revived = task.revived(now)
+            self.client.put(to_entity(revived, self.client))
+            return revived
 
-        run_in_transaction(self.client, change)
+        return run_in_transaction(self.client, change)
 
     def sweep(self, now: int) -> int:
         """Remove expired tombstones and counts, at most 500 of each; returns how many."""

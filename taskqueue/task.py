@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 from wsgiref.headers import Headers
 
 from taskqueue import binding, limits
@@ -18,6 +18,7 @@ from taskqueue.errors import (
     InvalidUrlError,
     TaskTooLargeError,
 )
+from taskqueue.forms import checked_headers, encoded, mapping
 from taskqueue.record import StoredTask, from_usec, to_usec
 from taskqueue.retry import TaskRetryOptions
 
@@ -25,9 +26,6 @@ METHODS = ("GET", "POST", "HEAD", "PUT", "DELETE", "PULL")
 _WITH_BODY = ("POST", "PUT", "PULL")
 _NAME = re.compile(rf"[a-zA-Z0-9_-]{{1,{limits.MAX_TASK_NAME_LENGTH}}}")
 _FORM = "application/x-www-form-urlencoded"
-# What HTTP can send; anything else would break the request, with it the dispatcher's own headers.
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _MAX_ETA_USEC = limits.MAX_ETA // limits.MICROSECOND
 # Of all leased tasks; nothing is added to them.
 _NO_HEADERS = Headers()
@@ -73,16 +71,17 @@ class Task:
         dispatch_deadline_usec: int | None = None,
     ) -> None:
         self._name = _checked_name(name)
-        self._method = method.upper()
+        headers, params = mapping("headers", headers), mapping("params", params)
+        self._method = str(method).upper()
         self._url, query = _checked_url(url)
-        self._headers = _headers(headers or {})
+        self._headers = checked_headers(headers)
         self._tag = checked_tag(tag)
-        self._target = target
+        self._target = _checked_target(target)
         self._retry_options = _checked_retry(retry_options)
         self._dispatch_deadline_usec = _checked_dispatch_deadline(dispatch_deadline_usec)
-        self._check_together(payload, query, headers, params or {})
-        self._payload = self._body(payload, params or {})
-        self._add_query(query, params or {})
+        self._check_together(payload, query, headers, params)
+        self._payload = self._body(payload, params)
+        self._add_query(query, params)
         self._countdown_usec = _countdown_usec(eta, countdown)
         self._has_eta = eta is not None
         now = binding.now()
@@ -126,7 +125,7 @@ class Task:
     def _body(self, payload: Any, params: Mapping[Any, Any]) -> bytes | None:
         if params and self._method in ("POST", "PULL"):
             self._headers.setdefault("Content-Type", _FORM)
-            return _encoded(params).encode()
+            return encoded(params).encode()
         if isinstance(payload, str):
             if payload:
                 self._headers.setdefault("Content-Type", "text/plain; charset=utf-8")
@@ -137,7 +136,7 @@ class Task:
 
     def _add_query(self, query: str, params: Mapping[Any, Any]) -> None:
         if params and self._method not in ("POST", "PULL"):
-            query = _encoded(params)
+            query = encoded(params)
         if query:
             self._url = f"{self._url}?{query}"
 
@@ -301,20 +300,22 @@ def leased_task(stored: StoredTask) -> Task:
 
 
 def _checked_name(name: str | None) -> str | None:
-    if name and not _NAME.fullmatch(name):
+    if name is None or name == "":
+        return None
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise InvalidTaskNameError(
             f"the task's name is {name!r}: give 1 to {limits.MAX_TASK_NAME_LENGTH} letters, "
             "digits, hyphens and underscores"
         )
-    return name or None
+    return name
 
 
 def _checked_url(url: str) -> tuple[str, str]:
     """The path and the query of a relative URL."""
     if not url:
         return "", ""
-    parts = urlsplit(url)
-    if parts.scheme or parts.netloc or parts.fragment or not parts.path.startswith("/"):
+    parts = _split(url)
+    if not parts or parts.scheme or parts.netloc or parts.fragment or parts.path[:1] != "/":
         raise InvalidUrlError(
             f"the URL is {url!r}: give a path that begins with /, without host and fragment"
         )
@@ -325,23 +326,20 @@ def _checked_url(url: str) -> tuple[str, str]:
     return parts.path, parts.query
 
 
-def _headers(given: Mapping[str, Any]) -> Headers:
-    headers = Headers()
-    for name, value in given.items():
-        values = [value] if isinstance(value, str | bytes) or not _is_many(value) else value
-        for each in values:
-            text = each.decode("latin-1") if isinstance(each, bytes) else str(each)
-            if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(text):
-                raise InvalidTaskError(
-                    f"{name!r}: {text!r} is no header: give a name of letters, digits and hyphens, "
-                    "and a text of one line of Latin letters"
-                )
-            headers.add_header(name, text)
-    return headers
+def _split(url: object) -> SplitResult | None:
+    """The parts of a URL; None where it is none."""
+    try:
+        return urlsplit(url) if isinstance(url, str) and url.encode() else None
+    except ValueError:
+        return None
 
 
-def _is_many(value: object) -> bool:
-    return hasattr(value, "__iter__")
+def _checked_target(target: Any) -> Any:
+    if target is None or target is DEFAULT_APP_VERSION or isinstance(target, str):
+        return target
+    raise InvalidTaskError(
+        f"the target is {target!r}: give the name of a service, or DEFAULT_APP_VERSION"
+    )
 
 
 def checked_tag(tag: str | bytes | None) -> str | None:
@@ -385,15 +383,6 @@ def _checked_dispatch_deadline(usec: int | None) -> int | None:
             f"dispatch_deadline_usec is {usec}: give microseconds from {low} to {high} hours"
         )
     return usec
-
-
-def _encoded(params: Mapping[Any, Any]) -> str:
-    """Parameters in the form of a query; one with several values is repeated."""
-    pairs = []
-    for name, value in params.items():
-        many = _is_many(value) and not isinstance(value, str | bytes)
-        pairs += [(name, each) for each in (value if many else [value])]
-    return urlencode(pairs)
 
 
 def _eta_usec(eta: Any) -> int:

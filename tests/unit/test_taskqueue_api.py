@@ -1,6 +1,6 @@
 """What the calls of a Queue take and refuse, and how they are bound to a store."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -225,3 +225,54 @@ def test_every_exception_has_the_old_root() -> None:
 def test_tags_that_cannot_be(queue: Queue, tag: str | bytes) -> None:
     with pytest.raises(taskqueue.InvalidTagError):
         queue.lease_tasks_by_tag(1, 1, tag=tag)
+
+
+NO_TASK = "is no task: give a Task"
+NO_QUEUE = "is no queue: give a Queue or the name of one"
+WRONG_KINDS: dict[str, tuple[Callable[[Queue], object], str]] = {
+    "add a text": (lambda q: q.add("x"), f"'x' {NO_TASK}"),
+    "add texts": (lambda q: q.add(["x"]), f"'x' {NO_TASK}"),
+    "add nothing": (lambda q: q.add(None), f"None {NO_TASK}"),
+    "delete a number": (lambda q: q.delete_tasks(5), f"5 {NO_TASK}"),
+    "extend a name": (lambda q: q.modify_task_lease("x", 1), f"'x' {NO_TASK}"),
+    "count a number": (lambda q: QueueStatistics.fetch(5), f"5 {NO_QUEUE}"),
+    "count numbers": (lambda q: QueueStatistics.fetch([5]), f"5 {NO_QUEUE}"),
+    "rpc": (lambda q: q.add_async([], rpc=5), "rpc is 5: give what create_rpc returned"),
+    "bind": (lambda q: taskqueue.bind(5), "5 is no TaskQueueService"),
+    "store": (lambda q: TaskQueueService(5), "the store is 5: give a URL or a client"),
+    "queues": (
+        lambda q: TaskQueueService(q.service.client, 5),
+        "the queues are 5: give a QueueConfig",
+    ),
+    "retry options": (
+        lambda q: taskqueue.TaskRetryOptions(max_doublings="x"),
+        "max_doublings is 'x': give a number",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_KINDS)
+def test_arguments_of_the_wrong_kind(queue: Queue, name: str) -> None:
+    call, message = WRONG_KINDS[name]
+    with pytest.raises(TypeError, match=message):
+        call(queue)
+
+
+def test_names_of_the_wrong_kind(queue: Queue) -> None:
+    for wrong in (5, [5], b"x"):
+        with pytest.raises(taskqueue.InvalidTaskNameError, match="the task's name is"):
+            queue.delete_tasks_by_name(wrong)
+
+
+def test_a_task_without_a_name_has_no_lease(queue: Queue) -> None:
+    queue.add(pull_task(name="None"))
+    queue.lease_tasks(60, 1)
+    with pytest.raises(taskqueue.BadTaskStateError, match="without a name has no lease"):
+        queue.modify_task_lease(pull_task(), 0)
+
+
+def test_the_application_itself_as_target(service: TaskQueueService) -> None:
+    for name, target in (("a", taskqueue.DEFAULT_APP_VERSION), ("b", "other"), ("c", None)):
+        taskqueue.add(name=name, target=target)
+    targets = [t.request.target for t in service.store.tasks("default", 3) if t.request]
+    assert targets == ["", "other", None]

@@ -212,6 +212,20 @@ HOST = ["--api_host", "http://127.0.0.1:1"]
             ["puller", *PULL, "--min_running_tasks=5", "--num_tasks=4", "cat"],
             "--min_running_tasks 5 is more than --num_tasks 4",
         ),
+        (["puller", *PULL, "--executable_binary='x"], "--executable_binary 'x: No closing quota"),
+        (["puller", *PULL, "./never"], "no program './never' is found: give its path"),
+        (["puller", *PULL, "--output_url=x", "cat"], "--output_url x: give http://HOST/PATH or"),
+        (["puller", *PULL, "--lease_secs=nan", "cat"], "Invalid value for '--lease_secs': 'nan'"),
+        (["puller", *PULL, "--lease_secs=inf", "cat"], "Invalid value for '--lease_secs': inf is"),
+        (["dispatch", *PULL[:2], "--grace_secs=inf"], "Invalid value for '--grace_secs': inf is"),
+        (["dispatch", *PULL[:2], "--metrics_port=65536"], "Invalid value for '--metrics_port'"),
+        (["dispatch", *PULL[:2], "--target=http://["], "--target http://[: give http://HOST:PORT"),
+        (["dispatch", *PULL[:2], "--target=http://h:99999"], "--target http://h:99999: give http"),
+        (
+            ["dispatch", *PULL[:2], "--target=a=http://h", "--target=a=http://i"],
+            "--target a is given twice: give each name once",
+        ),
+        (["getqueue", "--api_host", "http://["], "--api_host http://[: give http://HOST:PORT or"),
     ],
 )
 def test_wrong_words(
@@ -230,6 +244,9 @@ def test_wrong_words(
     [
         (["getqueue", *PULL[:2], "--taskqueue_name=never"], "queue 'never' is not defined in"),
         (["leasetask", *PULL[:2], "--lease_secs=1"], "queue 'default' is a push queue"),
+        (["leasetask", *PULL, "--lease_secs=604801"], "lease_seconds is 604801: give 0 to 604800"),
+        (["leasetask", *PULL, "--lease_secs=1", "--num_tasks=1001"], "max_tasks is 1001: give 1"),
+        (["puller", *PULL[:2], "cat"], "queue 'default' is a push queue"),
         (["addtask", *PULL, "--url=/w"], "queue 'pull' takes pull tasks only"),
         (["getqueue", *HOST], "http://127.0.0.1:1/taskqueue/v1beta2/projects/default/taskqueues"),
         (["puller", *HOST, "cat"], "http://127.0.0.1:1/taskqueue/v1beta2/projects/default"),

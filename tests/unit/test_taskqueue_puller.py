@@ -88,6 +88,13 @@ def add(*payloads: bytes, **words: Any) -> None:
     Queue("pull").add([Task(payload, method="PULL", **words) for payload in payloads])
 
 
+def test_a_tag_that_no_environment_can_hold(api: Watched) -> None:
+    add(b"", name="one", tag="a\0b")
+    program = "import os; assert os.environ['TASKQUEUE_TAG'] == 'a\\ufffdb'"
+    with pulling(api, settings(program)):
+        api.wait("delete")
+
+
 @given(st.integers(0, 10**6), st.integers(0, 50), st.integers(1, 50), st.integers(1, 100))
 def test_workers_by_the_length_of_the_queue(tasks: int, low: int, more: int, each: int) -> None:
     chosen = settings("", min_running=low, most_running=low + more, tasks_per_worker=each)

@@ -191,7 +191,9 @@ def test_targets_are_chosen_by_task_then_queue() -> None:
         assert send(named, None) == send(TASK, "other") == Answer(200)
         unknown = TASK._replace(request=Request("POST", "/work", target="nowhere"))
         answer = send(unknown, "other")
-    assert handler.paths() == ["/base/work"] * 2
+        own = TASK._replace(request=Request("POST", "/work", target=""))
+        assert send(own, "nowhere") == Answer(200)
+    assert handler.paths() == ["/base/work"] * 2 + ["/work"]
     assert answer == Answer(None, "no target is named 'nowhere': give --target nowhere=URL")
 
 

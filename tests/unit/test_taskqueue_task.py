@@ -173,6 +173,21 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"dispatch_deadline_usec": 15e6}, TypeError, "give whole microseconds"),
     ({"retry_options": {"task_retry_limit": 1}}, TypeError, "give a TaskRetryOptions"),
     ({"retries": 1}, TypeError, "retries"),
+    ({"method": 5}, taskqueue.InvalidTaskError, "the method is '5': give one of GET, POST"),
+    ({"method": None}, taskqueue.InvalidTaskError, "the method is 'NONE': give one of"),
+    ({"name": 5}, taskqueue.InvalidTaskNameError, "the task's name is 5: give 1 to 500 letters"),
+    ({"name": b"x"}, taskqueue.InvalidTaskNameError, "the task's name is b'x'"),
+    ({"name": []}, taskqueue.InvalidTaskNameError, r"the task's name is \[\]"),
+    ({"url": 5}, taskqueue.InvalidUrlError, "the URL is 5: give a path that begins with /"),
+    ({"url": b"/x"}, taskqueue.InvalidUrlError, "the URL is b'/x'"),
+    ({"url": "http://["}, taskqueue.InvalidUrlError, "the URL is 'http://\\['"),
+    ({"url": "/\ud800"}, taskqueue.InvalidUrlError, "the URL is '/"),
+    ({"headers": "ab"}, taskqueue.InvalidTaskError, "headers is 'ab': give a dictionary"),
+    ({"headers": {5: "x"}}, taskqueue.InvalidTaskError, "5: 'x' is no header"),
+    ({"params": [("a", 1)]}, taskqueue.InvalidTaskError, "params is .*: give a dictionary"),
+    ({"params": {"a": "\ud800"}}, taskqueue.InvalidTaskError, "the params have text that cannot"),
+    ({"target": 5}, taskqueue.InvalidTaskError, "the target is 5: give the name of a service"),
+    ({**PULL, "tag": 5}, TypeError, "the tag is 5: give a string or bytes"),
 ]
 
 

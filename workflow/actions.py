@@ -25,7 +25,9 @@ def abort(engine: Engine, pipeline_id: str, message: str = "") -> str:
     record = _record(engine, pipeline_id)
     if not engine.abort_root(record.root, message or "aborted by hand"):
         root = _record(engine, record.root)
-        raise RefusedError("it is over" if root.is_over else "it is being aborted already")
+        raise RefusedError(
+            "the workflow is over" if root.is_over else "the workflow is being aborted already"
+        )
     return record.root
 
 
@@ -36,7 +38,7 @@ def cleanup(engine: Engine, pipeline_id: str) -> str:
     """
     root = _record(engine, _record(engine, pipeline_id).root)
     if not root.is_over:
-        raise RefusedError("it is not over: abort it first, or wait")
+        raise RefusedError("the workflow is not over: abort it first, or wait")
     engine.cleanup_root(root.id)
     return root.id
 

@@ -17,7 +17,7 @@ from workflow import pages, registry, rpc
 from workflow.engine import current
 from workflow.pipeline import DEFAULT_BASE_PATH, Pipeline
 from workflow.reaper import reap
-from workflow.running import HANDLERS, BadTaskError, handle
+from workflow.running import HANDLERS, BadTaskError, StageExitError, handle
 
 MOST_RETRIES = 5  # of a callback task that is refused
 
@@ -115,9 +115,12 @@ def _takes(stage: Pipeline, words: dict[str, str]) -> bool:
 
 
 def _call(stage: Pipeline, words: dict[str, str]) -> Any:
-    if stage._callback_xg_transaction is None:
-        return stage.callback(**words)
-    return run_in_transaction(current().client, lambda: stage.callback(**words))
+    try:
+        if stage._callback_xg_transaction is None:
+            return stage.callback(**words)
+        return run_in_transaction(current().client, lambda: stage.callback(**words))
+    except SystemExit as error:
+        raise StageExitError(f"a callback has called sys.exit({error})") from error
 
 
 def _answer(given: Any) -> Response:

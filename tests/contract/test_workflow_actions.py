@@ -50,7 +50,7 @@ def test_abort_and_clean_up(queues: Queues) -> None:
     queues.drain()
     about = status.get_stage(root)["pipelines"][root]
     assert (about["status"], about["isOver"], about["abortMessage"]) == ("aborted", True, "enough")
-    with pytest.raises(RefusedError, match="it is over"):
+    with pytest.raises(RefusedError, match="the workflow is over"):
         actions.abort(queues.engine, root)
     assert actions.cleanup(queues.engine, child) == root
     queues.drain()

@@ -227,7 +227,7 @@ def test_cleanup_asks_and_wants_the_end(
     command: Command, monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     root = command.on_store("start", f"{STAGES}.AddOne", "1").strip()
-    assert "it is not over" in command.on_store("cleanup", root, "--yes", status=1)
+    assert "the workflow is not over" in command.on_store("cleanup", root, "--yes", status=1)
     work()
     (folder / "no").write_text("n\n")
     with (folder / "no").open() as answer:

@@ -1,10 +1,13 @@
 """Stages that call sys.exit(), as programs do, on both stores."""
 
 import pytest
+from flask import Flask
 
 import workflow
+from taskqueue.auth import AuthSettings, Guard
 from tests.support.workflow_running import Queues
 from workflow import running
+from workflow.handlers import create_blueprint
 
 
 class Program(workflow.Pipeline):
@@ -20,6 +23,16 @@ class EndsAsProgram(workflow.Pipeline):
 
     def finalized(self) -> None:
         raise SystemExit("out of cheese")
+
+
+class ExitsWhenCalled(workflow.Pipeline):
+    async_ = True
+
+    def run(self) -> None:
+        pass
+
+    def callback(self) -> None:
+        raise SystemExit(1)
 
 
 def words_of(stage: workflow.Pipeline, **others: str) -> dict[str, str]:
@@ -54,3 +67,16 @@ def test_an_end_that_exits_is_tried_again(queues: Queues) -> None:
     with pytest.raises(running.StageExitError, match="out of cheese"):
         running.handle(queues.engine, "finalized", words_of(stage))
     assert not queues.now(stage).has_finalized
+
+
+def test_a_callback_that_exits_is_answered(queues: Queues) -> None:
+    app = Flask("workflow")
+    Guard(AuthSettings(token="a-token-of-the-tests")).install(app)
+    app.register_blueprint(create_blueprint())
+    stage = ExitsWhenCalled()
+    stage.start()
+    answer = app.test_client().post(
+        f"/_ah/pipeline/callback?pipeline_id={stage.pipeline_id}",
+        headers={"Authorization": "Bearer a-token-of-the-tests"},
+    )
+    assert answer.status_code == 500

@@ -269,12 +269,12 @@ def test_acting(queues: Queues, web: FlaskClient) -> None:
         answer = web.post(f"{BASE}/rpc/{name}", data={"pipeline_id": root}, headers=PROOF)
         return answer.status_code, answer.json.get("error_message", "")
 
-    assert act("cleanup") == (409, "it is not over: abort it first, or wait")
+    assert act("cleanup") == (409, "the workflow is not over: abort it first, or wait")
     assert act("retry") == (200, "")
     assert act("rerun") == (200, "")
     assert act("abort") == (200, "")
     queues.drain()
-    assert act("abort") == (409, "it is over")
+    assert act("abort") == (409, "the workflow is over")
     assert act("cleanup") == (200, "")
     queues.drain()
     assert act("cleanup")[0] == 404

@@ -91,6 +91,18 @@ class Serving:
         except OSError:
             return 0, None
 
+    def get(self, path: str) -> Any:
+        """What is there, as soon as it is answered well."""
+        answers: list[Any] = []
+
+        def is_there() -> bool:
+            status, body = self.call(path)
+            answers.append(body)
+            return status == 200
+
+        self.wait(is_there)
+        return answers[-1]
+
     def wait_for(self, path: str) -> None:
         """Wait until a page is there."""
         self.wait(lambda: self.call(path, token="")[0] == 200)
@@ -103,13 +115,8 @@ class Serving:
 
     def run_ended(self, run_id: str) -> dict[str, Any]:
         """The run, once it has ended."""
-        end = time.monotonic() + SECONDS
-        while time.monotonic() < end:
-            status, run = self.call(f"/api/runs/{run_id}")
-            if status == 200 and run["ended"]:
-                return dict(run)
-            time.sleep(0.2)
-        raise AssertionError("\n".join(self.lines))
+        self.wait(lambda: self.get(f"/api/runs/{run_id}")["ended"])
+        return dict(self.get(f"/api/runs/{run_id}"))
 
     def children(self) -> list[psutil.Process]:
         """All processes below it."""

@@ -109,13 +109,14 @@ def test_another_on_the_same_port_is_refused(system: Serving) -> None:
     assert line.endswith("give another --port")
 
 
-def wrappers(run_id: str) -> list[psutil.Process]:
+def wrappers(system: Serving, run_id: str) -> list[psutil.Process]:
     """The processes around a run's local jobs, which are not below the system's own."""
+    jobs = system.folder / "data" / "jobs"
     return [
         process
         for process in psutil.process_iter(["cmdline"])
         if "launcher.jobs.wrapper" in (process.info["cmdline"] or [])
-        and any(f"/{run_id}-" in word for word in process.info["cmdline"])
+        and any(word.startswith(f"{jobs}/{run_id}-") for word in process.info["cmdline"])
     ]
 
 
@@ -123,8 +124,8 @@ def test_ctrl_c_ends_all_of_it(system: Serving) -> None:
     """The last test: also a local job, which does not belong to the launcher's process."""
     status, run = system.call("/api/runs", body={"chain": "slow"})
     assert status == 202
-    system.wait(lambda: any(job.children() for job in wrappers(run["id"])))
-    jobs = wrappers(run["id"])
+    system.wait(lambda: any(job.children() for job in wrappers(system, run["id"])))
+    jobs = wrappers(system, run["id"])
     everybody = [*system.children(), *jobs, *(c for job in jobs for c in job.children())]
     assert system.end() == 0
     assert running(everybody) == []

@@ -1,5 +1,7 @@
 """The clock that follows cron.yaml, and the supervisor of the processes of `dfpipe serve`."""
 
+import doctest
+import json
 import os
 import signal
 import sys
@@ -12,6 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from dfpipe.errors import UsageError
+from dfpipe.serving import schedules, system
 from dfpipe.serving.cron import Clock, Job, read_jobs, service_of
 from dfpipe.serving.schedules import Daily, Every, parse
 from dfpipe.serving.supervisor import Program, Supervisor
@@ -35,6 +38,30 @@ MONDAY = datetime(2026, 11, 23, 10, 30, tzinfo=UTC)
 )
 def test_when_a_schedule_is_due(text: str, expected: datetime) -> None:
     assert parse(text).after(MONDAY) == expected
+
+
+def test_the_examples_in_the_code() -> None:
+    for module in (schedules, system):
+        outcome = doctest.testmod(module)
+        assert (outcome.attempted > 0, outcome.failed) == (True, 0)
+
+
+@pytest.mark.parametrize(
+    "line", ["plain", "3", "[]", "null", '{"message": "no time"}', '{"time": 3, "message": ""}']
+)
+def test_a_line_that_is_no_record_is_shown_as_it_is(line: str) -> None:
+    assert system.readable(line) == line
+
+
+def test_nothing_in_a_line_moves_a_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    record = {
+        "time": "2026-01-07T11:00:00",
+        "severity": "ERROR",
+        "message": "a\x1b[2J",
+        "trace": "b",
+    }
+    system.Printer()("name", json.dumps(record))
+    assert capsys.readouterr().out == ("name       | 11:00:00 ERROR a\\x1b[2J\nname       | b\n")
 
 
 def test_a_schedule_in_another_zone() -> None:

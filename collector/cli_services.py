@@ -74,6 +74,7 @@ def _metrics_folder() -> Iterator[None]:
     try:
         yield
     finally:
+        os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
         if os.getpid() == owner:
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -1,7 +1,10 @@
 """Fixtures shared by the whole suite; each real server has its own file in tests/support."""
 
+import prometheus_client
 from hypothesis import settings
 
+# Imported before a test can name a folder for the counts of several processes: here is but one.
+assert prometheus_client.values.ValueClass.__name__ == "MutexValue"
 # The machine that runs the suite may be busy: an example that takes long has not failed.
 settings.register_profile("dfpipe", deadline=None)
 settings.load_profile("dfpipe")

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import subprocess
 import tempfile
 import threading
@@ -217,6 +218,7 @@ class Puller:
                     stdin=given,
                     stdout=output if url else None,
                     env={**os.environ, **task.environment(payload_file)},
+                    process_group=0,
                 )
                 status = self._watch(process, task)
             return status == 0 and (not url or self._posted(url + task.name, output_file))
@@ -256,15 +258,15 @@ class Puller:
 
 
 def _end(process: "subprocess.Popen[Any]") -> None:
-    """End a program that is still running."""
+    """End a program that is still running, and what it has started."""
     if process.poll() is not None:
         return
-    process.terminate()
-    try:
+    os.killpg(process.pid, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
         process.wait(TERMINATE_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def post_output(url: str, output: bytes, headers: Mapping[str, str] | None = None) -> None:

@@ -1,5 +1,6 @@
 """The puller: real programs for real tasks of a queue."""
 
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -187,6 +188,23 @@ def test_a_program_that_takes_too_long(api: Watched) -> None:
     add(b"x", name="one")
     with pulling(api, settings("import time; time.sleep(60)", task_timeout=0.1, poll=60)):
         api.wait("lease 1")
+    assert api.told == [("lease 1", "one")]
+
+
+def test_what_a_program_has_started_ends_with_it(api: Watched, tmp_path: Path) -> None:
+    add(b"x", name="one")
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    inner = "trap '' INT; echo started; sleep 30; echo finished"
+    program = (
+        "import subprocess, time\n"
+        f"subprocess.Popen(['sh', '-c', {inner!r}], stdout=open({str(fifo)!r}, 'w'))\n"
+        "time.sleep(60)"
+    )
+    with pulling(api, settings(program, grace=0)) as puller, fifo.open() as output:
+        assert output.readline() == "started\n"
+        puller.stop()
+        assert output.read() == ""
     assert api.told == [("lease 1", "one")]
 
 

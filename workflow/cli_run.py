@@ -54,7 +54,10 @@ def run(
         engine = open_engine(url, queue_yaml, settings_from(os.environ).mail)
         runner = LocalRunner(engine, _callbacks())
         if runner.next_due() is not None:
-            raise UsageError(f"the queues of {url} hold tasks: give an empty store, or none")
+            raise UsageError(
+                f"the queues of {url} hold tasks: give an empty store, or none; what is left there "
+                "goes on with `workflow serve` and `taskqueue dispatch`"
+            )
         stage = stage_of(path, words, kwargs)
         stage.start(queue_name=queue_name)
         root = str(stage.pipeline_id)

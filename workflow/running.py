@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from google.api_core.exceptions import InvalidArgument
 from google.cloud.datastore import Entity
 from google.cloud.datastore.query import PropertyFilter
 
@@ -315,8 +316,11 @@ def abort(engine: Engine, root: str, cursor: str = "") -> None:
     """Abort the stages of a workflow, a page of them, and go on in another task."""
     query = engine.client.query(kind=model.PIPELINE)
     query.add_filter(filter=PropertyFilter("root", "=", root))
-    found = query.fetch(limit=ABORT_PAGE, start_cursor=cursor.encode() or None)
-    records = [model.pipeline_of(entity) for entity in found]
+    try:
+        found = query.fetch(limit=ABORT_PAGE, start_cursor=cursor.encode() or None)
+        records = [model.pipeline_of(entity) for entity in found]
+    except InvalidArgument as error:
+        raise BadTaskError(f"cursor is {cursor[:100]!r}, which is none of this store") from error
     for record in records:
         if record.status in (WAITING, RUN) and not record.is_over:
             abort_one(engine, record)

@@ -134,7 +134,8 @@ def test_run_keeps_a_store_that_is_given(command: Command) -> None:
     command.on_store("start", f"{STAGES}.AddTwo", "15")
     found = command.on_store("run", f"{STAGES}.AddTwo", "15", status=2)
     assert found == (
-        "workflow: the queues of sqlite:///w.db hold tasks: give an empty store, or none\n"
+        "workflow: the queues of sqlite:///w.db hold tasks: give an empty store, or none; "
+        "what is left there goes on with `workflow serve` and `taskqueue dispatch`\n"
     )
 
 

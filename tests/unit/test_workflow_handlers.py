@@ -112,6 +112,15 @@ def test_tasks_of_workflows_that_are_gone(web: FlaskClient) -> None:
         assert answer.status_code == 204, handler
 
 
+def test_an_abort_that_goes_on_from_no_page(web: FlaskClient) -> None:
+    words = {"root": "gone", "cursor": "junk"}
+    answer = web.post(f"{BASE}/abort", data=words, headers=PROOF)
+    assert (answer.status_code, answer.text) == (
+        400,
+        "cursor is 'junk', which is none of this store",
+    )
+
+
 def test_what_a_stage_raises_for_the_queue_is_500(queues: Queues, web: FlaskClient) -> None:
     stage = Fails("for the queue")
     stage.task_retry = True

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from zlib import crc32
+from zlib import compress, crc32, decompress
 
 import apache_beam as beam
+import msgpack
 from apache_beam.pvalue import AsList
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
@@ -13,7 +14,28 @@ from apache_beam.utils.windowed_value import WindowedValue
 from dfpipe.ranking import Counted, merge_top_counts, top_counts
 from dfpipe.transforms.once import Once
 
-Shard = tuple[int, dict[str, int]]
+HELD = 500_000  # texts: some 60 MB as a dictionary
+MOST_PARTS = 4096  # of a shard
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Counts of texts in a form that is a tenth of a dictionary, for the way between steps."""
+
+    packed: bytes
+
+    @classmethod
+    def of(cls, counts: Mapping[str, int]) -> "Counts":
+        """Pack counts."""
+        return cls(compress(msgpack.packb(counts), 1))
+
+    def items(self) -> Iterable[Counted]:
+        """Return each text with its count."""
+        counts: dict[str, int] = msgpack.unpackb(decompress(self.packed))
+        return counts.items()
+
+
+Shard = tuple[int, Counts]
 
 
 def shard_of(text: str, shards: int) -> int:
@@ -26,7 +48,8 @@ def into_shards(counts: Mapping[str, int], shards: int) -> Iterator[Shard]:
     split: dict[int, dict[str, int]] = {}
     for text, n in counts.items():
         split.setdefault(shard_of(text, shards), {})[text] = n
-    yield from split.items()
+    for shard, some in split.items():
+        yield shard, Counts.of(some)
 
 
 def add_counts(total: dict[str, int], counts: Iterable[Counted]) -> dict[str, int]:
@@ -37,41 +60,76 @@ def add_counts(total: dict[str, int], counts: Iterable[Counted]) -> dict[str, in
     return total
 
 
+def add_in_parts(
+    counts: Iterable[Counts], shards: int, held: int, parts: int = 1, part: int = 0
+) -> Iterator[Counts]:
+    """Add up the counts of one shard; where they have more than `held` texts, in several parts.
+
+    Each part has other texts. They are found by going over the counts again, first for one half of
+    the texts, then for the other, and so on with each: time pays for memory.
+    """
+    total: dict[str, int] = {}
+    for some in counts:
+        add_counts(total, _of_part(some.items(), shards, parts, part))
+        if len(total) > held and parts < MOST_PARTS:
+            total.clear()
+            yield from add_in_parts(counts, shards, held, 2 * parts, part)
+            yield from add_in_parts(counts, shards, held, 2 * parts, part + parts)
+            return
+    yield Counts.of(total)
+
+
+def _of_part(counts: Iterable[Counted], shards: int, parts: int, part: int) -> Iterable[Counted]:
+    if parts == 1:
+        return counts
+    return (item for item in counts if crc32(item[0].encode()) // shards % parts == part)
+
+
 @dataclass
 class CountInShards(beam.PTransform):
     """Add up counts of texts.
 
-    A shard is a dictionary with all texts of one hash: a shuffle of few and large elements, where
-    one element a text would cost a hundred times as much. `counts` gives the (text, count) pairs of
-    an element, each text once.
+    A shard is all texts of one hash: a shuffle of few and large elements, where one element a text
+    would cost a hundred times as much. No worker holds more than some `held` texts at a time.
+    `counts` gives the (text, count) pairs of an element, each text once.
     """
 
     shards: int
     counts: Callable[[Any], Iterable[Counted]]
+    held: int = HELD
 
     def expand(self, elements: beam.PCollection) -> beam.PCollection:
-        """Give one (shard, counts) for each shard that is not empty."""
-        add = beam.ParDo(_AddInBundle(self.shards, self.counts)).with_output_types(Shard)
+        """Give the counts of each shard that is not empty, in one part or several."""
+        shards, held = self.shards, self.held
+
+        def add_shard(shard: int, counts: Iterable[Counts]) -> Iterator[Shard]:
+            for part in add_in_parts(counts, shards, held):
+                yield shard, part
+
+        add = beam.ParDo(_AddInBundle(shards, self.counts, held)).with_output_types(Shard)
         return (
             elements
             | "AddInBundle" >> add
-            | "AddShards" >> beam.CombinePerKey(_AddShards()).with_output_types(Shard)
+            # A CombinePerKey would add up in each bundle once more, and not within bounds.
+            | "GatherShards" >> beam.GroupByKey()
+            | "AddShards" >> beam.FlatMapTuple(add_shard).with_output_types(Shard)
         )
 
 
 class _AddInBundle(beam.DoFn):
-    LIMIT = 1_000_000  # distinct texts held, some 120 MB
-
-    def __init__(self, shards: int, counts: Callable[[Any], Iterable[Counted]]) -> None:
+    def __init__(
+        self, shards: int, counts: Callable[[Any], Iterable[Counted]], held: int = HELD
+    ) -> None:
         self.shards = shards
         self.counts = counts
+        self.held = held
 
     def start_bundle(self) -> None:
         self.total: dict[str, int] = {}
 
     def process(self, element: Any) -> Iterable[Shard]:
         add_counts(self.total, self.counts(element))
-        if len(self.total) > self.LIMIT:
+        if len(self.total) > self.held:
             yield from into_shards(self.total, self.shards)
             self.total = {}
 
@@ -80,23 +138,6 @@ class _AddInBundle(beam.DoFn):
         for shard in into_shards(self.total, self.shards):
             yield WindowedValue(shard, window.max_timestamp(), [window])
         self.total = {}
-
-
-class _AddShards(beam.CombineFn):
-    def create_accumulator(self) -> dict[str, int]:
-        return {}
-
-    def add_input(self, total: dict[str, int], counts: dict[str, int]) -> dict[str, int]:
-        return add_counts(total, counts.items())
-
-    def merge_accumulators(self, totals: Iterable[dict[str, int]]) -> dict[str, int]:
-        merged: dict[str, int] = {}
-        for total in totals:
-            add_counts(merged, total.items())
-        return merged
-
-    def extract_output(self, total: dict[str, int]) -> dict[str, int]:
-        return total
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +155,12 @@ class TopCounts(beam.PTransform):
     k: int
 
     def expand(self, shards: beam.PCollection) -> beam.PCollection:
-        """Take the shards of CountInShards; give one Ranked."""
+        """Take the counts of CountInShards; give one Ranked."""
         k = self.k
 
         def of_shard(shard: Shard) -> Ranked:
-            return Ranked(top_counts(shard[1], k), len(shard[1]))
+            counts = dict(shard[1].items())
+            return Ranked(top_counts(counts, k), len(counts))
 
         def of_all(parts: Sequence[Ranked]) -> Ranked:
             tops = [part.top for part in parts]

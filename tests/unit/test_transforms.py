@@ -21,7 +21,7 @@ from dfpipe.transforms.once import Once
 from dfpipe.transforms.pair_rankings import _CountPairs
 from dfpipe.transforms.read_posts import post_batches
 from dfpipe.transforms.tokenize_posts import TALLY, URLS
-from dfpipe.transforms.top_counts import Ranked, _AddInBundle
+from dfpipe.transforms.top_counts import Counts, Ranked, add_in_parts, shard_of
 from dfpipe.word_sets import WordSets, word_sets
 from tests.support.pipelines import outputs, run_transform
 from tests.unit.test_ranking import brute_force
@@ -78,18 +78,29 @@ def test_tokenize_posts_gives_words_urls_and_tally() -> None:
     assert found["tally"] == [Tally(1, 1)]
 
 
-@pytest.mark.parametrize("limit", [1, 1_000_000])
-def test_counts_add_up_over_batches(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
-    monkeypatch.setattr(_AddInBundle, "LIMIT", limit)
-    batches = [[("a", 1), ("b", 2)], [("b", 3)], [], [("é", 1)]]
-    shards = run_transform(CountInShards(3, list), batches)
-    assert len({shard for shard, _ in shards}) == len(shards) <= 3
+@pytest.mark.parametrize("held", [1, 2, 1_000_000])
+def test_counts_add_up_over_batches(held: int) -> None:
+    batches = [[("a", 1), ("b", 2)], [("b", 3)], [], [("é", 1), ("c", 9)]]
+    shards = run_transform(CountInShards(3, list, held), batches)
     merged = [item for _, counts in shards for item in counts.items()]
-    assert sorted(merged) == [("a", 1), ("b", 5), ("é", 1)]
+    assert sorted(merged) == [("a", 1), ("b", 5), ("c", 9), ("é", 1)]
+    if held > 2:
+        assert len({shard for shard, _ in shards}) == len(shards) <= 3
+
+
+@pytest.mark.parametrize("held", [1, 40, 10_000])
+def test_a_shard_is_added_up_in_parts_of_bounded_size(held: int) -> None:
+    halves = [{f"word{i}": i for i in range(600)}, {f"word{i}": 1 for i in range(300, 900)}]
+    mine = [{w: n for w, n in half.items() if shard_of(w, 3) == 1} for half in halves]
+    parts = list(add_in_parts([Counts.of(half) for half in mine], 3, held))
+    assert max(len(part.items()) for part in parts) <= held
+    assert (len(parts) == 1) == (held == 10_000)
+    items = [item for part in parts for item in part.items()]
+    assert sorted(items) == sorted((Counter(mine[0]) + Counter(mine[1])).items())
 
 
 def test_top_counts_over_shards() -> None:
-    shards = [(0, {"a": 1, "c": 3}), (1, {"b": 3})]
+    shards = [(0, Counts.of({"a": 1, "c": 3})), (1, Counts.of({"b": 3}))]
     assert run_transform(TopCounts(2), shards) == [Ranked([("b", 3), ("c", 3)], 3)]
     assert run_transform(TopCounts(2), []) == [Ranked([], 0)]
 

@@ -37,6 +37,7 @@ class Settings:
     processes: int
     slices: int
     shards: int
+    held_texts: int
     pair_candidates: int
 
     @property
@@ -104,6 +105,13 @@ class AnalysisOptions(PipelineOptions):
             help="parts in which words, URLs and pairs are added up in parallel (default: 16)",
         )
         add(
+            "--held_texts",
+            default="500000",
+            metavar="N",
+            help="words or URLs that a step which counts them holds in memory at a time, some "
+            "60 MB (default: 500000)",
+        )
+        add(
             "--pair_candidates",
             default="2048",
             metavar="N",
@@ -132,7 +140,7 @@ def settings(options: PipelineOptions, now: datetime) -> Settings:
             name: _count(name, getattr(given, name))
             for name in (
                 *("top_words", "top_urls", "top_pairs"),
-                *("processes", "slices", "shards", "pair_candidates"),
+                *("processes", "slices", "shards", "held_texts", "pair_candidates"),
             )
         },
     )

@@ -63,10 +63,11 @@ def build(pipeline: beam.Pipeline, settings: Settings, runner: str = LOCAL_RUNNE
     tokenizer = Tokenizer(settings.text, settings.stop_words)
     tokens = posts | "TokenizePosts" >> TokenizePosts(tokenizer, settings.processes)
     tally = tokens[TALLY] | "AddTallies" >> beam.CombineGlobally(add_tallies)
-    words = tokens.words | "CountWords" >> CountInShards(settings.shards, WordSets.counts)
-    urls = tokens[URLS] | "CountUrls" >> CountInShards(settings.shards, Counter.items)
+    shards, held = settings.shards, settings.held_texts
+    words = tokens.words | "CountWords" >> CountInShards(shards, WordSets.counts, held)
+    urls = tokens[URLS] | "CountUrls" >> CountInShards(shards, Counter.items, held)
     pairs = (tokens.words, words, tally) | "PairRankings" >> PairRankings(
-        settings.top_pairs, settings.pair_candidates, settings.shards
+        settings.top_pairs, settings.pair_candidates, shards
     )
     top_words = words | "TopWords" >> TopCounts(settings.top_words)
     top_urls = urls | "TopUrls" >> TopCounts(settings.top_urls)

@@ -30,6 +30,7 @@ def test_defaults() -> None:
         processes=1,
         slices=64,
         shards=16,
+        held_texts=500_000,
         pair_candidates=2048,
     )
 
@@ -73,7 +74,10 @@ def test_days_that_are_no_length(days: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["top_words", "top_urls", "top_pairs", "processes", "slices", "shards", "pair_candidates"],
+    [
+        *("top_words", "top_urls", "top_pairs", "processes", "slices", "shards", "held_texts"),
+        "pair_candidates",
+    ],
 )
 @pytest.mark.parametrize("value", ["0", "-3", "1.5", "many", "", "9" * 5000, "²"])
 def test_counts_that_are_none(name: str, value: str) -> None:

@@ -4,17 +4,23 @@ BIN = .venv/bin
 EMULATOR = .venv-emulator
 # The old task queue library, which ours is compared with, needs other versions too.
 STUB = .venv-stub
+# Engines that are the pipeline's other than Beam's own, of the very version of Beam in use.
+ENGINES = .engines
+BEAM = $(shell $(BIN)/python -c "from apache_beam.version import __version__; print(__version__)")
 
 # What a browser is called: the tests look for the same names.
 BROWSERS = chromium chromium-browser google-chrome google-chrome-stable
 
-.PHONY: demo test history month lint format emulators chromium clean
+.PHONY: demo test engines history month lint format emulators chromium clean
 
 demo: .venv/made  ## make a timeline, analyse it, print what it talks about
 	$(BIN)/dfpipe demo
 
 test: .venv/made  ## the whole suite
 	$(BIN)/pytest -n 2 --dist loadscope
+
+engines: .venv/made $(ENGINES)/prism  ## the same pipeline on Prism and Flink
+	$(BIN)/pytest tests/engines
 
 history: .venv/made  ## four processes on one queue of 20,000 tasks, checked task by task
 	TASKQUEUE_HISTORY=20000 $(BIN)/pytest tests/contract/test_taskqueue_history.py
@@ -49,6 +55,16 @@ $(STUB)/made: tests/support/stub-requirements.txt
 	$(STUB)/bin/pip install --quiet --requirement $<
 	touch $@
 
+# An engine that cannot be had is said to be absent, and its tests skip; the others go on.
+$(ENGINES)/prism: setup.py | .venv/made
+	@rm -f $@; mkdir -p $(ENGINES); \
+	if ! command -v go > /dev/null; then \
+		echo "no Prism, its tests are skipped: install Go to build it"; \
+	elif ! GOBIN=$(abspath $(ENGINES)) \
+		go install github.com/apache/beam/sdks/v2/go/cmd/prism@v$(BEAM); then \
+		echo "no Prism, its tests are skipped: Go could not build it, see above"; \
+	fi
+
 chromium:  ## the browser of the tests, where it is missing and Debian's packages can be installed
 	@for name in $(BROWSERS); do command -v $$name > /dev/null && exit 0; done; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
@@ -58,4 +74,4 @@ chromium:  ## the browser of the tests, where it is missing and Debian's package
 	fi
 
 clean:
-	rm -rf .venv $(EMULATOR) $(STUB) build dist *.egg-info
+	rm -rf .venv $(EMULATOR) $(STUB) $(ENGINES) build dist *.egg-info

@@ -1,0 +1,113 @@
+"""Posts, and options of a run, for which every engine must give the same tables."""
+
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from tests.support.analysis import END
+
+MINUTE = timedelta(minutes=1)
+WINDOW = timedelta(days=4)
+ODD_WORDS = (
+    "Café",
+    "cafe\u0301",
+    "it's",
+    "RT",
+    "@anna",
+    "the",
+    "ＮＡＳＡ",
+    "x",
+    "'tis",
+    "<b>",
+    "&amp;",
+)
+ODD_URLS = ("http://A.com/#top", "https://b.org/x?utm_source=y", "Http://c.net:80", "ftp://no", "")
+DAYS_OF_ALL = 7_000  # from before the first post of the archives
+
+
+@dataclass(frozen=True)
+class Case:
+    """Posts, or the archives that they are imported from, and how they are analysed."""
+
+    name: str
+    posts: tuple[Mapping[str, Any], ...] = ()
+    archives: str = ""  # a pattern in the folder of real posts
+    text: str = "modern"
+    top: tuple[int, int, int] = (500, 300, 300)  # words, URLs, pairs
+    end: datetime = END
+    days: int = WINDOW.days
+    more: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> list[str]:
+        """The options of `dfpipe run`, but for the ends and the engine."""
+        tops = zip(("words", "urls", "pairs"), self.top, strict=True)
+        return [
+            *(f"--until={self.end.isoformat()}", f"--days={self.days}", f"--text={self.text}"),
+            *(f"--top_{what}={n}" for what, n in tops),
+            *self.more,
+        ]
+
+
+def name_of(case: Case) -> str:
+    return case.name
+
+
+def random_posts(seed: int, number: int) -> Iterator[dict[str, Any]]:
+    """Posts in and around the window; some have no text, or what is none; some are very alike."""
+    chance = random.Random(seed)
+    vocabulary = [*ODD_WORDS, *(f"word{n}" for n in range(number // 4))]
+    often = [1 / (n + 1) for n in range(len(vocabulary))]
+    hosts = [*ODD_URLS, *(f"https://{n}.example.com/{n % 3}" for n in range(number // 50))]
+    edges = [END, END - WINDOW, END - MINUTE, END - WINDOW - MINUTE]
+    for n in range(1, number + 1):
+        within = END - (WINDOW + MINUTE) * chance.random()
+        post: dict[str, Any] = {
+            "tid": 2**53 + 2 * n + 1,
+            "user": f"user{chance.randrange(9)}",
+            "created_at": chance.choice(edges) if chance.random() < 0.02 else within,
+        }
+        text: Any = " ".join(chance.choices(vocabulary, often, k=chance.randrange(16)))
+        post["text"] = chance.choice([None, n]) if chance.random() < 0.02 else text
+        if chance.random() < 0.3:
+            post["urls"] = chance.choices(hosts, k=chance.randrange(4))
+        if chance.random() < 0.02:
+            del post["text"]
+        yield post
+
+
+def _posts(*texts: str, urls: tuple[str, ...] = ()) -> tuple[dict[str, Any], ...]:
+    return tuple(
+        {"tid": n, "user": "anna", "text": text, "created_at": END - n * MINUTE, "urls": list(urls)}
+        for n, text in enumerate(texts, 1)
+    )
+
+
+# Every word, link and pair has the count of the one at the last rank.
+_TIED = _posts(
+    *(f"even{n} odd{n} same{n}" for n in range(40)), urls=tuple(f"http://{n}.de/" for n in range(9))
+)
+_LONG = " ".join(f"long{n}" for n in range(900))
+
+CASES = (
+    Case("real-modern", archives="tweets_4day.jsonl.xz"),
+    Case("real-classic", archives="tweets_4day.jsonl.xz", text="classic"),
+    Case(
+        "every-archive",
+        archives="**/*.js*",
+        end=END.replace(year=END.year + 12),
+        days=DAYS_OF_ALL,
+    ),
+    Case("random-modern", tuple(random_posts(1, 3_000)), top=(50, 20, 90)),
+    Case("random-classic", tuple(random_posts(2, 3_000)), text="classic", top=(50, 20, 90)),
+    Case("random-one-slice", tuple(random_posts(3, 500)), more=("--slices=1", "--shards=1")),
+    # The pairs of all words that may be ranked are counted anew.
+    Case("second-pass", tuple(random_posts(4, 2_000)), more=("--pair_candidates=3",)),
+    Case("no-posts"),
+    Case("empty-window", _posts("storm over the harbour"), end=END - timedelta(days=900)),
+    Case("one-post", _posts("storm over the harbour", urls=("http://a.com",))),
+    Case("ties-at-the-last-rank", _TIED, top=(7, 4, 5)),
+    Case("long-post", _posts(_LONG, "long7 long8 storm", "storm"), top=(500, 300, 2_000)),
+)

@@ -4,19 +4,25 @@ import argparse
 import difflib
 import logging
 import os
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NoReturn
 
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, TypeOptions
+from apache_beam.options.pipeline_options import (
+    GoogleCloudOptions,
+    PipelineOptions,
+    StandardOptions,
+    TypeOptions,
+)
 from apache_beam.runners.runner import create_runner
 from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
 
-from dfpipe import pipeline, progress
+from dfpipe import pipeline, progress, staging
 from dfpipe.errors import UsageError
-from dfpipe.options import AnalysisOptions, settings
+from dfpipe.options import AnalysisOptions, Settings, settings
 
 # The runners that may execute the steps in this very process.
 IN_PROCESS = {"fnapirunner", "directrunner", "direct"}
@@ -35,17 +41,30 @@ def launch(words: Sequence[str], environ: Mapping[str, str], verbose: bool = Fal
     options.view_as(TypeOptions).pipeline_type_check = False
     chosen = settings(options, datetime.now(UTC))
     _check_runner(runner)
+    if staging.is_only_described(options):
+        return _describe(chosen, options)
     # Of a remote job Beam's log tells the progress, which this process cannot see. Beam's options
     # have set logging up already.
     level = logging.CRITICAL if in_process and not verbose else logging.INFO
     logging.getLogger().setLevel(level)
     progress.reset()
-    with Live(_Line(), console=Console(stderr=True), transient=True, refresh_per_second=8):
+    line = Live(_Line(), console=Console(stderr=True), transient=True, refresh_per_second=8)
+    with line, staging.staged(options):
         summary = pipeline.run(chosen, options)
     return (
         f"{summary.posts:,} posts, {summary.words:,} words, {summary.pairs:,} pairs ranked "
         f"in {summary.seconds:.1f} s: run {summary.ts:%Y-%m-%dT%H:%M:%SZ} is in {summary.sink}"
     )
+
+
+def _describe(chosen: Settings, options: PipelineOptions) -> str:
+    """Have a job for Dataflow described, and nothing read, written or started."""
+    with staging.staged(options):
+        pipeline.submit(chosen, options, time.time())
+    google = options.view_as(GoogleCloudOptions)
+    if google.template_location:
+        return f"the job is described in {google.template_location}; nothing was started"
+    return f"the job {google.job_name} could be submitted; nothing was started"
 
 
 def parse(words: Sequence[str], environ: Mapping[str, str]) -> PipelineOptions:

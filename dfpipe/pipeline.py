@@ -2,7 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -135,7 +136,7 @@ def run(settings: Settings, options: PipelineOptions) -> Summary:
     warehouse.connect(settings.sink).prepare()
     standard = options.view_as(StandardOptions)
     standard.runner = standard.runner or LOCAL_RUNNER
-    result = _run_to_end(settings, options, standard.runner, started)
+    result = _run_to_end(settings, options, started)
     figures = counters(result)
     return Summary(
         ts=settings.ts,
@@ -147,21 +148,37 @@ def run(settings: Settings, options: PipelineOptions) -> Summary:
     )
 
 
-def _run_to_end(settings: Settings, options: PipelineOptions, runner: str, started: float) -> Any:
-    try:
+def submit(settings: Settings, options: PipelineOptions, started: float) -> Any:
+    """Hand the whole analysis, tables included, to its runner; returns what Beam gives for it.
+
+    `started`, in seconds of the Unix epoch, is when the run has begun. Raises DfpipeError.
+    """
+    with _told_in_a_line():
         pipeline = beam.Pipeline(options=options)
+        runner = options.view_as(StandardOptions).runner or LOCAL_RUNNER
         analysis = build(pipeline, settings, runner)
         tables = (analysis.run, analysis.word_counts, analysis.urls, analysis.word_cooccur)
         tables | "WriteResults" >> WriteResults(settings.sink, started)
-        result = pipeline.run()
+        return pipeline.run()
+
+
+def _run_to_end(settings: Settings, options: PipelineOptions, started: float) -> Any:
+    result = submit(settings, options, started)
+    with _told_in_a_line():
         state = result.wait_until_finish()
+    if state is not None and state != "DONE":
+        raise DfpipeError(f"the run ended as {state}, not DONE: see the runner's log")
+    return result
+
+
+@contextmanager
+def _told_in_a_line() -> Iterator[None]:
+    try:
+        yield
     # A step may fail with any exception, and a runner hands it on as it likes.
     except Exception as error:
         message = str(error).strip().splitlines() or [type(error).__name__]
         raise DfpipeError(f"the run failed: {message[-1]}") from error
-    if state is not None and state != "DONE":
-        raise DfpipeError(f"the run ended as {state}, not DONE: see the runner's log")
-    return result
 
 
 def counters(result: Any) -> dict[str, int]:

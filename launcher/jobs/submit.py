@@ -15,21 +15,14 @@ from dfpipe.errors import DfpipeError
 
 def submit(words: Sequence[str]) -> str:
     """Submit the analysis that the words ask for; returns the job's id. Raises DfpipeError."""
-    import apache_beam as beam
-    from apache_beam.options.pipeline_options import StandardOptions
-
-    from dfpipe import launch, pipeline, warehouse
+    from dfpipe import launch, pipeline, staging, warehouse
     from dfpipe.options import settings
-    from dfpipe.transforms import WriteResults
 
     options = launch.parse(words, os.environ)
     chosen = settings(options, datetime.now(UTC))
     warehouse.connect(chosen.sink).prepare()
-    made = beam.Pipeline(options=options)
-    analysis = pipeline.build(made, chosen, options.view_as(StandardOptions).runner)
-    tables = (analysis.run, analysis.word_counts, analysis.urls, analysis.word_cooccur)
-    tables | "WriteResults" >> WriteResults(chosen.sink, time.time())
-    result = made.run()
+    with staging.staged(options):
+        result = pipeline.submit(chosen, options, time.time())
     # A template's launcher has asked for the job's description in a file: then there is no job yet.
     if not getattr(result, "has_job", True):
         return ""

@@ -28,6 +28,17 @@ TOKENS = ("task", "ingest")
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option("--port", type=click.IntRange(1, 65534), default=8080, show_default=True)
+@click.option(
+    "--posts",
+    metavar="FILE",
+    multiple=True,
+    help="Store its posts first, as `dfpipe import` does; repeatable.",
+)
+@click.option(
+    "--shift-to-now",
+    is_flag=True,
+    help="Move the times of all --posts by one constant, so that the newest is now.",
+)
 @click.option("--demo", is_flag=True, help="Make a timeline up, and let it grow while it runs.")
 def command(
     folder: Path,
@@ -36,10 +47,13 @@ def command(
     config: Path | None,
     host: str,
     port: int,
+    posts: tuple[str, ...],
+    shift_to_now: bool,
     demo: bool,
 ) -> None:
     """Run launcher, collector, dispatcher, ingest worker and a clock, until Ctrl-C.
 
+    With --posts a file's posts are there from the start; the first analysis begins at once.
     The launcher's page is at --port, the collector at the port after it. What a process prints
     stands behind its name; one that ends is started again.
     """
@@ -47,6 +61,9 @@ def command(
 
     if not folder.is_dir():
         _make(folder)
+    if shift_to_now and not posts:
+        raise UsageError("--shift-to-now is for the posts of --posts: name a file with that")
+    tokens = {name: _token(folder / f"{name}-token") for name in TOKENS}
     system = System(
         folder=folder,
         store=store or f"sqlite:///{(folder / 'posts.db').absolute()}",
@@ -54,8 +71,13 @@ def command(
         config=config or _config(),
         host=host,
         port=port,
+        cron_header=_secret(
+            folder.absolute() / "cron.header", f"Authorization: Bearer {tokens['task']}"
+        ),
         is_demo=demo,
-        tokens={name: _token(folder / f"{name}-token") for name in TOKENS},
+        posts=posts,
+        shift_to_now=shift_to_now,
+        tokens=tokens,
     )
     run(system)
 
@@ -78,10 +100,24 @@ def _config() -> Path:
 
 def _token(file: Path) -> str:
     """The secret in a file that nobody else may read, made now if it is not there."""
+    if not file.exists():
+        _secret(file, secrets.token_urlsafe())
     try:
-        if not file.exists():
-            file.touch(mode=0o600)
-            file.write_text(f"{secrets.token_urlsafe()}\n", encoding="utf-8")
         return file.read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise UsageError(f"{file} cannot be used: {error.strerror}: check its rights") from error
+        raise _unusable(file, error) from error
+
+
+def _secret(file: Path, text: str) -> Path:
+    """Write a file that nobody else may read."""
+    try:
+        file.touch(mode=0o600)
+        file.chmod(0o600)
+        file.write_text(f"{text}\n", encoding="utf-8")
+    except OSError as error:
+        raise _unusable(file, error) from error
+    return file
+
+
+def _unusable(file: Path, error: OSError) -> UsageError:
+    return UsageError(f"{file} cannot be used: {error.strerror}: check its rights")

@@ -84,7 +84,8 @@ class Supervisor:
             try:
                 process = subprocess.Popen(  # noqa: S603  # our own programs
                     program.command,
-                    stdin=subprocess.DEVNULL,
+                    # It closes with this process, however that ends: see dfpipe.serving.child.
+                    stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                     text=True,
@@ -101,6 +102,8 @@ class Supervisor:
         for line in process.stdout:
             self._say(program.name, line.rstrip("\n"))
         code = process.wait()
+        assert process.stdin is not None
+        process.stdin.close()
         with self._lock:
             del self._processes[program.name]
         return code

@@ -1,16 +1,15 @@
 """The processes of the whole system, and running them together."""
 
-import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 import threading
-import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -18,30 +17,35 @@ import click
 
 from dfpipe.errors import UsageError
 from dfpipe.serving.cron import Clock, Job, read_jobs
+from dfpipe.serving.filling import import_files, keep_pushing, make_up
+from dfpipe.serving.printing import Printer
 from dfpipe.serving.schedules import Every
 from dfpipe.serving.supervisor import Program, Supervisor
 
-COLORS = ("cyan", "green", "yellow", "magenta", "blue", "red")
 LAUNCH_URL = "/launchpipeline"
 # Whoever asks for an analysis here wants it as of now, and not of the last whole five hours.
 SLOT = "1m"
 DEMO_INTERVAL = timedelta(minutes=1)  # between analyses
-DEMO_TIMELINE = timedelta(days=6)
-DEMO_SECONDS = 5.0  # between posts that are pushed
-DEMO_SEEDS = range(1, 21)  # of the timelines that are pushed: one alone has a post a minute
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
-    """How the system runs; the tokens are for tasks and for /ingest, and are not shown."""
+    """How the system runs.
+
+    The tokens are for tasks and for /ingest, and are not shown; `cron_header` is a file with the
+    header that proves a call of cron.
+    """
 
     folder: Path
     store: str
     sink: str
     config: Path
+    cron_header: Path
     host: str
     port: int
-    is_demo: bool
+    is_demo: bool = False
+    posts: tuple[str, ...] = ()
+    shift_to_now: bool = False
     tokens: Mapping[str, str] = field(repr=False)
 
     @property
@@ -76,9 +80,11 @@ class System:
 
     def program(self, name: str, module: str, *words: str) -> Program:
         """A process of one of the packages, which is told the settings of all."""
-        return Program(name, [sys.executable, "-m", module, *words], self._environment())
+        command = [sys.executable, "-m", "dfpipe.serving.child", module, *words]
+        return Program(name, command, self.environment())
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """What the processes have in their environments besides."""
         queues = str((self.config / "queue.yaml").absolute())
         demo = {"LAUNCHER_SLOT": SLOT, "LAUNCHER_OVERLAP": "skip"} if self.is_demo else {}
         return {
@@ -98,45 +104,6 @@ class System:
         }
 
 
-class Printer:
-    """Prints lines behind the names of their processes, a color for each."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._colors: dict[str, str] = {}
-
-    def __call__(self, name: str, line: str) -> None:
-        """Print a line."""
-        with self._lock:
-            color = self._colors.setdefault(name, COLORS[len(self._colors) % len(COLORS)])
-            for part in readable(line).splitlines():
-                click.echo(f"{click.style(f'{name:<10}', fg=color)} | {_shown(part)}")
-
-
-def readable(line: str) -> str:
-    """A line for people: of a record in JSON the time, the message and whatever else it has.
-
-    >>> readable('{"time": "2026-01-07T11:00:00.5", "severity": "INFO", "message": "a", "n": 1}')
-    '11:00:00 a n=1'
-    """
-    try:
-        record = json.loads(line)
-        time, message = record.pop("time")[11:19], record.pop("message")
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return line
-    severity = record.pop("severity", "INFO")
-    record.pop("logger", None)
-    trace = record.pop("trace", "")
-    words = [time, *[severity] * (severity != "INFO"), message]
-    words += [f"{name}={value}" for name, value in record.items()]
-    return " ".join(map(str, words)) + (f"\n{trace}" if trace else "")
-
-
-def _shown(line: str) -> str:
-    """The line with nothing in it that moves a cursor."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
-
-
 def run(system: System) -> None:
     """Run the system until SIGINT or SIGTERM; then end all of it in good order.
 
@@ -147,16 +114,19 @@ def run(system: System) -> None:
     jobs = _jobs(system)
     say = Printer()
     clock = Clock(jobs, system.addresses, system.tokens["task"], partial(say, "clock"))
+    if system.posts:
+        import_files(system.posts, system.store, system.shift_to_now, partial(say, "posts"))
     if system.is_demo:
-        _fill(system, partial(say, "demo"))
+        make_up(system.store, system.sink, partial(say, "demo"))
     supervisor = Supervisor(system.programs(), say)
     _greet(system)
     stopping = threading.Event()
     try:
         supervisor.start()
         if system.is_demo:
-            feed = partial(_feed, system, partial(say, "demo"), stopping)
-            threading.Thread(target=feed, daemon=True).start()
+            url, token = f"{system.addresses['default']}/ingest", system.tokens["ingest"]
+            words = (url, token, partial(say, "demo"), stopping)
+            threading.Thread(target=keep_pushing, args=words, daemon=True).start()
         clock.run()
     except KeyboardInterrupt:
         click.echo("ending all processes ...")
@@ -179,10 +149,9 @@ def _jobs(system: System) -> list[Job]:
 
 def _end_jobs(system: System, say: Printer) -> None:
     """End the local jobs, which go on without a launcher; it starts them again when it is back."""
-    program = system.program("launcher", "launcher", "end-jobs")
-    done = subprocess.run(  # noqa: S603  # our own program
-        program.command,
-        env={**os.environ, **program.environment},
+    done = subprocess.run(
+        [sys.executable, "-m", "launcher", "end-jobs"],
+        env={**os.environ, **system.environment()},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -191,7 +160,7 @@ def _end_jobs(system: System, say: Printer) -> None:
         check=False,
     )
     for line in done.stdout.splitlines():
-        say(program.name, line)
+        say("launcher", line)
 
 
 def _check_free(host: str, port: int) -> None:
@@ -207,67 +176,9 @@ def _check_free(host: str, port: int) -> None:
 
 def _greet(system: System) -> None:
     addresses = system.addresses
-    token = system.folder / "task-token"
+    header = shlex.quote(f"@{system.cron_header}")
     click.echo(f"the page           {addresses['launcher']}/")
     click.echo(f"the collector      {addresses['default']}/status")
     click.echo(f"posts, results     {system.store}, {system.sink}")
-    click.echo(
-        f'analyse now        curl -H "Authorization: Bearer $(cat {token})" '
-        f"{addresses['launcher']}{LAUNCH_URL}"
-    )
+    click.echo(f"analyse now        curl -H {header} {addresses['launcher']}{LAUNCH_URL}")
     click.echo("Ctrl-C ends it.")
-
-
-# The made-up timeline
-
-
-def _fill(system: System, say: Callable[[str], None]) -> None:
-    """Store the timeline up to now, and analyse it as of the last days, so there is a history."""
-    from itertools import islice
-
-    from dfpipe import archive, datastore, demo, launch
-
-    now = datetime.now(UTC).replace(microsecond=0)
-    client = datastore.connect(system.store)
-    posts = demo.timeline(now - DEMO_TIMELINE, now)
-    stored = 0
-    while batch := list(islice(posts, archive.BATCH_POSTS)):
-        stored += archive.store_posts(client, batch)[0]
-    say(f"a made-up timeline, nothing in it is real: {stored:,} posts stored")
-    for days in (2, 1):
-        until = (now - timedelta(days=days)).isoformat()
-        words = [f"--source={system.store}", f"--sink={system.sink}", f"--until={until}"]
-        say(str(launch.launch(words, {})))
-
-
-def _feed(system: System, say: Callable[[str], None], stopping: threading.Event) -> None:
-    """Push the posts of the timeline to the collector as their times come."""
-    from dfpipe import demo
-    from dfpipe.formats.own import to_line
-
-    last = datetime.now(UTC)
-    while not stopping.wait(DEMO_SECONDS):
-        now = datetime.now(UTC)
-        posts = [post for seed in DEMO_SEEDS for post in demo.timeline(last, now, seed)]
-        lines = [to_line(p.tid, p.user, p.text, p.created_at, list(p.urls)) for p in posts]
-        if lines and not _push(system, lines):
-            continue
-        if lines:
-            say(f"{len(lines)} posts pushed")
-        last = now
-
-
-def _push(system: System, lines: list[bytes]) -> bool:
-    request = urllib.request.Request(  # noqa: S310  # our own address
-        f"{system.addresses['default']}/ingest",
-        b"".join(lines),
-        {
-            "Authorization": f"Bearer {system.tokens['ingest']}",
-            "Content-Type": "application/x-ndjson",
-        },
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-            return bool(json.load(answer))
-    except OSError:
-        return False  # the collector is only starting

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support import launcher_pages as support
-from tests.support.browser import DEADLINE_MS, note
+from tests.support.browser import DEADLINE_MS
 from tests.support.launcher_pages import BROKEN, FAN, PLAIN, SLOT, SLOTS, STORY
 from tests.support.launcher_service import Service, serving
 from tests.support.processes import wait_until
+from tests.support.screenshots import SCHEMES, SIZES, screen, shoot
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
 HOSTILE = ("<script>alert(1)</script>", "<img/src=x/onerror=alert(2)>", "\"onclick='alert(3)")
 RUN = f"analysis-{SLOT:%Y%m%dt%H%M%S}"
-SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 VIEWS = {
     "timeline": "/",
     "history": "/history?w1=storm&w2=ferry",
@@ -144,29 +144,20 @@ def test_the_first_key_leads_past_the_menu(service: Service, page: "Page") -> No
     page.wait_for_function("document.activeElement.id === 'main'")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("size", list(SIZES))
 def test_the_pages_fit_the_screen(
-    service: Service, browser: "Browser", tmp_path: Path, size: str, scheme: Any
+    service: Service, browser: "Browser", tmp_path: Path, size: str, scheme: str
 ) -> None:
-    width, height = SIZES[size]
-    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-    context.set_default_timeout(DEADLINE_MS)
-    page = context.new_page()
-    faults: list[str] = []
-    page.on("console", lambda message: note(message, faults))
-    for name, url in VIEWS.items():
-        page.goto(f"{service.url}{url}")
-        if name == "history":
-            plotted(page.locator("#plot"))
-        shot = page.screenshot(path=tmp_path / f"{name}.png", full_page=True)
-        assert shot.startswith(b"\x89PNG")
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
-        text, back = (colour(page, name) for name in ("color", "backgroundColor"))
-        assert contrast(text, back) > 10
-        assert (sum(back) < 200) == (scheme == "dark")
-    context.close()
-    assert faults == []
+    with screen(browser, size, scheme) as page:
+        for name, url in VIEWS.items():
+            page.goto(f"{service.url}{url}")
+            if name == "history":
+                plotted(page.locator("#plot"))
+            shoot(page, tmp_path / f"{name}.png")
+            text, back = (colour(page, name) for name in ("color", "backgroundColor"))
+            assert contrast(text, back) > 10
+            assert (sum(back) < 200) == (scheme == "dark")
 
 
 def colour(page: "Page", name: str) -> list[int]:

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from dfpipe import warehouse
-from tests.support.command import dfpipe, environment
+from tests.support.command import environment
 from tests.support.fake_dataflow import PROJECT, REGION, FakeDataflow, Faults, serving
 from tests.support.processes import ROOT, free_port, process, wait_until
 from tests.support.workflow_processes import LONG, YAML, mortals
@@ -114,45 +112,6 @@ def test_a_chain_on_dataflow_while_launcher_and_dispatcher_are_killed(
         found = service.ask("GET", f"/api/runs/{run}")
     assert found["state"] == "succeeded", found
     assert sorted(fake.names()) == sorted(f"{run}-{step['name']}-1" for step in found["steps"])
-
-
-def test_cron_starts_the_analysis_of_a_posts_file(tmp_path: Path) -> None:
-    chains = (
-        (ROOT / "chains.yaml").read_text().replace("[dfpipe, run]", "[dfpipe, run, --days=36500]")
-    )
-    service = Service(tmp_path, chains)
-    posts = tmp_path / "posts.jsonl"
-    lines = [
-        {
-            "tid": tid,
-            "user": "anna",
-            "text": f"storm harbour {tid % 7}x",
-            "created_at": "2026-01-07",
-        }
-        for tid in range(1, 41)
-    ]
-    for line in lines:
-        line["created_at"] = "2020-01-07T11:00:00Z"
-    posts.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    imported = dfpipe("import", str(posts), env=service.env)
-    assert imported.returncode == 0, imported.stderr
-    with process(*service.gunicorn(), env=service.env):
-        wait_until(service.is_up, LONG)
-        with pytest.raises(urllib.error.HTTPError, match="403"):
-            service.ask("GET", "/launchpipeline", Authorization="")
-        run = service.ask("GET", "/launchpipeline")
-        with process(*service.dispatcher(), env=service.env):
-            wait_until(lambda: service.is_over(run["id"]), LONG)
-        found = service.ask("GET", f"/api/runs/{run['id']}")
-        assert found["state"] == "succeeded", found
-        outputs = {step["name"]: step["job"]["outputs"] for step in found["steps"]}
-        assert outputs["check"]["posts"] == 40
-        log = service.url + found["steps"][0]["job"]["log"]
-        with urllib.request.urlopen(log, timeout=60) as answer:
-            assert b"40 posts" in answer.read()
-    result = warehouse.connect(service.warehouse).query("latest_runs")
-    (row,) = [dict(zip(result.columns, row, strict=True)) for row in result.rows]
-    assert f"{row['ts']:%Y-%m-%dT%H:%M:%SZ}" == run["slot"]
 
 
 LOCAL = """

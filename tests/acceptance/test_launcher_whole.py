@@ -1,61 +1,115 @@
-"""From cron's request to the page: a real run on a laptop, seen in a real browser."""
+"""From a file of posts to the page, by `dfpipe serve` and curl, seen in a real browser."""
 
 import json
-import urllib.error
+import re
+import shlex
+import shutil
+import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dfpipe import archive, warehouse
-from dfpipe.datastore import connect
-from dfpipe.demo import timeline
+from dfpipe import warehouse
 from launcher.slots import parse_slot
-from tests.support import launcher_pages as support
-from tests.support.launcher_service import TOKEN, Service, serving
+from tests.support.missing import missing
+from tests.support.screenshots import SCHEMES, SIZES, screen, shoot
+from tests.support.serving import Serving
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 LONG_MS = 300_000  # for an analysis on a busy machine
+STORIES = (
+    "the ferry is cancelled because of the storm in the harbour",
+    "the council counts votes of the election again",
+    "a comet shows its tail in the night sky",
+    "the baker takes bread from the oven",
+)
+POSTS = 80
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A launcher with a dispatcher, and posts of the last day."""
-    folder: Path = tmp_path_factory.mktemp("whole")
-    settings = support.settings_in(folder)
-    now = datetime.now(UTC)
-    posts = islice(timeline(now - timedelta(days=1), now), archive.BATCH_POSTS)
-    archive.store_posts(connect(settings.store), list(posts))
-    with serving(settings, dispatches=True) as found:
-        yield found
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """The system with the posts of a file, of which cron has started no run."""
+    folder = tmp_path_factory.mktemp("whole")
+    posts = folder / "posts.jsonl"
+    posts.write_text("".join(f"{json.dumps(post(number))}\n" for number in range(POSTS)))
+    serving = Serving(folder, "--posts", str(posts), starts_runs=False)
+    try:
+        serving.wait_for("/healthz")
+        yield serving
+    finally:
+        serving.kill()
 
 
-def test_cron_starts_a_run_that_the_page_shows(service: Service, page: "Page") -> None:
-    with pytest.raises(urllib.error.HTTPError, match="403"):
-        service.ask("/launchpipeline", **{"X-Appengine-Cron": "true"})
-    page.goto(service.url)
+def post(number: int) -> dict[str, Any]:
+    """A post of yesterday; each story is told as often, with a word that nobody else has."""
+    when = datetime.now(UTC) - timedelta(days=1, minutes=number)
+    text = f"{STORIES[number % len(STORIES)]} number{number}"
+    return {"tid": number + 1, "user": "anna", "text": text, "created_at": f"{when:%FT%TZ}"}
+
+
+def curl(*words: str) -> "subprocess.CompletedProcess[str]":
+    if not shutil.which("curl"):
+        missing("curl", "`apt-get install curl`")
+    return subprocess.run(
+        ["curl", "-sS", "-w", "\n%{http_code}", *words], capture_output=True, text=True, check=True
+    )
+
+
+def command(system: Serving) -> list[str]:
+    """The words of the command that it prints for who wants an analysis."""
+    lines = [line for line in system.lines if line.startswith("analyse now ")]
+    return shlex.split(lines[0].removeprefix("analyse now "))
+
+
+def test_cron_starts_a_run_that_the_page_shows(system: Serving, page: "Page") -> None:
+    said = [line.partition("|")[2].split() for line in system.lines if line.startswith("posts ")]
+    assert [str(POSTS), "stored"] in said
+    program, *words = command(system)
+    assert program == "curl"
+    assert system.token("task") not in "\n".join(system.lines)
+    assert (system.folder / "data" / "cron.header").stat().st_mode & 0o077 == 0
+    # Outside of App Engine anybody may write App Engine's header.
+    forged = curl("-H", "X-Appengine-Cron: true", words[-1])
+    assert forged.stdout == "\n403"
+    page.goto(system.url)
     assert page.get_by_text("write a run to it with").count()
-    answer = service.ask("/launchpipeline", Authorization=f"Bearer {TOKEN}")
-    run = json.load(answer)
-    assert answer.status == 202
-    page.goto(f"{service.url}/runs/{run['id']}")
+    run, _, status = curl(*words).stdout.rpartition("\n")
+    assert status == "202"
+    started = json.loads(run)
+    page.goto(started["watch"])
     # The page is not loaded again: it follows the run by itself.
-    done = page.locator(".head .badge[data-state=succeeded]")
-    done.wait_for(timeout=LONG_MS)
+    page.locator(".head .badge[data-state=succeeded]").wait_for(timeout=LONG_MS)
     assert page.locator("svg g[data-state=succeeded]").count() == 3
     page.get_by_role("link", name="Log of analyse").click()
-    assert "posts" in page.locator("body").inner_text()
-    page.goto(service.url)
-    slot = parse_slot(run["slot"])
-    page.locator("main time").get_by_text(f"{slot:%Y-%m-%d %H:%M}").wait_for()
-    (shown,) = warehouse.connect(service.warehouse).query("latest_runs").rows
-    assert shown[0] == slot
-    assert page.get_by_text(f"{shown[3]:,} posts").count()
-    best = warehouse.connect(service.warehouse).query("interesting_pairs").rows[0]
-    page.get_by_role("link", name=f"{best[2]} + {best[3]}").first.click()
+    assert f"{POSTS} posts" in page.locator("body").inner_text()
+    ended = system.run_ended(started["id"])
+    outputs = {step["name"]: step["job"]["outputs"] for step in ended["steps"]}
+    assert outputs["check"]["posts"] == POSTS
+    (row,) = warehouse.connect(system.sink).query("latest_runs").rows
+    assert row[0] == parse_slot(started["slot"])
+    page.goto(system.url)
+    page.get_by_text(re.compile(rf"^{POSTS} posts")).wait_for()
+    page.get_by_role("link", name="bread + oven").first.click()
     page.locator("#moved-plot[data-drawn='1']").wait_for()
+
+
+def test_the_page_on_four_screens(system: Serving, browser: "Browser", tmp_path: Path) -> None:
+    shots = {}
+    for size, (width, _) in SIZES.items():
+        for scheme in SCHEMES:
+            with screen(browser, size, scheme) as page:
+                page.goto(system.url)
+                for words in ("storm", "bread + oven", "comet + tail"):
+                    assert page.get_by_role("link", name=words, exact=True).first.is_visible()
+                shot = shoot(page, tmp_path / f"{size}-{scheme}.png")
+                assert shot.width == width
+                assert shot.colours > 50  # letters, which have smooth edges
+                shots[size, scheme] = shot
+    for size in SIZES:
+        assert shots[size, "light"].brightness > 200
+        assert shots[size, "dark"].brightness < 80

@@ -11,9 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from dfpipe import datastore, warehouse
+from dfpipe import datastore
 from tests.support.command import dfpipe
-from tests.support.serving import Serving, running
+from tests.support.processes import wait_until
+from tests.support.serving import SECONDS, Serving, running
 
 WORDS = ("storm over the harbour", "the storm goes on", "ferries wait for the storm")
 
@@ -51,21 +52,6 @@ def test_what_it_prints_first(system: Serving) -> None:
     for name in ("task", "ingest"):
         assert system.token(name) not in shown
         assert (system.folder / "data" / f"{name}-token").stat().st_mode & 0o077 == 0
-
-
-def test_a_chain_is_started_and_ends_in_duckdb(system: Serving) -> None:
-    status, run = system.call("/launchpipeline")
-    assert status == 202
-    ended = system.run_ended(run["id"])
-    assert (ended["state"], ended["error"]) == ("succeeded", ""), "\n".join(system.lines)
-    [row] = [
-        row
-        for row in warehouse.connect(system.sink).query("latest_runs").rows
-        if f"{row[0]:%Y-%m-%dT%H:%M:%SZ}" == run["slot"]
-    ]
-    assert 3 in row
-    status, page = system.call("/", token="")
-    assert (status, "storm" in page) == (200, True)
 
 
 def test_who_has_no_proof_starts_nothing(system: Serving) -> None:
@@ -120,13 +106,27 @@ def wrappers(system: Serving, run_id: str) -> list[psutil.Process]:
     ]
 
 
-def test_ctrl_c_ends_all_of_it(system: Serving) -> None:
-    """The last test: also a local job, which does not belong to the launcher's process."""
+def processes(jobs: list[psutil.Process]) -> list[psutil.Process]:
+    return [*jobs, *(child for job in jobs for child in job.children())]
+
+
+def test_killed_it_leaves_nothing_but_jobs_which_ctrl_c_ends(system: Serving) -> None:
+    """The last test: a local job outlives the launcher, which may be back, and not a Ctrl-C."""
     status, run = system.call("/api/runs", body={"chain": "slow"})
     assert status == 202
     system.wait(lambda: any(job.children() for job in wrappers(system, run["id"])))
-    jobs = wrappers(system, run["id"])
-    everybody = [*system.children(), *jobs, *(c for job in jobs for c in job.children())]
+    jobs = processes(wrappers(system, run["id"]))
+    everybody = [each for each in system.children() if each not in jobs]
+    assert any("launcher" in each.cmdline() for each in everybody)
+    system.process.kill()
+    assert system.end() == -signal.SIGKILL
+    wait_until(lambda: running(everybody) == [], SECONDS)
+    assert running(jobs) == jobs
+    system.start()
+    system.wait(lambda: system.call(f"/api/runs/{run['id']}")[0] == 200)
+    assert system.get(f"/api/runs/{run['id']}")["state"] == "running"
+    assert processes(wrappers(system, run["id"])) == jobs
+    everybody = [*system.children(), *jobs]
     assert system.end() == 0
     assert running(everybody) == []
     assert any(f"{run['id']}" in line and "is ended" in line for line in system.lines)

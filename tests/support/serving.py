@@ -35,16 +35,21 @@ SLOW = """
 class Serving:
     """The system over a folder, on two ports of its own."""
 
-    def __init__(self, folder: Path, *words: str) -> None:
+    def __init__(self, folder: Path, *words: str, starts_runs: bool = True) -> None:
         self.folder = folder
         self.port = free_ports()
-        self.config = config_in(folder)
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.config = config_in(folder, starts_runs)
         self.lines: list[str] = []
-        self.process = self.start(*words)
+        self.start(*words)
+
+    def start(self, *words: str) -> None:
+        """Start it, for the first time or once more."""
+        self.process = self._started(*words)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def start(self, *words: str) -> "subprocess.Popen[str]":
+    def _started(self, *words: str) -> "subprocess.Popen[str]":
         kept = {k: v for k, v in environment().items() if not k.startswith(("LAUNCHER_", "COLL"))}
         return subprocess.Popen(
             [sys.executable, "-m", "dfpipe", "serve", f"--port={self.port}", *self.words, *words],
@@ -158,14 +163,17 @@ def _read_body(body: bytes) -> Any:
         return body.decode(errors="replace")
 
 
-def config_in(folder: Path) -> Path:
-    """A folder with the yaml files of the root, and one chain more."""
+def config_in(folder: Path, starts_runs: bool) -> Path:
+    """A folder with the yaml files of the root, and one chain more; perhaps cron starts no runs."""
     config = folder / "config"
     config.mkdir()
     for name in YAMLS:
         shutil.copy(ROOT / name, config)
     with (config / "chains.yaml").open("a") as file:
         file.write(SLOW)
+    if not starts_runs:
+        cron = (config / "cron.yaml").read_text()
+        (config / "cron.yaml").write_text(cron.replace("every 5 hours", "every monday 00:00"))
     return config
 
 

@@ -4,6 +4,7 @@ import doctest
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
@@ -11,14 +12,18 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import psutil
 import pytest
 
 from dfpipe.errors import UsageError
-from dfpipe.serving import schedules, system
+from dfpipe.serving import printing, schedules
 from dfpipe.serving.cron import Clock, Job, read_jobs, service_of
+from dfpipe.serving.filling import import_files
 from dfpipe.serving.schedules import Daily, Every, parse
 from dfpipe.serving.supervisor import Program, Supervisor
-from tests.support.processes import wait_until
+from tests.support.command import dfpipe
+from tests.support.processes import ROOT, wait_until
+from tests.support.serving import free_ports, running
 
 MONDAY = datetime(2026, 11, 23, 10, 30, tzinfo=UTC)
 
@@ -41,7 +46,7 @@ def test_when_a_schedule_is_due(text: str, expected: datetime) -> None:
 
 
 def test_the_examples_in_the_code() -> None:
-    for module in (schedules, system):
+    for module in (schedules, printing):
         outcome = doctest.testmod(module)
         assert (outcome.attempted > 0, outcome.failed) == (True, 0)
 
@@ -50,7 +55,7 @@ def test_the_examples_in_the_code() -> None:
     "line", ["plain", "3", "[]", "null", '{"message": "no time"}', '{"time": 3, "message": ""}']
 )
 def test_a_line_that_is_no_record_is_shown_as_it_is(line: str) -> None:
-    assert system.readable(line) == line
+    assert printing.readable(line) == line
 
 
 def test_nothing_in_a_line_moves_a_cursor(capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,8 +65,63 @@ def test_nothing_in_a_line_moves_a_cursor(capsys: pytest.CaptureFixture[str]) ->
         "message": "a\x1b[2J",
         "trace": "b",
     }
-    system.Printer()("name", json.dumps(record))
+    printing.Printer()("name", json.dumps(record))
     assert capsys.readouterr().out == ("name       | 11:00:00 ERROR a\\x1b[2J\nname       | b\n")
+
+
+def test_posts_that_are_too_old_to_be_analysed(tmp_path: Path) -> None:
+    posts = tmp_path / "posts.jsonl"
+    posts.write_text('{"tid": 1, "user": "a", "text": "b", "created_at": "2015-01-11T00:00:00Z"}')
+    said: list[str] = []
+    store = f"sqlite:///{tmp_path}/posts.db"
+    import_files([str(posts)], store, False, said.append)
+    assert [line.split() for line in said[:2]] == [["1", "records", "read"], ["1", "stored"]]
+    assert said[-1].startswith("the newest post is of 2015-01-11, and the last 4 days are analysed")
+    said.clear()
+    import_files([str(posts)], store, True, said.append)
+    assert not any("2015" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--shift-to-now"], "--shift-to-now is for the posts of --posts"),
+        (["--posts", "nowhere.jsonl"], "nowhere.jsonl does not exist"),
+    ],
+    ids=["no posts", "no file"],
+)
+def test_a_serve_that_is_refused(tmp_path: Path, words: list[str], message: str) -> None:
+    done = dfpipe("serve", *words, "--port", str(free_ports()), cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"dfpipe: {message}")
+
+
+def test_a_child_ends_with_its_starter(tmp_path: Path) -> None:
+    """The pipe closes, as it does when the starter is killed; the child's own child ends too."""
+    module = tmp_path / "steady.py"
+    module.write_text(
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen(['sleep', '600'])\n"
+        "print(child.pid, *sys.argv[1:], flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-m", "dfpipe.serving.child", "steady", "word"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
+        start_new_session=True,
+    )
+    assert child.stdin
+    assert child.stdout
+    pid, word = child.stdout.readline().split()
+    below = psutil.Process(int(pid))
+    assert (word, child.poll(), below.name()) == ("word", None, "sleep")
+    child.stdin.close()
+    assert child.wait(60) == -signal.SIGTERM
+    wait_until(lambda: running([below]) == [])
+    child.stdout.close()
 
 
 def test_a_schedule_in_another_zone() -> None:

@@ -1,0 +1,47 @@
+"""What the processes of the system print, as people read it."""
+
+import json
+import threading
+
+import click
+
+COLORS = ("cyan", "green", "yellow", "magenta", "blue", "red")
+
+
+class Printer:
+    """Prints lines behind the names of their processes, a color for each."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._colors: dict[str, str] = {}
+
+    def __call__(self, name: str, line: str) -> None:
+        """Print a line."""
+        with self._lock:
+            color = self._colors.setdefault(name, COLORS[len(self._colors) % len(COLORS)])
+            for part in readable(line).splitlines():
+                click.echo(f"{click.style(f'{name:<10}', fg=color)} | {_shown(part)}")
+
+
+def readable(line: str) -> str:
+    """A line for people: of a record in JSON the time, the message and whatever else it has.
+
+    >>> readable('{"time": "2026-01-07T11:00:00.5", "severity": "INFO", "message": "a", "n": 1}')
+    '11:00:00 a n=1'
+    """
+    try:
+        record = json.loads(line)
+        time, message = record.pop("time")[11:19], record.pop("message")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return line
+    severity = record.pop("severity", "INFO")
+    record.pop("logger", None)
+    trace = record.pop("trace", "")
+    words = [time, *[severity] * (severity != "INFO"), message]
+    words += [f"{name}={value}" for name, value in record.items()]
+    return " ".join(map(str, words)) + (f"\n{trace}" if trace else "")
+
+
+def _shown(line: str) -> str:
+    """The line with nothing in it that moves a cursor."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-BEAM = "apache-beam[gcp]==2.77.0"
+# What launches a pipeline; the versions of what is here become those of the workers.
+BEAM = ["apache-beam[gcp]==2.77.0", "packaging>=24"]
 
 # What a pipeline worker imports, and no more: a staged distribution is installed without extras.
 WORKER = [
@@ -67,6 +68,7 @@ DEV = [
     "pytest-xdist>=3.8,<4",
     "ruff>=0.17,<0.18",
     "scipy-stubs",
+    "setuptools>=77,<82",
     "sqlglot>=30,<31",
     "types-PyYAML",
 ]
@@ -101,12 +103,12 @@ setup(
     },
     install_requires=WORKER,
     extras_require={
-        "beam": [BEAM],
-        "local": [BEAM, *LOCAL],
+        "beam": BEAM,
+        "local": [*BEAM, *LOCAL],
         "services": SERVICES,
         "collector": [*SERVICES, *COLLECTOR],
         "launcher": [*SERVICES, *LAUNCHER],
-        "dev": [BEAM, *LOCAL, *SERVICES, *COLLECTOR, *LAUNCHER, *DEV],
+        "dev": [*BEAM, *LOCAL, *SERVICES, *COLLECTOR, *LAUNCHER, *DEV],
     },
     entry_points={
         "console_scripts": [

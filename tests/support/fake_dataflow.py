@@ -15,7 +15,9 @@ from urllib.parse import parse_qs, urlsplit
 PROJECT, REGION = "fake-project", "fake-region"
 GOOD = ("QUEUED", "PENDING", "RUNNING", "DONE")
 ENDED = {"DONE", "FAILED", "CANCELLED", "DRAINED", "UPDATED"}
-_JOBS = re.compile(rf"/v1b3/projects/{PROJECT}/locations/{REGION}/jobs(?:/([^/:]+))?")
+_JOBS = re.compile(
+    rf"/v1b3/projects/{PROJECT}/locations/{REGION}/jobs(?:/([^/:]+))?(/messages|/metrics)?"
+)
 _LAUNCH = re.compile(
     rf"/v1b3/projects/{PROJECT}/locations/{REGION}/(flexTemplates|templates):launch"
 )
@@ -31,6 +33,7 @@ class Job:
     request: dict[str, Any]
     states: list[str]
     not_found: int
+    counters: dict[str, int] = field(default_factory=dict)  # what its steps have counted
 
     @property
     def state(self) -> str:
@@ -119,9 +122,7 @@ class FakeDataflow:
         if match[1] is None and method == "POST":
             # The Beam SDK's own way.
             given = json.loads(body)
-            status, made = self._launch(
-                {"jobName": given["name"], "environment": {}, "labels": given.get("labels", {})}
-            )
+            status, made = self._launch({"environment": {}, **given, "jobName": given["name"]})
             return status, {**made["job"], "clientRequestId": given.get("clientRequestId", "")}
         if match[1] is None:
             named = [job for job in self.jobs.values() if query.get("name", job.name) == job.name]
@@ -131,6 +132,8 @@ class FakeDataflow:
             if job is not None:
                 job.not_found -= 1
             return 404, _error(404)
+        if match[2] is not None:
+            return 200, {"/messages": {}, "/metrics": {"metrics": _metrics(job)}}[match[2]]
         if method == "PUT":
             if job.state not in ENDED:
                 job.states = [job.state, "CANCELLING", "CANCELLED"]
@@ -160,6 +163,22 @@ def _shown(job: Job) -> dict[str, Any]:
         "labels": job.labels,
         "type": "JOB_TYPE_BATCH",
     }
+
+
+def _metrics(job: Job) -> list[dict[str, Any]]:
+    """The counters as Dataflow gives them: each twice, while it was tried and when it is final."""
+    return [
+        {
+            "name": {
+                "origin": "user",
+                "name": name,
+                "context": {"namespace": "dfpipe", "step": "step"} | tentative,
+            },
+            "scalar": value,
+        }
+        for name, value in job.counters.items()
+        for tentative in ({}, {"tentative": "true"})
+    ]
 
 
 def _error(code: int, message: str = "try again") -> dict[str, Any]:

@@ -29,12 +29,6 @@ QUEUE_YAML_OPTION = click.option(
     show_default=True,
     help="Defines the queues `timeline` and `ingest`.",
 )
-LOG_LEVEL_OPTION = click.option(
-    "--log_level",
-    type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False),
-    default="INFO",
-    show_default=True,
-)
 
 
 def settings_of(store: str | None, queue_yaml: str | None = None) -> Settings:

@@ -8,58 +8,27 @@ from contextlib import contextmanager
 
 import click
 
-from collector.cli_options import LOG_LEVEL_OPTION, QUEUE_YAML_OPTION, STORE_OPTION, settings_of
-from taskqueue.cli_services import gunicorn_logs, on_stop
+from collector.cli_options import QUEUE_YAML_OPTION, STORE_OPTION, settings_of
+from taskqueue.cli_options import LOG_LEVEL
+from taskqueue.cli_services import on_stop
 from taskqueue.logs import configure_logging
+from taskqueue.serving import Listening, listening_options, run_gunicorn
 
 
 @click.command(short_help="Serve the collector under gunicorn.")
 @STORE_OPTION
 @QUEUE_YAML_OPTION
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
-@click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
-@click.option("--threads", type=click.IntRange(1), default=8, show_default=True)
-@click.option(
-    "--timeout_secs",
-    type=click.IntRange(1),
-    default=600,
-    show_default=True,
-    help="After how long a worker process that does not answer is replaced.",
-)
-@LOG_LEVEL_OPTION
-def serve(
-    store: str | None,
-    queue_yaml: str,
-    host: str,
-    port: int,
-    workers: int,
-    threads: int,
-    timeout_secs: int,
-    log_level: str,
-) -> None:
+@listening_options(timeout=True)
+def serve(store: str | None, queue_yaml: str, listening: Listening) -> None:
     """Serve the collector under gunicorn, until SIGTERM."""
     settings = settings_of(store, queue_yaml)
     with _metrics_folder():
         # Only now: with it prometheus_client learns how it shall count.
         from collector.app import create_app, open_service
-        from taskqueue.server import Server
 
         # Opened and closed once, so that what is wrong is told here and not by a worker process.
         open_service(settings).client.close()
-        configure_logging(log_level)
-        Server(
-            lambda: create_app(settings),
-            bind=f"{host}:{port}",
-            workers=workers,
-            threads=threads,
-            worker_class="gthread",
-            timeout=timeout_secs,
-            proc_name="collector",
-            loglevel=log_level.lower(),
-            control_socket_disable=True,
-            logconfig_dict=gunicorn_logs(log_level),
-        ).run()
+        run_gunicorn(lambda: create_app(settings), "collector", listening)
 
 
 @contextmanager
@@ -105,7 +74,7 @@ def _metrics_folder() -> Iterator[None]:
 )
 @click.option("--metrics_port", type=int, help="Serve Prometheus metrics on that port.")
 @click.option("--metrics_host", default="127.0.0.1", show_default=True)
-@LOG_LEVEL_OPTION
+@LOG_LEVEL
 def ingest_worker(
     store: str | None,
     queue_yaml: str,

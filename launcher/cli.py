@@ -12,9 +12,8 @@ import click
 from dfpipe.errors import DfpipeError, UsageError
 from dfpipe.version import VERSION
 from launcher.settings import Settings, read_settings
-from taskqueue.cli_services import gunicorn_logs
 from taskqueue.errors import Error
-from taskqueue.logs import configure_logging
+from taskqueue.serving import Listening, listening_options, run_gunicorn
 
 
 @click.group(
@@ -46,53 +45,15 @@ def launcher(verbose: bool) -> None:
     default="queue.yaml",
     show_default=True,
 )
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
-@click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
-@click.option("--threads", type=click.IntRange(1), default=8, show_default=True)
-@click.option(
-    "--timeout_secs",
-    type=click.IntRange(1),
-    default=600,
-    show_default=True,
-    help="After how long a worker process that does not answer is replaced.",
-)
-@click.option(
-    "--log_level",
-    type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False),
-    default="INFO",
-    show_default=True,
-)
-def serve(
-    store: str | None,
-    queue_yaml: str,
-    host: str,
-    port: int,
-    workers: int,
-    threads: int,
-    timeout_secs: int,
-    log_level: str,
-) -> None:
+@listening_options(timeout=True)
+def serve(store: str | None, queue_yaml: str, listening: Listening) -> None:
     """Serve the launcher under gunicorn, until SIGTERM."""
     from launcher.app import create_app
-    from taskqueue.server import Server
 
     settings = read_settings(os.environ)
     settings = replace(settings, store=store or settings.store, queue_yaml=queue_yaml)
     check(settings)
-    configure_logging(log_level)
-    Server(
-        lambda: create_app(settings),
-        bind=f"{host}:{port}",
-        workers=workers,
-        threads=threads,
-        worker_class="gthread",
-        timeout=timeout_secs,
-        proc_name="launcher",
-        loglevel=log_level.lower(),
-        control_socket_disable=True,
-        logconfig_dict=gunicorn_logs(log_level),
-    ).run()
+    run_gunicorn(lambda: create_app(settings), "launcher", listening)
 
 
 @launcher.command("end-jobs", short_help="End the local jobs that run.")

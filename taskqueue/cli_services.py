@@ -23,6 +23,7 @@ from taskqueue.errors import UsageError
 from taskqueue.logs import configure_logging
 from taskqueue.resources import QueueResources
 from taskqueue.sending import is_web_url
+from taskqueue.serving import Listening, listening_options, run_gunicorn
 
 
 def on_stop(stop: Callable[[], None]) -> None:
@@ -162,8 +163,6 @@ def by_name(words: Iterable[str]) -> dict[str, str]:
 @click.command(short_help="Serve the REST API of pull queues.")
 @STORE
 @QUEUE_YAML
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", type=click.IntRange(0, 65535), default=8888, show_default=True)
 @click.option("--project_name", help="Answer for this project only.")
 @click.option(
     "--token_file",
@@ -173,26 +172,19 @@ def by_name(words: Iterable[str]) -> dict[str, str]:
 )
 @click.option("--audience", help="Who may call: users with OIDC tokens made out to this audience.")
 @click.option("--no_auth", is_flag=True, help="Everybody who reaches the port may do everything.")
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True)
-@click.option("--threads", type=click.IntRange(1), default=8, show_default=True)
-@LOG_LEVEL
+@listening_options(port=8888, workers=1)
 def serve(
     store: str | None,
     queue_yaml: str | None,
-    host: str,
-    port: int,
     project_name: str | None,
     token_file: str | None,
     audience: str | None,
     no_auth: bool,
-    workers: int,
-    threads: int,
-    log_level: str,
+    listening: Listening,
 ) -> None:
     """Serve the REST API of pull queues under gunicorn, until SIGTERM."""
     from taskqueue.access import by_oidc, by_tokens, read_tokens
     from taskqueue.rest import create_app
-    from taskqueue.server import Server
 
     if [bool(token_file), bool(audience), no_auth].count(True) != 1:
         raise UsageError("say who may call: one of --token_file, --audience and --no_auth")
@@ -203,27 +195,11 @@ def serve(
         authenticate = by_oidc(audience)
     # Opened and closed once, so that what is wrong is told here and not by a worker process.
     service_of(store, queue_yaml).client.close()
-    configure_logging(log_level)
-    Server(
+    run_gunicorn(
         lambda: create_app(service_of(store, queue_yaml), authenticate, project_name),
-        bind=f"{host}:{port}",
-        workers=workers,
-        threads=threads,
-        worker_class="gthread",
-        proc_name="taskqueue",
-        loglevel=log_level.lower(),
-        control_socket_disable=True,
-        logconfig_dict=gunicorn_logs(log_level),
-    ).run()
-
-
-def gunicorn_logs(level: str) -> dict[str, Any]:
-    """What gunicorn is to log: all as our own lines, on the standard error output."""
-    return {
-        "root": {"level": level, "handlers": ["error_console"]},
-        "loggers": {"gunicorn.error": {"level": level, "handlers": [], "propagate": True}},
-        "formatters": {"generic": {"()": "taskqueue.logs.JsonFormatter"}},
-    }
+        "taskqueue",
+        listening,
+    )
 
 
 @click.command(

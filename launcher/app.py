@@ -15,7 +15,7 @@ import workflow
 from dfpipe import warehouse
 from dfpipe.datastore import StoreError
 from dfpipe.errors import UsageError
-from launcher import context, events, jobs, reaping, slots
+from launcher import context, events, jobs, reaping, slots, sweeping
 from launcher.access import Access
 from launcher.chains import Chain, read_chains
 from launcher.context import START_URL, Context
@@ -109,6 +109,8 @@ class _Routes:
         add("/events/dataflow", view_func=proven(self.event), methods=["POST"])
         add(START_URL, view_func=proven(self.start_task), methods=["POST"])
         add("/reap", "launcher_reap", proven(self.reap), methods=["GET", "POST"])
+        sweep_url = "/tasks/launcher/sweep"
+        add(sweep_url, "launcher_sweep", proven(self.sweep), methods=["GET", "POST"])
         add("/healthz", view_func=self.healthz)
         add("/metrics", view_func=self.metrics_text)
 
@@ -233,6 +235,13 @@ class _Routes:
     def reap(self) -> Response:
         """Look after all that is open, where a task was lost."""
         return _json(reaping.reap(self.context))
+
+    def sweep(self) -> Response:
+        """Remove what chains have left that ended long ago."""
+        removed = sweeping.sweep(self.context)
+        if any(removed.values()):
+            _logger.info("old runs are removed", extra=removed)
+        return _json(removed)
 
     def healthz(self) -> Response:
         """Whether the store answers."""

@@ -75,7 +75,11 @@ class RunRecord:
     @property
     def pipeline_id(self) -> str:
         """The id of its workflow."""
-        return f"{self.id}-{self.attempt}"
+        return self.workflow_of(self.attempt)
+
+    def workflow_of(self, attempt: int) -> str:
+        """The id of the workflow of one of its attempts."""
+        return f"{self.id}-{attempt}"
 
     def step(self, name: str) -> Step:
         """The step of a name. Raises KeyError."""
@@ -178,6 +182,18 @@ class Records:
             query.add_filter(filter=PropertyFilter("state", "=", state))
             found += [_run_of(entity) for entity in query.fetch()]
         return found
+
+    def made_before(self, moment: datetime) -> Iterator[RunRecord]:
+        """The runs that were made before a time, oldest first."""
+        query = self.client.query(kind=RUN)
+        query.add_filter(filter=PropertyFilter("created", "<", moment))
+        query.order = ["created"]
+        return (_run_of(entity) for entity in query.fetch())
+
+    def delete(self, run: RunRecord) -> None:
+        """Delete a run and its jobs."""
+        jobs = [self.client.key(JOB, f"{run.id}/{step.name}") for step in run.steps]
+        self.client.delete_multi([*jobs, self.client.key(RUN, run.id)])
 
     def put_run(self, run: RunRecord) -> None:
         """Store a run."""

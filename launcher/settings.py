@@ -46,7 +46,8 @@ class Settings:
     `target` is the launcher's name among the dispatcher's targets, empty for the queue's own;
     `slot` is how often cron starts the chain; `overlap` what becomes of a slot that comes while the
     chain of an earlier one runs; `poll` how often a running job is asked after, besides events;
-    `jobs_folder` has what local jobs leave; `url` is the service's own address, as people see it;
+    `keep` is how long what a chain has left is kept after its end; `jobs_folder` has what local
+    jobs leave; `url` is the service's own address, as people see it;
     `look` is who may see the page.
     """
 
@@ -60,6 +61,7 @@ class Settings:
     slot: timedelta = timedelta(hours=5)
     overlap: Overlap = "wait"
     poll: timedelta = timedelta(seconds=30)
+    keep: timedelta = timedelta(days=30)
     jobs_folder: str = "launcher-jobs"
     url: str = ""
     look: str = "loopback"
@@ -76,6 +78,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
     default = Settings()
     auth = _auth(environment)
+    slot = parse_length(text("LAUNCHER_SLOT", "5h"), "LAUNCHER_SLOT")
     return Settings(
         store=text("DFPIPE_STORE", _own_store(environment)),
         warehouse=text("DFPIPE_WAREHOUSE"),
@@ -84,9 +87,10 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         target=text("LAUNCHER_TARGET"),
         chains_yaml=text("LAUNCHER_CHAINS", default.chains_yaml),
         chain=text("LAUNCHER_CHAIN"),
-        slot=parse_length(text("LAUNCHER_SLOT", "5h"), "LAUNCHER_SLOT"),
+        slot=slot,
         overlap=_overlap(text("LAUNCHER_OVERLAP", default.overlap)),
         poll=parse_length(text("LAUNCHER_POLL", "30s"), "LAUNCHER_POLL"),
+        keep=_keep(text("LAUNCHER_KEEP", "30d"), slot),
         jobs_folder=str(Path(text("LAUNCHER_JOBS_FOLDER", default.jobs_folder)).absolute()),
         url=_url(environment, "LAUNCHER_URL"),
         look=check_look(LOOK, text(LOOK, default.look), auth),
@@ -131,6 +135,16 @@ def _overlap(text: str) -> Overlap:
     if text not in OVERLAPS:
         raise UsageError(f"LAUNCHER_OVERLAP is {text!r}: give one of {', '.join(OVERLAPS)}")
     return cast(Overlap, text)
+
+
+def _keep(text: str, slot: timedelta) -> timedelta:
+    keep = parse_length(text, "LAUNCHER_KEEP")
+    if keep <= slot:
+        # Its run would be started again.
+        raise UsageError(
+            f"LAUNCHER_KEEP is {text!r}, and LAUNCHER_SLOT is {slot}: give more than that, as 30d"
+        )
+    return keep
 
 
 def _whole(environment: Mapping[str, str], name: str) -> int:

@@ -100,7 +100,7 @@ def start_workflow(run: RunRecord) -> None:
         stage = ChainStage(run.id, run.attempt).with_params(**_PATIENT, target=current().target)
         stage.start(idempotence_key=run.pipeline_id, queue_name=current().settings.queue)
     except PipelineExistsError:
-        _logger.info("the workflow was started before: %s", run.pipeline_id)
+        _logger.debug("the workflow was started before: %s", run.pipeline_id)
 
 
 def _result(job: JobRecord) -> dict[str, str]:

@@ -86,7 +86,7 @@ class System:
     def environment(self) -> dict[str, str]:
         """What the processes have in their environments besides."""
         queues = str((self.config / "queue.yaml").absolute())
-        demo = {"LAUNCHER_SLOT": SLOT, "LAUNCHER_OVERLAP": "skip"} if self.is_demo else {}
+        often = {"LAUNCHER_SLOT": SLOT, "LAUNCHER_OVERLAP": "skip", "LAUNCHER_KEEP": "1d"}
         return {
             "PYTHONUNBUFFERED": "1",
             "DFPIPE_STORE": self.store,
@@ -100,7 +100,7 @@ class System:
             "LAUNCHER_SLOT": os.environ.get("LAUNCHER_SLOT") or SLOT,
             "LAUNCHER_TARGET": "launcher",
             "LAUNCHER_URL": self.addresses["launcher"],
-            **demo,
+            **(often if self.is_demo else {}),
         }
 
 

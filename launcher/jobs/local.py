@@ -6,7 +6,9 @@ which is locked for as long as the job lives, `pid`, and at last `result.json`.
 
 import fcntl
 import json
+import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +27,7 @@ from launcher.jobs import (
 
 START_SECONDS = 120.0  # in which a job has to show that it lives
 END_SECONDS = 30.0  # in which jobs have to end before they are killed
+_REMOVED = ".removed-"  # before the name of a folder that is being removed
 LOG_BYTES = 64 * 1024  # of a log that people are shown
 LONGEST_LINE = 500  # characters of an error
 # What a job is not to have: it starts no work of its own at the services.
@@ -168,6 +171,31 @@ def end_all(folder: str | Path) -> list[str]:
     for each in filter(is_alive, living):
         _signal(each, signal.SIGKILL)
     return [each.name for each in living]
+
+
+def remove_old(folder: str | Path, until: float, is_kept: Callable[[str], bool]) -> int:
+    """Remove what jobs have left that have not written since a time; returns how many jobs.
+
+    Those that live are kept, and those whose name is to be kept.
+    """
+    removed = 0
+    for each in sorted(Path(folder).glob("*/")):
+        if each.name.startswith(_REMOVED):
+            shutil.rmtree(each, ignore_errors=True)  # of a call that was killed
+        elif _last_written(each) < until and not is_alive(each) and not is_kept(each.name):
+            # First out of the way: half a folder would tell wrong things of its job.
+            gone = each.rename(each.with_name(_REMOVED + each.name))
+            shutil.rmtree(gone, ignore_errors=True)
+            removed += 1
+    return removed
+
+
+def _last_written(folder: Path) -> float:
+    try:
+        times = [each.stat().st_mtime for each in folder.iterdir()]
+        return max(times, default=folder.stat().st_mtime)
+    except FileNotFoundError:
+        return math.inf  # a file was just renamed: something is going on there
 
 
 def _signal(folder: Path, number: signal.Signals) -> None:

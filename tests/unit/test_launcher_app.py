@@ -42,6 +42,7 @@ CLOSED = [
     ("POST", "/events/dataflow"),
     ("POST", "/tasks/launcher/start"),
     ("POST", "/reap"),
+    ("GET", "/tasks/launcher/sweep"),
     ("POST", "/_ah/pipeline/run"),
     ("GET", "/api/runs"),
     ("GET", "/api/runs/first-20260107t100000"),
@@ -234,6 +235,11 @@ def test_reaping(app: Flask) -> None:
     client.get("/launchpipeline", headers=PLATFORM)
     answer = client.post("/reap", headers=PLATFORM)
     assert (answer.json or {})["runs"] == 1
+
+
+def test_sweeping(app: Flask) -> None:
+    answer = app.test_client().get("/tasks/launcher/sweep", headers=PLATFORM)
+    assert answer.json == {"runs": 0, "folders": 0}
 
 
 def test_wrong_settings_are_found_at_the_start(tmp_path: Path) -> None:

@@ -56,6 +56,8 @@ def test_the_store_on_app_engine() -> None:
         ("LAUNCHER_SLOT", "5", "LAUNCHER_SLOT is '5': give a number and s, m, h or d, as 5h"),
         ("LAUNCHER_SLOT", "0h", "LAUNCHER_SLOT is '0h': give a number"),
         ("LAUNCHER_POLL", "9999999d", "LAUNCHER_POLL is '9999999d'"),
+        ("LAUNCHER_KEEP", "5h", "LAUNCHER_KEEP is '5h', and LAUNCHER_SLOT is 5:00:00: give more"),
+        ("LAUNCHER_KEEP", "long", "LAUNCHER_KEEP is 'long': give a number"),
         ("LAUNCHER_OVERLAP", "both", "LAUNCHER_OVERLAP is 'both': give one of wait, skip, cancel"),
         ("LAUNCHER_LOOK", "all", "LAUNCHER_LOOK is 'all': give one of loopback, token, iap"),
         ("LAUNCHER_URL", "ftp://x", "LAUNCHER_URL is no URL of the form https://HOST"),

@@ -17,4 +17,5 @@ pytest_plugins = [
     "tests.support.browser",
     "tests.support.bench",
     "tests.support.workflow_running",
+    "tests.support.launcher_site",
 ]

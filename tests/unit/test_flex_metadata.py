@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 import yaml
+from apache_beam.options.pipeline_options import PipelineOptions
 from google.cloud.dataflow_v1beta3 import TemplateMetadata
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from dfpipe import datastore, warehouse
 from dfpipe.errors import UsageError
-from dfpipe.options import AnalysisOptions
-from dfpipe.settings import settings
+from dfpipe.options import AnalysisOptions, settings
 from dfpipe.stopwords import LANGUAGES
 from dfpipe.text import MODES
 from tests.support.processes import ROOT
@@ -36,10 +36,16 @@ def parser() -> argparse.ArgumentParser:
 OPTIONS = {action.dest: action for action in parser()._actions}
 
 
+def options_with(name: str, value: str | None) -> AnalysisOptions:
+    options = PipelineOptions([]).view_as(AnalysisOptions)
+    for each, text in (ENDS | {name: value}).items():
+        setattr(options, each, text)
+    return options
+
+
 def refusal(name: str, value: str) -> str:
     """What is said to a run with this option; empty where it is accepted."""
-    options = argparse.Namespace(**{n: o.default for n, o in OPTIONS.items()} | ENDS)
-    setattr(options, name, value)
+    options = options_with(name, value)
     try:
         settings(options, NOW)
     except UsageError as error:
@@ -76,8 +82,7 @@ def test_a_default_is_in_the_help_of_what_may_be_left_out(name: str) -> None:
     default = OPTIONS[name].default
     if default is not None:
         assert f"(default: {default})" in PARAMETERS[name]["helpText"]
-    options = argparse.Namespace(**{n: o.default for n, o in OPTIONS.items()} | ENDS)
-    setattr(options, name, default)
+    options = options_with(name, default)
     if PARAMETERS[name]["isOptional"]:
         settings(options, NOW)
     else:

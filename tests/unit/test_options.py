@@ -59,7 +59,7 @@ def test_until(until: str, expected: datetime) -> None:
     "until",
     ["", "yesterday", "2015-01-11", "2015-01-11T00:00:00", "20150111T000000Z", "1420934400"]
     + ["2015-02-30T00:00:00Z", "2015-01-11T25:00:00Z", "2015-01-11T00:00:60Z"]
-    + ["0001-01-01T00:00:00+23:59", "٢٠١٥-01-11T00:00:00Z"],
+    + ["0001-01-01T00:00:00+23:59", "٢٠١٥-01-11T00:00:00Z", "2015-01-11T00:00:00+01:60"],
 )
 def test_until_in_the_wrong_form(until: str) -> None:
     with pytest.raises(UsageError, match="is no RFC 3339 time .* write it as 2015-01-11T00:00:00Z"):

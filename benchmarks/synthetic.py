@@ -8,7 +8,7 @@ texts. Some posts are on one of the STORIES, whose words come together, as real 
 
 import itertools
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -137,4 +137,4 @@ def make_store(path: Path, n: int) -> str:
 
 def until() -> str:
     """Return the end of the window in which all the posts are."""
-    return f"{END + timedelta(seconds=1):%Y-%m-%dT%H:%M:%SZ}"
+    return f"{END:%Y-%m-%dT%H:%M:%SZ}"

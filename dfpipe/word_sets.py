@@ -1,7 +1,10 @@
 """Which words some posts have, as a sparse matrix."""
 
+import pickle
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+from zlib import compress, decompress
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +22,11 @@ class WordSets:
     words: tuple[str, ...]
     indptr: npt.NDArray[np.int32]
     indices: npt.NDArray[np.int32]
+    packed: bytes | None = field(default=None, repr=False, compare=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle packed, in half the bytes: of all that goes between steps these are the most."""
+        return unpacked, (self.packed or _packed(self),)
 
     @property
     def posts(self) -> int:
@@ -40,3 +48,21 @@ def word_sets(sets: Iterable[Iterable[str]]) -> WordSets:
         indices.extend([index.setdefault(word, len(index)) for word in words])
         indptr.append(len(indices))
     return WordSets(tuple(index), np.array(indptr, np.int32), np.array(indices, np.int32))
+
+
+def _packed(sets: WordSets) -> bytes:
+    lengths = np.diff(sets.indptr)
+    parts = (
+        "\n".join(sets.words),
+        lengths.astype(np.min_scalar_type(lengths.max(initial=0))),
+        sets.indices.astype(np.min_scalar_type(len(sets.words))),
+    )
+    return compress(pickle.dumps(parts, pickle.HIGHEST_PROTOCOL), 1)
+
+
+def unpacked(packed: bytes) -> WordSets:
+    """Return what a pickle holds, to be pickled again as it is."""
+    joined, lengths, indices = pickle.loads(decompress(packed))  # noqa: S301  # our own
+    words = tuple(joined.split("\n")) if joined else ()
+    indptr = np.concatenate(([0], np.cumsum(lengths, dtype=np.int32)), dtype=np.int32)
+    return WordSets(words, indptr, indices.astype(np.int32), packed)

@@ -18,8 +18,9 @@ from apache_beam.pvalue import AsDict, AsSingleton
 from google.cloud.datastore.query import PropertyFilter
 
 from dfpipe import datastore, warehouse
-from dfpipe.options import Settings, settings
+from dfpipe.options import settings
 from dfpipe.post import KIND
+from dfpipe.settings import Settings
 from dfpipe.text import Tokenizer
 from dfpipe.version import VERSION
 from dfpipe.warehouse.tables import Run, UrlCount, WordCooccur, WordCount

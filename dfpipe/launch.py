@@ -3,11 +3,9 @@
 import argparse
 import difflib
 import logging
-import os
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import NoReturn
 
 from apache_beam.options.pipeline_options import (
     GoogleCloudOptions,
@@ -22,24 +20,27 @@ from rich.spinner import Spinner
 
 from dfpipe import pipeline, progress, staging
 from dfpipe.errors import UsageError
-from dfpipe.options import AnalysisOptions, Settings, settings
-
-# The runners that may execute the steps in this very process.
-IN_PROCESS = {"fnapirunner", "directrunner", "direct"}
-ENVIRONMENT = {"--source": "DFPIPE_STORE", "--sink": "DFPIPE_WAREHOUSE"}
+from dfpipe.options import AnalysisOptions, settings
+from dfpipe.settings import IN_PROCESS, Parser, Settings, with_environment
 
 
-def launch(words: Sequence[str], environ: Mapping[str, str], verbose: bool = False) -> str:
-    """Run the analysis that the words ask for and return one line on it. Raises DfpipeError."""
+def launch(
+    words: Sequence[str],
+    environ: Mapping[str, str],
+    verbose: bool = False,
+    now: datetime | None = None,
+) -> str:
+    """Run the analysis that the words ask for and return one line on it. Raises DfpipeError.
+
+    `now` is the default end of the window.
+    """
     options = parse(words, environ)
     runner = options.view_as(StandardOptions).runner or pipeline.LOCAL_RUNNER
     in_process = runner.lower() in IN_PROCESS
-    if in_process and not _given("--processes", words):
-        options.view_as(AnalysisOptions).processes = str(os.cpu_count() or 1)
     # The graph is always the same, and tested with its types: to check them again takes longer
     # than the analysis of a small window.
     options.view_as(TypeOptions).pipeline_type_check = False
-    chosen = settings(options, datetime.now(UTC))
+    chosen = settings(options, now or datetime.now(UTC))
     _check_runner(runner)
     if staging.is_only_described(options):
         return _describe(chosen, options)
@@ -69,10 +70,7 @@ def _describe(chosen: Settings, options: PipelineOptions) -> str:
 
 def parse(words: Sequence[str], environ: Mapping[str, str]) -> PipelineOptions:
     """Read options of this project and of Beam; an unknown one is a UsageError, not a warning."""
-    given = list(words)
-    for option, variable in ENVIRONMENT.items():
-        if not _given(option, words) and environ.get(variable):
-            given.append(f"{option}={environ[variable]}")
+    given = with_environment(words, environ)
     parser = _Parser(allow_abbrev=False, add_help=False)
     for options in PipelineOptions.__subclasses__():
         options._add_argparse_args(parser)
@@ -80,10 +78,6 @@ def parse(words: Sequence[str], environ: Mapping[str, str]) -> PipelineOptions:
     if unknown:
         raise UsageError(f"{unknown[0]} is no option{_like(unknown[0], parser)}")
     return PipelineOptions(given)
-
-
-def _given(option: str, words: Sequence[str]) -> bool:
-    return any(word.partition("=")[0] == option for word in words)
 
 
 def help_text() -> str:
@@ -101,12 +95,7 @@ def help_text() -> str:
     return parser.format_help().rstrip()
 
 
-class _Parser(argparse.ArgumentParser):
-    """Raises what argparse would print."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message} (see `dfpipe run --help`)")
-
+class _Parser(Parser):
     def add_value_provider_argument(self, *names: str, **words: object) -> None:
         """Take an option of a classic template as any other."""
         self.add_argument(*names, **words)  # type: ignore[arg-type]  # the caller's own words

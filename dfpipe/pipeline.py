@@ -15,14 +15,14 @@ from apache_beam.pvalue import AsSingleton
 
 from dfpipe import datastore, progress, warehouse
 from dfpipe.errors import DfpipeError
-from dfpipe.options import Settings
 from dfpipe.pairs import Weighted
-from dfpipe.text import Tokenizer
+from dfpipe.read_ahead import Reading
+from dfpipe.settings import Settings
+from dfpipe.slices import TimeSlice
 from dfpipe.tokenizing import Tally, add_tallies
 from dfpipe.transforms.once import Once
 from dfpipe.transforms.pair_rankings import PairRankings
-from dfpipe.transforms.read_posts import ReadPosts, TimeSlice
-from dfpipe.transforms.tokenize_posts import TALLY, URLS, TokenizePosts
+from dfpipe.transforms.read_posts import TALLY, URLS, ReadTokens
 from dfpipe.transforms.top_counts import CountInShards, Ranked, TopCounts
 from dfpipe.transforms.write_results import WriteResults
 from dfpipe.version import VERSION
@@ -37,7 +37,6 @@ LOCAL_RUNNER = "FnApiRunner"
 class Analysis:
     """The PCollections of an analysis, for a pipeline that goes on from one of them."""
 
-    posts: beam.PCollection  # PostBatch, as read
     word_sets: beam.PCollection  # WordSets, one a batch
     word_counts: beam.PCollection  # WordCount rows
     urls: beam.PCollection  # UrlCount rows
@@ -60,9 +59,8 @@ class Summary:
 def build(pipeline: beam.Pipeline, settings: Settings, runner: str = LOCAL_RUNNER) -> Analysis:
     """Wire the analysis, from the posts to the rows of the result tables; nothing is written."""
     window = TimeSlice(settings.start, settings.end)
-    posts = pipeline | "ReadPosts" >> ReadPosts(settings.source, window, settings.slices)
-    tokenizer = Tokenizer(settings.text, settings.stop_words)
-    tokens = posts | "TokenizePosts" >> TokenizePosts(tokenizer, settings.processes)
+    reading = Reading(settings.source, settings.text, settings.stop_words)
+    tokens = pipeline | "ReadTokens" >> ReadTokens(reading, window, settings.slices)
     tally = tokens[TALLY] | "AddTallies" >> beam.CombineGlobally(add_tallies)
     shards, held = settings.shards, settings.held_texts
     words = tokens.words | "CountWords" >> CountInShards(shards, WordSets.counts, held)
@@ -80,7 +78,6 @@ def build(pipeline: beam.Pipeline, settings: Settings, runner: str = LOCAL_RUNNE
         AsSingleton(top_urls),
     )
     return Analysis(
-        posts=posts,
         word_sets=tokens.words,
         word_counts=top_words | "WordRows" >> beam.FlatMap(word_rows, n, ts),
         urls=top_urls | "UrlRows" >> beam.FlatMap(url_rows, ts),

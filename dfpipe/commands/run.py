@@ -2,6 +2,8 @@
 
 import gc
 import os
+from datetime import UTC, datetime
+from typing import Any
 
 import click
 
@@ -19,6 +21,19 @@ def command(ctx: click.Context, words: tuple[str, ...]) -> None:
 
     The options are Beam's, and those that dfpipe.options adds to them.
     """
+    from dfpipe import read_ahead
+
+    now = datetime.now(UTC)
+    with read_ahead.begin(words, os.environ, now):
+        launch = _import_launch()
+        if {"-h", "--help"} & set(words):
+            click.echo(launch.help_text())
+            return
+        verbose = bool(ctx.find_root().params.get("verbose"))
+        click.echo(launch.launch(words, os.environ, verbose, now))
+
+
+def _import_launch() -> Any:
     # Beam takes a second to import, which no other command shall pay for, and a sixth of that goes
     # to looking for garbage where there is none. What it has made stays, and is not looked through
     # again.
@@ -28,8 +43,4 @@ def command(ctx: click.Context, words: tuple[str, ...]) -> None:
     gc.freeze()
     gc.enable()
 
-    if {"-h", "--help"} & set(words):
-        click.echo(launch.help_text())
-        return
-    verbose = bool(ctx.find_root().params.get("verbose"))
-    click.echo(launch.launch(words, os.environ, verbose))
+    return launch

@@ -1,8 +1,8 @@
 """The steps of the analysis as Beam transforms: thin, over the pure functions of dfpipe."""
 
+from dfpipe.slices import TimeSlice, time_slices
 from dfpipe.transforms.pair_rankings import PairRankings
-from dfpipe.transforms.read_posts import ReadPosts, TimeSlice, time_slices
-from dfpipe.transforms.tokenize_posts import TokenizePosts
+from dfpipe.transforms.read_posts import ReadPosts, ReadTokens
 from dfpipe.transforms.top_counts import CountInShards, TopCounts
 from dfpipe.transforms.write_results import WriteResults
 
@@ -10,8 +10,8 @@ __all__ = [
     "CountInShards",
     "PairRankings",
     "ReadPosts",
+    "ReadTokens",
     "TimeSlice",
-    "TokenizePosts",
     "TopCounts",
     "WriteResults",
     "time_slices",

@@ -1,54 +1,23 @@
 """Reading the posts of a window out of Datastore, in parallel and in batches."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from itertools import pairwise
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
-from google.cloud.datastore.query import PropertyFilter
+from apache_beam.pvalue import TaggedOutput
 
-from dfpipe import progress
-from dfpipe.datastore import connect, fetch_values
-from dfpipe.post import KIND
+from dfpipe import progress, read_ahead
+from dfpipe.datastore import connect
+from dfpipe.read_ahead import Reading
+from dfpipe.reading import Reader, read_posts
+from dfpipe.slices import TimeSlice, time_slices
 from dfpipe.tokenizing import PostBatch
 
-BATCH = 5_000  # posts: some 2 MB of text, a fraction of the vocabulary
-BATCH_CHARACTERS = 5_000_000  # where posts are long, which may each be of 1 MB
-
-
-@dataclass(frozen=True, slots=True)
-class TimeSlice:
-    """The times `start <= t < end`, both in UTC."""
-
-    start: datetime
-    end: datetime
-
-
-def time_slices(window: TimeSlice, n: int) -> list[TimeSlice]:
-    """Cut a window into at most n slices of equal length, to the microsecond; none is empty."""
-    step = timedelta(microseconds=1)
-    length = (window.end - window.start) // step
-    bounds = sorted({length * i // n for i in range(n + 1)})
-    times = [window.start + bound * step for bound in bounds]
-    return [TimeSlice(start, end) for start, end in pairwise(times)]
-
-
-def post_batches(posts: Iterable[tuple[object, object]]) -> Iterator[PostBatch]:
-    """Cut the texts and urls of posts into batches of BATCH posts, or fewer where they are long."""
-    texts: list[object] = []
-    urls: list[object] = []
-    characters = 0
-    for text, value in posts:
-        texts.append(text)
-        urls.append(value)
-        characters += len(text) if isinstance(text, str) else 0
-        if len(texts) == BATCH or characters >= BATCH_CHARACTERS:
-            yield PostBatch(texts, urls)
-            texts, urls, characters = [], [], 0
-    if texts:
-        yield PostBatch(texts, urls)
+WORDS = "words"
+URLS = "urls"
+TALLY = "tally"
 
 
 @dataclass
@@ -65,15 +34,30 @@ class ReadPosts(beam.PTransform):
 
     def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection:
         """Give a PCollection of PostBatch."""
-        return (
-            pbegin
-            | "CutWindow" >> beam.Create(time_slices(self.window, self.slices), False)
-            | "ShareOut" >> beam.Reshuffle()
-            | "ReadSlice" >> beam.ParDo(_ReadSlice(self.source)).with_output_types(PostBatch)
-        )
+        step = beam.ParDo(_ReadPosts(self.source)).with_output_types(PostBatch)
+        return _slices(pbegin, self.window, self.slices) | "ReadSlice" >> step
 
 
-class _ReadSlice(beam.DoFn):
+@dataclass
+class ReadTokens(beam.PTransform):
+    """Read a window's posts, as ReadPosts does, and take the words and URLs of each at once."""
+
+    reading: Reading
+    window: TimeSlice
+    slices: int
+
+    def expand(self, pbegin: beam.pvalue.PBegin) -> Any:
+        """Give WordSets, and tagged URLS (Counter of URLs) and TALLY (Tally), one each a batch."""
+        step = beam.ParDo(_ReadTokens(self.reading)).with_outputs(URLS, TALLY, main=WORDS)
+        return _slices(pbegin, self.window, self.slices) | "ReadSlice" >> step
+
+
+def _slices(pbegin: beam.pvalue.PBegin, window: TimeSlice, n: int) -> beam.PCollection:
+    cut = pbegin | "CutWindow" >> beam.Create(time_slices(window, n), False)
+    return cut | "ShareOut" >> beam.Reshuffle()
+
+
+class _ReadPosts(beam.DoFn):
     def __init__(self, source: str) -> None:
         self.source = source
         self.read = Metrics.counter("dfpipe", "posts_read")
@@ -82,10 +66,28 @@ class _ReadSlice(beam.DoFn):
         self.client = connect(self.source, create=False)
 
     def process(self, time_slice: TimeSlice) -> Iterable[PostBatch]:
-        query = self.client.query(kind=KIND)
-        query.add_filter(filter=PropertyFilter("created_at", ">=", time_slice.start))
-        query.add_filter(filter=PropertyFilter("created_at", "<", time_slice.end))
-        for batch in post_batches(fetch_values(query, "text", "urls")):
+        for batch in read_posts(self.client, time_slice):
             self.read.inc(len(batch.texts))
             progress.posts_read(len(batch.texts))
             yield batch
+
+
+class _ReadTokens(beam.DoFn):
+    def __init__(self, reading: Reading) -> None:
+        self.reading = reading
+        self.read = Metrics.counter("dfpipe", "posts_read")
+        self.skipped = Metrics.counter("dfpipe", "posts_skipped_without_text")
+
+    def setup(self) -> None:
+        self.reader = Reader(self.reading)
+
+    def process(self, time_slice: TimeSlice) -> Iterable[Any]:
+        found = read_ahead.tokens(self.reading, time_slice, self.reader.tokens)
+        for words, urls, tally in found:
+            read = tally.posts + tally.skipped
+            self.read.inc(read)
+            self.skipped.inc(tally.skipped)
+            progress.posts_read(read)
+            yield words
+            yield TaggedOutput(URLS, urls)
+            yield TaggedOutput(TALLY, tally)

@@ -7,20 +7,18 @@ from apache_beam.pvalue import AsList
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dfpipe.reading import post_batches
 from dfpipe.text import Tokenizer
-from dfpipe.tokenizing import PostBatch, Tally, add_tallies, tokenize
+from dfpipe.tokenizing import PostBatch, Tally, tokenize
 from dfpipe.transforms import (
     CountInShards,
     PairRankings,
     TimeSlice,
-    TokenizePosts,
     TopCounts,
     time_slices,
 )
 from dfpipe.transforms.once import Once
 from dfpipe.transforms.pair_rankings import _CountPairs
-from dfpipe.transforms.read_posts import post_batches
-from dfpipe.transforms.tokenize_posts import TALLY, URLS
 from dfpipe.transforms.top_counts import Counts, Ranked, add_in_parts, shard_of
 from dfpipe.word_sets import WordSets, word_sets
 from tests.support.pipelines import outputs, run_transform
@@ -62,20 +60,6 @@ def test_tokenize_skips_what_has_no_text() -> None:
     assert urls == {"http://a.com/": 2}
     assert tally == Tally(posts=3, skipped=2)
     assert sets.posts == 3
-
-
-def test_tokenize_posts_gives_words_urls_and_tally() -> None:
-    batches = [PostBatch(["one storm"], ["http://a.com"]), PostBatch([None], [None])]
-
-    def build(p: beam.Pipeline) -> dict[str, beam.PCollection]:
-        tokens = p | beam.Create(batches) | TokenizePosts(Tokenizer("modern", set()))
-        tally = tokens[TALLY] | beam.CombineGlobally(add_tallies)
-        return {"words": tokens.words, "urls": tokens[URLS], "tally": tally}
-
-    found = outputs(build)
-    assert sorted(len(sets.words) for sets in found["words"]) == [0, 2]
-    assert sum(found["urls"], Counter()) == {"http://a.com/": 1}
-    assert found["tally"] == [Tally(1, 1)]
 
 
 @pytest.mark.parametrize("held", [1, 2, 1_000_000])

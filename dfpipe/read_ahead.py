@@ -1,0 +1,192 @@
+"""Reading a window in processes beside this one, from before its slices are asked for.
+
+They start while Beam is still being imported, which takes as long as a hundred thousand posts.
+"""
+
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import IO, Any, Self
+
+from dfpipe.errors import UsageError
+from dfpipe.settings import IN_PROCESS, Parser, add_arguments, settings, with_environment
+from dfpipe.slices import TimeSlice, time_slices
+from dfpipe.text import Mode
+
+Read = Callable[[TimeSlice], Iterable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Which posts are read and how their words are taken: what the tokens of a slice depend on."""
+
+    source: str
+    text: Mode
+    stop_words: frozenset[str]
+
+
+class ReadAhead:
+    """Processes that take the slices of a window one by one, as this process does.
+
+    What they cannot do, because they fail or are killed, is done in this process.
+    """
+
+    AHEAD = 2  # slices that a process has been given, so that it need not wait for the next
+    PIPE = 1 << 20  # bytes that it can answer without waiting until this process has time
+
+    def __init__(self, reading: Reading, slices: Sequence[TimeSlice], processes: int) -> None:
+        """Start so many processes."""
+        self.reading = reading
+        self._waiting = dict.fromkeys(slices)  # begun by nobody
+        self._under_way: set[TimeSlice] = set()
+        self._done: dict[TimeSlice, list[Any]] = {}
+        self._changed = threading.Condition()
+        self._processes = [self._start() for _ in range(processes)]
+        self._threads = [
+            threading.Thread(target=self._attend, args=(process,), daemon=True)
+            for process in self._processes
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def __enter__(self) -> Self:
+        """Be what `tokens` asks."""
+        global _current
+        _current = self
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the processes, whatever they are at."""
+        global _current
+        _current = None
+        for process in self._processes:
+            process.kill()
+        for process, thread in zip(self._processes, self._threads, strict=True):
+            thread.join()
+            process.communicate()
+
+    def take(self, wanted: TimeSlice, read: Read) -> Iterable[Any]:
+        """Give the tokens of a slice.
+
+        While another process is at it, others are read here.
+        """
+        while True:
+            with self._changed:
+                if wanted in self._done:
+                    return self._done.pop(wanted)
+                if wanted not in self._under_way:
+                    self._waiting.pop(wanted, None)
+                    break
+                other = self._next()
+                if other is None:
+                    self._changed.wait()
+                    continue
+            try:
+                self._keep(other, list(read(other)))
+            finally:
+                self._give_back([other])
+        return read(wanted)
+
+    def _next(self) -> TimeSlice | None:
+        with self._changed:
+            if not self._waiting:
+                return None
+            time_slice, _ = self._waiting.popitem()
+            self._under_way.add(time_slice)
+            return time_slice
+
+    def _keep(self, time_slice: TimeSlice, tokens: list[Any]) -> None:
+        with self._changed:
+            self._under_way.discard(time_slice)
+            self._done[time_slice] = tokens
+            self._changed.notify_all()
+
+    def _give_back(self, time_slices: Iterable[TimeSlice]) -> None:
+        """Leave to others those of some slices that are still under way."""
+        with self._changed:
+            for time_slice in self._under_way.intersection(time_slices):
+                self._under_way.discard(time_slice)
+                self._waiting[time_slice] = None
+            self._changed.notify_all()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            # No module of the folder that this happens to run in shall take the place of another.
+            [sys.executable, "-P", "-m", "dfpipe.reading_process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            pipesize=self.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            process_group=0,  # Ctrl-C is for this process alone, which ends the others
+        )
+
+    def _attend(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        given: deque[TimeSlice] = deque()
+        try:
+            pickle.dump(self.reading, process.stdin)
+            while self._give(process.stdin, given):
+                tokens = pickle.load(process.stdout)  # noqa: S301  # our own
+                self._keep(given.popleft(), tokens)
+        except (OSError, EOFError, pickle.UnpicklingError):
+            pass  # it has failed or was killed
+        finally:
+            self._give_back(given)
+
+    def _give(self, stdin: IO[bytes], given: deque[TimeSlice]) -> bool:
+        """Give a process slices until it has enough; return whether it has any."""
+        while len(given) < self.AHEAD and (time_slice := self._next()) is not None:
+            given.append(time_slice)
+            pickle.dump(time_slice, stdin)
+        stdin.flush()
+        return bool(given)
+
+
+_current: ReadAhead | None = None
+
+
+def tokens(reading: Reading, time_slice: TimeSlice, read: Read) -> Iterable[Any]:
+    """Give the tokens of a slice: read ahead, if this is done for such a reading, or read now."""
+    ahead = _current
+    if ahead is None or ahead.reading != reading:
+        return read(time_slice)
+    return ahead.take(time_slice, read)
+
+
+def begin(
+    words: Sequence[str], environ: Mapping[str, str], now: datetime
+) -> AbstractContextManager[object]:
+    """Read ahead what `dfpipe run` with these words is about to read, if it will in this process.
+
+    Wrong words are not told here.
+    """
+    parser = Parser(allow_abbrev=False, add_help=False)
+    add_arguments(parser)
+    parser.add_argument("--runner", default="FnApiRunner")
+    parser.add_argument("--direct_running_mode", default="in_memory")
+    try:
+        given, _ = parser.parse_known_args(with_environment(words, environ))
+        chosen = settings(given, now)
+    except UsageError:
+        return nullcontext()
+    in_process = given.runner.lower() in IN_PROCESS and given.direct_running_mode == "in_memory"
+    if chosen.processes == 1 or not in_process:
+        return nullcontext()
+    reading = Reading(chosen.source, chosen.text, chosen.stop_words)
+    window = TimeSlice(chosen.start, chosen.end)
+    return ReadAhead(reading, time_slices(window, chosen.slices), chosen.processes - 1)

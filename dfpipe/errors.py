@@ -7,6 +7,10 @@ class DfpipeError(Exception):
     exit_status = 1
 
 
+class NoResultsError(DfpipeError):
+    """A warehouse to which no run was written yet."""
+
+
 class UsageError(DfpipeError):
     """The command's words are wrong: an unknown name, a value of the wrong form."""
 

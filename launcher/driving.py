@@ -28,7 +28,6 @@ from launcher.places import filled
 from launcher.records import SKIPPED, SUCCEEDED, JobRecord, RunRecord, Step
 from launcher.runs import look_at
 
-CLAIM = timedelta(minutes=3)  # longer than any call of a runner takes
 NOT_KNOWN = timedelta(minutes=10)  # how long a job that was launched may not be known
 MOST_BACKOFF = 86_400.0  # seconds
 MOST_TRIES = 20  # of what the launcher does itself
@@ -146,7 +145,7 @@ class _Driver:
         claimed = replace(
             job,
             tries=job.tries + 1,
-            claimed_until=self._context.now() + CLAIM,
+            claimed_until=self._context.now() + self._context.settings.claim,
             name=job.name or f"{run.id}-{job.step}-{job.attempt}",
         )
         self._records.put_job(claimed)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from flask import Blueprint, Response, abort, jsonify, redirect, url_for
+from flask import Blueprint, Response, abort, jsonify, redirect, request, url_for
 
 from launcher.access import Access
 from launcher.board import Board
@@ -79,13 +79,21 @@ class JobPages:
     def chain(self, run_id: str) -> Response:
         """A chain, its graph and its jobs."""
         found = self._found(run_id)
-        return page("launcher_chain.html", chain=found, picture=picture(found, self.clock()))
+        return page(
+            "launcher_chain.html",
+            chain=found,
+            picture=picture(found, self.clock()),
+            was_there="before" in request.args,
+        )
 
     # Buttons
 
     def run_now(self) -> Any:
-        """Start the chain of the current slot."""
-        return redirect(url_for("pages.chain", run_id=self.start().id), 303)
+        """Start the chain of the current slot, or show the one that was started before."""
+        now = self.clock()
+        run = self.start()
+        before = "1" if run.created < now else None
+        return redirect(url_for("pages.chain", run_id=run.id, before=before), 303)
 
     def cancel(self, run_id: str) -> Any:
         """Cancel a chain."""

@@ -9,8 +9,7 @@ from google.api_core.exceptions import GoogleAPIError
 from werkzeug.exceptions import HTTPException
 
 from dfpipe.datastore import StoreError
-from dfpipe.errors import DfpipeError, UsageError
-from launcher.results import NothingYetError
+from dfpipe.errors import DfpipeError, NoResultsError, UsageError
 from launcher.runs import RefusedError, UnknownRunError
 from launcher.views.chains import ChainView, JobView, duration, look
 from taskqueue.service import Clock
@@ -78,7 +77,7 @@ def _headed(response: Response) -> Response:
 
 # The most special class of an error comes first.
 _MESSAGES: tuple[tuple[type[DfpipeError], int, str], ...] = (
-    (NothingYetError, 200, "Nothing to show yet"),
+    (NoResultsError, 404, "Nothing to show yet"),
     (UnknownRunError, 404, "That is not there"),
     (RefusedError, 409, "That cannot be done"),
     (UsageError, 400, "That cannot be shown"),
@@ -88,7 +87,7 @@ _MESSAGES: tuple[tuple[type[DfpipeError], int, str], ...] = (
 
 def _explained(error: DfpipeError) -> Response:
     code, title = next((code, title) for kind, code, title in _MESSAGES if isinstance(error, kind))
-    return _message(code, title, str(error))
+    return _message(code, title, str(error), is_early=isinstance(error, NoResultsError))
 
 
 def _http_error(error: HTTPException) -> Response:
@@ -102,9 +101,11 @@ def _store_error(error: Exception) -> Response:
     return _message(503, "The store cannot answer now", "Try again in a moment.")
 
 
-def _message(code: int, title: str, text: str) -> Response:
+def _message(code: int, title: str, text: str, is_early: bool = False) -> Response:
+    """A message; where it is only too early for results, the page waits for them: no error."""
     if request.path.startswith("/api/"):
         response = jsonify(error=text)
         response.status_code = code
         return response
-    return page("launcher_message.html", code, title=title, text=text)
+    code = 200 if is_early else code
+    return page("launcher_message.html", code, title=title, text=text, is_early=is_early)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from dfpipe.errors import DfpipeError
+from dfpipe.errors import DfpipeError, NoResultsError
 from dfpipe.warehouse.named_queries import Result
 
 FRESH_SECONDS = 5.0  # how old the list of runs may be
@@ -18,10 +18,6 @@ MOST_KEPT = 128  # answers; the largest has a row for each run
 # The name of a query and its parameters.
 Question = tuple[str, Mapping[str, object]]
 Key = tuple[int | None, str, tuple[tuple[str, object], ...]]
-
-
-class NothingYetError(DfpipeError):
-    """There is nothing to show."""
 
 
 class Answers(Protocol):
@@ -39,7 +35,7 @@ class NoWarehouse:
 
     def query(self, name: str, **params: object) -> Result:
         """Say what to do."""
-        raise NothingYetError(
+        raise NoResultsError(
             "no warehouse is named: set DFPIPE_WAREHOUSE, as a job's --sink has it"
         )
 

@@ -46,8 +46,9 @@ class Settings:
     `target` is the launcher's name among the dispatcher's targets, empty for the queue's own;
     `slot` is how often cron starts the chain; `overlap` what becomes of a slot that comes while the
     chain of an earlier one runs; `poll` how often a running job is asked after, besides events;
-    `keep` is how long what a chain has left is kept after its end; `jobs_folder` has what local
-    jobs leave; `url` is the service's own address, as people see it;
+    `claim` is how long a launch is nobody else's, longer than any call of a runner takes; `keep` is
+    how long what a chain has left is kept after its end; `jobs_folder` has what local jobs leave;
+    `url` is the service's own address, as people see it;
     `look` is who may see the page.
     """
 
@@ -61,6 +62,7 @@ class Settings:
     slot: timedelta = timedelta(hours=5)
     overlap: Overlap = "wait"
     poll: timedelta = timedelta(seconds=30)
+    claim: timedelta = timedelta(minutes=3)
     keep: timedelta = timedelta(days=30)
     jobs_folder: str = "launcher-jobs"
     url: str = ""
@@ -90,6 +92,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         slot=slot,
         overlap=_overlap(text("LAUNCHER_OVERLAP", default.overlap)),
         poll=parse_length(text("LAUNCHER_POLL", "30s"), "LAUNCHER_POLL"),
+        claim=parse_length(text("LAUNCHER_CLAIM", "3m"), "LAUNCHER_CLAIM"),
         keep=_keep(text("LAUNCHER_KEEP", "30d"), slot),
         jobs_folder=str(Path(text("LAUNCHER_JOBS_FOLDER", default.jobs_folder)).absolute()),
         url=_url(environment, "LAUNCHER_URL"),

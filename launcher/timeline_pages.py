@@ -6,12 +6,12 @@ from typing import Any
 from flask import Blueprint, Response, abort, jsonify, make_response, request
 
 from dfpipe.commands.query import as_csv, as_json
-from dfpipe.errors import UsageError
+from dfpipe.errors import NoResultsError, UsageError
 from dfpipe.warehouse import named_queries
 from dfpipe.warehouse.named_queries import NamedQuery, Result
 from launcher.access import Access
 from launcher.rendering import page, whole
-from launcher.results import NothingYetError, Results, as_dicts
+from launcher.results import Results, as_dicts
 from launcher.views import talk
 
 CHOICE = 100  # runs that the page offers; the page of runs has all
@@ -50,6 +50,7 @@ class TimelinePages:
             run_count=len(runs.rows),
             older=older,
             newer=newer,
+            stays_newest="run" not in request.args,
         )
 
     def runs(self) -> Response:
@@ -140,7 +141,7 @@ class TimelinePages:
         runs, given = self.results.runs(), request.args.get("run", "")
         run = runs.at(_time(given)) if given else runs.newest
         if run is None:
-            raise NothingYetError(
+            raise NoResultsError(
                 "no run is complete yet" if not given else f"no run before {given}"
             )
         return run

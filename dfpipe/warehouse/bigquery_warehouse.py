@@ -21,7 +21,7 @@ from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_RETRY
 from requests.exceptions import RequestException
 
-from dfpipe.errors import DfpipeError, UsageError
+from dfpipe.errors import DfpipeError, NoResultsError, UsageError
 from dfpipe.warehouse import named_queries
 from dfpipe.warehouse.named_queries import NamedQuery, Result
 from dfpipe.warehouse.tables import (
@@ -119,7 +119,7 @@ class BigQueryWarehouse:
                 job = self._query(named_queries.sql(name), _parameters(query, values))
                 rows = job.result(retry=RETRY, timeout=JOB_SECONDS, job_retry=None)
             except NotFound as error:
-                raise DfpipeError(
+                raise NoResultsError(
                     f"{self.dataset} holds no results: write a run to it with `dfpipe run --sink "
                     f"bigquery://{self.dataset.project}/{self.dataset.dataset_id}`, or correct "
                     f"the name ({_first_line(error)})"

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 
-from dfpipe.errors import DfpipeError, UsageError
+from dfpipe.errors import DfpipeError, NoResultsError, UsageError
 from dfpipe.warehouse import named_queries
 from dfpipe.warehouse.named_queries import DUCKDB_FOLDER, Result
 from dfpipe.warehouse.tables import (
@@ -84,7 +84,7 @@ class DuckDBWarehouse:
         """Answer a named query without creating anything."""
         values = named_queries.load(name).bind(params)
         if not os.path.exists(self.path):
-            raise DfpipeError(
+            raise NoResultsError(
                 f"there is no warehouse {self.path}: write a run to it with "
                 f"`dfpipe run --sink duckdb:///{self.path}`, or correct the name"
             )
@@ -92,7 +92,7 @@ class DuckDBWarehouse:
             try:
                 cursor = connection.execute(named_queries.sql(name, DUCKDB_FOLDER), values)
             except duckdb.CatalogException as error:
-                raise DfpipeError(
+                raise NoResultsError(
                     f"{self.path} holds no results: write a run to it with "
                     f"`dfpipe run --sink duckdb:///{self.path}`"
                 ) from error

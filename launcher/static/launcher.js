@@ -1,7 +1,6 @@
 "use strict";
 // The pages work without this; it adds plots, questions before what cannot be undone, and jobs that stay current.
 
-const REFRESH_MS = 4000;
 const byId = (id) => document.getElementById(id);
 
 // Plots
@@ -115,11 +114,15 @@ document.addEventListener("submit", (event) => {
   if (question && !window.confirm(question)) event.preventDefault();
 });
 
-// Jobs: while some go on, the part of the page that changes is fetched again
+// What goes on: the part of the page that changes is fetched again after so many seconds
+
+const goesOn = () => Number(byId("live")?.dataset.goesOn) || 0;
+const comeBack = () => { if (goesOn()) setTimeout(refresh, 1000 * goesOn()); };
+const isChosenFrom = (live) => live.contains(document.activeElement) && document.activeElement.matches("select");
 
 async function refresh() {
   const live = byId("live");
-  if (!document.hidden && !document.querySelector("dialog[open]")) {
+  if (!document.hidden && !document.querySelector("dialog[open]") && !isChosenFrom(live)) {
     try {
       const response = await fetch(location.href);
       if (response.ok && !response.redirected) replace(live, await response.text());
@@ -127,15 +130,17 @@ async function refresh() {
       // The service may be starting again: the next time will do.
     }
   }
-  if ("goesOn" in byId("live").dataset) setTimeout(refresh, REFRESH_MS);
+  comeBack();
 }
 
 function replace(live, text) {
-  const next = new DOMParser().parseFromString(text, "text/html").getElementById("live");
+  const fetched = new DOMParser().parseFromString(text, "text/html");
+  const next = fetched.getElementById("live");
   if (!next || next.isEqualNode(live)) return;
   const focused = live.contains(document.activeElement) ? document.activeElement.id : "";
+  document.title = fetched.title;
   live.replaceWith(document.adoptNode(next));
   if (focused) byId(focused)?.focus({ preventScroll: true });
 }
 
-if (byId("live") && "goesOn" in byId("live").dataset) setTimeout(refresh, REFRESH_MS);
+comeBack();

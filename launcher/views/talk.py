@@ -107,7 +107,7 @@ def _host(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-_NO_EARLIER = "Nothing, or no run that is earlier by so much."
+_NO_EARLIER = "Nothing has risen, or there is no run from so long before."
 KINDS: Mapping[str, Kind] = {
     "popular_words": Kind("Popular words", "in how many of the posts", "percent", _word),
     "interesting_pairs": Kind(

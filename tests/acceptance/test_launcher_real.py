@@ -1,117 +1,89 @@
-"""The launcher by real processes: gunicorn, a dispatcher, jobs, kills, and a warehouse."""
+"""The launcher by real processes: gunicorn, a dispatcher, jobs, events, and kills."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.support.command import environment
 from tests.support.fake_dataflow import PROJECT, REGION, FakeDataflow, Faults, serving
-from tests.support.processes import ROOT, free_port, process, wait_until
-from tests.support.workflow_processes import LONG, YAML, mortals
+from tests.support.launcher_processes import Pushing, Service
+from tests.support.processes import ROOT, process, wait_until
+from tests.support.workflow_processes import LONG, mortals
 
-TOKEN = "token-of-the-launcher-tests"
-FAN = 6
-KILLS = 2
-
-
-class Service:
-    """The settings of a launcher in a folder, and the words of its processes."""
-
-    def __init__(self, folder: Path, chains: str, **more: str) -> None:
-        self.url = f"http://127.0.0.1:{free_port()}"
-        self.store = f"sqlite:///{folder}/store.db"
-        self.warehouse = f"duckdb:///{folder}/results.duckdb"
-        self.yaml = folder / "queue.yaml"
-        self.yaml.write_text(YAML)
-        (folder / "chains.yaml").write_text(chains)
-        self.env = environment(
-            {
-                "DFPIPE_STORE": self.store,
-                "DFPIPE_WAREHOUSE": self.warehouse,
-                "DFPIPE_TASK_TOKEN": TOKEN,
-                "LAUNCHER_QUEUE_YAML": str(self.yaml),
-                "LAUNCHER_CHAINS": str(folder / "chains.yaml"),
-                "LAUNCHER_JOBS_FOLDER": str(folder / "jobs"),
-                "LAUNCHER_POLL": "1s",
-                **more,
-            }
-        )
-
-    def gunicorn(self) -> list[str]:
-        options = ["--workers", "2", "--threads", "8", "--worker-class", "gthread"]
-        options += ["--bind", self.url.removeprefix("http://"), "--log-level", "critical"]
-        return ["-m", "gunicorn", *options, "launcher.app:create_app()"]
-
-    def dispatcher(self) -> list[str]:
-        options = ["--store", self.store, "--queue_yaml", str(self.yaml), "--target", self.url]
-        options += ["--poll_secs", "0.1", "--log_level", "ERROR"]
-        return ["-m", "taskqueue", "dispatch", *options]
-
-    def ask(self, method: str, path: str, **headers: str) -> Any:
-        given = {"Authorization": f"Bearer {TOKEN}"} | headers
-        data = b"{}" if method == "POST" else None
-        request = urllib.request.Request(self.url + path, data, given, method=method)
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)
-
-    def is_up(self) -> bool:
-        try:
-            return bool(self.ask("GET", "/healthz"))
-        except OSError:
-            return False
-
-    def is_over(self, run: str) -> bool:
-        try:
-            state = self.ask("GET", f"/api/runs/{run}")["state"]
-        except OSError:  # it is down just now
-            return False
-        return state not in ("waiting", "running")
+# `make kills` drives many more chains, each with other moments.
+ROUNDS = int(os.environ.get("LAUNCHER_KILL_ROUNDS", "1"))
+KILLS = 5  # of the launcher, and as many of the dispatcher
+LIVES = (1.0, 4.0)  # seconds between them
+LATE = 20  # events that come when all is over
 
 
-def fan() -> str:
-    """A chain that opens to FAN steps and closes again."""
-    names = [f"part-{number}" for number in range(FAN)]
-    lines = ["chains:", "- name: fan", "  steps:"]
-    for name, needs in [("first", []), *((n, ["first"]) for n in names), ("last", names)]:
-        lines.append(f"  - {{name: {name}, kind: flex-template, template: t, needs: {needs}}}")
-    return "\n".join(lines).replace("'", "")
+def chain(name: str, left: int, middle: str, right: int) -> tuple[list[str], str]:
+    """The names of the steps of a chain that opens, closes, opens and closes; and its YAML."""
+    lefts = [f"l{number}" for number in range(left)]
+    rights = [f"r{number}" for number in range(right)]
+    needs: dict[str, Sequence[str]] = {"first": [], **{each: ["first"] for each in lefts}}
+    needs |= {middle: lefts, **{each: [middle] for each in rights}, "last": rights}
+    lines = [f"- name: {name}", "  steps:"]
+    for step, before in needs.items():
+        words = f"kind: flex-template, template: t, needs: [{', '.join(before)}]"
+        lines.append(f"  - {{name: {step}, {words}}}")
+    return list(needs), "\n".join(lines)
 
 
-@pytest.fixture
-def fake() -> Iterator[FakeDataflow]:
-    faults = Faults(busy=0.05, lost=0.05, not_found=2, restless=0.05)
-    with serving(FakeDataflow(faults=faults)) as service:
-        yield service
+def states(labels: dict[str, str]) -> list[str]:
+    """What becomes of a job."""
+    return ["PENDING", "RUNNING", "FAILED" if labels["launcher-step"] == "broken" else "DONE"]
 
 
-def test_a_chain_on_dataflow_while_launcher_and_dispatcher_are_killed(
-    tmp_path: Path, fake: FakeDataflow
+@pytest.mark.parametrize("seed", range(ROUNDS))
+def test_fifty_jobs_on_dataflow_while_launcher_and_dispatcher_are_killed(
+    tmp_path: Path, seed: int
 ) -> None:
-    service = Service(
-        tmp_path,
-        fan(),
-        LAUNCHER_DATAFLOW_PROJECT=PROJECT,
-        LAUNCHER_DATAFLOW_REGION=REGION,
-        LAUNCHER_DATAFLOW_ENDPOINT=fake.url,
+    fifty, good = chain("good", 23, "middle", 24)
+    several, bad = chain("bad", 4, "broken", 5)
+    assert len(fifty) == 50
+    fake = FakeDataflow(
+        script=states, faults=Faults(busy=0.05, lost=0.05, not_found=2, restless=0.02)
     )
-    with process(*service.gunicorn(), env=service.env):
-        wait_until(service.is_up, LONG)
-        run = service.ask("GET", "/launchpipeline")["id"]
-    processes = (service.gunicorn(), service.dispatcher())
-    with mortals(*processes, env=service.env, kills=KILLS, seed=5) as killed:
-        wait_until(lambda: all(each.kills >= KILLS for each in killed), LONG)
-        wait_until(lambda: service.is_over(run), LONG)
-        found = service.ask("GET", f"/api/runs/{run}")
-    assert found["state"] == "succeeded", found
-    assert sorted(fake.names()) == sorted(f"{run}-{step['name']}-1" for step in found["steps"])
+    foreign = fake.add("good-of-others-1", {"launcher-run": "theirs"}, {}, "RUNNING")
+    with serving(fake):
+        service = Service(
+            tmp_path,
+            f"chains:\n{good}\n{bad}\n",
+            LAUNCHER_CLAIM="10s",
+            LAUNCHER_DATAFLOW_PROJECT=PROJECT,
+            LAUNCHER_DATAFLOW_REGION=REGION,
+            LAUNCHER_DATAFLOW_ENDPOINT=fake.url,
+        )
+        with process(*service.gunicorn(), env=service.env):
+            wait_until(service.is_up, LONG)
+            runs = [
+                service.ask("POST", "/api/runs", {"chain": name})["id"] for name in ("good", "bad")
+            ]
+        both = (service.gunicorn(), service.dispatcher())
+        with mortals(*both, env=service.env, kills=KILLS, seed=seed, lives=LIVES) as killed:
+            with Pushing(service, fake, seed) as pushing:
+                wait_until(lambda: all(each.kills >= KILLS for each in killed), LONG)
+                wait_until(lambda: all(service.is_over(run) for run in runs), LONG)
+                late = pushing.taken + LATE
+                wait_until(lambda: pushing.taken >= late, LONG)
+            ended = [service.ask("GET", f"/api/runs/{run}") for run in runs]
+    assert [each["state"] for each in ended] == ["succeeded", "failed"], ended
+    assert ended[1]["error"] == "step broken has failed: Dataflow says FAILED"
+    # Once each, and nothing behind the one that has failed.
+    launched = several[: several.index("broken") + 1]
+    expected = [
+        f"{run}-{step}-1"
+        for run, steps in zip(runs, (fifty, launched), strict=True)
+        for step in steps
+    ]
+    assert sorted(fake.names()) == sorted([foreign.name, *expected])
+    assert foreign.state == "RUNNING"
+    assert pushing.answers <= {204, 503}
 
 
 LOCAL = """

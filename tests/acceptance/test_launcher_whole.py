@@ -78,6 +78,8 @@ def test_cron_starts_a_run_that_the_page_shows(system: Serving, page: "Page") ->
     assert forged.stdout == "\n403"
     page.goto(system.url)
     assert page.get_by_text("write a run to it with").count()
+    waiting = page.context.new_page()
+    waiting.goto(system.url)
     run, _, status = curl(*words).stdout.rpartition("\n")
     assert status == "202"
     started = json.loads(run)
@@ -92,6 +94,9 @@ def test_cron_starts_a_run_that_the_page_shows(system: Serving, page: "Page") ->
     assert outputs["check"]["posts"] == POSTS
     (row,) = warehouse.connect(system.sink).query("latest_runs").rows
     assert row[0] == parse_slot(started["slot"])
+    # Nor is the one that had nothing to show yet.
+    waiting.get_by_role("heading", name="What the timeline talks about").wait_for()
+    assert waiting.title() == "What the timeline talks about"
     page.goto(system.url)
     page.get_by_text(re.compile(rf"^{POSTS} posts")).wait_for()
     page.get_by_role("link", name="bread + oven").first.click()

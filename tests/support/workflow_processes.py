@@ -108,8 +108,15 @@ class Mortal:
     After the last kill it lives, so that a busy machine comes to an end too.
     """
 
-    def __init__(self, words: list[str], env: dict[str, str], kills: int, seed: float) -> None:
-        self._words, self._env, self._most = words, env, kills
+    def __init__(
+        self,
+        words: list[str],
+        env: dict[str, str],
+        kills: int,
+        seed: float,
+        lives: tuple[float, float],
+    ) -> None:
+        self._words, self._env, self._most, self._lives = words, env, kills, lives
         self._rng = random.Random(seed)
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._live)
@@ -120,7 +127,7 @@ class Mortal:
             child = subprocess.Popen(
                 [sys.executable, *self._words], env=self._env, cwd=ROOT, start_new_session=True
             )
-            self._end.wait(self._rng.uniform(3, 6) if self.kills < self._most else None)
+            self._end.wait(self._rng.uniform(*self._lives) if self.kills < self._most else None)
             # The workers of a gunicorn too: they are of its session.
             os.killpg(child.pid, signal.SIGKILL)
             child.wait()
@@ -137,9 +144,16 @@ class Mortal:
 
 @contextmanager
 def mortals(
-    *all_words: list[str], env: dict[str, str], kills: int, seed: int
+    *all_words: list[str],
+    env: dict[str, str],
+    kills: int,
+    seed: int,
+    lives: tuple[float, float] = (3, 6),
 ) -> Iterator[list[Mortal]]:
-    """Processes each of which is killed so many times."""
+    """Processes each of which is killed so many times, and lives for so many seconds before."""
     rng = random.Random(seed)
     with ExitStack() as stack:
-        yield [stack.enter_context(Mortal(words, env, kills, rng.random())) for words in all_words]
+        yield [
+            stack.enter_context(Mortal(words, env, kills, rng.random(), lives))
+            for words in all_words
+        ]

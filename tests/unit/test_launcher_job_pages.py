@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,25 @@ def test_buttons_start_cancel_and_retry(tmp_path: Path) -> None:
     assert run.is_cancelled
     for button in ("cancel", "retry"):
         assert site.post(f"/runs/nothing/{button}").status_code == 404
+
+
+def test_a_slot_that_has_had_its_run_is_told(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    run_id = support.put_chain(site.records, SLOT, "succeeded", PLAIN)
+    answer = site.post("/runs")
+    assert answer.location == f"/runs/{run_id}?before=1"
+    assert "This slot has had its run" in Page(site.text(answer.location)).text
+    assert "This slot has had its run" not in Page(site.text(f"/runs/{run_id}")).text
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [("/results", "Timeline"), ("/history?word=storm", "Timeline"), (f"/runs/{RUN}", "Jobs")],
+    ids=["results", "history", "run"],
+)
+def test_the_menu_tells_where_a_page_is(site: Site, url: str, name: str) -> None:
+    text = site.text(url)
+    assert re.findall(r'aria-current="true">([^<]*)<', text) == [name]
 
 
 def test_a_failed_chain_is_retried(tmp_path: Path) -> None:

@@ -190,6 +190,7 @@ def test_what_cannot_be_shown(site: Site, url: str, code: int, message: str) -> 
 def test_without_a_warehouse_there_are_the_chains(tmp_path: Path) -> None:
     site = Site(tmp_path, warehouse="")
     assert "set DFPIPE_WAREHOUSE" in Page(site.text("/")).text
+    assert site.get("/api/queries/popular_words.json").status_code == 404
     assert "No chain has run yet." in Page(site.text("/runs")).text
 
 
@@ -199,9 +200,13 @@ def test_a_warehouse_without_runs(tmp_path: Path) -> None:
         support.settings_in(tmp_path, warehouse=f"duckdb:///{tmp_path / 'new.duckdb'}")
     ).test_client()
     answer = site.get("/")
-    assert answer.status_code == 503
-    assert "write a run to it with" in Page(answer.text).text
-    assert site.get("/api/queries/popular_words.json").status_code == 503
+    assert answer.status_code == 200
+    page = Page(answer.text)
+    assert "write a run to it with" in page.text
+    assert "Run now" in page.text
+    # It waits for the first run.
+    assert [attrs["data-goes-on"] for _, attrs in page.tags if attrs.get("id") == "live"] == ["4"]
+    assert site.get("/api/queries/popular_words.json").status_code == 404
 
 
 # The plot library

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from dfpipe import warehouse
-from dfpipe.errors import DfpipeError
+from dfpipe.errors import DfpipeError, NoResultsError
 from dfpipe.warehouse.named_queries import Result
 from launcher import results
-from launcher.results import NothingYetError, NoWarehouse, Results, as_dicts
+from launcher.results import NoWarehouse, Results, as_dicts
 from tests.support.launcher_pages import SLOT, SLOTS, fill
 
 WORDS: tuple[str, dict[str, object]] = ("popular_words", {})
@@ -122,7 +122,7 @@ def test_a_warehouse_that_was_never_read_says_why(place: Place) -> None:
     place.counted.faults.append(DfpipeError("held open"))
     with pytest.raises(DfpipeError, match="held open"):
         place.results.runs()
-    with pytest.raises(NothingYetError, match="set DFPIPE_WAREHOUSE"):
+    with pytest.raises(NoResultsError, match="set DFPIPE_WAREHOUSE"):
         Results(NoWarehouse()).runs()
 
 

@@ -22,23 +22,21 @@ from apache_beam.portability.api import beam_runner_api_pb2
 from google.cloud.dataflow_v1beta3 import JobType, WorkerIPAddressConfiguration
 
 from dfpipe import staging
-from dfpipe.demo import timeline
-from dfpipe.formats.own import to_line
-from dfpipe.stopwords import stop_words_in_effect
-from tests import oracle
+from launcher.jobs import JobSpec, JobState
+from launcher.jobs.classic_template import ClassicTemplateRunner
+from launcher.jobs.dataflow_api import DataflowApi
+from launcher.settings import DataflowSettings
 from tests.support.analysis import END, bigquery_tables
 from tests.support.command import dfpipe
 from tests.support.datastore_emulator import Emulator
 from tests.support.fake_dataflow import PROJECT, REGION, FakeDataflow, Job, serving
+from tests.support.processes import wait_until
+from tests.support.submissions import UNTIL, expected, import_posts, words
 from tests.support.worker_program import steps
-from tests.support.workers import Worker, execute
+from tests.support.workers import Worker
 
-POSTS = list(timeline(END - timedelta(days=5), END + timedelta(hours=1)))[::20]
-SINK = "bigquery://dfpipe-test/submission"
-IMAGE = "example.com/project/worker:1"
-# Of these a worker has none: the floors above it, and the libraries of laptops and services.
-ABSENT = ["taskqueue", "workflow", "launcher", "collector", "tests.support", "setup"]
-ABSENT += ["click", "duckdb", "flask", "gunicorn", "rich", "prometheus_client", "atproto", "pytest"]
+SINK, ELSEWHERE = "bigquery://dfpipe-test/submission", "bigquery://dfpipe-test/template"
+LONG = 400.0
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,9 @@ class Submission:
     done: CompletedProcess[str]
     job: Job
     folder: Path
+    worker: Worker
+    fake: FakeDataflow
+    bigquery: str
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -64,64 +65,33 @@ class Submission:
         return beam_runner_api_pb2.Pipeline.FromString(Path(file).read_bytes())
 
 
-def words(folder: Path, fake: FakeDataflow, *more: str) -> list[str]:
-    """The words of a command that submits to the fake; the SDK takes no other spelling of it."""
-    for name in ("temp", "staging"):
-        (folder / name).mkdir(exist_ok=True)
-    return [
-        *("run", "--source=datastore://dfpipe-test", f"--sink={SINK}"),
-        *(f"--until={END.isoformat()}", "--slices=5", "--runner=DataflowRunner"),
-        *(f"--project={PROJECT}", f"--region={REGION}", "--no_auth"),
-        f"--dataflow_endpoint={fake.url.replace('127.0.0.1', 'localhost')}",
-        *(f"--temp_location={folder}/temp", f"--staging_location={folder}/staging"),
-        *more,
-    ]
-
-
 @pytest.fixture(scope="module")
 def submission(
     tmp_path_factory: pytest.TempPathFactory, datastore_emulator: Emulator, bigquery_emulator: str
 ) -> Iterator[Submission]:
     folder = tmp_path_factory.mktemp("submission")
-    env = {
-        "DATASTORE_EMULATOR_HOST": datastore_emulator.host,
-        "BIGQUERY_EMULATOR_HOST": bigquery_emulator,
-    }
-    datastore_emulator.reset()
-    posts = folder / "posts.jsonl"
-    lines = (to_line(p.tid, p.user, p.text, p.created_at, list(p.urls)) for p in POSTS)
-    posts.write_bytes(b"".join(lines))
-    imported = dfpipe("import", str(posts), "--to", "datastore://dfpipe-test", env=env)
-    assert imported.returncode == 0, imported.stderr
+    env = import_posts(folder, datastore_emulator, bigquery_emulator)
     more = ["--job_name=words-1", "--labels=team=a", "--labels=cost=low"]
     more += ["--worker_machine_type=n2-standard-2", "--num_workers=2", "--max_num_workers=7"]
     more += ["--service_account_email=worker@project.example", "--network=net"]
     more += [f"--subnetwork=regions/{REGION}/subnetworks/sub", "--no_use_public_ips"]
     more += ["--experiments=shuffle_mode=service", "--dataflow_service_options=enable_prime"]
-    with serving(FakeDataflow(launched=lambda job: execute(job, env))) as fake:
-        done = dfpipe(*words(folder, fake, *more), cwd=folder, env=env)
+    worker = Worker(folder / "worker", env)
+    with serving(FakeDataflow(launched=worker.execute)) as fake:
+        done = dfpipe(*words(folder, fake, SINK, UNTIL, *more), cwd=folder, env=env)
         [job] = fake.jobs.values()
-        yield Submission(done, job, folder)
+        yield Submission(done, job, folder, worker, fake, bigquery_emulator)
 
 
 def test_the_command_waits_for_the_job_and_tells_what_it_found(submission: Submission) -> None:
     assert submission.done.returncode == 0, submission.done.stderr
-    expected = oracle_of_posts()
-    assert f"{expected.run['tweets']:,} posts, {expected.run['words']:,} words" in (
-        submission.done.stdout
-    )
+    found = expected().run
+    assert f"{found['tweets']:,} posts, {found['words']:,} words" in submission.done.stdout
 
 
-def test_workers_write_what_the_specification_says(
-    submission: Submission, bigquery_emulator: str
-) -> None:
+def test_workers_write_what_the_specification_says(submission: Submission) -> None:
     assert submission.job.state == "DONE", submission.done.stderr
-    assert bigquery_tables(bigquery_emulator, "dfpipe-test.submission") == oracle_of_posts()
-
-
-def oracle_of_posts() -> oracle.Analysis:
-    posts = [{"text": p.text, "created_at": p.created_at, "urls": list(p.urls)} for p in POSTS]
-    return oracle.analyse(posts, END, 4, "modern", stop_words_in_effect("modern"))
+    assert bigquery_tables(submission.bigquery, "dfpipe-test.submission") == expected()
 
 
 def test_the_package_is_all_that_is_staged(submission: Submission) -> None:
@@ -152,13 +122,11 @@ def test_the_packages_of_the_job_are_known_by_their_digests(submission: Submissi
     }
 
 
-def test_steps_can_be_imported_where_only_the_package_is(submission: Submission) -> None:
-    folder = submission.staged["extra_packages.txt"].parent / "worker"
-    found = Worker(folder).does("look", *ABSENT)
-    assert found["file"] == str(folder / "dfpipe" / "__init__.py")
+def test_a_worker_has_the_steps_and_nothing_of_the_other_packages(submission: Submission) -> None:
+    found = submission.worker.found["words-1"]
     assert found["steps"] == sorted(steps())
     assert found["steps"]
-    assert found["others"] == []
+    assert found["modules"] == []
 
 
 def test_the_job_is_as_the_options_say(submission: Submission) -> None:
@@ -210,18 +178,76 @@ def silent() -> Iterator[FakeDataflow]:
 
 
 def test_a_dry_run_starts_and_stages_nothing(silent: FakeDataflow, tmp_path: Path) -> None:
-    done = dfpipe(*words(tmp_path, silent, "--dry_run=True", "--job_name=words-2"), cwd=tmp_path)
+    done = dfpipe(
+        *words(tmp_path, silent, SINK, UNTIL, "--dry_run=True", "--job_name=words-2"), cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "the job words-2 could be submitted; nothing was started\n"
     assert list((tmp_path / "staging").iterdir()) == []
 
 
-def test_a_job_whose_image_is_named_gets_no_package(silent: FakeDataflow, tmp_path: Path) -> None:
-    template = tmp_path / "job.json"
-    more = [f"--sdk_container_image={IMAGE}", f"--template_location={template}"]
-    done = dfpipe(*words(tmp_path, silent, *more), cwd=tmp_path)
+@dataclass(frozen=True)
+class Template:
+    """A template's file, and the service that launches it."""
+
+    file: Path
+    runner: ClassicTemplateRunner
+    bigquery: str
+
+    def launch(self, name: str, **parameters: str) -> JobState:
+        """Launch a job and wait for its end."""
+        spec = JobSpec(
+            name=name,
+            kind="classic-template",
+            slot=END,
+            template=str(self.file),
+            parameters=parameters,
+        )
+        job_id = self.runner.launch(spec).job_id
+        wait_until(lambda: self.runner.state(name, job_id).state.is_over, LONG)
+        return self.runner.state(name, job_id).state
+
+    def options(self) -> dict[str, Any]:
+        environment = json.loads(self.file.read_text())["environment"]
+        found: dict[str, Any] = environment["sdkPipelineOptions"]["options"]
+        return found
+
+
+@pytest.fixture(scope="module")
+def template(submission: Submission) -> Template:
+    fake, folder, env = submission.fake, submission.folder, submission.worker.env
+    before = list(fake.jobs)
+    file = folder / "analysis.json"
+    more = [f"--template_location={file}", "--days=3", f"--staging_location={folder}"]
+    done = dfpipe(*words(folder, fake, ELSEWHERE, *more), cwd=folder, env=env)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"the job is described in {template}; nothing was started\n"
-    [pool] = json.loads(template.read_text())["environment"]["workerPools"]
-    assert pool["workerHarnessContainerImage"] == IMAGE
-    assert [p["name"] for p in pool["packages"]] == ["submission_environment_dependencies.txt"]
+    assert done.stdout == f"the job is described in {file}; nothing was started\n"
+    assert list(fake.jobs) == before
+    settings = DataflowSettings(project=PROJECT, region=REGION, endpoint=fake.url)
+    return Template(file, ClassicTemplateRunner(DataflowApi(settings)), submission.bigquery)
+
+
+def test_the_template_names_what_it_leaves_open(template: Template) -> None:
+    options = template.options()
+    # Dataflow takes no parameter that is not among the options; those without a value are open.
+    assert {name: options[name] for name in ("source", "sink", "until", "days")} == {
+        "source": None,
+        "sink": None,
+        "until": None,
+        "days": None,
+    }
+    assert options["top_words"] == "500"
+
+
+def test_a_job_has_the_window_of_its_launch(template: Template) -> None:
+    assert template.launch("first", until=END.isoformat()) is JobState.SUCCEEDED
+    assert bigquery_tables(template.bigquery, "dfpipe-test.template") == expected(days=3)
+
+
+def test_another_job_has_another_window_and_place(template: Template) -> None:
+    end = END - timedelta(days=1)
+    sink = "bigquery://dfpipe-test/elsewhere"
+    state = template.launch("second", until=end.isoformat(), days="1.5", sink=sink)
+    assert state is JobState.SUCCEEDED
+    found = bigquery_tables(template.bigquery, "dfpipe-test.elsewhere", end)
+    assert found == expected(end, 1.5)

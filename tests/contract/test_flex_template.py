@@ -65,5 +65,9 @@ def test_a_job_is_described_and_not_waited_for(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     job = json.loads((tmp_path / "job.json").read_text())
     assert job["name"] == "analysis-1"
-    assert IMAGE in json.dumps(job["environment"])
+    [pool] = job["environment"]["workerPools"]
+    assert pool["workerHarnessContainerImage"] == IMAGE
+    # The image has all that workers need; Beam adds a list of what is installed here, for the log.
+    assert [p["name"] for p in pool["packages"]] == ["submission_environment_dependencies.txt"]
+    assert job["environment"]["sdkPipelineOptions"]["options"]["until"] == "2026-01-07T10:00:00Z"
     assert (tmp_path / "staging" / "pipeline.pb").stat().st_size > 0

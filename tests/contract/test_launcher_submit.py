@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dfpipe import staging
 from dfpipe.datastore import connect
 from launcher.records import Step
 from launcher.settings import DataflowSettings
@@ -60,4 +61,5 @@ def test_a_submitted_job_is_watched_to_its_end(fake: FakeDataflow, tmp_path: Pat
     words = (tmp_path / "jobs" / job.name / "job.json").read_text()
     assert f"--until={written(run.slot)}" in words
     assert "--days=2" in words
+    assert (tmp_path / "staging" / f"{staging.ROOT}.tar.gz").exists()
     client.close()

@@ -1,9 +1,9 @@
 """A worker of a pipeline, with what it has installed and no more; `python -I -S` runs this file.
 
-Its words are the folder of installed libraries, that of the installed package, and what to do:
-`look NAMES` prints the steps and which of the names can be imported, `run FILE` executes a staged
-pipeline and prints its counters.
-Of the libraries only those can be imported that Beam or the package asks for.
+Its words are the folder of installed libraries, that of the installed package, the file of a staged
+pipeline, its options in JSON, and names of modules. It executes the pipeline, and prints what that
+has counted, the steps of the package, and which of the modules can be imported. Of the libraries
+only those can be imported that Beam or the package asks for.
 """
 
 import importlib
@@ -19,11 +19,16 @@ from typing import Any
 
 
 def main() -> None:
-    libraries, package, action, *words = sys.argv[1:]
+    libraries, package, file, options, *modules = sys.argv[1:]
     sys.path += [package, libraries]
     installed = needed(["apache-beam[gcp]", "dfpipe"])
     sys.meta_path.insert(0, Refusing(installed))
-    sys.stdout.write(json.dumps({"look": look, "run": run}[action](*words)))
+    found = {
+        "counters": run(file, json.loads(options)),
+        "steps": sorted(steps()),
+        "modules": [name for name in modules if can_import(name)],
+    }
+    sys.stdout.write(json.dumps(found))
 
 
 class Refusing(MetaPathFinder):
@@ -88,18 +93,9 @@ def can_import(name: str) -> bool:
     return True
 
 
-def look(*names: str) -> dict[str, Any]:
-    import dfpipe
-
-    return {
-        "steps": sorted(steps()),
-        "file": dfpipe.__file__,
-        "others": [name for name in names if can_import(name)],
-    }
-
-
-def run(file: str) -> dict[str, Any]:
+def run(file: str, options: dict[str, Any]) -> dict[str, int]:
     from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.options.value_provider import RuntimeValueProvider
     from apache_beam.portability.api import beam_runner_api_pb2
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner
     from apache_beam.transforms.environments import EmbeddedPythonEnvironment
@@ -108,6 +104,7 @@ def run(file: str) -> dict[str, Any]:
     embedded = EmbeddedPythonEnvironment.default().to_runner_api(None)
     for environment in pipeline.components.environments.values():
         environment.CopyFrom(embedded)
+    RuntimeValueProvider.set_runtime_options(options)
     result = FnApiRunner().run_via_runner_api(pipeline, PipelineOptions([]))
     result.wait_until_finish()
     counters = result.metrics().query()["counters"]

@@ -17,7 +17,11 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def dfpipe(
-    *words: str, cwd: Path | None = None, env: Mapping[str, str] | None = None, given: str = ""
+    *words: str,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    given: str = "",
+    seconds: float = 300,
 ) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
     return subprocess.run(
@@ -27,6 +31,6 @@ def dfpipe(
         input=given,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=seconds,
         check=False,
     )

@@ -25,6 +25,7 @@ TABLES = ("word_counts", "urls", "word_cooccur", "runs")
 # What is not the same on another engine.
 LEFT_OUT = {"seconds", "runner"}
 EMULATORS = ("DATASTORE_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST")
+SECONDS = 1_200  # a run of some seconds where the machine is not busy
 LINE = re.compile(r"([\d,]+) posts, ([\d,]+) words, ([\d,]+) pairs ranked in [\d.]+ s: run \S+ is")
 
 
@@ -48,7 +49,7 @@ def run(case: Case, store: str, sink: str, *engine: str) -> Tables:
     The line that it prints must have the figures of the tables.
     """
     words = [f"--source={store}", f"--sink={sink}", *case.words, *engine]
-    done = dfpipe("run", *words, env=emulators())
+    done = dfpipe("run", *words, env=emulators(), seconds=SECONDS)
     assert done.returncode == 0, done.stderr
     line = LINE.match(done.stdout)
     assert line, done.stdout

@@ -88,7 +88,8 @@ def drive(context: Context, job_id: str) -> JobRecord | None:
     """
     action = _Driver(context, job_id).step()
     if action != "none":
-        _logger.info("job looked at", extra={"job": job_id, "action": action})
+        level = logging.DEBUG if action == "watch" else logging.INFO
+        _logger.log(level, "job looked at", extra={"job": job_id, "action": action})
     return context.records.job(job_id)
 
 

@@ -25,6 +25,7 @@ from dfpipe.serving.supervisor import Program, Supervisor
 LAUNCH_URL = "/launchpipeline"
 # Whoever asks for an analysis here wants it as of now, and not of the last whole five hours.
 SLOT = "1m"
+POLL = "2s"  # what jobs of this machine are asked costs nothing
 DEMO_INTERVAL = timedelta(minutes=1)  # between analyses
 
 
@@ -98,6 +99,7 @@ class System:
             "LAUNCHER_CHAINS": str((self.config / "chains.yaml").absolute()),
             "LAUNCHER_JOBS_FOLDER": str((self.folder / "jobs").absolute()),
             "LAUNCHER_SLOT": os.environ.get("LAUNCHER_SLOT") or SLOT,
+            "LAUNCHER_POLL": os.environ.get("LAUNCHER_POLL") or POLL,
             "LAUNCHER_TARGET": "launcher",
             "LAUNCHER_URL": self.addresses["launcher"],
             **(often if self.is_demo else {}),

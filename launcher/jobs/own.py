@@ -87,10 +87,8 @@ class CheckRunner(OwnRunner):
             raise LaunchRefusedError(f"{where} is not complete: it has no row in runs")
         posts = run["tweets"]
         if posts < (least or 0) or (most is not None and posts > most):
-            raise LaunchRefusedError(
-                f"{where} has {posts:,} posts: expected {least:,} to "
-                f"{'any number' if most is None else f'{most:,}'}"
-            )
+            expected = f"at least {least:,}" if most is None else f"{least:,} to {most:,}"
+            raise LaunchRefusedError(f"{where} has {posts:,} posts: expected {expected}")
         return {"posts": posts, "words": run["words"]}
 
 

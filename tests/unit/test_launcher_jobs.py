@@ -305,7 +305,7 @@ def test_a_plausible_run_passes_the_check(results: str) -> None:
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"least_posts": "1001"}, "has 1,000 posts: expected 1,001 to any number"),
+        ({"least_posts": "1001"}, "has 1,000 posts: expected at least 1,001"),
         ({"most_posts": "9"}, "has 1,000 posts: expected 1 to 9"),
         ({"least_posts": "many"}, "least_posts is 'many': give a whole number"),
         ({"least": "1"}, "least is no parameter of a check: give least_posts or most_posts"),

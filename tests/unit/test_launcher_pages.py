@@ -5,10 +5,12 @@ import gzip
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from dfpipe import warehouse
 from launcher import plot_library
 from launcher.app import create_app
 from tests.support import launcher_pages as support
@@ -185,6 +187,15 @@ def test_what_cannot_be_shown(site: Site, url: str, code: int, message: str) -> 
 
 
 # Where there is nothing
+
+
+def test_a_run_without_posts(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    empty = replace(support.a_run(SLOT + SLOTS), tweets=0, words=0, urls=0)
+    warehouse.connect(site.settings.warehouse).replace_run(empty, [], [], [])
+    page = Page(site.text("/"))
+    assert "There was no post in these days" in page.text
+    assert "Popular words" not in page.text
 
 
 def test_without_a_warehouse_there_are_the_chains(tmp_path: Path) -> None:

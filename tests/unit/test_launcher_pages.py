@@ -14,6 +14,7 @@ from dfpipe import warehouse
 from launcher import plot_library
 from launcher.app import create_app
 from tests.support import launcher_pages as support
+from tests.support.launcher_pages import SLOT, SLOTS
 from tests.support.launcher_site import HOSTILE, LINKS, RUN, Page, Site
 
 pytestmark = pytest.mark.usefixtures("unbound_launcher")

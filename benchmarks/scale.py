@@ -119,9 +119,9 @@ def anonymous(pid: int) -> int:
     return int(found[1]) * 1024 if found else 0
 
 
-def measure(n: int, folder: Path) -> Size:
-    """Make a store of n posts, run over it in both ways, and remove what was made."""
-    with made_store(n, folder) as store:
+def measure(n: int, stores: Path, folder: Path) -> Size:
+    """Run over n posts in both ways."""
+    with made_store(n, stores) as store:
         sink, traffic = folder / f"{n}.duckdb", folder / f"{n}.json"
         words = [f"--source=sqlite:///{store}", f"--sink=duckdb:///{sink}", "--runner=FnApiRunner"]
         words += [f"--until={synthetic.until()}", "--processes=1"]
@@ -146,15 +146,18 @@ def measure(n: int, folder: Path) -> Size:
 
 @contextmanager
 def made_store(n: int, folder: Path) -> Iterator[Path]:
-    """Give a store of n posts whose index is built, for as long as it is needed."""
+    """Give a store of n posts, for as long as it is needed; one that is in the folder is kept."""
     store = folder / f"{n}.db"
+    if store.exists():
+        yield store
+        return
     started = time.process_time()
     synthetic.make_store(store, n)
     print(f"{n:>11,} posts made in {time.process_time() - started:.1f} s CPU", flush=True)
     try:
         yield store
     finally:
-        for file in folder.iterdir():
+        for file in folder.glob(f"{store.name}*"):
             file.unlink()
 
 
@@ -295,7 +298,10 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the words of the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--largest", type=int, default=10**7, help="posts, a power of ten")
-    parser.add_argument("--folder", help="where stores are made and removed: 250 bytes a post")
+    parser.add_argument(
+        "--folder",
+        help="where stores are made, 250 bytes a post; those that are there are used and kept",
+    )
     parser.add_argument("--output", type=Path, default=HERE / "RESULTS-scale.md")
     parser.add_argument("--date", default=f"{datetime.now(UTC):%Y-%m-%d}")
     return parser.parse_args(argv)
@@ -307,7 +313,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     n, found = SMALLEST, []
     with tempfile.TemporaryDirectory(prefix="dfpipe-scale-", dir=args.folder) as name:
         while n <= args.largest:
-            found.append(measure(n, Path(name)))
+            found.append(measure(n, Path(args.folder or name), Path(name)))
             n *= 10
     text = report(found, args.date)
     print(f"\n{text}")

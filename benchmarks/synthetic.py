@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from google.cloud.datastore.query import PropertyFilter
 
 from dfpipe.datastore import connect
-from dfpipe.post import Post, to_entity
+from dfpipe.post import KIND, Post, to_entity
 
 START = datetime(2015, 1, 7, tzinfo=UTC)
 END = datetime(2015, 1, 11, tzinfo=UTC)
@@ -131,6 +132,9 @@ def make_store(path: Path, n: int) -> str:
     client = connect(url)
     for batch in posts(n):
         client.put_multi([to_entity(post, client) for post in batch])
+    query = client.query(kind=KIND)
+    query.add_filter(filter=PropertyFilter("created_at", ">=", START))
+    _ = list(query.fetch(limit=1))  # so that its index is built
     client.close()
     return url
 

@@ -14,6 +14,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.pvalue import AsSingleton
 
 from dfpipe import datastore, progress, warehouse
+from dfpipe.at_launch import AtLaunch, began, part, value_of
 from dfpipe.errors import DfpipeError
 from dfpipe.pairs import Weighted
 from dfpipe.read_ahead import Reading
@@ -56,10 +57,18 @@ class Summary:
     sink: str
 
 
-def build(pipeline: beam.Pipeline, settings: Settings, runner: str = LOCAL_RUNNER) -> Analysis:
-    """Wire the analysis, from the posts to the rows of the result tables; nothing is written."""
-    window = TimeSlice(settings.start, settings.end)
-    reading = Reading(settings.source, settings.text, settings.stop_words)
+def build(
+    pipeline: beam.Pipeline,
+    settings: Settings,
+    runner: str = LOCAL_RUNNER,
+    given: AtLaunch | None = None,
+) -> Analysis:
+    """Wire the analysis, from the posts to the rows of the result tables; nothing is written.
+
+    In a template `given` is what its workers will have as settings.
+    """
+    window = part(settings, given, lambda s: TimeSlice(s.start, s.end))
+    reading = part(settings, given, lambda s: Reading(s.source, s.text, s.stop_words))
     tokens = pipeline | "ReadTokens" >> ReadTokens(reading, window, settings.slices)
     tally = tokens[TALLY] | "AddTallies" >> beam.CombineGlobally(add_tallies)
     shards, held = settings.shards, settings.held_texts
@@ -70,18 +79,22 @@ def build(pipeline: beam.Pipeline, settings: Settings, runner: str = LOCAL_RUNNE
     )
     top_words = words | "TopWords" >> TopCounts(settings.top_words)
     top_urls = urls | "TopUrls" >> TopCounts(settings.top_urls)
-    n, ts = AsSingleton(tally), settings.ts
+    n, ts = AsSingleton(tally), part(settings, given, lambda s: s.ts)
+    known = settings if given is None else given
     run = pipeline | "RunRow" >> Once(
-        lambda tally, words, urls: run_row(tally, words.distinct, urls.distinct, settings, runner),
+        lambda tally, words, urls: run_row(
+            tally, words.distinct, urls.distinct, value_of(known), runner
+        ),
         n,
         AsSingleton(top_words),
         AsSingleton(top_urls),
     )
     return Analysis(
         word_sets=tokens.words,
-        word_counts=top_words | "WordRows" >> beam.FlatMap(word_rows, n, ts),
-        urls=top_urls | "UrlRows" >> beam.FlatMap(url_rows, ts),
-        word_cooccur=pairs | "PairRows" >> beam.FlatMap(pair_rows, ts),
+        word_counts=top_words
+        | "WordRows" >> beam.FlatMap(lambda r, n: word_rows(r, n, value_of(ts)), n),
+        urls=top_urls | "UrlRows" >> beam.FlatMap(lambda r: url_rows(r, value_of(ts))),
+        word_cooccur=pairs | "PairRows" >> beam.FlatMap(lambda r: pair_rows(r, value_of(ts))),
         run=run,
     )
 
@@ -145,17 +158,22 @@ def run(settings: Settings, options: PipelineOptions) -> Summary:
     )
 
 
-def submit(settings: Settings, options: PipelineOptions, started: float) -> Any:
+def submit(
+    settings: Settings, options: PipelineOptions, started: float, given: AtLaunch | None = None
+) -> Any:
     """Hand the whole analysis, tables included, to its runner; returns what Beam gives for it.
 
-    `started`, in seconds of the Unix epoch, is when the run has begun. Raises DfpipeError.
+    `started`, in seconds of the Unix epoch, is when the run has begun; `given` as in `build`.
+    Raises DfpipeError.
     """
     with _told_in_a_line():
         pipeline = beam.Pipeline(options=options)
         runner = options.view_as(StandardOptions).runner or LOCAL_RUNNER
-        analysis = build(pipeline, settings, runner)
+        analysis = build(pipeline, settings, runner, given)
         tables = (analysis.run, analysis.word_counts, analysis.urls, analysis.word_cooccur)
-        tables | "WriteResults" >> WriteResults(settings.sink, started)
+        sink = part(settings, given, lambda s: s.sink)
+        since = started if given is None else part(settings, given, began)
+        tables | "WriteResults" >> WriteResults(sink, since)
         return pipeline.run()
 
 

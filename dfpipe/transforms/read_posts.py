@@ -6,9 +6,11 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
+from apache_beam.options.value_provider import ValueProvider
 from apache_beam.pvalue import TaggedOutput
 
 from dfpipe import progress, read_ahead
+from dfpipe.at_launch import value_of
 from dfpipe.datastore import connect
 from dfpipe.read_ahead import Reading
 from dfpipe.reading import Reader, read_posts
@@ -25,7 +27,8 @@ class ReadPosts(beam.PTransform):
     """Read a window's posts as batches.
 
     A query with an inequality on one property is read by one worker, however long it takes: here
-    each slice of the window is a query of its own, and the slices are shared out.
+    each slice of the window is a query of its own, and the slices are shared out. In a template
+    source and window may be ValueProviders.
     """
 
     source: str
@@ -53,7 +56,11 @@ class ReadTokens(beam.PTransform):
 
 
 def _slices(pbegin: beam.pvalue.PBegin, window: TimeSlice, n: int) -> beam.PCollection:
-    cut = pbegin | "CutWindow" >> beam.Create(time_slices(window, n), False)
+    if isinstance(window, ValueProvider):
+        step = beam.FlatMap(lambda _: time_slices(window.get(), n))
+        cut = pbegin | "Launch" >> beam.Impulse() | "CutWindow" >> step
+    else:
+        cut = pbegin | "CutWindow" >> beam.Create(time_slices(window, n), False)
     return cut | "ShareOut" >> beam.Reshuffle()
 
 
@@ -63,7 +70,7 @@ class _ReadPosts(beam.DoFn):
         self.read = Metrics.counter("dfpipe", "posts_read")
 
     def setup(self) -> None:
-        self.client = connect(self.source, create=False)
+        self.client = connect(value_of(self.source), create=False)
 
     def process(self, time_slice: TimeSlice) -> Iterable[PostBatch]:
         for batch in read_posts(self.client, time_slice):
@@ -79,6 +86,7 @@ class _ReadTokens(beam.DoFn):
         self.skipped = Metrics.counter("dfpipe", "posts_skipped_without_text")
 
     def setup(self) -> None:
+        self.reading = value_of(self.reading)
         self.reader = Reader(self.reading)
 
     def process(self, time_slice: TimeSlice) -> Iterable[Any]:

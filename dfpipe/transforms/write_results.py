@@ -10,6 +10,7 @@ from apache_beam.metrics import Metrics
 from apache_beam.pvalue import AsList, AsSingleton
 
 from dfpipe import progress
+from dfpipe.at_launch import value_of
 from dfpipe.warehouse import connect
 from dfpipe.warehouse.tables import Run, UrlCount, WordCooccur, WordCount
 
@@ -19,7 +20,7 @@ class WriteResults(beam.PTransform):
     """Replace a run's rows in the warehouse, in one worker: they are few, whatever the posts are.
 
     A bundle that is tried again replaces what its first try wrote. `started`, in seconds of the
-    Unix epoch, gives the row of the run its duration.
+    Unix epoch, gives the row of the run its duration. In a template both may be ValueProviders.
     """
 
     sink: str
@@ -56,8 +57,8 @@ class _ReplaceRun(beam.DoFn):
         pairs: Sequence[WordCooccur],
     ) -> Iterable[Run]:
         progress.stage("writing")
-        written = replace(run, seconds=time.time() - self.started)
-        connect(self.sink).replace_run(written, words, urls, pairs)
+        written = replace(run, seconds=time.time() - value_of(self.started))
+        connect(value_of(self.sink)).replace_run(written, words, urls, pairs)
         for name, n in _figures(written, words, urls, pairs).items():
             Metrics.counter("dfpipe", name).inc(n)
         yield written

@@ -14,7 +14,6 @@ WORKER = [
     "msgpack>=1.1,<2",
     "numpy>=2,<3",
     "regex>=2025.1",
-    "scipy>=1.14,<2",
     "stop-words>=2025.11.4",
 ]
 # What a laptop adds: the embedded warehouse, readers of archives, tables and progress bars.
@@ -67,7 +66,6 @@ DEV = [
     "pytest>=9,<10",
     "pytest-xdist>=3.8,<4",
     "ruff>=0.17,<0.18",
-    "scipy-stubs",
     "setuptools>=77,<82",
     "sqlglot>=30,<31",
     "types-PyYAML",

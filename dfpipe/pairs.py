@@ -4,29 +4,36 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import merge
-from itertools import islice
+from itertools import islice, pairwise
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from dfpipe.ranking import Candidates, Mark
 from dfpipe.word_sets import WordSets
 
 Ints = npt.NDArray[np.int64]
+AT_ONCE = 1_000_000  # pairs, some 60 MB
 Weighted = tuple[str, str, int, float]  # w1 < w2, posts with both, log_weight
 
 
-def among(sets: WordSets, index: Mapping[str, int]) -> sparse.csr_matrix:
-    """Return the 0/1 matrix of posts by the words of `index` alone, without the empty rows."""
-    column = np.fromiter((index.get(w, -1) for w in sets.words), np.int32, len(sets.words))
-    columns = column[sets.indices]
-    kept = columns >= 0
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The candidates in some posts: post after post their positions, ascending within each."""
+
+    positions: Ints
+    lengths: Ints  # of each post, by number of candidates
+
+
+def among(sets: WordSets, index: Mapping[str, int]) -> Found:
+    """Find the words of `index`, given with their positions, in posts; empty posts are left out."""
+    position = np.fromiter((index.get(w, -1) for w in sets.words), np.int64, len(sets.words))
+    positions = position[sets.indices]
+    kept = positions >= 0
     lengths = np.diff(np.concatenate(([0], np.cumsum(kept)))[sets.indptr])
-    indptr = np.concatenate(([0], np.cumsum(lengths[lengths > 0])))
-    ones = np.ones(int(indptr[-1]), np.int64)
-    shape = (len(indptr) - 1, len(index))
-    return sparse.csr_matrix((ones, columns[kept], indptr), shape=shape)
+    post = np.repeat(np.arange(len(lengths)), lengths) * len(index)
+    ordered = np.sort(positions[kept] + post) - post
+    return Found(ordered, lengths[lengths > 0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +59,36 @@ NO_PAIRS = PairCounts(np.empty(0, np.int64), np.empty(0, np.int64))
 
 
 def count_pairs(
-    matrices: Sequence[sparse.csr_matrix], leads: Sequence[int] | None = None
+    found: Sequence[Found], size: int, leads: Sequence[int] | None = None
 ) -> PairCounts:
-    """Count the pairs within the rows of 0/1 matrices of posts by the same candidates.
+    """Count the pairs of `size` candidates within posts.
 
     With `leads` only those pairs are counted whose first word has one of these positions.
     """
-    if not matrices:
+    if not found:
         return NO_PAIRS
-    posts = sparse.vstack(matrices, format="csr")
-    size = posts.shape[1]
-    rows = np.arange(size) if leads is None else np.array(leads, np.int64)
-    together = ((posts if leads is None else posts[:, rows]).T @ posts).tocoo()
-    first = rows[together.row]
-    kept = first < together.col
-    codes = first[kept] * size + together.col[kept]
-    return add_pairs([PairCounts(codes, together.data[kept])])
+    positions = np.concatenate([part.positions for part in found])
+    lengths = np.concatenate([part.lengths for part in found])
+    # Each word is paired with those that follow it in its post.
+    following = np.repeat(np.cumsum(lengths), lengths) - np.arange(1, len(positions) + 1)
+    if leads is not None:
+        following[~np.isin(positions, leads)] = 0
+    bounds = np.searchsorted(np.cumsum(following), np.arange(0, following.sum(), AT_ONCE), "right")
+    parts = [
+        _count(positions, following, start, end, size)
+        for start, end in pairwise((*np.unique(bounds).tolist(), len(positions)))
+    ]
+    return add_pairs(parts)
+
+
+def _count(positions: Ints, following: Ints, start: int, end: int, size: int) -> PairCounts:
+    """Count the pairs that begin with the words from `start` to `end`."""
+    n = following[start:end]
+    first = np.repeat(np.arange(start, end), n)
+    # 1, 2, 3, ... for the pairs of each word
+    distance = np.arange(1, len(first) + 1) - np.repeat(np.cumsum(n) - n, n)
+    codes = positions[first] * size + positions[first + distance]
+    return PairCounts(*np.unique(codes, return_counts=True))
 
 
 def add_pairs(parts: Sequence[PairCounts]) -> PairCounts:

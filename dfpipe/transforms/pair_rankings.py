@@ -9,10 +9,9 @@ from apache_beam.metrics import Metrics
 from apache_beam.pvalue import AsList, AsSingleton
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
-from scipy import sparse
 
 from dfpipe import pairs, progress, ranking
-from dfpipe.pairs import PairCounts, Weighted
+from dfpipe.pairs import Found, PairCounts, Weighted
 from dfpipe.ranking import Candidates
 from dfpipe.tokenizing import Tally
 from dfpipe.transforms.once import Once
@@ -130,9 +129,9 @@ class _RankAmong(beam.PTransform):
 
 
 class _CountPairs(beam.DoFn):
-    """Counts pairs by sparse matrix products over many posts at once, within bounded memory."""
+    """Counts pairs by arrays over many posts at once, within bounded memory."""
 
-    LIMIT = 2_000_000  # words of posts held, some 60 MB with their product
+    LIMIT = 2_000_000  # words of posts held, some 60 MB with what is made of them
 
     def __init__(self, shards: int) -> None:
         self.shards = shards
@@ -142,7 +141,7 @@ class _CountPairs(beam.DoFn):
     def start_bundle(self) -> None:
         self.words: Candidates | None = None
         self.index: dict[str, int] = {}
-        self.matrices: list[sparse.csr_matrix] = []
+        self.found: list[Found] = []
         self.held = 0
         self.total = pairs.NO_PAIRS
 
@@ -152,10 +151,10 @@ class _CountPairs(beam.DoFn):
         progress.stage("counting pairs")
         if words is not self.words:
             self.words, self.index = words, words.index()
-        matrix = pairs.among(sets, self.index)
-        self.pruned.inc(len(sets.indices) - matrix.nnz)
-        self.matrices.append(matrix)
-        self.held += matrix.nnz
+        found = pairs.among(sets, self.index)
+        self.pruned.inc(len(sets.indices) - len(found.positions))
+        self.found.append(found)
+        self.held += len(found.positions)
         if self.held > self.LIMIT:
             self._count()
             if len(self.total.codes) > self.LIMIT:
@@ -169,10 +168,12 @@ class _CountPairs(beam.DoFn):
             yield WindowedValue(shard, window.max_timestamp(), [window])
 
     def _count(self) -> None:
-        counted = pairs.count_pairs(self.matrices, self.words.leads if self.words else None)
+        if self.words is None:
+            return
+        counted = pairs.count_pairs(self.found, len(self.index), self.words.leads)
         self.counted.inc(int(counted.counts.sum()))
         self.total = pairs.add_pairs([self.total, counted])
-        self.matrices, self.held = [], 0
+        self.found, self.held = [], 0
 
 
 class _AddPairs(beam.CombineFn):

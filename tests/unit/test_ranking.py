@@ -4,6 +4,7 @@ from array import array
 from collections import Counter
 from itertools import combinations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,8 +35,8 @@ def brute_force(sets: Sets, k: int) -> list[pairs.Weighted]:
 def rank(sets: Sets, words: Candidates, k: int, parts: int = 3) -> list[pairs.Weighted]:
     """Count in several parts, add up, rank in shards, merge: as the transforms do."""
     index = words.index()
-    matrices = [pairs.among(word_sets(sets[i::parts]), index) for i in range(parts)]
-    counted = [pairs.count_pairs([matrix], words.leads) for matrix in matrices]
+    found = [pairs.among(word_sets(sets[i::parts]), index) for i in range(parts)]
+    counted = [pairs.count_pairs([part], len(words), words.leads) for part in found]
     shards = dict(pairs.add_pairs(counted).shards(3))
     tops = [pairs.top_pairs(shard, words, len(sets), k) for shard in shards.values()]
     return pairs.merge_top_pairs(tops, k)
@@ -111,8 +112,8 @@ def test_the_many_words_of_one_post_are_not_paired_with_each_other() -> None:
     mark = pairs.mark(ranked, likely, 8)
     assert mark == Mark(math.log(3), "w00000")
     whole = ranking.join_survivors([ranking.survivors(df.items(), n, mark)], n, mark)
-    matrix = pairs.among(word_sets(sets), whole.index())
-    assert len(pairs.count_pairs([matrix], whole.leads).codes) < 3 * len(words)
+    found = pairs.among(word_sets(sets), whole.index())
+    assert len(pairs.count_pairs([found], len(whole), whole.leads).codes) < 3 * len(words)
     expected = [("a", "b"), ("a", "c"), ("b", "c"), *(("w00000", w) for w in words[2:7])]
     assert rank(sets, whole, 8) == [(*pair, 1, math.log(3)) for pair in expected]
 
@@ -144,9 +145,19 @@ def test_nothing_gives_nothing() -> None:
     empty = ranking.merge_candidates([], 0, 10)
     assert empty == Candidates()
     assert not ranking.join_survivors([], 0, Mark(0.0, ""))
-    assert len(pairs.add_pairs([]).codes) == len(pairs.count_pairs([]).codes) == 0
+    assert len(pairs.add_pairs([]).codes) == len(pairs.count_pairs([], 0).codes) == 0
     assert pairs.top_pairs(pairs.NO_PAIRS, empty, 0, 5) == []
     assert list(pairs.NO_PAIRS.shards(4)) == []
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 7, 1_000_000])
+def test_pairs_are_counted_in_parts_with_the_same_result(
+    monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(pairs, "AT_ONCE", at_once)
+    sets = [{"a", "b", "c", "d"}, set(), {"b", "d"}, {"a"}, {"a", "b", "c", "d"}, {"c", "d"}]
+    words = ranking.survivors(frequencies(sets).items(), len(sets), Mark(0.0, ""))
+    assert rank(sets, words, 10) == brute_force(sets, 10)
 
 
 @given(st.lists(st.dictionaries(st.integers(0, 2**62), st.integers(1, 2**40)), max_size=5))

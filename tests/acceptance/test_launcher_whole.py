@@ -62,14 +62,16 @@ def curl(*words: str) -> "subprocess.CompletedProcess[str]":
 
 def command(system: Serving) -> list[str]:
     """The words of the command that it prints for who wants an analysis."""
-    lines = [line for line in system.lines if line.startswith("analyse now ")]
-    return shlex.split(lines[0].removeprefix("analyse now "))
+    start = "analyse now "
+    system.wait(lambda: any(line.startswith(start) for line in list(system.lines)))
+    (line,) = [line for line in list(system.lines) if line.startswith(start)]
+    return shlex.split(line.removeprefix(start))
 
 
 def test_cron_starts_a_run_that_the_page_shows(system: Serving, page: "Page") -> None:
+    program, *words = command(system)
     said = [line.partition("|")[2].split() for line in system.lines if line.startswith("posts ")]
     assert [str(POSTS), "stored"] in said
-    program, *words = command(system)
     assert program == "curl"
     assert system.token("task") not in "\n".join(system.lines)
     assert (system.folder / "data" / "cron.header").stat().st_mode & 0o077 == 0

@@ -1,10 +1,10 @@
-"""Measure `dfpipe run` over 10^4 to 10^7 made-up posts, and a model that tells the cost of more.
+"""Measure `dfpipe run` over 10^3 to 10^7 made-up posts, and a model that tells the cost of more.
 
 Each size is run twice. (a) In one process, with a probe that counts what goes from step to step
 (shuffled.py): the time, and the memory of a runner that keeps everything. (b) On worker processes
 of their own, which Beam's in-process runner starts: the memory of a worker, at two values of
---held_texts. The model (scale_model.py) is fitted to all sizes but the largest, which it has to
-predict. Times are seconds of CPU, which other programs on the machine change little. Memory is
+--held_texts. The model (scale_model.py) is fitted to the sizes before the largest, which it has
+to predict. Times are seconds of CPU, which other programs on the machine change little. Memory is
 anonymous memory: without the pages of the store's file, which the kernel lends and takes back.
 """
 
@@ -29,7 +29,8 @@ from benchmarks import scale_model, synthetic
 from benchmarks.pipeline import HERE, machine, versions
 from benchmarks.scale_model import Measured, Model
 
-SMALLEST = 10_000
+SMALLEST = 1_000
+FITTED = 3  # sizes before the largest
 CANDIDATES, HELD = 2048, 500_000  # the defaults of dfpipe run
 FEW = 50_000  # the other value of --held_texts
 WORKERS = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
@@ -178,7 +179,8 @@ def sizes(steps: Sequence[Step]) -> dict[str, int]:
 
 def report(found: Sequence[Size], date: str) -> str:
     """Return all figures as Markdown."""
-    model = scale_model.fit([size.measured for size in found[:-1]], CANDIDATES)
+    fitted = [size.measured for size in found[-1 - FITTED : -1]]
+    model = scale_model.fit(fitted, CANDIDATES)
     return f"""# Results of benchmarks/scale.py
 
 {date}, on {machine()}.
@@ -229,15 +231,16 @@ def sizes_table(found: Sequence[Size]) -> str:
 
 def model_text(model: Model, found: Sequence[Size]) -> str:
     """Return the fitted formulas."""
-    cpu, words, urls = model.cpu_seconds, model.words, model.urls
+    cpu, words, urls, pairs = model.cpu_seconds, model.words, model.urls, model.pairs
     runner = (found[-1].one.command - found[0].one.command) / found[-1].measured.posts
-    return f"""Fitted to all sizes but the largest; n posts.
+    return f"""Fitted to the {FITTED} sizes before the largest; n posts.
 
 - CPU seconds: {cpu.a:.1f} + {cpu.b * 1e6:.1f} * n / 10^6
 - words: {words.k:.2f} * n^{words.exponent:.3f}; URLs: {urls.k:.3f} * n^{urls.exponent:.3f}
 - words of the posts, as numbers: {model.set_bytes:.1f} bytes a post
 - partial counts: {model.word_bytes:.1f} bytes a word, {model.url_bytes:.1f} a URL, of each bundle
-- partial counts of pairs: at most {model.pairs:,} pairs of {scale_model.PAIR_BYTES} bytes a bundle
+- partial counts of pairs, of each bundle: {scale_model.PAIR_BYTES} bytes of each of \
+{pairs.limit:,.0f} * (1 - exp(-{pairs.rise.k:.2g} * n^{pairs.rise.exponent:.3f})) pairs
 - memory of the one process, measured: {runner:.0f} bytes a post"""
 
 
@@ -297,7 +300,9 @@ def steps_table(size: Size) -> str:
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the words of the command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--largest", type=int, default=10**7, help="posts, a power of ten")
+    parser.add_argument(
+        "--largest", type=int, default=10**7, help="posts, a power of ten from 10^5"
+    )
     parser.add_argument(
         "--folder",
         help="where stores are made, 250 bytes a post; those that are there are used and kept",

@@ -5,6 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
 
 PAIR_BYTES = 16  # of a pair of candidates and its count
 DICTIONARY_BYTES = 120  # of a text of usual length and its count
@@ -52,6 +55,18 @@ class Power:
         return float((y / self.k) ** (1 / self.exponent))
 
 
+@dataclass(frozen=True, slots=True)
+class Saturation:
+    """How much of a limit is reached: limit * (1 - exp(-rise(x)))."""
+
+    limit: float
+    rise: Power
+
+    def __call__(self, x: float) -> float:
+        """Return its value."""
+        return -self.limit * math.expm1(-self.rise(x))
+
+
 def fit_line(x: Sequence[float], y: Sequence[float]) -> Line:
     """Fit a line so that the relative errors are least; it does not fall, nor begin below 0."""
     weights = 1 / np.array(y)
@@ -59,10 +74,15 @@ def fit_line(x: Sequence[float], y: Sequence[float]) -> Line:
     return Line(max(float(a), 0.0), max(float(b), 0.0))
 
 
-def fit_power(x: Sequence[float], y: Sequence[float]) -> Power:
+def fit_power(x: Sequence[float], y: Sequence[float] | Floats) -> Power:
     """Fit a power so that the relative errors are least."""
     exponent, log_k = np.polyfit(np.log(x), np.log(y), 1)
     return Power(float(np.exp(log_k)), float(exponent))
+
+
+def fit_saturation(x: Sequence[float], y: Sequence[float], limit: float) -> Saturation:
+    """Fit how a known limit is reached."""
+    return Saturation(limit, fit_power(x, -np.log1p(-np.array(y) / limit)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +90,7 @@ class Model:
     """The costs of a run over n posts.
 
     `set_bytes` is bytes a post; `word_bytes` and `url_bytes` are bytes of each text in the partial
-    counts; `pairs` is the most pairs that the candidates can have.
+    counts; `pairs` are the different pairs among the candidates.
     """
 
     cpu_seconds: Line
@@ -79,7 +99,7 @@ class Model:
     set_bytes: float
     word_bytes: float
     url_bytes: float
-    pairs: int
+    pairs: Saturation
 
     def partial(self, texts: Power, n: float, held: int, bundles: int) -> float:
         """Return how many texts the partial counts of all bundles have together.
@@ -99,7 +119,7 @@ class Model:
             "set_bytes": self.set_bytes * n,
             "word_bytes": self.word_bytes * self.partial(self.words, n, held, bundles),
             "url_bytes": self.url_bytes * self.partial(self.urls, n, held, bundles),
-            "pair_bytes": float(PAIR_BYTES * self.pairs * bundles),
+            "pair_bytes": PAIR_BYTES * self.pairs(n / bundles) * bundles,
         }
 
 
@@ -118,5 +138,7 @@ def fit(runs: Sequence[Measured], candidates: int) -> Model:
         set_bytes=last.set_bytes / last.posts,
         word_bytes=last.word_bytes / last.words,
         url_bytes=last.url_bytes / last.urls,
-        pairs=math.comb(candidates, 2),
+        pairs=fit_saturation(
+            posts, of(lambda run: run.pair_bytes / PAIR_BYTES), math.comb(candidates, 2)
+        ),
     )

@@ -234,13 +234,21 @@ def test_beam_has_one_version_everywhere() -> None:
         "Dockerfile": re.findall(r"^ARG BEAM=(.*)$", DOCKERFILE, flags=re.MULTILINE),
     }
     assert named == {file: [version] for file in named}
+    # A requirement, an image, a program of Beam's Go module, or a sentence.
     pattern = re.compile(
-        r"(?:apache[-_]beam(?:\[gcp\])?==|beam_python[\d.]+_sdk:|prism@v)([\d.]+\d)"
+        r"(?:apache[-_]beam(?:\[gcp\])?==|beam_python[\d.]+_sdk:|beam/sdks/\S+@v|Beam )(\d[\d.]+\d)"
     )
-    for file in [*ROOT.glob("*.*"), *(ROOT / "docs").rglob("*.md"), ROOT / "Makefile"]:
+    texts = [*ROOT.glob("*.*"), *(ROOT / "docs").rglob("*.md"), ROOT / "Makefile"]
+    for file in [*texts, *(ROOT / "tests").rglob("*.py"), *(ROOT / "dfpipe").rglob("*.py")]:
         if file.is_file() and not fnmatchcase(file.name, "*.lock"):
             found = pattern.findall(file.read_text(encoding="utf-8", errors="replace"))
             assert set(found) <= {version}, file
+
+
+def test_the_engines_are_of_the_beam_that_is_installed() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    assert "apache_beam.version" in re.findall(r"^BEAM = (.*)$", makefile, re.MULTILINE)[0]
+    assert set(re.findall(r"beam/sdks/\S+?@v([^\s;]+)", makefile)) == {"$(BEAM)"}
 
 
 def test_python_has_one_version_in_the_images() -> None:

@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import logging
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from datetime import UTC, datetime
 from apache_beam.options.pipeline_options import (
     GoogleCloudOptions,
     PipelineOptions,
+    PortableOptions,
     StandardOptions,
     TypeOptions,
 )
@@ -18,7 +20,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
 
-from dfpipe import pipeline, progress, staging
+from dfpipe import at_launch, pipeline, prism, progress, staging
 from dfpipe.errors import UsageError
 from dfpipe.options import AnalysisOptions, settings
 from dfpipe.settings import IN_PROCESS, Parser, Settings, with_environment
@@ -36,7 +38,8 @@ def launch(
     """
     options = parse(words, environ)
     runner = options.view_as(StandardOptions).runner or pipeline.LOCAL_RUNNER
-    in_process = runner.lower() in IN_PROCESS
+    place = options.view_as(PortableOptions).environment_type
+    in_process = runner.lower() in IN_PROCESS and place in (None, "LOOPBACK")
     # The graph is always the same, and tested with its types: to check them again takes longer
     # than the analysis of a small window.
     options.view_as(TypeOptions).pipeline_type_check = False
@@ -49,8 +52,8 @@ def launch(
     level = logging.CRITICAL if in_process and not verbose else logging.INFO
     logging.getLogger().setLevel(level)
     progress.reset()
-    line = Live(_Line(), console=Console(stderr=True), transient=True, refresh_per_second=8)
-    with line, staging.staged(options):
+    line = Live(_Line(), console=Console(file=sys.stderr), transient=True, refresh_per_second=8)
+    with line, prism.serving(options, verbose), staging.staged(options):
         summary = pipeline.run(chosen, options)
     return (
         f"{summary.posts:,} posts, {summary.words:,} words, {summary.pairs:,} pairs ranked "
@@ -60,9 +63,10 @@ def launch(
 
 def _describe(chosen: Settings, options: PipelineOptions) -> str:
     """Have a job for Dataflow described, and nothing read, written or started."""
-    with staging.staged(options):
-        pipeline.submit(chosen, options, time.time())
     google = options.view_as(GoogleCloudOptions)
+    given = at_launch.leave_open(chosen, options) if google.template_location else None
+    with staging.staged(options):
+        pipeline.submit(chosen, options, time.time(), given)
     if google.template_location:
         return f"the job is described in {google.template_location}; nothing was started"
     return f"the job {google.job_name} could be submitted; nothing was started"

@@ -1,5 +1,6 @@
 """The analysis wired as a Beam pipeline: `build()` gives its parts, `run()` runs it whole."""
 
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -32,6 +33,8 @@ from dfpipe.word_sets import WordSets
 
 # Beam's in-process runner: it starts at once and raises the user's own exceptions.
 LOCAL_RUNNER = "FnApiRunner"
+# How the last line of a traceback begins, which some runners give in whole.
+_CLASS = re.compile(r"^(RuntimeError|dfpipe\.errors\.\w+): ")
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,7 @@ def submit(
     """
     with _told_in_a_line():
         pipeline = beam.Pipeline(options=options)
-        runner = options.view_as(StandardOptions).runner or LOCAL_RUNNER
+        runner = (options.view_as(StandardOptions).runner or LOCAL_RUNNER).rpartition(".")[2]
         analysis = build(pipeline, settings, runner, given)
         tables = (analysis.run, analysis.word_counts, analysis.urls, analysis.word_cooccur)
         sink = part(settings, given, lambda s: s.sink)
@@ -192,8 +195,11 @@ def _told_in_a_line() -> Iterator[None]:
         yield
     # A step may fail with any exception, and a runner hands it on as it likes.
     except Exception as error:
-        message = str(error).strip().splitlines() or [type(error).__name__]
-        raise DfpipeError(f"the run failed: {message[-1]}") from error
+        # An error of gRPC has its message beside a text of many lines.
+        details = getattr(error, "details", None)
+        text = str(details() if callable(details) else error)
+        message = text.strip().splitlines() or [type(error).__name__]
+        raise DfpipeError(f"the run failed: {_CLASS.sub('', message[-1])}") from error
 
 
 def counters(result: Any) -> dict[str, int]:

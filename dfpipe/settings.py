@@ -13,8 +13,9 @@ from dfpipe.errors import UsageError
 from dfpipe.stopwords import language_list, read_stop_words, stop_words_in_effect
 from dfpipe.text import MODES, Mode
 
-# The runners that may execute the steps in this very process.
-IN_PROCESS = {"fnapirunner", "directrunner", "direct"}
+# The runners that execute the steps in this very process, unless they are told of another place:
+# Beam's own, and Prism.
+IN_PROCESS = {"fnapirunner", "fnapi", "directrunner", "direct", "prismrunner", "prism"}
 ENVIRONMENT = {"--source": "DFPIPE_STORE", "--sink": "DFPIPE_WAREHOUSE"}
 
 _RFC3339 = re.compile(

@@ -103,8 +103,15 @@ CASES = (
     Case("random-modern", tuple(random_posts(1, 3_000)), top=(50, 20, 90)),
     Case("random-classic", tuple(random_posts(2, 3_000)), text="classic", top=(50, 20, 90)),
     Case("random-one-slice", tuple(random_posts(3, 500)), more=("--slices=1", "--shards=1")),
-    # The pairs of all words that may be ranked are counted anew.
-    Case("second-pass", tuple(random_posts(4, 2_000)), more=("--pair_candidates=3",)),
+    # Words beyond the candidates may be in a ranked pair: pairs are counted anew, of all words or
+    # of those that reach the last rank of the first time.
+    Case("second-pass-of-all", tuple(random_posts(4, 2_000)), more=("--pair_candidates=3",)),
+    Case(
+        "second-pass-of-some",
+        tuple(random_posts(4, 2_000)),
+        top=(50, 20, 20),
+        more=("--pair_candidates=12",),
+    ),
     Case("no-posts"),
     Case("empty-window", _posts("storm over the harbour"), end=END - timedelta(days=900)),
     Case("one-post", _posts("storm over the harbour", urls=("http://a.com",))),

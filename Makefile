@@ -57,11 +57,15 @@ $(STUB)/made: tests/support/stub-requirements.txt
 
 # An engine that cannot be had is said to be absent, and its tests skip; the others go on.
 $(ENGINES)/prism: setup.py | .venv/made
-	@rm -f $@; mkdir -p $(ENGINES); \
+	@mkdir -p $(@D); \
+	if [ -x $@ ] && [ "$$(cat $@.version)" = "$(BEAM)" ]; then touch $@; exit 0; fi; \
+	rm -f $@; \
 	if ! command -v go > /dev/null; then \
 		echo "no Prism, its tests are skipped: install Go to build it"; \
-	elif ! GOBIN=$(abspath $(ENGINES)) \
+	elif GOBIN=$(abspath $(@D)) \
 		go install github.com/apache/beam/sdks/v2/go/cmd/prism@v$(BEAM); then \
+		echo $(BEAM) > $@.version; \
+	else \
 		echo "no Prism, its tests are skipped: Go could not build it, see above"; \
 	fi
 

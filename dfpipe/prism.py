@@ -110,12 +110,14 @@ def _process(command: Sequence[str], output: Any) -> Iterator["subprocess.Popen[
 
     Being in a group of their own, they do not see the Ctrl-C of a terminal.
     """
-    guard = subprocess.Popen(GUARD, stdin=subprocess.PIPE, process_group=0)  # noqa: S603 - ours
-    try:
-        yield _start(command, output, guard.pid)
-    finally:
-        os.killpg(guard.pid, signal.SIGKILL)
-        guard.communicate()
+    with (
+        subprocess.Popen(GUARD, stdin=subprocess.PIPE, process_group=0) as guard,  # noqa: S603
+        _start(command, output, guard.pid) as process,
+    ):
+        try:
+            yield process
+        finally:
+            os.killpg(guard.pid, signal.SIGKILL)
 
 
 def _start(command: Sequence[str], output: Any, group: int) -> "subprocess.Popen[bytes]":

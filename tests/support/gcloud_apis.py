@@ -116,6 +116,7 @@ class Apis:
             return resource
         place = re.match(r"((projects|locations|apps)/[^/]+/)+", call.name.split(":")[0] + "/")
         parent = place[0] if place else f"apps/{PROJECT}/"
+        parent = "" if call.api == "serviceusage" else parent
         name = f"{parent}operations/1"
         self.kept[f"{call.api}/{name}"] = {"name": name, "done": True, "response": resource}
         return {"name": name}
@@ -196,6 +197,7 @@ def subscription(name: str, made: Json) -> tuple[str, Json]:
 COMES_WITH = {"eventarc": subscription, "run": run_revision}
 FILLED_IN = {
     "appengine": lambda name, kept: {"id": name.rsplit("/", 1)[-1]},
+    "cloudscheduler": lambda name, kept: {"state": "ENABLED"},
     "eventarc": trigger,
     "iam": lambda name, kept: {"email": name.rsplit("/", 1)[-1]},
     "logging": lambda name, kept: {"writerIdentity": SINK_WRITER},

@@ -62,7 +62,7 @@ class Apis:
         """The bindings of a resource: members and roles, without what all of them begin with."""
         bindings = self.kept.get(f"{resource} policy", {}).get("bindings", [])
         return {
-            (member.split(":")[1].split("@")[0], binding["role"].removeprefix("roles/"))
+            (member.split(":")[-1].split("@")[0], binding["role"].removeprefix("roles/"))
             for binding in bindings
             for member in binding["members"]
         }

@@ -1,0 +1,1 @@
+"""The cloud how-tos, followed with gcloud against stand-ins of Google's APIs."""

@@ -11,7 +11,7 @@ BEAM = $(shell $(BIN)/python -c "from apache_beam.version import __version__; pr
 # What a browser is called: the tests look for the same names.
 BROWSERS = chromium chromium-browser google-chrome google-chrome-stable
 
-.PHONY: demo test engines history month lint format emulators chromium clean
+.PHONY: demo test engines gcloud history month lint format emulators chromium clean
 
 demo: .venv/made  ## make a timeline, analyse it, print what it talks about
 	$(BIN)/dfpipe demo
@@ -21,6 +21,9 @@ test: .venv/made  ## the whole suite
 
 engines: .venv/made $(ENGINES)/prism  ## the same pipeline on Prism and Flink
 	$(BIN)/pytest tests/engines
+
+gcloud: .venv/made  ## the cloud how-tos, followed with gcloud against stand-ins of the APIs
+	$(BIN)/pytest -n 2 --dist loadscope tests/gcloud
 
 history: .venv/made  ## four processes on one queue of 20,000 tasks, checked task by task
 	TASKQUEUE_HISTORY=20000 $(BIN)/pytest tests/contract/test_taskqueue_history.py

@@ -18,6 +18,7 @@ from tests.support.workflow_processes import LONG, mortals
 ROUNDS = int(os.environ.get("LAUNCHER_KILL_ROUNDS", "1"))
 KILLS = 5  # of the launcher, and as many of the dispatcher
 LIVES = (1.0, 4.0)  # seconds between them
+DEADLINE = 600.0  # seconds; the machine may be busy
 LATE = 20  # events that come when all is over
 
 
@@ -60,17 +61,17 @@ def test_fifty_jobs_on_dataflow_while_launcher_and_dispatcher_are_killed(
             LAUNCHER_DATAFLOW_ENDPOINT=fake.url,
         )
         with process(*service.gunicorn(), env=service.env):
-            wait_until(service.is_up, LONG)
+            wait_until(service.is_up, DEADLINE)
             runs = [
                 service.ask("POST", "/api/runs", {"chain": name})["id"] for name in ("good", "bad")
             ]
         both = (service.gunicorn(), service.dispatcher())
         with mortals(*both, env=service.env, kills=KILLS, seed=seed, lives=LIVES) as killed:
             with Pushing(service, fake, seed) as pushing:
-                wait_until(lambda: all(each.kills >= KILLS for each in killed), LONG)
-                wait_until(lambda: all(service.is_over(run) for run in runs), LONG)
+                wait_until(lambda: all(each.kills >= KILLS for each in killed), DEADLINE)
+                wait_until(lambda: all(service.is_over(run) for run in runs), DEADLINE)
                 late = pushing.taken + LATE
-                wait_until(lambda: pushing.taken >= late, LONG)
+                wait_until(lambda: pushing.taken >= late, DEADLINE)
             ended = [service.ask("GET", f"/api/runs/{run}") for run in runs]
     assert [each["state"] for each in ended] == ["succeeded", "failed"], ended
     assert ended[1]["error"] == "step broken has failed: Dataflow says FAILED"

@@ -11,7 +11,7 @@ BEAM = $(shell $(BIN)/python -c "from apache_beam.version import __version__; pr
 # What a browser is called: the tests look for the same names.
 BROWSERS = chromium chromium-browser google-chrome google-chrome-stable
 
-.PHONY: demo test engines gcloud history month lint format emulators chromium clean
+.PHONY: demo test engines gcloud history month kills lint format emulators chromium clean
 
 demo: .venv/made  ## make a timeline, analyse it, print what it talks about
 	$(BIN)/dfpipe demo
@@ -30,6 +30,9 @@ history: .venv/made  ## four processes on one queue of 20,000 tasks, checked tas
 
 month: .venv/made  ## the collector's month with all its 2,541 cron slots, on the embedded store
 	COLLECTOR_WHOLE_MONTH=1 $(BIN)/pytest tests/contract/test_collector_month.py -k embedded
+
+kills: .venv/made  ## 25 chains of fifty jobs, launcher and dispatcher killed five times in each
+	LAUNCHER_KILL_ROUNDS=25 $(BIN)/pytest tests/acceptance/test_launcher_real.py -k fifty
 
 lint: .venv/made  ## style and types
 	$(BIN)/ruff check .

@@ -198,7 +198,9 @@ def _told_in_a_line() -> Iterator[None]:
         # An error of gRPC has its message beside a text of many lines.
         details = getattr(error, "details", None)
         text = str(details() if callable(details) else error)
-        message = text.strip().splitlines() or [type(error).__name__]
+        # Dataflow's, where it has been told of none.
+        text = text.strip().removesuffix("\nNone")
+        message = text.splitlines() or [type(error).__name__]
         raise DfpipeError(f"the run failed: {_CLASS.sub('', message[-1])}") from error
 
 

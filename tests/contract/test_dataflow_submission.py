@@ -21,7 +21,7 @@ import pytest
 from apache_beam.portability.api import beam_runner_api_pb2
 from google.cloud.dataflow_v1beta3 import JobType, WorkerIPAddressConfiguration
 
-from dfpipe import staging
+from dfpipe import datastore, staging
 from launcher.jobs import JobSpec, JobState
 from launcher.jobs.classic_template import ClassicTemplateRunner
 from launcher.jobs.dataflow_api import DataflowApi
@@ -186,6 +186,22 @@ def test_a_dry_run_starts_and_stages_nothing(silent: FakeDataflow, tmp_path: Pat
     assert list((tmp_path / "staging").iterdir()) == []
 
 
+def test_a_job_that_fails_ends_the_command_with_its_error(tmp_path: Path) -> None:
+    def fail(job: Job) -> None:
+        job.states[:], job.error = (
+            ["RUNNING", "FAILED"],
+            "Workflow failed.\nThe store does not answer.",
+        )
+
+    url = f"sqlite:///{tmp_path}/posts.db"
+    datastore.connect(url).close()
+    with serving(FakeDataflow(launched=fail)) as fake:
+        more = [f"--source={url}", UNTIL]
+        done = dfpipe(*words(tmp_path, fake, f"duckdb:///{tmp_path}/r.duckdb", *more), cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "dfpipe: the run failed: The store does not answer."
+
+
 @dataclass(frozen=True)
 class Template:
     """A template's file, and the service that launches it."""
@@ -239,15 +255,10 @@ def test_the_template_names_what_it_leaves_open(template: Template) -> None:
     assert options["top_words"] == "500"
 
 
-def test_a_job_has_the_window_of_its_launch(template: Template) -> None:
-    assert template.launch("first", until=END.isoformat()) is JobState.SUCCEEDED
-    assert bigquery_tables(template.bigquery, "dfpipe-test.template") == expected(days=3)
-
-
-def test_another_job_has_another_window_and_place(template: Template) -> None:
+def test_a_job_has_the_window_and_the_place_of_its_launch(template: Template) -> None:
     end = END - timedelta(days=1)
     sink = "bigquery://dfpipe-test/elsewhere"
-    state = template.launch("second", until=end.isoformat(), days="1.5", sink=sink)
-    assert state is JobState.SUCCEEDED
+    assert template.launch("second", until=end.isoformat(), sink=sink) is JobState.SUCCEEDED
     found = bigquery_tables(template.bigquery, "dfpipe-test.elsewhere", end)
-    assert found == expected(end, 1.5)
+    # The length of the window is the template's.
+    assert found == expected(end, days=3)

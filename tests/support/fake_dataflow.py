@@ -34,6 +34,7 @@ class Job:
     states: list[str]
     not_found: int
     counters: dict[str, int] = field(default_factory=dict)  # what its steps have counted
+    error: str = ""
 
     @property
     def state(self) -> str:
@@ -133,7 +134,8 @@ class FakeDataflow:
                 job.not_found -= 1
             return 404, _error(404)
         if match[2] is not None:
-            return 200, {"/messages": {}, "/metrics": {"metrics": _metrics(job)}}[match[2]]
+            shown = {"/messages": {"jobMessages": _messages(job)}, "/metrics": _metrics(job)}
+            return 200, shown[match[2]]
         if method == "PUT":
             if job.state not in ENDED:
                 job.states = [job.state, "CANCELLING", "CANCELLED"]
@@ -165,9 +167,15 @@ def _shown(job: Job) -> dict[str, Any]:
     }
 
 
-def _metrics(job: Job) -> list[dict[str, Any]]:
+def _messages(job: Job) -> list[dict[str, Any]]:
+    time, level = "2026-01-07T12:00:00Z", "JOB_MESSAGE_ERROR"
+    message = {"id": "1", "time": time, "messageText": job.error, "messageImportance": level}
+    return [message] if job.error else []
+
+
+def _metrics(job: Job) -> dict[str, Any]:
     """The counters as Dataflow gives them: each twice, while it was tried and when it is final."""
-    return [
+    metrics = [
         {
             "name": {
                 "origin": "user",
@@ -179,6 +187,7 @@ def _metrics(job: Job) -> list[dict[str, Any]]:
         for name, value in job.counters.items()
         for tentative in ({}, {"tentative": "true"})
     ]
+    return {"metrics": metrics}
 
 
 def _error(code: int, message: str = "try again") -> dict[str, Any]:

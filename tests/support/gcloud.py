@@ -46,7 +46,7 @@ class Section:
 
     @property
     def is_gcloud_alone(self) -> bool:
-        return not re.search(rf"\b({'|'.join(OTHERS)}) (?!-)", self.commands, flags=re.MULTILINE)
+        return not re.search(rf"^({'|'.join(OTHERS)}) ", self.commands, flags=re.MULTILINE)
 
 
 def find_gcloud() -> str:

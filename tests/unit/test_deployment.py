@@ -234,8 +234,8 @@ def test_beam_has_one_version_everywhere() -> None:
         "Dockerfile": re.findall(r"^ARG BEAM=(.*)$", DOCKERFILE, flags=re.MULTILINE),
     }
     assert named == {file: [version] for file in named}
-    # A requirement, an image, a program of Beam's Go module, or a sentence. Flink's job server is in
-    # Java, and has a version of its own.
+    # A requirement, an image, a program of Beam's Go module, or a sentence. Flink's job server is
+    # in Java, and has a version of its own.
     pattern = re.compile(
         r"(?:apache[-_]beam(?:\[gcp\])?==|beam_python[\d.]+_sdk:|beam/sdks/\S+@v"
         r"|(?<!job server of )Beam )(\d[\d.]+\d)"

@@ -173,19 +173,19 @@ def begin(
 ) -> AbstractContextManager[object]:
     """Read ahead what `dfpipe run` with these words is about to read, if it will in this process.
 
-    Wrong words are not told here.
+    Wrong words are not told here; others are those of an engine with processes of its own.
     """
     parser = Parser(allow_abbrev=False, add_help=False)
     add_arguments(parser)
     parser.add_argument("--runner", default="FnApiRunner")
-    parser.add_argument("--direct_running_mode", default="in_memory")
+    parser.add_argument("--direct_running_mode", choices=["in_memory"])
+    parser.add_argument("--environment_type", choices=["LOOPBACK"])
     try:
         given, _ = parser.parse_known_args(with_environment(words, environ))
         chosen = settings(given, now)
     except UsageError:
         return nullcontext()
-    in_process = given.runner.lower() in IN_PROCESS and given.direct_running_mode == "in_memory"
-    if chosen.processes == 1 or not in_process:
+    if chosen.processes == 1 or given.runner.lower() not in IN_PROCESS:
         return nullcontext()
     reading = Reading(chosen.source, chosen.text, chosen.stop_words)
     window = TimeSlice(chosen.start, chosen.end)

@@ -1,6 +1,8 @@
 """What is measured against computes the same: a competitor that is wrong is none."""
 
 import json
+import os
+import subprocess
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 import stop_words
 
-from benchmarks import duckdb_sql, pipeline, plain_beam
+from benchmarks import cores, duckdb_sql, pipeline, plain_beam
 from dfpipe.demo import timeline
 from tests import oracle
 from tests.support.analysis import store_posts, tables
@@ -106,3 +108,25 @@ def test_the_memory_and_the_time_of_a_process_are_seen() -> None:
 def test_a_variant_that_fails_ends_the_measurement() -> None:
     with pytest.raises(SystemExit, match="no luck"):
         pipeline.measure([sys.executable, "-c", "raise SystemExit('no luck')"])
+
+
+def test_the_figures_of_cores_are_of_the_same_posts(tmp_path: Path) -> None:
+    lines = [json.dumps({**post, "created_at": post["created_at"].isoformat()}) for post in posts()]
+    (tmp_path / "posts.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    words = [f"--until={END.isoformat()}", "--days=1", "--copies", "1", "--repeat=1"]
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("there is one core only")
+    cores.main([str(tmp_path / "posts.jsonl"), f"--output={tmp_path}/r.md", *words])
+    written = (tmp_path / "r.md").read_text(encoding="utf-8")
+    assert f"| 1 | {len(lines):,} | 1 | " in written
+    assert "From 1 to " in written
+
+
+def test_processes_use_the_chosen_cores_alone() -> None:
+    usable = os.sched_getaffinity(0)
+    one = min(usable)
+    code = "import os; print(*os.sched_getaffinity(0))"
+    with cores.on_cores([one]):
+        told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert told.stdout.decode().split() == [str(one)]
+    assert os.sched_getaffinity(0) == usable

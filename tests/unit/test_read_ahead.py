@@ -171,6 +171,7 @@ def test_only_the_same_reading_is_answered(reading: Reading) -> None:
         ("--processes=1", None),
         ("--processes=2 --runner=DataflowRunner", None),
         ("--processes=2 --direct_running_mode=multi_processing", None),
+        ("--processes=2 --environment_type=PROCESS", None),
         ("--processes=2 --days=never", None),
         ("--processes", None),
     ],

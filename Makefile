@@ -7,6 +7,8 @@ STUB = .venv-stub
 # Engines that are the pipeline's other than Beam's own, of the very version of Beam in use.
 ENGINES = .engines
 BEAM = $(shell $(BIN)/python -c "from apache_beam.version import __version__; print(__version__)")
+COPY_JARS = org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
+	-DincludeScope=runtime
 
 # What a browser is called: the tests look for the same names.
 BROWSERS = chromium chromium-browser google-chrome google-chrome-stable
@@ -19,7 +21,7 @@ demo: .venv/made  ## make a timeline, analyse it, print what it talks about
 test: .venv/made  ## the whole suite
 	$(BIN)/pytest -n 2 --dist loadscope
 
-engines: .venv/made $(ENGINES)/prism  ## the same pipeline on Prism and Flink
+engines: .venv/made $(ENGINES)/prism $(ENGINES)/flink/made  ## the same pipeline on Prism and Flink
 	$(BIN)/pytest tests/engines
 
 gcloud: .venv/made  ## the cloud how-tos, followed with gcloud against stand-ins of the APIs
@@ -73,6 +75,21 @@ $(ENGINES)/prism: setup.py | .venv/made
 		echo $(BEAM) > $@.version; \
 	else \
 		echo "no Prism, its tests are skipped: Go could not build it, see above"; \
+	fi
+
+# Flink, Beam's job server for it, and the program that starts a Python worker.
+$(ENGINES)/flink/made: tests/support/flink-pom.xml setup.py | .venv/made
+	@rm -rf $(@D); mkdir -p $(@D); \
+	for program in java mvn go; do \
+		command -v $$program > /dev/null && continue; \
+		echo "no Flink, its tests are skipped: install Java 17, Maven and Go"; exit 0; \
+	done; \
+	if mvn --quiet --batch-mode --file $< $(COPY_JARS) -DoutputDirectory=$(abspath $(@D))/lib \
+		&& GOBIN=$(abspath $(@D)) \
+		go install github.com/apache/beam/sdks/v2/python/container@v$(BEAM); then \
+		touch $@; \
+	else \
+		echo "no Flink, its tests are skipped: it could not be fetched, see above"; \
 	fi
 
 chromium:  ## the browser of the tests, where it is missing and Debian's packages can be installed

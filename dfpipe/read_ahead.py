@@ -3,6 +3,7 @@
 They start while Beam is still being imported, which takes as long as a hundred thousand posts.
 """
 
+import fcntl
 import os
 import pickle
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -43,13 +44,13 @@ class ReadAhead:
     PIPE = 1 << 20  # bytes that it can answer without waiting until this process has time
 
     def __init__(self, reading: Reading, slices: Sequence[TimeSlice], processes: int) -> None:
-        """Start so many processes."""
+        """Start so many processes, or fewer where there are not so many slices."""
         self.reading = reading
         self._waiting = dict.fromkeys(slices)  # begun by nobody
         self._under_way: set[TimeSlice] = set()
         self._done: dict[TimeSlice, list[Any]] = {}
         self._changed = threading.Condition()
-        self._processes = [self._start() for _ in range(processes)]
+        self._processes = [self._start() for _ in range(min(processes, len(slices)))]
         self._threads = [
             threading.Thread(target=self._attend, args=(process,), daemon=True)
             for process in self._processes
@@ -123,16 +124,19 @@ class ReadAhead:
             self._changed.notify_all()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             # No module of the folder that this happens to run in shall take the place of another.
             [sys.executable, "-P", "-m", "dfpipe.reading_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            pipesize=self.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
             process_group=0,  # Ctrl-C is for this process alone, which ends the others
         )
+        with suppress(AttributeError, OSError):  # Linux alone, within a limit for each user
+            assert process.stdout is not None
+            fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, self.PIPE)
+        return process
 
     def _attend(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdin is not None

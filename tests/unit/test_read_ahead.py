@@ -87,6 +87,11 @@ def test_what_is_read_ahead_is_what_is_read_here(
         assert found(ahead, reader, SLICES) == read_here(reader)
 
 
+def test_there_are_no_more_processes_than_slices(reading: Reading) -> None:
+    with ReadAhead(reading, SLICES[:1], 1_000_000) as ahead:
+        assert len(ahead._processes) == 1
+
+
 def test_all_may_be_done_by_others(reading: Reading, reader: Reader) -> None:
     with ReadAhead(reading, SLICES, 2) as ahead:
         wait_until(lambda: len(ahead._done) == len(SLICES))

@@ -15,6 +15,7 @@ from dfpipe.stopwords import stop_words_in_effect
 from dfpipe.text import MODES
 from tests import oracle
 from tests.support.analysis import END, run, store_posts, tables
+from tests.support.command import OFFLINE
 
 TICK = timedelta(microseconds=1)
 DAY = timedelta(days=1)
@@ -96,8 +97,15 @@ def expected(posts: list[dict[str, Any]]) -> dict[str, oracle.Analysis]:
     ],
 )
 def test_real_posts(
-    store: str, expected: dict[str, oracle.Analysis], tmp_path: Path, mode: str, words: list[str]
+    store: str,
+    expected: dict[str, oracle.Analysis],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mode: str,
+    words: list[str],
 ) -> None:
+    for name, value in OFFLINE.items():  # or DirectRunner would be Prism, which is downloaded
+        monkeypatch.setenv(name, value)
     summary = run(store, f"duckdb:///{tmp_path}/r.duckdb", f"--text={mode}", *words)
     assert tables(tmp_path / "r.duckdb") == expected[mode]
     assert summary.posts == 38_672

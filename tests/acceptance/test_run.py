@@ -12,7 +12,7 @@ import pytest
 
 from tests import oracle
 from tests.support.analysis import END, store_posts, tables
-from tests.support.command import DFPIPE, dfpipe, environment
+from tests.support.command import DFPIPE, OFFLINE, dfpipe, environment
 
 UNTIL = "--until=2015-01-11T00:00:00Z"
 POSTS = [
@@ -73,6 +73,7 @@ def test_direct_runner_gives_the_same(folder: Path) -> None:
             *("run", "--source=sqlite:///p.db", f"--sink=duckdb:///{name}.duckdb", UNTIL),
             *runner,
             cwd=folder,
+            env=OFFLINE,  # or DirectRunner would be Prism, which is downloaded
         )
         assert done.returncode == 0, done.stderr
     assert tables(folder / "a.duckdb") == tables(folder / "b.duckdb")

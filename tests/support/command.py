@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 DFPIPE = [sys.executable, "-m", "dfpipe"]
+# In its environment a process finds no network, but for this machine.
+OFFLINE = {"https_proxy": "http://127.0.0.1:9", "no_proxy": ""}
 _SETTINGS = ("DFPIPE_", "DATASTORE_EMULATOR_", "BIGQUERY_EMULATOR_")
 
 

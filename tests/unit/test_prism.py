@@ -6,11 +6,9 @@ import duckdb
 import pytest
 
 from tests.support.analysis import END, store_posts
-from tests.support.command import dfpipe
+from tests.support.command import OFFLINE, dfpipe
 
 POSTS = [{"tid": 1, "user": "anna", "text": "storm", "created_at": END.replace(day=9)}]
-# No answer to any question: nothing listens there.
-OFFLINE = {"https_proxy": "http://127.0.0.1:9", "no_proxy": ""}
 
 
 @pytest.fixture(scope="module")

@@ -221,7 +221,7 @@ def _is_of(process: psutil.Process, leader: int) -> bool:
 
 def _command(process: psutil.Process) -> list[str]:
     try:
-        return process.cmdline()
+        return list(process.cmdline())
     except psutil.Error:
         return []
 

@@ -2,8 +2,7 @@
 
 import pickle
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import compress, decompress
 
 import numpy as np
@@ -11,22 +10,53 @@ import numpy.typing as npt
 
 from dfpipe.ranking import Counted
 
+Ints = npt.NDArray[np.int32]
 
-@dataclass(frozen=True, slots=True)
+
+class _Matrix(NamedTuple):
+    words: tuple[str, ...]
+    indptr: Ints
+    indices: Ints
+
+
 class WordSets:
     """The sets of words of some posts, as a sparse matrix of posts by words.
 
-    `words` are the distinct words; post i has those at `indices[indptr[i]:indptr[i + 1]]`.
+    It is pickled packed, in half the bytes, as of all that goes between steps these are the most;
+    and it is unpacked where it is looked at, which not every step does that it comes to.
     """
 
-    words: tuple[str, ...]
-    indptr: npt.NDArray[np.int32]
-    indices: npt.NDArray[np.int32]
-    packed: bytes | None = field(default=None, repr=False, compare=False)
+    def __init__(self, matrix: _Matrix | None, packed: bytes | None = None) -> None:
+        """Hold either or both; see `word_sets`."""
+        self._matrix = matrix
+        self._packed = packed
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle packed, in half the bytes: of all that goes between steps these are the most."""
-        return unpacked, (self.packed or _packed(self),)
+        """Pickle the packed form."""
+        if self._packed is None:
+            self._packed = _packed(self._unpacked())
+        return WordSets, (None, self._packed)
+
+    def _unpacked(self) -> _Matrix:
+        if self._matrix is None:
+            assert self._packed is not None
+            self._matrix = _unpacked(self._packed)
+        return self._matrix
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The distinct words."""
+        return self._unpacked().words
+
+    @property
+    def indptr(self) -> Ints:
+        """Post i has the words at `indices[indptr[i]:indptr[i + 1]]`."""
+        return self._unpacked().indptr
+
+    @property
+    def indices(self) -> Ints:
+        """The positions of the posts' words."""
+        return self._unpacked().indices
 
     @property
     def posts(self) -> int:
@@ -47,22 +77,21 @@ def word_sets(sets: Iterable[Iterable[str]]) -> WordSets:
     for words in sets:
         indices.extend([index.setdefault(word, len(index)) for word in words])
         indptr.append(len(indices))
-    return WordSets(tuple(index), np.array(indptr, np.int32), np.array(indices, np.int32))
+    return WordSets(_Matrix(tuple(index), np.array(indptr, np.int32), np.array(indices, np.int32)))
 
 
-def _packed(sets: WordSets) -> bytes:
-    lengths = np.diff(sets.indptr)
+def _packed(matrix: _Matrix) -> bytes:
+    lengths = np.diff(matrix.indptr)
     parts = (
-        "\n".join(sets.words),
+        "\n".join(matrix.words),
         lengths.astype(np.min_scalar_type(lengths.max(initial=0))),
-        sets.indices.astype(np.min_scalar_type(len(sets.words))),
+        matrix.indices.astype(np.min_scalar_type(len(matrix.words))),
     )
     return compress(pickle.dumps(parts, pickle.HIGHEST_PROTOCOL), 1)
 
 
-def unpacked(packed: bytes) -> WordSets:
-    """Return what a pickle holds, to be pickled again as it is."""
+def _unpacked(packed: bytes) -> _Matrix:
     joined, lengths, indices = pickle.loads(decompress(packed))  # noqa: S301  # our own
     words = tuple(joined.split("\n")) if joined else ()
     indptr = np.concatenate(([0], np.cumsum(lengths, dtype=np.int32)), dtype=np.int32)
-    return WordSets(words, indptr, indices.astype(np.int32), packed)
+    return _Matrix(words, indptr, indices.astype(np.int32))

@@ -1,6 +1,6 @@
 """The REST API of pull queues, v1beta2, as a Flask blueprint.
 
-docs/taskqueue-rest.md has the reference.
+docs/reference/taskqueue-rest.md has the reference.
 """
 
 import json

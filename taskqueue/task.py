@@ -51,7 +51,7 @@ class Task:
     `dispatch_deadline_usec` microseconds.
 
     Raises InvalidTaskError and its subclasses, and TypeError, for what the reference in
-    docs/taskqueue.md lists.
+    docs/reference/taskqueue.md lists.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ from workflow.settings import Settings, import_modules, open_engine, settings_fr
 def create_app(settings: Settings | None = None) -> Flask:
     """The application; without settings they are read from the environment, and logs set up.
 
-    docs/workflow.md describes the routes. Raises UsageError and taskqueue's ConfigError.
+    docs/reference/workflow.md describes the routes. Raises UsageError and taskqueue's ConfigError.
     """
     if settings is None:
         settings = settings_from(os.environ)

@@ -17,7 +17,7 @@ from workflow import common, handlers, mail, settings
 from workflow.cli import workflow
 from workflow.pipeline import DEFAULT_BASE_PATH, Pipeline
 
-REFERENCE = (ROOT / "docs" / "workflow.md").read_text(encoding="utf-8")
+REFERENCE = (ROOT / "docs" / "reference" / "workflow.md").read_text(encoding="utf-8")
 
 
 def options(command: click.Command) -> Iterator[str]:

@@ -1,8 +1,9 @@
 """Pull queues do what the old library's in-memory queues do, in any sequence of calls.
 
-Where the two differ on purpose, docs/reference/taskqueue.md says why, and no step here goes there: times fall
-together only where a batch shares them, no call asks for fewer tasks than there may be where
-retry limits or missing tags decide, no name outlives its nine days, and no task waits to be added.
+Where the two differ on purpose, docs/reference/taskqueue.md says why, and no step here goes there:
+times fall together only where a batch shares them, no call asks for fewer tasks than there may be
+where retry limits or missing tags decide, no name outlives its nine days, and no task waits to be
+added.
 """
 
 import json

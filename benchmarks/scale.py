@@ -40,7 +40,7 @@ STEPS = {
     "set_bytes": ("words of the posts, as numbers", "ReadTokens/", "list"),
     "word_bytes": ("partial counts of words", "CountWords/GatherShards", "group"),
     "url_bytes": ("partial counts of URLs", "CountUrls/GatherShards", "group"),
-    "pair_bytes": ("partial counts of pairs", "PairRankings/RankLikely/AddPairs", "group"),
+    "pair_bytes": ("partial counts of pairs", "PairRankings/RankLikely/GatherPairs", "group"),
 }
 
 

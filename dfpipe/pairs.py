@@ -92,15 +92,31 @@ def _count(positions: Ints, following: Ints, start: int, end: int, size: int) ->
 
 
 def add_pairs(parts: Sequence[PairCounts]) -> PairCounts:
-    """Add up pair counts, in any order and with codes in any order."""
-    if not parts:
-        return NO_PAIRS
+    """Add up pair counts."""
+    parts = [part for part in parts if len(part.codes)]
+    if len(parts) < 2:
+        return parts[0] if parts else NO_PAIRS
     codes = np.concatenate([part.codes for part in parts])
     counts = np.concatenate([part.counts for part in parts])
     distinct, position = np.unique(codes, return_inverse=True)
     sums = np.zeros(len(distinct), np.int64)
     np.add.at(sums, position, counts)
     return PairCounts(distinct, sums)
+
+
+def add_many(parts: Iterable[PairCounts], waiting: int = 100_000) -> PairCounts:
+    """Add up pair counts as they come: in linear time, holding twice as many as there are.
+
+    So many pairs, or as many as the sum has, wait to be added to it.
+    """
+    held, size, limit = [NO_PAIRS], 0, waiting
+    for part in parts:
+        held.append(part)
+        size += len(part.codes)
+        if size > limit:
+            held = [add_pairs(held)]
+            size, limit = 0, max(waiting, len(held[0].codes))
+    return add_pairs(held)
 
 
 def top_pairs(pairs: PairCounts, words: Candidates, posts: int, k: int) -> list[Weighted]:

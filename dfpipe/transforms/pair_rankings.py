@@ -115,14 +115,17 @@ class _RankAmong(beam.PTransform):
         ) -> list[Weighted]:
             return pairs.top_pairs(shard[1], words, tally.posts, k)
 
+        def add_shard(shard: int, counts: Iterable[PairCounts]) -> tuple[int, PairCounts]:
+            return shard, pairs.add_many(counts)
+
         tops = (
             sets
             | "CountPairs"
             >> beam.ParDo(_CountPairs(self.shards), self.words).with_output_types(
                 tuple[int, PairCounts]
             )
-            | "AddPairs"
-            >> beam.CombinePerKey(_AddPairs()).with_output_types(tuple[int, PairCounts])
+            | "GatherPairs" >> beam.GroupByKey()
+            | "AddPairs" >> beam.MapTuple(add_shard).with_output_types(tuple[int, PairCounts])
             | "TopOfShard" >> beam.Map(of_shard, self.words, self.tally)
         )
         return sets.pipeline | Once(lambda listed: pairs.merge_top_pairs(listed, k), AsList(tops))
@@ -132,6 +135,7 @@ class _CountPairs(beam.DoFn):
     """Counts pairs by arrays over many posts at once, within bounded memory."""
 
     LIMIT = 2_000_000  # words of posts held, some 60 MB with what is made of them
+    PAIRS = 4_000_000  # pairs held, 64 MB: more than there are of the usual candidates
 
     def __init__(self, shards: int) -> None:
         self.shards = shards
@@ -157,7 +161,7 @@ class _CountPairs(beam.DoFn):
         self.held += len(found.positions)
         if self.held > self.LIMIT:
             self._count()
-            if len(self.total.codes) > self.LIMIT:
+            if len(self.total.codes) > self.PAIRS:
                 yield from self.total.shards(self.shards)
                 self.total = pairs.NO_PAIRS
 
@@ -174,23 +178,3 @@ class _CountPairs(beam.DoFn):
         self.counted.inc(int(counted.counts.sum()))
         self.total = pairs.add_pairs([self.total, counted])
         self.found, self.held = [], 0
-
-
-class _AddPairs(beam.CombineFn):
-    def create_accumulator(self) -> list[PairCounts]:
-        return []
-
-    def add_input(self, parts: list[PairCounts], counts: PairCounts) -> list[PairCounts]:
-        return self.compact([*parts, counts])
-
-    def merge_accumulators(self, accumulators: Iterable[list[PairCounts]]) -> list[PairCounts]:
-        return self.compact([part for parts in accumulators for part in parts])
-
-    def extract_output(self, parts: list[PairCounts]) -> PairCounts:
-        return pairs.add_pairs(parts)
-
-    def compact(self, parts: list[PairCounts]) -> list[PairCounts]:
-        """Add up when what came since is as much as the sum: linear time, bounded memory."""
-        added = len(parts[0].codes) if parts else 0
-        waiting = sum(len(part.codes) for part in parts[1:])
-        return [pairs.add_pairs(parts)] if waiting > max(added, 100_000) else parts

@@ -34,8 +34,8 @@ GATHERED = {
         "CountUrls/GatherShards",
     },
     "partial counts of a shard's pairs, among the candidates alone": {
-        "PairRankings/RankLikely/AddPairs",
-        "PairRankings/RankAll/AddPairs",
+        "PairRankings/RankLikely/GatherPairs",
+        "PairRankings/RankAll/GatherPairs",
     },
     "two numbers": {
         "AddTallies/InjectDefault[0]",
@@ -162,7 +162,7 @@ def test_four_times_the_posts_gather_no_more(tmp_path: Path) -> None:
 
 def test_more_shards_gather_less_on_each(tmp_path: Path) -> None:
     few, many = (measured(tmp_path, 1, f"--shards={shards}") for shards in (4, 16))
-    for step in ("CountWords/GatherShards", "PairRankings/RankLikely/AddPairs"):
+    for step in ("CountWords/GatherShards", "PairRankings/RankLikely/GatherPairs"):
         assert 0.2 * few[step] < many[step] < 0.4 * few[step]
 
 

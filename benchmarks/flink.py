@@ -1,17 +1,20 @@
 """Time and memory of a run on a local Flink cluster, against the in-process runner.
 
-`python -m benchmarks.flink POSTS`, after `make engines`; both must write the same rows.
+`python -m benchmarks.flink POSTS`, after `make engines`; both must write the same rows. With
+`--made_up N` the posts are made up (synthetic.py). Memory of the workers is anonymous memory: the
+pages of the store's file, which the kernel lends and takes back, are not in it.
 """
 
 import argparse
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
-from benchmarks import pipeline
+from benchmarks import pipeline, scale, synthetic
 from tests.support.flink import Cluster
 from tests.support.processes import wait_until
 
@@ -34,7 +37,7 @@ class WorkerWatch(threading.Thread):
         while not self.ended.wait(PAUSE):
             for name in self.cluster.task_managers():
                 for worker in self.cluster.workers(name):
-                    size = pipeline.memory_of_tree(worker)
+                    size = scale.anonymous(worker.pid)
                     self.peaks[worker.pid] = max(size, self.peaks.get(worker.pid, 0))
 
 
@@ -67,27 +70,45 @@ def compare(work: pipeline.Work, cluster: Cluster, folder: Path) -> None:
         sys.exit(f"Flink differs from the in-process runner: {different}")
 
 
-def main() -> None:
-    """Start a cluster, make copies of the posts, and measure."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("posts", type=Path, help="any archive that `dfpipe import` reads")
-    parser.add_argument("--copies", type=int, nargs="+", default=[1, 10])
-    args = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="dfpipe-flink-") as name:
-        folder = Path(name)
+def works(args: argparse.Namespace, folder: Path) -> Iterator[pipeline.Work]:
+    """Make the stores, one after another."""
+    if args.posts:
         given, store = folder / "given.jsonl", f"sqlite:///{folder / 'given.db'}"
         pipeline.run_quietly([*pipeline.DFPIPE, "import", str(args.posts), "--to", store])
         pipeline.run_quietly([*pipeline.DFPIPE, "export", "--from", store, "--output", str(given)])
         lines = given.read_bytes().splitlines()
+        until = pipeline.after(lines[-1])
+        for copies in args.copies:
+            _, store = pipeline.prepare(lines, copies, folder)
+            yield pipeline.Work(copies, store, given, until, 4.0, "modern")
+    for n in args.made_up:
+        with scale.made_store(n, args.folder or folder) as path:
+            store = f"sqlite:///{path}"
+            yield pipeline.Work(1, store, path, synthetic.until(), 4.0, "modern")
+
+
+def main() -> None:
+    """Start a cluster, make posts, and measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "posts", type=Path, nargs="?", help="any archive that `dfpipe import` reads"
+    )
+    parser.add_argument("--copies", type=int, nargs="+", default=[1, 10], help="of the archive")
+    parser.add_argument(
+        "--made_up", type=int, nargs="+", default=[], metavar="N", help="so many made-up posts"
+    )
+    parser.add_argument("--folder", type=Path, help="where stores of made-up posts are, as N.db")
+    args = parser.parse_args()
+    if not args.posts and not args.made_up:
+        parser.error("give an archive, or --made_up N")
+    with tempfile.TemporaryDirectory(prefix="dfpipe-flink-") as name:
+        folder = Path(name)
         (folder / "cluster").mkdir()
         cluster = Cluster(folder / "cluster")
         try:
             cluster.start()
             print("| posts | runner | seconds | seconds of CPU | peak MB |\n|---|---|---|---|---|")
-            for copies in args.copies:
-                _, store = pipeline.prepare(lines, copies, folder)
-                until = pipeline.after(lines[-1])
-                work = pipeline.Work(copies, store, given, until, 4.0, "modern")
+            for work in works(args, folder):
                 compare(work, cluster, folder)
         finally:
             cluster.stop()

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 TIMEOUT = 30  # seconds, where no option says otherwise: gunicorn's own
 LONG_TIMEOUT = 600
+# Seconds that a connection waits for its next request. gunicorn's own 2 are the time between two
+# looks at a job of `dfpipe serve`: the dispatcher's request would meet a connection being closed.
+KEEP_ALIVE = 75
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +83,7 @@ def run_gunicorn(make_app: Callable[[], "Flask"], name: str, listening: Listenin
         threads=listening.threads,
         worker_class="gthread",
         timeout=listening.timeout_secs,
+        keepalive=KEEP_ALIVE,
         proc_name=name,
         loglevel=listening.log_level.lower(),
         control_socket_disable=True,

@@ -21,6 +21,8 @@ from dfpipe.serving.cron import Clock, Job, read_jobs, service_of
 from dfpipe.serving.filling import import_files
 from dfpipe.serving.schedules import Daily, Every, parse
 from dfpipe.serving.supervisor import Program, Supervisor
+from dfpipe.serving.system import POLL
+from taskqueue.serving import KEEP_ALIVE
 from tests.support.command import dfpipe
 from tests.support.processes import ROOT, wait_until
 from tests.support.serving import free_ports, running
@@ -248,3 +250,7 @@ def test_programs_are_started_again_and_ended() -> None:
             os.kill(pid, 0)
     assert ("steady", "ended with -9: started again in 1 s") in lines
     assert any(name == "missing" and "No such file" in line for name, line in lines)
+
+
+def test_the_dispatchers_connection_outlasts_the_time_between_two_looks_at_a_job() -> None:
+    assert KEEP_ALIVE > 2 * int(POLL.removesuffix("s"))

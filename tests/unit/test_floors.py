@@ -1,4 +1,4 @@
-"""Imports point downward only: the floors of docs/architecture.md."""
+"""Imports point downward only: the floors of docs/explanation/architecture.md."""
 
 import ast
 import subprocess

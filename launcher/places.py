@@ -7,8 +7,6 @@ _PLACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _NAME = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_]*)?")
 # What every step knows.
 COMMON = ("slot", "run", "chain", "store", "warehouse", "project", "region")
-# What is known of every job that has ended; a runner may give more.
-OUTPUTS = ("job_id", "name")
 
 
 def places_in(text: str) -> Iterator[str]:

@@ -1,6 +1,5 @@
 """`Pipeline`, the class that every stage derives from."""
 
-import inspect
 import math
 from datetime import datetime
 from typing import Any, ClassVar, Self
@@ -307,9 +306,6 @@ class Pipeline:
     def _must_exist(self, method: str) -> None:
         if self._record is None:
             raise UnexpectedPipelineError(f"{method} comes after the stage has started")
-
-    def _is_generator(self) -> bool:
-        return inspect.isgeneratorfunction(self.run)
 
     def _params(self, after: list[str]) -> Params:
         """The stage as it is stored.

@@ -14,7 +14,7 @@ TEMPLATE = """<!doctype html>
 :root { color-scheme: light dark }
 body { font: 15px/1.4 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em }
 table { border-collapse: collapse; margin: 1em 0 }
-th, td { padding: .2em .8em; text-align: left; border-bottom: 1px solid #8884; vertical-align: top }
+th, td { padding: .2em .6em; text-align: left; border-bottom: 1px solid #8884; vertical-align: top }
 td.number { text-align: right; font-variant-numeric: tabular-nums }
 .wide { overflow-x: auto }
 .failing, .stopped { font-weight: bold }

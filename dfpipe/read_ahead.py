@@ -186,6 +186,8 @@ def begin(
     parser.add_argument("--environment_type", choices=["LOOPBACK"])
     try:
         given, _ = parser.parse_known_args(with_environment(words, environ))
+        if _is_read_once(given.stopwords_file):
+            return nullcontext()
         chosen = settings(given, now)
     except UsageError:
         return nullcontext()
@@ -194,3 +196,8 @@ def begin(
     reading = Reading(chosen.source, chosen.text, chosen.stop_words)
     window = TimeSlice(chosen.start, chosen.end)
     return ReadAhead(reading, time_slices(window, chosen.slices), chosen.processes - 1)
+
+
+def _is_read_once(file: str | None) -> bool:
+    """Whether a file is a pipe, as `<(...)` of a shell: the run itself is to read it."""
+    return file is not None and os.path.exists(file) and not os.path.isfile(file)

@@ -196,6 +196,17 @@ def test_reading_ahead_is_for_steps_in_this_process(
             assert ahead.reading.source == reading.source
 
 
+def test_stop_words_in_a_pipe_are_left_to_the_run(reading: Reading) -> None:
+    ours, theirs = os.pipe()
+    os.write(theirs, b"storm\n")
+    os.close(theirs)
+    given = [f"--source={reading.source}", "--processes=2", f"--stopwords_file=/dev/fd/{ours}"]
+    with read_ahead.begin(given, {"DFPIPE_WAREHOUSE": "duckdb:///r.duckdb"}, END) as ahead:
+        assert ahead is None
+    assert os.read(ours, 100) == b"storm\n"
+    os.close(ours)
+
+
 PARENT = """
 import sys, time
 from datetime import UTC, datetime, timedelta

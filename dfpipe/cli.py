@@ -100,6 +100,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     sys.exit(status if isinstance(status, int) else 0)
 
 
+class _Ended(KeyboardInterrupt):
+    """Not Python's own class: of one that passes through the `exec` of a text, Python would die.
+
+    Dataclasses are made by such an `exec`, while modules are imported.
+    """
+
+
 class _Interrupt:
     """Remembers that the process was told to end, and by which signal.
 
@@ -117,7 +124,7 @@ class _Interrupt:
     def __call__(self, number: int, frame: FrameType | None) -> NoReturn:
         """Raise as Python's own handler does."""
         self.came = number
-        raise KeyboardInterrupt
+        raise _Ended
 
     def outcome(self) -> tuple[str, int]:
         """Return what to say and the exit status."""

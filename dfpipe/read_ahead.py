@@ -50,7 +50,12 @@ class ReadAhead:
         self._under_way: set[TimeSlice] = set()
         self._done: dict[TimeSlice, list[Any]] = {}
         self._changed = threading.Condition()
-        self._processes = [self._start() for _ in range(min(processes, len(slices)))]
+        self._processes: list[subprocess.Popen[bytes]] = []
+        try:
+            for _ in range(min(processes, len(slices))):
+                self._processes.append(self._start())
+        except OSError:  # no more processes or files: those that there are may be needed for more
+            self._end()
         self._threads = [
             threading.Thread(target=self._attend, args=(process,), daemon=True)
             for process in self._processes
@@ -75,9 +80,15 @@ class ReadAhead:
         _current = None
         for process in self._processes:
             process.kill()
-        for process, thread in zip(self._processes, self._threads, strict=True):
+        for thread in self._threads:
             thread.join()
+        self._end()
+
+    def _end(self) -> None:
+        for process in self._processes:
+            process.kill()
             process.communicate()
+        self._processes = []
 
     def take(self, wanted: TimeSlice, read: Read) -> Iterable[Any]:
         """Give the tokens of a slice.

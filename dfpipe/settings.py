@@ -135,7 +135,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="2048",
         metavar="N",
         help="words whose pairs are counted at first; the result does not depend on it, "
-        "the time does (default: 2048)",
+        "time and memory do (default: 2048)",
     )
 
 

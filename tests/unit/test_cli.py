@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -129,6 +130,20 @@ def test_sigterm_takes_the_temporary_files_along(tmp_path: Path) -> None:
     _, message = child.communicate(timeout=60)
     assert (child.returncode, message.strip()) == (143, "dfpipe: terminated")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_status_of_sigterm_where_python_runs_a_text() -> None:
+    # As it does for each dataclass while modules are imported.
+    text = "import os, signal; os.kill(os.getpid(), signal.SIGTERM); signal.pause()"
+    program = f"""if True:
+        from dfpipe import cli
+        cli.dfpipe.invoke = lambda context: exec({text!r})
+        cli.main(["stopwords"])
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr.strip()) == (143, "dfpipe: terminated")
 
 
 def test_a_fault_of_the_program_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Reading in processes beside this one: the same is found, whatever becomes of them."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -90,6 +91,25 @@ def test_what_is_read_ahead_is_what_is_read_here(
 def test_there_are_no_more_processes_than_slices(reading: Reading) -> None:
     with ReadAhead(reading, SLICES[:1], 1_000_000) as ahead:
         assert len(ahead._processes) == 1
+
+
+def test_where_no_process_can_be_started_all_is_read_here(
+    reading: Reading, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[psutil.Process] = []
+
+    def start(self: ReadAhead) -> "subprocess.Popen[bytes]":
+        if started:
+            raise OSError(errno.EMFILE, "Too many open files")
+        process = begin(self)
+        started.append(psutil.Process(process.pid))
+        return process
+
+    begin = ReadAhead._start
+    monkeypatch.setattr(ReadAhead, "_start", start)
+    with ReadAhead(reading, SLICES, 2) as ahead:
+        assert not started[0].is_running()
+        assert found(ahead, reader, SLICES) == read_here(reader)
 
 
 def test_all_may_be_done_by_others(reading: Reading, reader: Reader) -> None:

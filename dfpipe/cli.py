@@ -101,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 class _Ended(KeyboardInterrupt):
-    """Not Python's own class: of one that passes through the `exec` of a text, Python would die.
+    """Not Python's own class: `python -m` dies of one that has passed the `exec` of a text.
 
     Dataclasses are made by such an `exec`, while modules are imported.
     """

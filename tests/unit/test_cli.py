@@ -132,7 +132,7 @@ def test_sigterm_takes_the_temporary_files_along(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_the_status_of_sigterm_where_python_runs_a_text() -> None:
+def test_the_status_of_sigterm_where_python_runs_a_text(tmp_path: Path) -> None:
     # As it does for each dataclass while modules are imported.
     text = "import os, signal; os.kill(os.getpid(), signal.SIGTERM); signal.pause()"
     program = f"""if True:
@@ -140,8 +140,14 @@ def test_the_status_of_sigterm_where_python_runs_a_text() -> None:
         cli.dfpipe.invoke = lambda context: exec({text!r})
         cli.main(["stopwords"])
     """
+    (tmp_path / "ended.py").write_text(program, encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-m", "ended"],
+        cwd=tmp_path,
+        env=environment({}),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stderr.strip()) == (143, "dfpipe: terminated")
 

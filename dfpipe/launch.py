@@ -25,6 +25,9 @@ from dfpipe.errors import UsageError
 from dfpipe.options import AnalysisOptions, settings
 from dfpipe.settings import IN_PROCESS, Parser, Settings, with_environment
 
+# The runners that hand a pipeline to a job server.
+JOB_SERVED = {"flinkrunner", "portablerunner", "sparkrunner"}
+
 
 def launch(
     words: Sequence[str],
@@ -73,12 +76,19 @@ def _describe(chosen: Settings, options: PipelineOptions) -> str:
 
 
 def parse(words: Sequence[str], environ: Mapping[str, str]) -> PipelineOptions:
-    """Read options of this project and of Beam; an unknown one is a UsageError, not a warning."""
+    """Read options of this project and of Beam; an unknown one is a UsageError, not a warning.
+
+    A job server has options of its own, which it tells to Beam when it is asked to run a job.
+    """
     given = with_environment(words, environ)
     parser = _Parser(allow_abbrev=False, add_help=False)
     for options in PipelineOptions.__subclasses__():
         options._add_argparse_args(parser)
-    _, unknown = parser.parse_known_args(given)
+    found, unknown = parser.parse_known_args(given)
+    if (found.runner or "").lower() in JOB_SERVED:
+        unknown = [
+            word for word in unknown if not word.startswith("--") or _near(word, parser, 0.9)
+        ]
     if unknown:
         raise UsageError(f"{unknown[0]} is no option{_like(unknown[0], parser)}")
     return PipelineOptions(given)
@@ -106,10 +116,14 @@ class _Parser(Parser):
 
 
 def _like(word: str, parser: argparse.ArgumentParser) -> str:
+    close = _near(word, parser, 0.6)
+    return f": did you mean {close[0]}?" if close else " of dfpipe run or Beam (see --help)"
+
+
+def _near(word: str, parser: argparse.ArgumentParser, cutoff: float) -> list[str]:
     known = [name for action in parser._actions for name in action.option_strings]
     name = word.split("=")[0].replace("-", "_").replace("__", "--", 1)
-    close = difflib.get_close_matches(name, known, n=1)
-    return f": did you mean {close[0]}?" if close else " of dfpipe run or Beam (see --help)"
+    return difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
 
 
 def _check_runner(name: str) -> None:

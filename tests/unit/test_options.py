@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from dfpipe import launch
 from dfpipe.errors import UsageError
 from dfpipe.options import settings
 from dfpipe.settings import Settings
@@ -105,3 +106,18 @@ def test_stop_words_come_from_languages_and_file(tmp_path: Path) -> None:
     words = given("--languages=fr, de", f"--stopwords_file={file}").stop_words
     assert {"umbrella", "avec", "nicht"} <= words
     assert words == stop_words_in_effect("modern", ["fr", "de"], ["umbrella"])
+
+
+@pytest.mark.parametrize("runner", ["FlinkRunner", "PortableRunner"])
+def test_a_job_server_has_options_of_its_own(runner: str) -> None:
+    words = [f"--runner={runner}", "--max_bundle_size=100", "--object_reuse"]
+    launch.parse(words, {})
+    with pytest.raises(UsageError, match="did you mean --top_words"):
+        launch.parse([*words, "--top_word=3"], {})
+    with pytest.raises(UsageError, match="stray is no option"):
+        launch.parse([*words, "stray"], {})
+
+
+def test_other_runners_have_none() -> None:
+    with pytest.raises(UsageError, match="--max_bundle_size=100 is no option"):
+        launch.parse(["--runner=FnApiRunner", "--max_bundle_size=100"], {})

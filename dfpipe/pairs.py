@@ -14,6 +14,7 @@ from dfpipe.word_sets import WordSets
 
 Ints = npt.NDArray[np.int64]
 AT_ONCE = 1_000_000  # pairs, some 60 MB
+CELLS = 8_000_000  # pairs that candidates may have, 64 MB
 Weighted = tuple[str, str, int, float]  # w1 < w2, posts with both, log_weight
 
 
@@ -58,37 +59,67 @@ class PairCounts:
 NO_PAIRS = PairCounts(np.empty(0, np.int64), np.empty(0, np.int64))
 
 
-def count_pairs(
-    found: Sequence[Found], size: int, leads: Sequence[int] | None = None
-) -> PairCounts:
-    """Count the pairs of `size` candidates within posts.
+class PairCounter:
+    """Counts the pairs of `size` candidates within posts, a million pairs at a time.
 
     With `leads` only those pairs are counted whose first word has one of these positions.
     """
-    if not found:
-        return NO_PAIRS
-    positions = np.concatenate([part.positions for part in found])
-    lengths = np.concatenate([part.lengths for part in found])
-    # Each word is paired with those that follow it in its post.
-    following = np.repeat(np.cumsum(lengths), lengths) - np.arange(1, len(positions) + 1)
-    if leads is not None:
-        following[~np.isin(positions, leads)] = 0
-    bounds = np.searchsorted(np.cumsum(following), np.arange(0, following.sum(), AT_ONCE), "right")
-    parts = [
-        _count(positions, following, start, end, size)
-        for start, end in pairwise((*np.unique(bounds).tolist(), len(positions)))
-    ]
-    return add_pairs(parts)
+
+    def __init__(self, size: int, leads: Sequence[int] | None = None) -> None:
+        """Begin with nothing."""
+        self._size = size
+        self._leads = leads
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew."""
+        # By code: the quickest form, where it is not too large.
+        self._cells = np.zeros(self._size**2, np.int64) if self._size**2 <= CELLS else None
+        self._listed = NO_PAIRS
+
+    def __len__(self) -> int:
+        """How many pairs are held that may become ever more."""
+        return len(self._listed.codes)
+
+    def add(self, found: Sequence[Found]) -> int:
+        """Count the pairs of posts; returns how many there are."""
+        if not found:
+            return 0
+        positions = np.concatenate([part.positions for part in found])
+        lengths = np.concatenate([part.lengths for part in found])
+        # Each word is paired with those that follow it in its post.
+        following = np.repeat(np.cumsum(lengths), lengths) - np.arange(1, len(positions) + 1)
+        if self._leads is not None:
+            following[~np.isin(positions, self._leads)] = 0
+        starts = np.arange(0, following.sum(), AT_ONCE)
+        bounds = np.searchsorted(np.cumsum(following), starts, "right")
+        for start, end in pairwise((*np.unique(bounds).tolist(), len(positions))):
+            self._add_codes(_codes(positions, following, start, end, self._size))
+        return int(following.sum())
+
+    def _add_codes(self, codes: Ints) -> None:
+        if self._cells is not None:
+            self._cells += np.bincount(codes, minlength=len(self._cells))
+        else:
+            counted = PairCounts(*np.unique(codes, return_counts=True))
+            self._listed = add_pairs([self._listed, counted])
+
+    def counts(self) -> PairCounts:
+        """What was counted."""
+        if self._cells is None:
+            return self._listed
+        codes = np.flatnonzero(self._cells)
+        return PairCounts(codes, self._cells[codes])
 
 
-def _count(positions: Ints, following: Ints, start: int, end: int, size: int) -> PairCounts:
-    """Count the pairs that begin with the words from `start` to `end`."""
+def _codes(positions: Ints, following: Ints, start: int, end: int, size: int) -> Ints:
+    """Return the codes of the pairs that begin with the words from `start` to `end`."""
     n = following[start:end]
     first = np.repeat(np.arange(start, end), n)
     # 1, 2, 3, ... for the pairs of each word
     distance = np.arange(1, len(first) + 1) - np.repeat(np.cumsum(n) - n, n)
-    codes = positions[first] * size + positions[first + distance]
-    return PairCounts(*np.unique(codes, return_counts=True))
+    codes: Ints = positions[first] * size + positions[first + distance]
+    return codes
 
 
 def add_pairs(parts: Sequence[PairCounts]) -> PairCounts:
@@ -97,11 +128,11 @@ def add_pairs(parts: Sequence[PairCounts]) -> PairCounts:
     if len(parts) < 2:
         return parts[0] if parts else NO_PAIRS
     codes = np.concatenate([part.codes for part in parts])
-    counts = np.concatenate([part.counts for part in parts])
-    distinct, position = np.unique(codes, return_inverse=True)
-    sums = np.zeros(len(distinct), np.int64)
-    np.add.at(sums, position, counts)
-    return PairCounts(distinct, sums)
+    order = np.argsort(codes, kind="stable")
+    codes = codes[order]
+    starts = np.flatnonzero(np.diff(codes, prepend=-1))
+    counts = np.concatenate([part.counts for part in parts])[order]
+    return PairCounts(codes[starts], np.add.reduceat(counts, starts))
 
 
 def add_many(parts: Iterable[PairCounts], waiting: int = 100_000) -> PairCounts:

@@ -11,7 +11,7 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from dfpipe import pairs, progress, ranking
-from dfpipe.pairs import Found, PairCounts, Weighted
+from dfpipe.pairs import Found, PairCounter, PairCounts, Weighted
 from dfpipe.ranking import Candidates
 from dfpipe.tokenizing import Tally
 from dfpipe.transforms.once import Once
@@ -135,7 +135,7 @@ class _CountPairs(beam.DoFn):
     """Counts pairs by arrays over many posts at once, within bounded memory."""
 
     LIMIT = 2_000_000  # words of posts held, some 60 MB with what is made of them
-    PAIRS = 4_000_000  # pairs held, 64 MB: more than there are of the usual candidates
+    PAIRS = 4_000_000  # pairs held, 64 MB, where the candidates may have very many
 
     def __init__(self, shards: int) -> None:
         self.shards = shards
@@ -145,9 +145,9 @@ class _CountPairs(beam.DoFn):
     def start_bundle(self) -> None:
         self.words: Candidates | None = None
         self.index: dict[str, int] = {}
+        self.counter = PairCounter(0)
         self.found: list[Found] = []
         self.held = 0
-        self.total = pairs.NO_PAIRS
 
     def process(self, sets: WordSets, words: Candidates) -> Iterable[Any]:
         if not words:
@@ -155,26 +155,24 @@ class _CountPairs(beam.DoFn):
         progress.stage("counting pairs")
         if words is not self.words:
             self.words, self.index = words, words.index()
+            self.counter = PairCounter(len(words), words.leads)
         found = pairs.among(sets, self.index)
         self.pruned.inc(len(sets.indices) - len(found.positions))
         self.found.append(found)
         self.held += len(found.positions)
         if self.held > self.LIMIT:
             self._count()
-            if len(self.total.codes) > self.PAIRS:
-                yield from self.total.shards(self.shards)
-                self.total = pairs.NO_PAIRS
+            if len(self.counter) > self.PAIRS:
+                yield from self.counter.counts().shards(self.shards)
+                self.counter.clear()
 
     def finish_bundle(self) -> Iterable[WindowedValue]:
         self._count()
         window = GlobalWindow()
-        for shard in self.total.shards(self.shards):
+        for shard in self.counter.counts().shards(self.shards):
             yield WindowedValue(shard, window.max_timestamp(), [window])
+        self.counter = PairCounter(0)
 
     def _count(self) -> None:
-        if self.words is None:
-            return
-        counted = pairs.count_pairs(self.found, len(self.index), self.words.leads)
-        self.counted.inc(int(counted.counts.sum()))
-        self.total = pairs.add_pairs([self.total, counted])
+        self.counted.inc(self.counter.add(self.found))
         self.found, self.held = [], 0

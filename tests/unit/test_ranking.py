@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfpipe import pairs, ranking
-from dfpipe.pairs import PairCounts
+from dfpipe.pairs import Found, PairCounts
 from dfpipe.ranking import Candidates, Mark
 from dfpipe.word_sets import word_sets
 
@@ -32,11 +32,17 @@ def brute_force(sets: Sets, k: int) -> list[pairs.Weighted]:
     return sorted((p for p in weighted if p[3]), key=lambda p: (-p[3], p[0], p[1]))[:k]
 
 
+def count(found: Found, words: Candidates) -> PairCounts:
+    counter = pairs.PairCounter(len(words), words.leads)
+    counter.add([found])
+    return counter.counts()
+
+
 def rank(sets: Sets, words: Candidates, k: int, parts: int = 3) -> list[pairs.Weighted]:
     """Count in several parts, add up, rank in shards, merge: as the transforms do."""
     index = words.index()
     found = [pairs.among(word_sets(sets[i::parts]), index) for i in range(parts)]
-    counted = [pairs.count_pairs([part], len(words), words.leads) for part in found]
+    counted = [count(part, words) for part in found]
     shards = dict(pairs.add_pairs(counted).shards(3))
     tops = [pairs.top_pairs(shard, words, len(sets), k) for shard in shards.values()]
     return pairs.merge_top_pairs(tops, k)
@@ -113,7 +119,7 @@ def test_the_many_words_of_one_post_are_not_paired_with_each_other() -> None:
     assert mark == Mark(math.log(3), "w00000")
     whole = ranking.join_survivors([ranking.survivors(df.items(), n, mark)], n, mark)
     found = pairs.among(word_sets(sets), whole.index())
-    assert len(pairs.count_pairs([found], len(whole), whole.leads).codes) < 3 * len(words)
+    assert len(count(found, whole).codes) < 3 * len(words)
     expected = [("a", "b"), ("a", "c"), ("b", "c"), *(("w00000", w) for w in words[2:7])]
     assert rank(sets, whole, 8) == [(*pair, 1, math.log(3)) for pair in expected]
 
@@ -145,16 +151,18 @@ def test_nothing_gives_nothing() -> None:
     empty = ranking.merge_candidates([], 0, 10)
     assert empty == Candidates()
     assert not ranking.join_survivors([], 0, Mark(0.0, ""))
-    assert len(pairs.add_pairs([]).codes) == len(pairs.count_pairs([], 0).codes) == 0
+    assert len(pairs.add_pairs([]).codes) == len(pairs.PairCounter(0).counts().codes) == 0
     assert pairs.top_pairs(pairs.NO_PAIRS, empty, 0, 5) == []
     assert list(pairs.NO_PAIRS.shards(4)) == []
 
 
+@pytest.mark.parametrize("cells", [0, 1_000])
 @pytest.mark.parametrize("at_once", [1, 2, 7, 1_000_000])
 def test_pairs_are_counted_in_parts_with_the_same_result(
-    monkeypatch: pytest.MonkeyPatch, at_once: int
+    monkeypatch: pytest.MonkeyPatch, at_once: int, cells: int
 ) -> None:
     monkeypatch.setattr(pairs, "AT_ONCE", at_once)
+    monkeypatch.setattr(pairs, "CELLS", cells)
     sets = [{"a", "b", "c", "d"}, set(), {"b", "d"}, {"a"}, {"a", "b", "c", "d"}, {"c", "d"}]
     words = ranking.survivors(frequencies(sets).items(), len(sets), Mark(0.0, ""))
     assert rank(sets, words, 10) == brute_force(sets, 10)

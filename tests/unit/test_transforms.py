@@ -117,7 +117,11 @@ def test_pair_rankings_do_not_depend_on_the_candidates(k: int, candidates: int) 
     assert rank_with_beam(SETS, k, candidates) == brute_force(SETS, k)
 
 
-def test_pair_counts_within_bounded_memory_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("cells", [0, 1_000])
+def test_pair_counts_within_bounded_memory_are_the_same(
+    monkeypatch: pytest.MonkeyPatch, cells: int
+) -> None:
+    monkeypatch.setattr("dfpipe.pairs.CELLS", cells)
     monkeypatch.setattr(_CountPairs, "LIMIT", 1)
     monkeypatch.setattr(_CountPairs, "PAIRS", 1)
     assert rank_with_beam(SETS, 9, 100) == brute_force(SETS, 9)

@@ -118,7 +118,8 @@ class Cluster:
                 ["java", "-Xmx512m", *OPEN, "-cp", f"{FLINK}/lib/*", main, *config, *words],
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # by which its Python workers are known, even as orphans
+                cwd=self.folder,  # where workers leave a file
+                start_new_session=True,  # by which they are known, even as orphans
             )
 
     def _job_server_listens(self) -> bool:

@@ -15,6 +15,7 @@ settings.register_profile("dfpipe", deadline=None)
 settings.load_profile("dfpipe")
 
 pytest_plugins = [
+    "tests.support.clean_process",
     "tests.support.data",
     "tests.support.datastore_emulator",
     "tests.support.bigquery_emulator",

@@ -1,0 +1,14 @@
+"""Modules of tests share processes, and in what order is chance: each leaves nothing bound."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.launching import unbind
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_is_bound() -> Iterator[None]:
+    """Unbind the process from the queues, workflows and launcher that a module has left."""
+    yield
+    unbind()

@@ -1,5 +1,6 @@
 """The service as a Flask application: `gunicorn 'launcher.app:create_app()'`."""
 
+import json
 import logging
 import os
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ import workflow
 from dfpipe import warehouse
 from dfpipe.datastore import StoreError
 from dfpipe.errors import UsageError
-from launcher import context, events, jobs, reaping, slots, sweeping
+from launcher import context, events, jobs, reaping, rendering, slots, sweeping
 from launcher.access import Access
 from launcher.chains import Chain, read_chains
 from launcher.context import START_URL, Context
@@ -123,7 +124,7 @@ class _Routes:
 
     def start_run(self) -> Response:
         """Start a chain for the slot that is now, or that the body names."""
-        given = request.get_json(silent=True) if request.data else {}
+        given = _given(request.get_data())
         if not isinstance(given, dict) or set(given) - {"chain", "slot"}:
             return _error(400, 'the body is no JSON object with "chain" and "slot": give one')
         self.metrics.starts.labels("operator").inc()
@@ -253,6 +254,14 @@ class _Routes:
         return Response(self.metrics.text(), content_type=CONTENT_TYPE)
 
 
+def _given(body: bytes) -> Any:
+    """What a body holds in JSON, whatever its type is said to be; None where that is none."""
+    try:
+        return json.loads(body) if body else {}
+    except (ValueError, RecursionError):
+        return None
+
+
 def _job(job: JobRecord | None) -> dict[str, Any] | None:
     if job is None:
         return None
@@ -289,6 +298,8 @@ def _error(status: int, message: str) -> Response:
 def _http_error(error: HTTPException) -> Response:
     if error.response is not None:
         return error.response  # type: ignore[return-value]  # the guard's own
+    if rendering.is_for_people():
+        return rendering.http_error(error)
     return _error(error.code or 500, error.description or error.name)
 
 

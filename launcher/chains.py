@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from dfpipe.errors import UsageError
+from launcher.jobs.own import OWN, is_number
 from launcher.places import COMMON, places_in
 from launcher.records import Step
 from launcher.settings import parse_length
@@ -59,6 +60,8 @@ def parse_chains(text: str, source: str = "chains.yaml") -> dict[str, Chain]:
         raise ChainsError(f"{source}:{line}: this is no YAML: {error.problem}") from error
     except yaml.YAMLError as error:
         raise ChainsError(f"{source}: this is no YAML: {' '.join(str(error).split())}") from error
+    except RecursionError as error:
+        raise ChainsError(f"{source}:1: too many lists in lists; take some away") from error
     if root is None:
         raise ChainsError(f"{source}:1: the file is empty; give chains: and a list")
     return _Reader(source).chains(root)
@@ -155,7 +158,8 @@ class _Reader:
                 raise self.cycle(nodes, steps, before)
             for step in ready:
                 before[step.name] = {*step.needs}.union(*(before[need] for need in step.needs))
-                self.check_places(nodes[step.name], step, before[step.name])
+                self.check_places(nodes[step.name], step, before[step.name], steps)
+                self.check_parameters(nodes[step.name], step)
             ordered += ready
         return ordered
 
@@ -173,19 +177,38 @@ class _Reader:
                 )
             way.append(name)
 
-    def check_places(self, node: yaml.Node, step: Step, before: set[str]) -> None:
+    def check_places(
+        self, node: yaml.Node, step: Step, before: set[str], steps: Mapping[str, Step]
+    ) -> None:
         for text in (step.template, *step.command, *step.parameters.values()):
             try:
                 names = list(places_in(text))
             except ValueError as error:
                 raise self.refusal(node, f"the step {step.name!r}: {error}") from error
             for name in names:
-                if name not in COMMON and not ("." in name and name.split(".")[0] in before):
+                first, _, output = name.partition(".")
+                outputs = outputs_of(steps[first].kind) if first in before else ()
+                if name not in COMMON and output not in outputs:
+                    theirs = [f"{first}.{each}" for each in outputs]
+                    known = [*COMMON, *(theirs or ["or STEP.OUTPUT of a step before it"])]
                     raise self.refusal(
                         node,
                         f"the step {step.name!r} has {{{name}}}, for which there is no value; "
-                        f"give one of {', '.join(COMMON)}, or STEP.OUTPUT of a step before it",
+                        f"give one of {', '.join(known)}",
                     )
+
+    def check_parameters(self, node: yaml.Node, step: Step) -> None:
+        if step.kind not in OWN:
+            return  # their jobs know what they take
+        taken = OWN[step.kind].takes
+        for name, text in step.parameters.items():
+            if name not in taken:
+                known = ", ".join(taken) or "none"
+                raise self.refusal(
+                    node, f"the step {step.name!r} takes no parameter {name!r}; give {known}"
+                )
+            if "{" not in text and not is_number(text):
+                raise self.refusal(node, f"{name} is {text!r}; give a whole number")
 
     # Nodes
 
@@ -194,13 +217,14 @@ class _Reader:
             raise self.refusal(node, f"{what} is no mapping; give {', '.join(known)}")
         found: dict[str, yaml.Node] = {}
         for key, value in node.value:
-            if key.value not in known:
+            name = self.plain(key, f"a field of {what}")
+            if name not in known:
                 raise self.refusal(
-                    key, f"{what} has {key.value!r}, which is no field; give {', '.join(known)}"
+                    key, f"{what} has {name!r}, which is no field; give {', '.join(known)}"
                 )
-            if key.value in found:
-                raise self.refusal(key, f"{what} has {key.value} twice; give it once")
-            found[key.value] = value
+            if name in found:
+                raise self.refusal(key, f"{what} has {name} twice; give it once")
+            found[name] = value
         return found
 
     def items(self, node: yaml.Node, what: str) -> list[yaml.Node]:
@@ -256,6 +280,11 @@ def _name(text: str) -> str:
     if not _NAME.fullmatch(text):
         raise ValueError("up to 40 of a-z, 0-9 and -, the first a letter, the last no -")
     return text
+
+
+def outputs_of(kind: str) -> tuple[str, ...]:
+    """What a later step may have of one of a kind."""
+    return ("job_id", "name", *(OWN[kind].gives if kind in OWN else ()))
 
 
 def _one_of(known: Sequence[str]) -> Callable[[str], str]:

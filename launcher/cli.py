@@ -4,6 +4,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import NoReturn
 
@@ -12,7 +13,7 @@ import click
 from dfpipe.errors import DfpipeError, UsageError
 from dfpipe.version import VERSION
 from launcher.settings import Settings, read_settings
-from taskqueue.errors import Error
+from taskqueue.errors import Error, UnknownQueueError
 from taskqueue.serving import Listening, listening_options, run_gunicorn
 
 
@@ -70,6 +71,7 @@ def end_jobs() -> None:
 
 def check(settings: Settings) -> None:
     """Raise what is wrong, so that it is told here and not by a worker process."""
+    from dfpipe import warehouse
     from launcher.chains import read_chains
     from taskqueue import TaskQueueService
 
@@ -79,7 +81,16 @@ def check(settings: Settings) -> None:
     if settings.chain and settings.chain not in chains:
         known = ", ".join(chains)
         raise UsageError(f"LAUNCHER_CHAIN is {settings.chain!r}: give one of {known}")
-    TaskQueueService(settings.store, settings.queue_yaml).client.close()
+    if settings.warehouse:
+        warehouse.connect(settings.warehouse)
+    service = TaskQueueService(settings.store, settings.queue_yaml)
+    with closing(service.client):
+        try:
+            is_pull = service.definition(settings.queue).is_pull
+        except UnknownQueueError as error:
+            raise UsageError(f"LAUNCHER_QUEUE: {error}") from error
+    if is_pull:
+        raise UsageError(f"LAUNCHER_QUEUE is {settings.queue!r}, a pull queue: give a push queue")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -94,7 +94,8 @@ def _mapping(value: Any, what: str) -> dict[str, Any]:
 
 def _text(values: Mapping[str, Any], name: str) -> str:
     value = values.get(name)
-    if not isinstance(value, str) or not value:
+    # Half a surrogate, which JSON may hold, is no text that can be stored.
+    if not isinstance(value, str) or not value or not value.isprintable():
         raise BadEventError(f"{name} is missing, or no text")
     return value
 
@@ -110,7 +111,7 @@ def take(context: Context, event: Event) -> bool:
     job = context.records.known_as(event.job_name)
     if job is None or not job.pipeline_id or (job.job_id and job.job_id != event.job_id):
         return False
-    key = hashlib.sha256(f"{job.pipeline_id} {event.key}".encode()).hexdigest()[:32]
+    key = hashlib.sha256(f"{job.pipeline_id} {event.key!a}".encode()).hexdigest()[:32]
     words = {"what": LOOK, "number": 0, "key": key}
     # The name is what makes an event that comes twice one.
     context.add(context.look_task(job.pipeline_id, params=words, name=f"event-{key}"))

@@ -38,9 +38,9 @@ def install(pages: Blueprint, clock: Clock) -> None:
 
     for each in (rfc3339, minute, look, took):
         pages.add_app_template_filter(each)
-    pages.after_request(_headed)
+    pages.after_app_request(_headed)
     pages.register_error_handler(DfpipeError, _explained)
-    pages.register_error_handler(HTTPException, _http_error)
+    pages.register_error_handler(HTTPException, http_error)
     for kind in (StoreError, GoogleAPIError):
         pages.register_error_handler(kind, _store_error)
 
@@ -69,9 +69,9 @@ def page(template: str, code: int = 200, **values: Any) -> Response:
 
 
 def _headed(response: Response) -> Response:
-    response.headers.extend({k: v for k, v in HEADERS.items() if k not in response.headers})
-    if request.endpoint not in ("pages.static", "pages.plotly"):
-        response.headers["Cache-Control"] = "no-store"
+    """With the headers that it lacks; what is no file of ours is kept by nobody."""
+    lacking = {**HEADERS, "Cache-Control": "no-store"}
+    response.headers.extend({k: v for k, v in lacking.items() if k not in response.headers})
     return response
 
 
@@ -90,9 +90,19 @@ def _explained(error: DfpipeError) -> Response:
     return _message(code, title, str(error), is_early=isinstance(error, NoResultsError))
 
 
-def _http_error(error: HTTPException) -> Response:
+def is_for_people() -> bool:
+    """Whether a page is preferred to data, as browsers do; scripts usually take either."""
+    found = request.accept_mimetypes.best_match(("application/json", "text/html"))
+    return found == "text/html" and not request.path.startswith("/api/")
+
+
+def http_error(error: HTTPException) -> Response:
+    """The message of an error of HTTP, as that of an address that does not exist."""
     if error.response is not None:
         return error.response  # type: ignore[return-value]  # ours: see launcher.access
+    if error.code == 404:
+        text = "There is no page of this address. The links above lead to those that there are."
+        return _message(404, "That is not there", text)
     return _message(error.code or 500, error.name, error.description or "")
 
 

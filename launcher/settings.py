@@ -159,10 +159,17 @@ def _whole(environment: Mapping[str, str], name: str) -> int:
 
 def _url(environment: Mapping[str, str], name: str) -> str:
     url = environment.get(name, "").strip()
-    parts = urlsplit(url)
-    if url and (parts.scheme not in ("http", "https") or not parts.netloc or parts.username):
+    if url and not _is_web(url):
         raise UsageError(f"{name} is no URL of the form https://HOST: give one, or leave it empty")
     return url.rstrip("/")
+
+
+def _is_web(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.netloc) and not parts.username
 
 
 def parse_length(text: str, what: str) -> timedelta:

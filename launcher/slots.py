@@ -36,7 +36,7 @@ def written(slot: datetime) -> str:
     >>> written(datetime(2026, 1, 7, 10, tzinfo=UTC))
     '2026-01-07T10:00:00Z'
     """
-    return f"{slot:%Y-%m-%dT%H:%M:%SZ}"
+    return f"{slot.replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
 def run_id(chain: str, slot: datetime) -> str:
@@ -45,4 +45,4 @@ def run_id(chain: str, slot: datetime) -> str:
     >>> run_id("analysis", datetime(2026, 1, 7, 10, tzinfo=UTC))
     'analysis-20260107t100000'
     """
-    return f"{chain}-{slot:%Y%m%dt%H%M%S}"
+    return f"{chain}-{slot.year:04}{slot:%m%dt%H%M%S}"

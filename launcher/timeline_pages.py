@@ -80,6 +80,8 @@ class TimelinePages:
         given = {
             name: value for name, value in request.args.items() if name in ("word", "w1", "w2")
         }
+        if {*given} not in ({"word"}, {"w1", "w2"}) or not all(map(str.strip, given.values())):
+            raise UsageError("the address needs w1 and w2, or word, as /history?word=storm")
         query = "word_history" if "word" in given else "pair_history"
         params = named_queries.load(query).bind(given)
         rows = as_dicts(self.results.history(query, params))[::-1]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -39,32 +40,48 @@ def read_jobs(cron: Path, dispatch: Path) -> list[Job]:
 
     Raises UsageError where one of them cannot be read or followed.
     """
-    rules = [(rule["url"], rule["service"]) for rule in _items(dispatch, "dispatch")]
+    rules = [(_text(rule, "url"), _text(rule, "service")) for rule in _items(dispatch, "dispatch")]
     jobs = []
-    for at, item in enumerate(_items(cron, "cron"), 1):
+    for item in _items(cron, "cron"):
+        url, schedule = _text(item, "url"), _text(item, "schedule")
+        service = _text(item, "target", "") or service_of(url, rules)
         try:
-            zone = ZoneInfo(item.get("timezone", "UTC"))
-            service = item.get("target") or service_of(item["url"], rules)
-            schedule = parse(str(item["schedule"]), zone)
-            jobs.append(Job(item["url"], service, schedule, item.get("description", "")))
-        except (KeyError, ValueError) as error:
-            raise UsageError(f"{cron}, entry {at}: {error} is missing or wrong") from error
+            found = parse(schedule, ZoneInfo(_text(item, "timezone", "UTC")))
+        except (KeyError, ValueError, OSError) as error:
+            raise UsageError(f"{item.where}: {error} is missing or wrong") from error
         except UsageError as error:
-            raise UsageError(f"{cron}, entry {at}: {error}") from error
+            raise UsageError(f"{item.where}: {error}") from error
+        jobs.append(Job(url, service, found, _text(item, "description", "")))
     return jobs
 
 
-def _items(file: Path, name: str) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """An entry of a file: which one, and its fields."""
+
+    where: str
+    fields: dict[str, Any]
+
+
+def _text(item: _Item, name: str, default: str | None = None) -> str:
+    value = item.fields.get(name, default)
+    if not isinstance(value, str):
+        raise UsageError(f"{item.where}: {name!r} is missing or no text: give one text")
+    return value
+
+
+def _items(file: Path, name: str) -> list[_Item]:
     try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+        # Nothing but texts: what looks like a date is none here.
+        found = yaml.load(file.read_text(encoding="utf-8"), yaml.BaseLoader)  # noqa: S506
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{file} is no YAML: {' '.join(str(error).split())}") from error
     items = found.get(name) if isinstance(found, dict) else None
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise UsageError(f"{file} has no list {name!r}")
-    return items
+    return [_Item(f"{file}, entry {at}", item) for at, item in enumerate(items, 1)]
 
 
 def service_of(url: str, rules: list[tuple[str, str]]) -> str:
@@ -108,7 +125,10 @@ class Clock:
             for job in self._jobs
         }
         waits = dict.fromkeys(self._jobs, FIRST_WAIT)
-        while due and not self._stop.is_set():
+        while not self._stop.is_set():
+            if not due:
+                self._stop.wait()
+                return
             job = min(due, key=lambda job: due[job])
             if self._stop.wait(max(0.0, (due[job] - datetime.now(UTC)).total_seconds())):
                 return
@@ -129,7 +149,7 @@ class Clock:
         except urllib.error.HTTPError as error:
             self._say(f"GET {job.url} {error.code}: tried again")
             return False
-        except OSError:
+        except (OSError, HTTPException):
             # The service is only starting, or starting again, which its own lines tell.
             _logger.info("%s does not answer", url)
             return False

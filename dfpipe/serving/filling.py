@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPException
 
 DEMO_TIMELINE = timedelta(days=6)
 DEMO_SECONDS = 5.0  # between posts that are pushed
@@ -78,5 +79,5 @@ def _push(url: str, token: str, lines: list[bytes]) -> bool:
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
             return bool(json.load(answer))
-    except OSError:
-        return False  # the collector is only starting
+    except (OSError, ValueError, HTTPException):
+        return False  # the collector is only starting, or has ended while it answered

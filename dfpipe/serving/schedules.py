@@ -12,7 +12,7 @@ from dfpipe.errors import UsageError
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 ALLOWED = "every N minutes|hours [synchronized], or every day|monday|... HH:MM"
-_EVERY = re.compile(r"every (\d+) (minutes?|mins?|hours?)( synchronized)?")
+_EVERY = re.compile(r"every (\d{1,6}) (minutes?|mins?|hours?)( synchronized)?")
 _DAILY = re.compile(r"every ([a-z]+(?:\s*,\s*[a-z]+)*) ([01]?\d|2[0-3]):([0-5]\d)")
 
 

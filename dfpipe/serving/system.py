@@ -15,6 +15,8 @@ from pathlib import Path
 
 import click
 
+from dfpipe import warehouse
+from dfpipe.datastore import check
 from dfpipe.errors import UsageError
 from dfpipe.serving.cron import Clock, Job, read_jobs
 from dfpipe.serving.filling import import_files, keep_pushing, make_up
@@ -113,6 +115,8 @@ def run(system: System) -> None:
     """
     for port in (system.port, system.port + 1):
         _check_free(system.host, port)
+    check(system.store)
+    warehouse.connect(system.sink)
     jobs = _jobs(system)
     say = Printer()
     clock = Clock(jobs, system.addresses, system.tokens["task"], partial(say, "clock"))
@@ -172,7 +176,8 @@ def _check_free(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise UsageError(
-                f"port {port} of {host} cannot be used: {error.strerror}: give another --port"
+                f"port {port} of {host} cannot be used: {error.strerror}: "
+                "give another --host or --port"
             ) from error
 
 

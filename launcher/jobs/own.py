@@ -27,7 +27,13 @@ Post = Callable[[str, str], int]
 
 
 class OwnRunner:
-    """What the runners of such steps share: they have ended when they are launched."""
+    """What the runners of such steps share: they have ended when they are launched.
+
+    `takes` are the parameters of such a step, `gives` the outputs besides the job's id and name.
+    """
+
+    takes: tuple[str, ...] = ()
+    gives: tuple[str, ...] = ()
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -72,10 +78,13 @@ class CheckRunner(OwnRunner):
     Its parameters: least_posts (1) and most_posts (none).
     """
 
+    takes = ("least_posts", "most_posts")
+    gives = ("posts", "words")
+
     def work(self, spec: JobSpec, found: Warehouse) -> Mapping[str, Any]:
         """Outputs: posts and words of the run."""
         least, most = _number(spec, "least_posts", 1), _number(spec, "most_posts", None)
-        unknown = set(spec.parameters) - {"least_posts", "most_posts"}
+        unknown = set(spec.parameters).difference(self.takes)
         if unknown:
             raise LaunchRefusedError(
                 f"{min(unknown)} is no parameter of a check: give least_posts or most_posts"
@@ -95,6 +104,8 @@ class CheckRunner(OwnRunner):
 class NoteRunner(OwnRunner):
     """Notes the slot's emerging pairs: a line in the log, and a POST to the webhook."""
 
+    gives = ("number", "pairs")
+
     def __init__(self, url: str, webhook: str = "", post: Post | None = None) -> None:
         super().__init__(url)
         self._post = post or (poster(webhook) if webhook else None)
@@ -113,6 +124,10 @@ class NoteRunner(OwnRunner):
             if not 200 <= status < 300:
                 raise UnavailableError(f"the webhook has answered {status}")
         return {"number": len(rows), "pairs": pairs}
+
+
+# The runners by the kinds of their steps.
+OWN: Mapping[str, type[OwnRunner]] = {"check": CheckRunner, "note": NoteRunner}
 
 
 def poster(url: str) -> Post:
@@ -142,6 +157,11 @@ def _number(spec: JobSpec, name: str, default: int | None) -> int | None:
     text = spec.parameters.get(name)
     if text is None:
         return default
-    if not (text.isascii() and text.isdigit()) or len(text) > 15:
+    if not is_number(text):
         raise LaunchRefusedError(f"{name} is {text!r}: give a whole number")
     return int(text)
+
+
+def is_number(text: str) -> bool:
+    """Whether a parameter's text is a whole number."""
+    return text.isascii() and text.isdigit() and len(text) <= 15

@@ -37,8 +37,9 @@ def _run(folder: Path, lock: int) -> int:
     words = json.loads((folder / "job.json").read_text())["words"]
     try:
         child = subprocess.Popen(words, pass_fds=(lock,))  # noqa: S603  # of chains.yaml
-    except OSError as error:
-        print(f"{words[0]} cannot be run: {error.strerror}", file=sys.stderr)  # noqa: T201
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", error)
+        print(f"{words[0]} cannot be run: {reason}", file=sys.stderr)  # noqa: T201
         return 127
 
     def end(*_: Any) -> None:

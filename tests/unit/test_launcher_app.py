@@ -175,6 +175,54 @@ def test_what_an_operator_asks_for(app: Flask) -> None:
         assert message in answer.json["error"]
 
 
+def test_a_body_is_read_whatever_its_type_is_said_to_be(app: Flask) -> None:
+    client = app.test_client()
+
+    def post(body: bytes, kind: str) -> Any:
+        return client.post("/api/runs", data=body, content_type=kind, headers=PLATFORM)
+
+    # As curl -d says it, where nobody tells it better.
+    form = "application/x-www-form-urlencoded"
+    run = post(b'{"chain": "second", "slot": "0101-02-03T00:00:00Z"}', form)
+    assert (run.status_code, run.json["id"]) == (202, "second-01010203t000000")
+    assert run.json["slot"] == "0101-02-03T00:00:00Z"
+    for body in (b"slot=2026-01-01", b"\xff\xfe", b"[" * 30_000):
+        for kind in (form, "application/json"):
+            assert post(body, kind).status_code == 400
+    assert len((client.get("/api/runs", headers=PLATFORM).json or {})["runs"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "code"),
+    [("GET", "/nothing", 404), ("GET", "/runs/", 404), ("GET", "/runs/x/cancel", 405)],
+    ids=["nothing", "slash", "method"],
+)
+def test_a_browser_is_told_in_a_page_and_a_script_in_json(
+    app: Flask, method: str, url: str, code: int
+) -> None:
+    client = app.test_client()
+    browser = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+    page = client.open(url, method=method, headers=browser)
+    assert (page.status_code, page.mimetype) == (code, "text/html")
+    assert '<main id="main"' in page.text
+    for accept in ({}, {"Accept": "*/*"}, {"Accept": "application/json"}):
+        data = client.open(url, method=method, headers=accept)
+        assert (data.status_code, list(data.json or {})) == (code, ["error"])
+    assert client.get("/api/nothing", headers=browser).json
+    assert client.get("/launchpipeline", headers=browser | OUTSIDE).data == b""
+
+
+@pytest.mark.parametrize(
+    "url", ["/", "/nothing", "/api/runs", "/launchpipeline", "/healthz", "/_ah/pipeline/list"]
+)
+def test_every_answer_has_the_headers_of_a_page(app: Flask, url: str) -> None:
+    headers = app.test_client().get(url).headers
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert headers["Cache-Control"] == "no-store"
+
+
 def test_runs_and_their_steps(app: Flask) -> None:
     client = app.test_client()
     run = client.get("/launchpipeline", headers=PLATFORM).json
@@ -219,6 +267,13 @@ def test_events_of_foreign_jobs_start_nothing(app: Flask) -> None:
         assert (answer.status_code, answer.data) == (204, b"")
     text = client.get("/metrics").text
     assert 'launcher_events_total{kind="foreign"} 2.0' in text
+
+
+def test_an_event_of_a_name_that_no_job_can_have(app: Flask) -> None:
+    job = FakeDataflow().add("\ud800", {}, {}, "DONE")
+    for headers, body in (log_event(job), status_event(job)):
+        answer = app.test_client().post("/events/dataflow", data=body, headers=headers | PLATFORM)
+        assert answer.status_code == 400
 
 
 def test_health_and_metrics(app: Flask) -> None:

@@ -146,6 +146,32 @@ def test_steps_are_ordered_by_their_needs() -> None:
             "f.yaml:5: the chain 'c' stands twice; name it anew",
             id="chain-twice",
         ),
+        pytest.param("[" * 5000, "f.yaml:1: too many lists in lists", id="deep"),
+        pytest.param("? [a]\n: b", "f.yaml:1: a field of the file is no plain", id="list-as-name"),
+        pytest.param(
+            HEAD + "  - {name: a, kind: check, parameters: {leest_posts: 1}}\n",
+            "f.yaml:4: the step 'a' takes no parameter 'leest_posts'; give least_posts, most_posts",
+            id="parameter-of-a-check",
+        ),
+        pytest.param(
+            HEAD + "  - {name: a, kind: check, parameters: {most_posts: many}}\n",
+            "f.yaml:4: most_posts is 'many'; give a whole number",
+            id="number-of-a-check",
+        ),
+        pytest.param(
+            HEAD + "  - {name: a, kind: note, parameters: {p: 1}}\n",
+            "f.yaml:4: the step 'a' takes no parameter 'p'; give none",
+            id="parameter-of-a-note",
+        ),
+        pytest.param(
+            HEAD
+            + "  - {name: a, kind: check}\n"
+            + '  - {name: b, kind: local, needs: [a], command: [x, "{a.postings}"]}\n',
+            "f.yaml:5: the step 'b' has {a.postings}, for which there is no value; "
+            "give one of slot, run, chain, store, warehouse, project, region, "
+            "a.job_id, a.name, a.posts, a.words",
+            id="unknown-output",
+        ),
         pytest.param(
             HEAD + "  - {name: a, kind: note, parameters: 1}\n",
             "f.yaml:4: parameters is no mapping; give NAME: VALUE",

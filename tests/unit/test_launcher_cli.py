@@ -11,7 +11,7 @@ from launcher.jobs.local import is_alive
 from tests.support.command import environment
 from tests.support.processes import ROOT, wait_until
 
-QUEUES = "queue:\n- name: default\n  rate: 5/s\n"
+QUEUES = "queue:\n- name: default\n  rate: 5/s\n- name: pulled\n  mode: pull\n"
 CHAINS = "chains:\n- name: one\n  steps:\n  - {name: a, kind: note}\n"
 
 
@@ -42,8 +42,15 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["--store=sqlite:///s.db", "--queue_yaml=no.yaml"], {}, "cannot read no.yaml: No such"),
         (["--store=mysql:///s.db"], {}, "mysql:///s.db"),
         (["--port=x"], {}, "'x' is not a valid integer"),
+        (["--store=sqlite:///s.db"], {"LAUNCHER_QUEUE": "two"}, "queue 'two' is not defined"),
+        (["--store=sqlite:///s.db"], {"LAUNCHER_QUEUE": "pulled"}, "LAUNCHER_QUEUE is 'pulled', a"),
+        (["--store=sqlite:///s.db"], {"DFPIPE_WAREHOUSE": "no://x"}, "'no://x' has no known form"),
+        (["--store=sqlite:///s.db"], {"LAUNCHER_URL": "http://[::1"}, "LAUNCHER_URL is no URL"),
     ],
-    ids=["no store", "chain", "slot", "no chains.yaml", "no queue.yaml", "store", "port"],
+    ids=[
+        *("no store", "chain", "slot", "no chains.yaml", "no queue.yaml", "store", "port"),
+        *("queue", "pull queue", "warehouse", "url"),
+    ],
 )
 def test_what_is_wrong_is_told_in_one_line(
     words: list[str],

@@ -7,6 +7,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -132,7 +133,7 @@ def test_of_many_runs_the_chosen_one_is_among_the_choice(
 def test_history_tells_the_ranks_of_every_run(site: Site) -> None:
     page = Page(site.text("/history?word=storm"))
     assert "Ranked in 13 of 13 runs, at best number 1." in page.text
-    assert "not ranked" in Page(site.text(f"/history?word={HOSTILE[4]}")).text
+    assert "not ranked" in Page(site.text(f"/history?word={quote(HOSTILE[4])}")).text
     assert "Ranked in 0 of 13 runs." in Page(site.text("/history?word=nobody")).text
 
 
@@ -174,6 +175,9 @@ def test_parameters_and_limit_of_an_answer(site: Site) -> None:
         ("/?since=x", 400, "since is 'x': give a whole number"),
         ("/?run=2020-01-01T00:00:00Z", 200, "no run before 2020-01-01T00:00:00Z"),
         ("/history", 400, "needs w1"),
+        ("/history?word=", 400, "the address needs w1 and w2, or word"),
+        ("/history?w1=a", 400, "the address needs w1 and w2, or word"),
+        ("/history?word=a&w1=b&w2=c", 400, "the address needs w1 and w2, or word"),
         ("/rankings/word_history", 404, ""),
         ("/runs/nothing", 404, "there is no run"),
         ("/results?from=x", 400, "from is"),

@@ -89,13 +89,22 @@ def test_posts_that_are_too_old_to_be_analysed(tmp_path: Path) -> None:
     [
         (["--shift-to-now"], "--shift-to-now is for the posts of --posts"),
         (["--posts", "nowhere.jsonl"], "nowhere.jsonl does not exist"),
+        (["--store", "no://x"], "'no://x' is not the URL of a store"),
+        (["--sink", "no://x"], "the warehouse 'no://x' has no known form"),
     ],
-    ids=["no posts", "no file"],
+    ids=["no posts", "no file", "store", "sink"],
 )
 def test_a_serve_that_is_refused(tmp_path: Path, words: list[str], message: str) -> None:
     done = dfpipe("serve", *words, "--port", str(free_ports()), cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"dfpipe: {message}")
+
+
+def test_a_store_that_cannot_be_made_is_told_before_anything_starts(tmp_path: Path) -> None:
+    words = ["--store", f"sqlite:///{tmp_path}/none/a.db", "--port", str(free_ports())]
+    done = dfpipe("serve", *words, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "none/a.db cannot be made: check that its folder exists" in done.stderr
 
 
 def test_a_child_ends_with_its_starter(tmp_path: Path) -> None:
@@ -183,12 +192,39 @@ cron:
         ("cron: [{url: /a, schedule: every 1 hours, timezone: Mars/Base}]", "entry 1: .*Mars"),
         ("cron: 3", "no list 'cron'"),
         ("cron: [", "is no YAML"),
+        ("[" * 5000, "is no YAML"),
+        ("cron: [{url: [a], schedule: every 5 hours}]", "entry 1: 'url' is missing or no text"),
+        ("cron: [{url: /a, schedule: 2026-13-45}]", "entry 1: the schedule '2026-13-45'"),
+        ("cron: [{url: /a, schedule: every 99999999999 hours}]", "entry 1: the schedule"),
+        ("cron: [{url: /a, schedule: every 1 hours, timezone: {}}]", "entry 1: 'timezone' is"),
     ],
-    ids=["no url", "schedule", "zone", "no list", "no YAML"],
+    ids=[
+        *("no url", "schedule", "zone", "no list", "no YAML"),
+        *("deep", "url", "date", "long", "zone's type"),
+    ],
 )
 def test_a_wrong_cron_yaml(tmp_path: Path, cron: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         read_jobs(*write(tmp_path, cron))
+
+
+@pytest.mark.parametrize("rule", ["{service: a}", "{url: a, service: [b]}"], ids=["none", "list"])
+def test_a_wrong_dispatch_yaml(tmp_path: Path, rule: str) -> None:
+    with pytest.raises(
+        UsageError, match="dispatch.yaml, entry 1: '(url|service)' is missing or no"
+    ):
+        read_jobs(*write(tmp_path, "cron: []", f"dispatch: [{rule}]"))
+
+
+def test_a_clock_without_jobs_goes_on_until_it_is_stopped() -> None:
+    clock = Clock([], {}, "", print)
+    thread = threading.Thread(target=clock.run)
+    thread.start()
+    thread.join(0.2)
+    assert thread.is_alive()
+    clock.stop()
+    thread.join(30)
+    assert not thread.is_alive()
 
 
 def test_a_cron_yaml_that_is_not_there(tmp_path: Path) -> None:

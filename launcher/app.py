@@ -19,12 +19,12 @@ from dfpipe.errors import UsageError
 from launcher import context, events, jobs, reaping, rendering, slots, sweeping
 from launcher.access import Access
 from launcher.chains import Chain, read_chains
-from launcher.context import START_URL, Context
+from launcher.context import LOOK_URL, START_URL, Context
 from launcher.jobs.runners import runners_of
 from launcher.metrics import CONTENT_TYPE, Metrics
 from launcher.pages import create_pages
 from launcher.records import JobRecord, RunRecord
-from launcher.runs import RefusedError, Runs, UnknownRunError
+from launcher.runs import RefusedError, Runs, UnknownRunError, look_at
 from launcher.settings import Settings, read_settings
 from launcher.stages import start_workflow
 from taskqueue import TaskQueueService
@@ -109,6 +109,7 @@ class _Routes:
             add(url, f"{name}_run", proven(getattr(self, f"{name}_run")), methods=["POST"])
         add("/events/dataflow", view_func=proven(self.event), methods=["POST"])
         add(START_URL, view_func=proven(self.start_task), methods=["POST"])
+        add(LOOK_URL, view_func=proven(self.look_task), methods=["POST"])
         add("/reap", "launcher_reap", proven(self.reap), methods=["GET", "POST"])
         sweep_url = "/tasks/launcher/sweep"
         add(sweep_url, "launcher_sweep", proven(self.sweep), methods=["GET", "POST"])
@@ -160,6 +161,11 @@ class _Routes:
         run = self.records.run(request.form.get("run", ""))
         if run is not None and not run.is_over and str(run.attempt) == request.form.get("attempt"):
             start_workflow(run)
+        return Response(status=204)
+
+    def look_task(self) -> Response:
+        """Let the steps of a run look at their jobs: it is cancelled."""
+        look_at(self.context, request.form.get("run", ""))
         return Response(status=204)
 
     # Watching and changing

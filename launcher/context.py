@@ -12,6 +12,7 @@ from taskqueue import Queue, Task, TaskAlreadyExistsError, TaskQueueService, Tom
 from workflow.pipeline import DEFAULT_BASE_PATH
 
 START_URL = "/tasks/launcher/start"
+LOOK_URL = "/tasks/launcher/look"
 LOOK, POLL = "look", "poll"
 
 

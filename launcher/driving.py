@@ -26,7 +26,7 @@ from launcher.jobs import (
 )
 from launcher.places import filled
 from launcher.records import SKIPPED, SUCCEEDED, JobRecord, RunRecord, Step
-from launcher.runs import look_at
+from launcher.runs import look_task
 
 NOT_KNOWN = timedelta(minutes=10)  # how long a job that was launched may not be known
 MOST_BACKOFF = 86_400.0  # seconds
@@ -286,8 +286,7 @@ class _Driver:
             replace(run, is_stopped=True, is_cancelled=run.is_cancelled or cancels, error=error)
         )
         if cancels:
-            others = [each for each in self._records.jobs(run.id) if each.id != job.id]
-            look_at(self._context, others)
+            self._context.add(look_task(self._context, run.id), in_transaction=True)
 
     def _step_of(self, job: JobRecord) -> Step:
         run = self._records.run(job.run)

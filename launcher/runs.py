@@ -9,7 +9,7 @@ from dfpipe.datastore import run_in_transaction
 from dfpipe.errors import UsageError
 from launcher import slots
 from launcher.chains import Chain
-from launcher.context import START_URL, Context
+from launcher.context import LOOK_URL, START_URL, Context
 from launcher.records import (
     CANCELLED,
     FAILED,
@@ -83,14 +83,13 @@ class Runs:
 
     def cancel(self, run_id: str) -> RunRecord:
         """Launch nothing more of a run, and ask its jobs to end. Raises RefusedError."""
-        jobs = self._records.jobs(run_id)
 
         def step() -> RunRecord:
             run = self._known(run_id)
             if run.is_over:
                 raise RefusedError(f"the run {run_id} is over: it is {run.state}")
             if run.state == RUNNING:
-                return self._cancel_running(run, jobs)
+                return self._cancel_running(run)
             current, waiting = self._records.place(run.chain)
             waiting = tuple(each for each in waiting if each != run_id)
             self._records.put_place(run.chain, current, waiting)
@@ -134,7 +133,7 @@ class Runs:
             if each is not None:
                 self._end(replace(each, error=f"{run.id} came"), SKIPPED)
         if before is not None and not before.is_cancelled:
-            self._cancel_running(before, self._records.jobs(before.id))
+            self._cancel_running(before)
         waiting = () if overlap == "cancel" else waiting
         self._records.put_place(run.chain, current, (*waiting, run.id))
         self._records.put_run(replace(run, state=WAITING))
@@ -151,10 +150,10 @@ class Runs:
         self._records.put_run(ended)
         return ended
 
-    def _cancel_running(self, run: RunRecord, jobs: list[JobRecord]) -> RunRecord:
+    def _cancel_running(self, run: RunRecord) -> RunRecord:
         cancelled = replace(run, is_cancelled=True, is_stopped=True)
         self._records.put_run(cancelled)
-        look_at(self._context, jobs)
+        self._context.add(look_task(self._context, run.id), in_transaction=True)
         return cancelled
 
     def _known(self, run_id: str) -> RunRecord:
@@ -173,11 +172,16 @@ def start_task(context: Context, run: RunRecord) -> Task:
     return Task(url=START_URL, params=params, target=context.target)
 
 
-def look_at(context: Context, jobs: list[JobRecord]) -> None:
-    """Within a transaction, let the steps of jobs that are not over look at them."""
-    for job in jobs:
+def look_task(context: Context, run_id: str) -> Task:
+    """The task of `look_at`: one, however many jobs, as a transaction may add only a few."""
+    return Task(url=LOOK_URL, params={"run": run_id}, target=context.target)
+
+
+def look_at(context: Context, run_id: str) -> None:
+    """Let the steps of a run look at their jobs that are not over."""
+    for job in context.records.jobs(run_id):
         if not job.is_over and job.pipeline_id:
-            context.add(context.look_task(job.pipeline_id), in_transaction=True)
+            context.add(context.look_task(job.pipeline_id))
 
 
 def _outcome(run: RunRecord, jobs: dict[str, JobRecord | None]) -> str:

@@ -261,6 +261,41 @@ def test_cancelling_a_run(launcher: Launcher, fake: FakeDataflow) -> None:
         launcher.runs.cancel(run.id)
 
 
+MANY = 12  # more than a transaction may add tasks
+
+
+@pytest.mark.parametrize("by", ["hand", "slot"])
+def test_cancelling_a_run_of_many_jobs(
+    client: Any, fake: FakeDataflow, tmp_path: Path, by: str
+) -> None:
+    launcher = Launcher(client, fake, tmp_path, overlap="cancel")
+    fake.script = lambda labels: ["RUNNING"]
+    run = launcher.start(*(step(f"s{number}") for number in range(MANY)))
+    while len(fake.jobs) < MANY:
+        launcher.deliveries.run(1)
+    fake.script = ends()
+    launcher.clock.move(1)
+    if by == "hand":
+        launcher.runs.cancel(run.id)
+    else:
+        launcher.start(step("next"))
+    launcher.deliveries.run()
+    assert launcher.now(run).state == "cancelled"
+    assert set(launcher.states(run).values()) == {"cancelled"}
+    unbind()
+
+
+def test_a_failure_may_cancel_many_jobs(launcher: Launcher, fake: FakeDataflow) -> None:
+    def script(labels: dict[str, str]) -> list[str]:
+        return ["RUNNING", "FAILED"] if labels["launcher-step"] == "bad" else ["RUNNING"]
+
+    fake.script = script
+    many = [step(f"s{number}") for number in range(MANY)]
+    run = launcher.run(step("bad", on_failure="cancel"), *many)
+    assert run.state == "failed"
+    assert launcher.states(run) == {"bad": "failed"} | {s.name: "cancelled" for s in many}
+
+
 def test_retrying_a_run_keeps_what_has_succeeded(launcher: Launcher, fake: FakeDataflow) -> None:
     fake.script = ends(two="FAILED")
     run = launcher.run(step("one"), step("two", "one", retries=1), step("three", "two"))

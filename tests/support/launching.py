@@ -12,11 +12,11 @@ import workflow
 from launcher import context
 from launcher.app import bind
 from launcher.chains import Chain
-from launcher.context import START_URL, Context
+from launcher.context import LOOK_URL, START_URL, Context
 from launcher.jobs import JobSpec, JobStatus, Runner
 from launcher.jobs.runners import runners_of
 from launcher.records import JobRecord, RunRecord, Step
-from launcher.runs import Runs
+from launcher.runs import Runs, look_at
 from launcher.settings import DataflowSettings, Settings
 from launcher.stages import start_workflow
 from taskqueue.record import StoredTask
@@ -61,6 +61,9 @@ class TaskDeliveries(Deliveries):
             run = context.current().records.run(words["run"])
             if run is not None and not run.is_over and str(run.attempt) == words["attempt"]:
                 start_workflow(run)
+            return 200
+        if urlsplit(task.request.url).path == LOOK_URL:
+            look_at(context.current(), words["run"])
             return 200
         stage = current().stage(words.pop("pipeline_id"), resolve_outputs=False)
         if stage is not None:

@@ -41,6 +41,7 @@ CLOSED = [
     ("POST", "/api/runs/first-20260107t100000/retry"),
     ("POST", "/events/dataflow"),
     ("POST", "/tasks/launcher/start"),
+    ("POST", "/tasks/launcher/look"),
     ("POST", "/reap"),
     ("GET", "/tasks/launcher/sweep"),
     ("POST", "/_ah/pipeline/run"),

@@ -219,6 +219,18 @@ def test_the_images_have_all_packages() -> None:
         assert name in copied()
 
 
+def test_what_the_how_tos_write_here_is_not_for_git() -> None:
+    guides = [ROOT / "docs" / "how-to" / f"{name}.md" for name in ("cloud-run", "app-engine")]
+    text = "\n".join(guide.read_text(encoding="utf-8") for guide in guides)
+    written = set(re.findall(r"(?:cat > |cp \S+ |mkdir -p )([\w./-]+)", text))
+    assert written == {"services.yaml", "page.yaml", "collector.yaml", "none"}
+    ignored = {line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines()}
+    assert written <= ignored
+    # App Engine is sent nothing that git passes over, but the file that it deploys by.
+    sent = (ROOT / ".gcloudignore").read_text().partition("#!include:.gitignore")[2]
+    assert "!/collector.yaml" in sent.splitlines()
+
+
 def test_no_image_runs_a_service_as_root() -> None:
     service = DOCKERFILE.split(" AS service", 1)[1]
     assert re.search(r"^USER \d+$", service, flags=re.MULTILINE)

@@ -60,6 +60,9 @@ def staged(options: PipelineOptions) -> Iterator[None]:
     if not is_dataflow(options):
         yield
         return
+    # Beam would look for the job to replace, and never stop where there is none.
+    if options.view_as(GoogleCloudOptions).update:
+        raise UsageError("--update is for jobs that stream, which this is not: leave it out")
     setup.save_main_session = bool(setup.save_main_session)
     if _bring_their_own(options):
         yield

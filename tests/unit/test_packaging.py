@@ -1,6 +1,7 @@
 """The distribution for workers, and when a job brings it along."""
 
 import ast
+import re
 import tarfile
 import tomllib
 from importlib import metadata
@@ -123,5 +124,30 @@ def test_what_the_options_say_counts(word: str, packages: list[str]) -> None:
     assert setup_of("--runner=DataflowRunner", word) == (packages, False)
 
 
+def test_a_job_that_is_no_stream_is_not_updated() -> None:
+    with pytest.raises(UsageError, match="--update is for jobs that stream.*: leave it out"):
+        setup_of("--runner=DataflowRunner", "--update")
+
+
 def test_the_main_session_is_saved_for_who_asks_for_it() -> None:
     assert setup_of("--runner=DataflowRunner", "--save_main_session") == ([OURS], True)
+
+
+def test_the_images_take_their_versions_from_the_arguments() -> None:
+    lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    images = [line.split()[1] for line in lines if line.startswith("FROM ")]
+    assert "python:${PYTHON}-slim-bookworm" in images
+    assert "apache/beam_python${PYTHON}_sdk:${BEAM}" in images
+    # A name has no place for an argument's dot: another test holds it and PYTHON together.
+    [template] = (image for image in images if "template-launcher" in image)
+    assert re.fullmatch(r"\S+/python\d+-template-launcher-base:\$\{TEMPLATE_LAUNCHER\}", template)
+
+
+def test_the_flink_that_is_told_of_is_that_which_was_tried() -> None:
+    pom = (ROOT / "tests" / "support" / "flink-pom.xml").read_text(encoding="utf-8")
+    beam, flink = (re.findall(rf"<{name}.version>(.*)<", pom)[0] for name in ("beam", "flink"))
+    text = (ROOT / "docs" / "how-to" / "engines.md").read_text(encoding="utf-8")
+    minor = ".".join(flink.split(".")[:2])
+    assert set(re.findall(r"Flink (\d[\d.]*\d)", text)) == {minor}
+    assert set(re.findall(r"--flink_version=([\d.]+)", text)) == {minor}
+    assert set(re.findall(r"job server of Beam ([\d.]+\d)", text)) == {beam}

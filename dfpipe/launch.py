@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
 
-from dfpipe import at_launch, pipeline, prism, progress, staging
+from dfpipe import at_launch, flink, pipeline, prism, progress, staging
 from dfpipe.errors import UsageError
 from dfpipe.options import AnalysisOptions, settings
 from dfpipe.settings import IN_PROCESS, Parser, Settings, with_environment
@@ -56,7 +56,8 @@ def launch(
     logging.getLogger().setLevel(level)
     progress.reset()
     line = Live(_Line(), console=Console(file=sys.stderr), transient=True, refresh_per_second=8)
-    with line, prism.serving(options, verbose), staging.staged(options):
+    engines = prism.serving(options, verbose), flink.serving(options, verbose)
+    with line, engines[0], engines[1], staging.staged(options):
         summary = pipeline.run(chosen, options)
     return (
         f"{summary.posts:,} posts, {summary.words:,} words, {summary.pairs:,} pairs ranked "

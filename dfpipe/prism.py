@@ -26,7 +26,7 @@ from dfpipe.pipeline import LOCAL_RUNNER
 RUNNER = "dfpipe.prism_runner.PrismRunner"
 PRISM, DIRECT = ("prismrunner", "prism"), ("directrunner", "direct")
 NETWORK_SECONDS = 10.0  # for each answer of the network, where Prism is to be downloaded
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 PAUSE = 0.02
 # Kills its process group when its standard input closes: when this process is gone, however it
 # went.
@@ -56,10 +56,10 @@ def serving(options: PipelineOptions, verbose: bool = False) -> Iterator[None]:
         return
     with _process(command, sys.stderr if verbose else subprocess.DEVNULL) as process:
         port = command[command.index("--job_port") + 1]
-        _wait_until_ready(process, command[0], int(port))
+        wait_until_serving(process, command[0], int(port), REMEDY)
         options.view_as(PortableOptions).job_endpoint = f"localhost:{port}"
         try:
-            with nullcontext() if verbose else _quiet():
+            with nullcontext() if verbose else quiet():
                 yield
         except DfpipeError as error:
             if process.poll() is None:
@@ -133,7 +133,10 @@ def _start(command: Sequence[str], output: Any, group: int) -> "subprocess.Popen
         raise DfpipeError(f"{command[0]} cannot be run ({error.strerror}): {REMEDY}") from error
 
 
-def _wait_until_ready(process: "subprocess.Popen[bytes]", program: str, port: int) -> None:
+def wait_until_serving(
+    process: "subprocess.Popen[bytes]", program: str, port: int, remedy: str
+) -> None:
+    """Wait until a program answers on its port. Raises DfpipeError."""
     end = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < end:
         try:
@@ -142,11 +145,11 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", program: str, port: in
         except OSError:
             time.sleep(PAUSE)
     what = "does nothing" if process.returncode is None else f"ended with {process.returncode}"
-    raise DfpipeError(f"{program} {what}, where it should serve: {REMEDY}")
+    raise DfpipeError(f"{program} {what}, where it should serve: {remedy}")
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Let the worker in this process print nothing: the runner tells its error once more.
 
     Its threads outlive the block, and lose their connections with Prism.

@@ -1,19 +1,22 @@
 """The pipeline on a Flink cluster: a job manager and two task managers, each a process."""
 
-from collections.abc import Callable, Iterator
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
+from pathlib import Path
 
 import pytest
 
+from tests.support.command import DFPIPE, dfpipe, environment
 from tests.support.engine_cases import CASES, Case, name_of, random_posts
-from tests.support.engines import Reference, emulators, fill, run
+from tests.support.engines import Reference, emulators, fill, run, tables
 from tests.support.flink import FLINK, SECONDS, Cluster
 from tests.support.flink_gate import Gate
-from tests.support.processes import wait_until
+from tests.support.processes import free_port, wait_until
 
-# A run takes half a minute on a quiet machine: Prism's tests have all the cases.
-NAMES = {"real-modern", "random-classic", "second-pass-of-all", "empty-window", "one-post"}
 KILLED = Case("killed", tuple(random_posts(7, 3_000)), top=(50, 20, 90))
 NUMBERS = count()
 # Bytes of answers after which a server is held: a tenth of the posts; the first of the tables.
@@ -44,7 +47,7 @@ def ends(
     return emulator_url, f"bigquery://dfpipe-test/flink_{next(NUMBERS)}"
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.name in NAMES], ids=name_of)
+@pytest.mark.parametrize("case", CASES, ids=name_of)
 def test_same_tables(
     case: Case, reference: Reference, cluster: Cluster, ends: tuple[str, str]
 ) -> None:
@@ -61,10 +64,8 @@ def test_killed_in_the_middle(
     """The server holds its answers, to workers alone, until the victim is dead."""
     expected = reference.tables(KILLED)
     fill(ends[0], KILLED, reference.data)
-    known = emulators()
-    scheme, _, address = known[server].rpartition("//")
-    with Gate(address, LIMITS[server]) as gate, ThreadPoolExecutor(1) as pool:
-        options = cluster.options({**known, server: f"{scheme}//{gate.host}".removeprefix("//")})
+    with gate_of(server) as gate, ThreadPoolExecutor(1) as pool:
+        options = cluster.options(behind(gate, server))
         running = pool.submit(run, KILLED, *ends, *options)
         wait_until(lambda: gate.held.is_set() or running.done(), SECONDS)
         assert not running.done(), f"the run did not wait for the gate: {running.result()}"
@@ -81,3 +82,111 @@ def test_killed_in_the_middle(
 
 def _wait(cluster: Cluster, enough: Callable[[set[str]], bool]) -> None:
     wait_until(lambda: enough(cluster.at_work()), SECONDS)
+
+
+def gate_of(server: str) -> Gate:
+    return Gate(emulators()[server].rpartition("//")[2], LIMITS[server])
+
+
+def behind(gate: Gate, server: str) -> Mapping[str, str]:
+    """The addresses of the emulators, with the gate in place of one."""
+    known = emulators()
+    scheme, found, _ = known[server].rpartition("//")
+    return {**known, server: f"{scheme}{found}{gate.host}"}
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "said", "server"),
+    [
+        (signal.SIGINT, 130, "dfpipe: interrupted", "DATASTORE_EMULATOR_HOST"),
+        (signal.SIGTERM, 143, "dfpipe: terminated", "BIGQUERY_EMULATOR_HOST"),
+        (signal.SIGKILL, -9, "", "BIGQUERY_EMULATOR_HOST"),
+    ],
+    ids=["SIGINT-reading", "SIGTERM-writing", "SIGKILL-writing"],
+)
+def test_whatever_ends_it_leaves_nothing(
+    number: int,
+    status: int,
+    said: str,
+    server: str,
+    reference: Reference,
+    cluster: Cluster,
+    ends: tuple[str, str],
+    tmp_path: Path,
+) -> None:
+    expected = reference.tables(KILLED)
+    fill(ends[0], KILLED, reference.data)
+    with gate_of(server) as gate:
+        process = start(ends, cluster.runner_options(behind(gate, server)), tmp_path)
+        wait_for_the_middle(process, gate, cluster)
+        os.killpg(process.pid, number)
+        _, errors = process.communicate(timeout=SECONDS)
+        assert (process.returncode, last_line(errors)) == (status, said), errors
+        assert "Traceback" not in errors
+        wait_for_nothing(cluster, tmp_path)
+        assert not any(tables(ends[1]).values())
+    assert run(KILLED, *ends, *cluster.runner_options(emulators())) == expected
+
+
+def test_the_end_of_the_job_server_is_told(
+    cluster: Cluster, ends: tuple[str, str], reference: Reference, tmp_path: Path
+) -> None:
+    server = "DATASTORE_EMULATOR_HOST"
+    fill(ends[0], KILLED, reference.data)
+    with gate_of(server) as gate:
+        process = start(ends, cluster.runner_options(behind(gate, server)), tmp_path)
+        wait_for_the_middle(process, gate, cluster)
+        [java] = [one for one in cluster.job_servers() if one.name() == "java"]
+        java.kill()
+        _, errors = process.communicate(timeout=SECONDS)
+        assert process.returncode == 1
+        told = "dfpipe: Flink's job server ended with 137 in the middle of the run: run it again"
+        assert last_line(errors).startswith(told)
+        assert "Traceback" not in errors
+        wait_for_nothing(cluster, tmp_path)
+    assert not any(tables(ends[1]).values())
+
+
+def start(ends: tuple[str, str], options: Sequence[str], folder: Path) -> "subprocess.Popen[str]":
+    """A run in a process group of its own, as a terminal would start it."""
+    source, sink = ends
+    return subprocess.Popen(
+        [*DFPIPE, "run", f"--source={source}", f"--sink={sink}", *KILLED.words, *options],
+        env=environment({**emulators(), "TMPDIR": str(folder)}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    )
+
+
+def wait_for_the_middle(process: "subprocess.Popen[str]", gate: Gate, cluster: Cluster) -> None:
+    wait_until(lambda: gate.held.is_set() or process.poll() is not None, SECONDS)
+    assert process.poll() is None, process.communicate()
+    _wait(cluster, bool)
+
+
+def wait_for_nothing(cluster: Cluster, folder: Path) -> None:
+    """Wait until no job server is left, no job and no file."""
+    wait_until(lambda: not cluster.job_servers(), SECONDS)
+    wait_until(lambda: cluster.last_state() == "CANCELED", SECONDS)
+    wait_until(lambda: not list(folder.iterdir()), SECONDS)
+
+
+def last_line(text: str) -> str:
+    return (text.strip().splitlines() or [""])[-1]
+
+
+@pytest.mark.parametrize("lacks", ["master", "java"])
+def test_what_is_not_there_is_told_in_a_line(lacks: str, tmp_path: Path) -> None:
+    words = ["--runner=FlinkRunner", f"--flink_master=127.0.0.1:{free_port()}"]
+    expected = f"dfpipe: {words[1]} gives no answer of Flink's (Connection refused): give the"
+    path = os.environ["PATH"]
+    if lacks == "java":
+        words, path = words[:1], str(tmp_path)
+        expected = "dfpipe: java cannot be run, which Flink's job server needs: install Java"
+    ends = [f"--source=sqlite:///{tmp_path}/p.db", f"--sink=duckdb:///{tmp_path}/r.duckdb"]
+    done = dfpipe("run", *ends, *words, env={"PATH": path})
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(expected)
+    assert done.stderr.count("\n") == 1

@@ -6,6 +6,7 @@ import shlex
 import socket
 import subprocess
 import sys
+import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -63,6 +64,7 @@ _PACKAGES = (
     *("lang", "lang.reflect", "net", "io", "nio", "text", "time", "util"),
     *("util.concurrent", "util.concurrent.atomic", "util.concurrent.locks"),
 )
+VERSION = "1.19"
 OPEN = [f"--add-opens=java.base/java.{name}=ALL-UNNAMED" for name in _PACKAGES]
 
 # How a task manager starts a Python worker: this environment, with Beam's boot program.
@@ -95,6 +97,8 @@ class Cluster:
         self.worker = self.folder / "worker.sh"
         self.worker.write_text(script, encoding="utf-8")
         self.worker.chmod(0o755)
+        self.jar = self.folder / "job-server.jar"
+        _write_jar(self.jar)
         self._start("job-manager", JOB_MANAGER)
         self.complete()
         self.job_port = free_port()
@@ -172,8 +176,19 @@ class Cluster:
 
     def last_job(self) -> str:
         """The id of the job that began last."""
-        jobs = self.rest("jobs/overview")["jobs"]
-        return str(max(jobs, key=lambda job: job["start-time"])["jid"])
+        return str(self._last_job()["jid"])
+
+    def last_state(self) -> str:
+        """What has become of the job that began last, as RUNNING or CANCELED."""
+        return str(self._last_job()["state"])
+
+    def _last_job(self) -> dict[str, Any]:
+        jobs: list[dict[str, Any]] = self.rest("jobs/overview")["jobs"]
+        return max(jobs, key=lambda job: job["start-time"])
+
+    def job_servers(self) -> list[psutil.Process]:
+        """Those that a command has started, with what guards them."""
+        return [one for one in psutil.process_iter() if str(self.jar) in _command(one)]
 
     def workers(self, name: str) -> list[psutil.Process]:
         """The Python workers that a task manager has started."""
@@ -193,10 +208,25 @@ class Cluster:
 
     def options(self, environment: Mapping[str, str]) -> list[str]:
         """The options of `dfpipe run` on this cluster; the workers get an environment."""
-        worker = {"command": str(self.worker), "env": dict(environment)}
         return [
             "--runner=PortableRunner",
             f"--job_endpoint=127.0.0.1:{self.job_port}",
+            *self._workers_options(environment),
+        ]
+
+    def runner_options(self, environment: Mapping[str, str]) -> list[str]:
+        """The same, with a job server that the command starts itself."""
+        return [
+            "--runner=FlinkRunner",
+            f"--flink_master=127.0.0.1:{self.port}",
+            f"--flink_version={VERSION}",
+            f"--flink_job_server_jar={self.jar}",
+            *self._workers_options(environment),
+        ]
+
+    def _workers_options(self, environment: Mapping[str, str]) -> list[str]:
+        worker = {"command": str(self.worker), "env": dict(environment)}
+        return [
             "--parallelism=2",
             "--environment_type=PROCESS",
             f"--environment_config={json.dumps(worker)}",
@@ -207,6 +237,24 @@ class Cluster:
         """End all processes and those that they have started."""
         for process in self.processes.values():
             wait_until(partial(_end, process), SECONDS)
+
+
+def _write_jar(file: Path) -> None:
+    """Write a jar of the job server that has nothing but the names of those that it is made of."""
+    manifest = {
+        "Manifest-Version": "1.0",
+        "Main-Class": JOB_SERVER,
+        "Class-Path": " ".join(jar.as_uri() for jar in sorted((FLINK / "lib").glob("*.jar"))),
+        "Add-Opens": " ".join(f"java.base/java.{name}" for name in _PACKAGES),
+    }
+    # A line has 72 bytes at most; one that begins with a space goes on with the one before.
+    lines = ["\n ".join(_wrap(f"{k}: {v}")) for k, v in manifest.items()]
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("META-INF/MANIFEST.MF", "\n".join([*lines, ""]))
+
+
+def _wrap(line: str) -> list[str]:
+    return [line[i : i + 70] for i in range(0, len(line), 70)]
 
 
 def _session(leader: int) -> list[psutil.Process]:

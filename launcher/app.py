@@ -196,12 +196,10 @@ class _Routes:
         is_known = self.records.run(run_id) is not None and len(step) < 100
         job = self.records.job(f"{run_id}/{step}") if is_known else None
         runner = self.context.runners.get(job.kind) if job else None
-        text = getattr(runner, "log", lambda name: "")(job.name) if job and job.name else ""
-        if not text:
+        text = getattr(runner, "log", lambda name: None)(job.name) if job and job.name else None
+        if text is None:
             return _error(404, "there is no log here: the job's log link says where it is")
-        response = Response(text, content_type="text/plain; charset=utf-8")
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        return response
+        return Response(text, content_type="text/plain; charset=utf-8")
 
     def cancel_run(self, run_id: str) -> Response:
         """Launch nothing more of a run, and end its jobs."""

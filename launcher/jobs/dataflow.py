@@ -49,7 +49,7 @@ class DataflowRunner:
         """The log of the submission; it names the job's page."""
         return self._local.log_link(spec, job_id)
 
-    def log(self, name: str) -> str:
+    def log(self, name: str) -> str | None:
         """The end of what the submission has written."""
         return self._local.log(name)
 

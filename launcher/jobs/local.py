@@ -117,22 +117,22 @@ class LocalRunner:
         """The launcher's own address of the log."""
         return "/api/runs/{launcher-run}/steps/{launcher-step}/log".format(**spec.labels)
 
-    def log(self, name: str) -> str:
-        """The end of what the job has written."""
+    def log(self, name: str) -> str | None:
+        """The end of what the job has written; None where nothing of it is kept."""
         try:
             with (self._folder / name / "log").open("rb") as file:
                 file.seek(0, os.SEEK_END)
                 file.seek(max(0, file.tell() - LOG_BYTES))
                 return file.read().decode(errors="replace")
         except OSError:
-            return ""
+            return None
 
     def _ended(self, folder: Path, name: str, result: Mapping[str, object]) -> JobStatus:
         if result["code"] == 0:
             return JobStatus(job_id=name, state=JobState.SUCCEEDED)
         if (folder / "cancelled").exists():
             return JobStatus(job_id=name, state=JobState.CANCELLED, error="cancelled")
-        lines = [line.strip() for line in self.log(name).splitlines() if line.strip()]
+        lines = [line.strip() for line in (self.log(name) or "").splitlines() if line.strip()]
         last = lines[-1][:LONGEST_LINE] if lines else "it has written nothing"
         error = f"exit code {result['code']}: {last}"
         return JobStatus(job_id=name, state=JobState.FAILED, error=error)

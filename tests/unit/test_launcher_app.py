@@ -12,7 +12,9 @@ import pytest
 from flask import Flask
 
 from dfpipe.errors import UsageError
+from launcher import context
 from launcher.app import create_app
+from launcher.records import JobRecord
 from launcher.settings import DataflowSettings, Settings
 from taskqueue.auth import AuthSettings, Guard
 from tests.support.fake_dataflow import PROJECT, REGION, FakeDataflow, log_event, status_event
@@ -148,8 +150,6 @@ def test_fifty_calls_at_once_start_one_chain(tmp_path: Path, clock: Clock) -> No
     with ThreadPoolExecutor(50) as pool:
         found = list(pool.map(call, range(50)))
     assert {each["id"] for each in found} == {found[0]["id"]}
-    from launcher import context
-
     service = context.current().service
     assert len(service.store.tasks("default", 100)) == 1
     unbind()
@@ -238,6 +238,21 @@ def test_runs_and_their_steps(app: Flask) -> None:
     assert client.post(f"/api/runs/{run['id']}/retry", headers=PLATFORM).status_code == 409
     cancelled = client.post(f"/api/runs/{run['id']}/cancel", headers=PLATFORM)
     assert (cancelled.status_code, cancelled.json["state"]) == (202, "running")
+
+
+def test_the_log_of_a_job_that_has_written_nothing(app: Flask, tmp_path: Path) -> None:
+    client = app.test_client()
+    run = client.get("/launchpipeline", headers=PLATFORM).json
+    assert run is not None
+    job = JobRecord(id=f"{run['id']}/one", run=run["id"], step="one", kind="local", name="quiet")
+    context.current().records.put_job(job)
+    log = f"/api/runs/{run['id']}/steps/one/log"
+    assert client.get(log).status_code == 404
+    (tmp_path / "jobs" / "quiet").mkdir(parents=True)
+    (tmp_path / "jobs" / "quiet" / "log").touch()
+    answer = client.get(log)
+    assert (answer.status_code, answer.mimetype, answer.data) == (200, "text/plain", b"")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from launcher.jobs import (
     UnknownJobError,
 )
 from launcher.places import filled
-from launcher.records import SKIPPED, SUCCEEDED, JobRecord, RunRecord, Step
+from launcher.records import SKIPPED, SUCCEEDED, JobRecord, RunRecord, Step, has_become
 from launcher.runs import look_task
 
 NOT_KNOWN = timedelta(minutes=10)  # how long a job that was launched may not be known
@@ -280,7 +280,9 @@ class _Driver:
         """Let the rest of the run know what the failure means for it."""
         if step.on_failure in ("ignore", "skip") or run.is_stopped:
             return
-        error = f"step {step.name} has {job.state}" + (f": {job.error}" if job.error else "")
+        error = f"step {step.name} {has_become(job.state)}" + (
+            f": {job.error}" if job.error else ""
+        )
         cancels = step.on_failure == "cancel"
         self._records.put_run(
             replace(run, is_stopped=True, is_cancelled=run.is_cancelled or cancels, error=error)

@@ -134,6 +134,15 @@ class JobRecord:
         )
 
 
+def has_become(state: str) -> str:
+    """The state of a job in a sentence.
+
+    >>> has_become("failed"), has_become("skipped")
+    ('has failed', 'was skipped')
+    """
+    return f"{'has' if state in (FAILED, SUCCEEDED) else 'was'} {state}"
+
+
 # Those that queries ask for.
 _INDEXED = {RUN: {"chain", "state", "created", "slot"}, JOB: {"run", "name", "job_id", "state"}}
 

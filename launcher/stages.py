@@ -6,7 +6,7 @@ from typing import Any
 
 from launcher.context import POLL, current
 from launcher.driving import drive, prepare
-from launcher.records import SUCCEEDED, JobRecord, RunRecord
+from launcher.records import SUCCEEDED, JobRecord, RunRecord, has_become
 from launcher.runs import Runs
 from workflow import Pipeline, PipelineExistsError
 
@@ -114,5 +114,5 @@ def _unmet(run: RunRecord, results: list[dict[str, str]]) -> str:
             run.step(result["step"]).on_failure == "ignore" and result["state"] != "skipped"
         )
         if result["state"] != SUCCEEDED and not is_ignored:
-            return f"not started: step {result['step']} has {result['state']}"
+            return f"not started: step {result['step']} {has_become(result['state'])}"
     return ""

@@ -256,6 +256,7 @@ def test_cancelling_a_run(launcher: Launcher, fake: FakeDataflow) -> None:
     launcher.deliveries.run()
     assert launcher.now(run).state == "cancelled"
     assert launcher.states(run) == {"one": "cancelled", "two": "skipped"}
+    assert launcher.jobs(run)["two"].error == "not started: step one was cancelled"
     assert fake.named(f"{run.id}-one-1").state == "CANCELLED"
     with pytest.raises(RefusedError, match="is over: it is cancelled"):
         launcher.runs.cancel(run.id)

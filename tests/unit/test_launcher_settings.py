@@ -7,12 +7,16 @@ from typing import Any
 import pytest
 
 from dfpipe.errors import UsageError
-from launcher import places, settings, slots
+from launcher import places, records, settings, slots
 from launcher.settings import DataflowSettings, Settings, read_settings
 from launcher.slots import parse_slot, slot_of
 
 
-@pytest.mark.parametrize("module", [places, settings, slots], ids=["places", "settings", "slots"])
+@pytest.mark.parametrize(
+    "module",
+    [places, records, settings, slots],
+    ids=["places", "records", "settings", "slots"],
+)
 def test_examples(module: Any) -> None:
     assert doctest.testmod(module).failed == 0
 

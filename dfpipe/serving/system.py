@@ -177,7 +177,7 @@ def _check_free(host: str, port: int) -> None:
         except OSError as error:
             raise UsageError(
                 f"port {port} of {host} cannot be used: {error.strerror}: "
-                "give another --host or --port"
+                "check the --host, or give another --port"
             ) from error
 
 

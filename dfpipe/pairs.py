@@ -1,7 +1,7 @@
 """Counting the pairs of words in posts, and weighing them exactly."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import merge
 from itertools import islice, pairwise
@@ -13,8 +13,14 @@ from dfpipe.ranking import Candidates, Mark
 from dfpipe.word_sets import WordSets
 
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
 AT_ONCE = 1_000_000  # pairs, some 60 MB
 CELLS = 8_000_000  # pairs that candidates may have, 64 MB
+LISTED = 2_000_000  # pairs held with their counts where candidates may have more, some 200 MB
+# Candidates in a post: where pairs are listed, one with more is handed on as it is, as it may have
+# millions of pairs.
+LONG = 64
 Weighted = tuple[str, str, int, float]  # w1 < w2, posts with both, log_weight
 
 
@@ -24,6 +30,18 @@ class Found:
 
     positions: Ints
     lengths: Ints  # of each post, by number of candidates
+
+    def split(self) -> tuple["Found", "Found"]:
+        """Split into the posts that are not long and those that are, the latter in fewer bytes."""
+        long = self.lengths > LONG
+        of_long = np.repeat(long, self.lengths)
+        positions = self.positions[of_long].astype(
+            np.min_scalar_type(self.positions.max(initial=0))
+        )
+        return (
+            Found(self.positions[~of_long], self.lengths[~long]),
+            Found(positions, self.lengths[long]),
+        )
 
 
 def among(sets: WordSets, index: Mapping[str, int]) -> Found:
@@ -48,56 +66,83 @@ class PairCounts:
     codes: Ints
     counts: Ints
 
-    def shards(self, n: int) -> Iterable[tuple[int, "PairCounts"]]:
-        """Split into the pairs of each code modulo `n`; empty shards are left out."""
-        shard = self.codes % n
+    def shards(self, n: int, size: int) -> Iterable[tuple[int, "PairCounts"]]:
+        """Split into the pairs of each shard (see `shards_of`); empty shards are left out."""
+        shard = shards_of(self.codes // size, n)
         for i in np.unique(shard).tolist():
-            chosen = shard == i
-            yield i, PairCounts(self.codes[chosen], self.counts[chosen])
+            yield i, self.where(shard == i)
+
+    def where(self, chosen: Bools) -> "PairCounts":
+        """Return the pairs that were chosen, one by one."""
+        return PairCounts(self.codes[chosen], self.counts[chosen])
 
 
 NO_PAIRS = PairCounts(np.empty(0, np.int64), np.empty(0, np.int64))
 
 
+def shards_of(positions: Ints, shards: int) -> Ints:
+    """Return in which of so many shards the pairs are that begin with these candidates."""
+    return positions % shards
+
+
+def in_cells(size: int) -> bool:
+    """Whether all pairs that so many candidates may have are counted in a cell each."""
+    return size**2 <= CELLS
+
+
 class PairCounter:
-    """Counts the pairs of `size` candidates within posts, a million pairs at a time.
+    """Counts the pairs of `size` candidates within posts.
 
     With `leads` only those pairs are counted whose first word has one of these positions.
     """
 
-    def __init__(self, size: int, leads: Sequence[int] | None = None) -> None:
+    def __init__(self, size: int, leads: Sequence[int] | Ints | None = None) -> None:
         """Begin with nothing."""
         self._size = size
-        self._leads = leads
+        self._leads = None if leads is None else _mask(size, leads)
         self.clear()
 
     def clear(self) -> None:
         """Begin anew."""
         # By code: the quickest form, where it is not too large.
-        self._cells = np.zeros(self._size**2, np.int64) if self._size**2 <= CELLS else None
+        self._cells = np.zeros(self._size**2, np.int64) if in_cells(self._size) else None
         self._listed = NO_PAIRS
 
-    def __len__(self) -> int:
-        """How many pairs are held that may become ever more."""
+    @property
+    def listed(self) -> int:
+        """How many pairs are held outside of cells: these may become ever more."""
         return len(self._listed.codes)
 
-    def add(self, found: Sequence[Found]) -> int:
-        """Count the pairs of posts; returns how many there are."""
-        if not found:
-            return 0
-        positions = np.concatenate([part.positions for part in found])
-        lengths = np.concatenate([part.lengths for part in found])
-        # Each word is paired with those that follow it in its post.
-        following = np.repeat(np.cumsum(lengths), lengths) - np.arange(1, len(positions) + 1)
+    def following(self, found: Found) -> Ints:
+        """Return for each word in posts the number of pairs that begin with it."""
+        lengths = found.lengths
+        following = np.repeat(np.cumsum(lengths), lengths) - np.arange(1, len(found.positions) + 1)
+        return following if self._leads is None else following * self._leads[found.positions]
+
+    def shards_with(self, found: Found, shards: int) -> list[int]:
+        """Return the shards that pairs in posts may be in."""
+        leads = found.positions
         if self._leads is not None:
-            following[~np.isin(positions, self._leads)] = 0
+            leads = leads[self._leads[leads]]
+        shard: list[int] = np.unique(shards_of(leads, shards)).tolist()
+        return shard
+
+    def codes(self, parts: Sequence[Found]) -> Iterator[Ints]:
+        """Give the codes of the pairs in posts, to be added: about a million at a time."""
+        if not parts:
+            return
+        found = Found(
+            np.concatenate([part.positions for part in parts]).astype(np.int64, copy=False),
+            np.concatenate([part.lengths for part in parts]),
+        )
+        following = self.following(found)
         starts = np.arange(0, following.sum(), AT_ONCE)
         bounds = np.searchsorted(np.cumsum(following), starts, "right")
-        for start, end in pairwise((*np.unique(bounds).tolist(), len(positions))):
-            self._add_codes(_codes(positions, following, start, end, self._size))
-        return int(following.sum())
+        for start, end in pairwise((*np.unique(bounds).tolist(), len(following))):
+            yield _codes(found.positions, following, start, end, self._size)
 
-    def _add_codes(self, codes: Ints) -> None:
+    def add(self, codes: Ints) -> None:
+        """Count pairs by their codes."""
         if self._cells is not None:
             self._cells += np.bincount(codes, minlength=len(self._cells))
         else:
@@ -110,6 +155,12 @@ class PairCounter:
             return self._listed
         codes = np.flatnonzero(self._cells)
         return PairCounts(codes, self._cells[codes])
+
+
+def _mask(size: int, positions: Sequence[int] | Ints) -> Bools:
+    mask = np.zeros(size, np.bool_)
+    mask[positions] = True
+    return mask
 
 
 def _codes(positions: Ints, following: Ints, start: int, end: int, size: int) -> Ints:
@@ -150,28 +201,111 @@ def add_many(parts: Iterable[PairCounts], waiting: int = 100_000) -> PairCounts:
     return add_pairs(held)
 
 
-def top_pairs(pairs: PairCounts, words: Candidates, posts: int, k: int) -> list[Weighted]:
-    """Return the k pairs of the highest log_weight by (-log_weight, w1, w2), none that weighs 0.
+class Weights:
+    """What pairs of candidates weigh: n * log(N / max(df1, df2)).
 
-    log_weight = n * log(N / max(df1, df2)), with the C library's logarithm (math.log: numpy's may
-    differ in the last bit), taken once a word; the product of doubles is the same in numpy.
+    The logarithm is the C library's (math.log: numpy's may differ in the last bit), taken once a
+    word; the product of doubles is the same in numpy.
     """
+
+    def __init__(self, words: Candidates, posts: int) -> None:
+        """Take the candidates' logarithms."""
+        self.names = words.words
+        self._df = np.array(words.df)
+        self._logs = np.array([math.log(posts / df) for df in words.df])
+        self.bounds = self._df * self._logs  # of `ranking.bound`
+
+    def of(self, pairs: PairCounts) -> Floats:
+        """Return the log_weight of each pair."""
+        first, second = pairs.codes // len(self.names), pairs.codes % len(self.names)
+        larger = np.where(self._df[first] >= self._df[second], first, second)
+        weights: Floats = pairs.counts * self._logs[larger]
+        return weights
+
+
+def top_pairs(pairs: PairCounts, weights: Weights, k: int) -> list[Weighted]:
+    """Return the k pairs of the highest log_weight by (-log_weight, w1, w2), none that weighs 0."""
     if not len(pairs.codes):
         return []
-    size, names = len(words), words.words
-    df = np.array(words.df)
-    logs = np.array([math.log(posts / count) for count in words.df])
-    first, second = pairs.codes // size, pairs.codes % size
-    weights = pairs.counts * np.where(df[first] >= df[second], logs[first], logs[second])
-    kept = weights > 0.0
+    weight = weights.of(pairs)
+    kept = weight > 0.0
     if np.count_nonzero(kept) > k:
-        kept = weights >= max(np.partition(weights, -k)[-k], np.nextafter(0.0, 1.0))
+        kept = weight >= max(np.partition(weight, -k)[-k], np.nextafter(0.0, 1.0))
     # Codes ascend with (w1, w2), and the sort is stable.
     chosen = np.flatnonzero(kept)
-    chosen = chosen[np.argsort(-weights[chosen], kind="stable")][:k]
+    chosen = chosen[np.argsort(-weight[chosen], kind="stable")][:k]
+    names, size = weights.names, len(weights.names)
     return [
-        (names[first[i]], names[second[i]], int(pairs.counts[i]), float(weights[i])) for i in chosen
+        (names[code // size], names[code % size], n, w)
+        for code, n, w in zip(
+            pairs.codes[chosen].tolist(),
+            pairs.counts[chosen].tolist(),
+            weight[chosen].tolist(),
+            strict=True,
+        )
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardOfPairs:
+    """All pairs that begin with a candidate of one shard.
+
+    `parts` are pairs that have been counted, and long posts whose pairs have not; they are gone
+    over again and again, and never held.
+    """
+
+    shard: int
+    shards: int
+    parts: Iterable[PairCounts | Found]
+
+    def top(self, words: Candidates, posts: int, k: int) -> list[Weighted]:
+        """Return the k first pairs, as `top_pairs` does."""
+        weights = Weights(words, posts)
+        counted = add_many(part for part in self.parts if isinstance(part, PairCounts))
+        if in_cells(len(words)):  # and no long posts
+            return top_pairs(counted, weights, k)
+        top: list[Weighted] = []
+        for leads in self._leads(words, weights):
+            if _beyond(weights, leads[0], top, k):
+                break
+            pairs = self._beginning_with(leads, counted, len(words))
+            top = merge_top_pairs([top, top_pairs(pairs, weights, k)], k)
+        return top
+
+    def _long(self) -> Iterator[Found]:
+        return (part for part in self.parts if isinstance(part, Found))
+
+    def _leads(self, words: Candidates, weights: Weights) -> list[Ints]:
+        """Return the words that begin pairs by (-bound, word), as many at a time as bounded."""
+        size = len(words)
+        counter = PairCounter(size, words.leads)
+        pairs = np.zeros(size, np.int64)
+        for found in self._long():
+            np.add.at(pairs, found.positions, counter.following(found))
+        leads = np.argsort(-weights.bounds, kind="stable")
+        leads = leads[shards_of(leads, self.shards) == self.shard]
+        if words.leads is not None:
+            leads = leads[_mask(size, words.leads)[leads]]
+        part = np.cumsum(pairs[leads]) // LISTED
+        return [some for some in np.split(leads, np.flatnonzero(np.diff(part)) + 1) if len(some)]
+
+    def _beginning_with(self, leads: Ints, counted: PairCounts, size: int) -> PairCounts:
+        counter = PairCounter(size, leads)
+        for found in self._long():
+            for codes in counter.codes([found]):
+                counter.add(codes)
+        return add_pairs(
+            [counter.counts(), counted.where(_mask(size, leads)[counted.codes // size])]
+        )
+
+
+def _beyond(weights: Weights, lead: int, top: Sequence[Weighted], k: int) -> bool:
+    """Whether no pair that begins with a word is among the k best any more."""
+    if len(top) < k:
+        return False
+    first, _, _, least = top[-1]
+    most = weights.bounds[lead]
+    return bool(most < least or (most == least and weights.names[lead] > first))
 
 
 def merge_top_pairs(tops: Iterable[Sequence[Weighted]], k: int) -> list[Weighted]:

@@ -1,7 +1,8 @@
 """The pairs of words that tell most, exactly, without counting more pairs than needed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import apache_beam as beam
@@ -11,7 +12,7 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from dfpipe import pairs, progress, ranking
-from dfpipe.pairs import Found, PairCounter, PairCounts, Weighted
+from dfpipe.pairs import Found, PairCounter, PairCounts, ShardOfPairs, Weighted
 from dfpipe.ranking import Candidates
 from dfpipe.tokenizing import Tally
 from dfpipe.transforms.once import Once
@@ -110,32 +111,31 @@ class _RankAmong(beam.PTransform):
     def expand(self, sets: beam.PCollection) -> beam.PCollection:
         k = self.k
 
-        def of_shard(
-            shard: tuple[int, PairCounts], words: Candidates, tally: Tally
-        ) -> list[Weighted]:
-            return pairs.top_pairs(shard[1], words, tally.posts, k)
+        shards = self.shards
 
-        def add_shard(shard: int, counts: Iterable[PairCounts]) -> tuple[int, PairCounts]:
-            return shard, pairs.add_many(counts)
+        def of_shard(
+            shard: tuple[int, Iterable[PairCounts | Found]], words: Candidates, tally: Tally
+        ) -> list[Weighted]:
+            return ShardOfPairs(shard[0], shards, shard[1]).top(words, tally.posts, k)
 
         tops = (
             sets
             | "CountPairs"
-            >> beam.ParDo(_CountPairs(self.shards), self.words).with_output_types(
-                tuple[int, PairCounts]
-            )
+            >> beam.ParDo(_CountPairs(shards), self.words).with_output_types(tuple[int, Any])
             | "GatherPairs" >> beam.GroupByKey()
-            | "AddPairs" >> beam.MapTuple(add_shard).with_output_types(tuple[int, PairCounts])
             | "TopOfShard" >> beam.Map(of_shard, self.words, self.tally)
         )
         return sets.pipeline | Once(lambda listed: pairs.merge_top_pairs(listed, k), AsList(tops))
 
 
 class _CountPairs(beam.DoFn):
-    """Counts pairs by arrays over many posts at once, within bounded memory."""
+    """Counts pairs by arrays over many posts at once, within bounded memory.
+
+    Where the candidates are so many that their pairs cannot all have a cell, long posts go on as
+    they are, to every shard that a pair of them may be in.
+    """
 
     LIMIT = 2_000_000  # words of posts held, some 60 MB with what is made of them
-    PAIRS = 4_000_000  # pairs held, 64 MB, where the candidates may have very many
 
     def __init__(self, shards: int) -> None:
         self.shards = shards
@@ -143,7 +143,6 @@ class _CountPairs(beam.DoFn):
         self.pruned = Metrics.counter("dfpipe", "words_pruned")
 
     def start_bundle(self) -> None:
-        self.words: Candidates | None = None
         self.index: dict[str, int] = {}
         self.counter = PairCounter(0)
         self.found: list[Found] = []
@@ -153,26 +152,35 @@ class _CountPairs(beam.DoFn):
         if not words:
             return
         progress.stage("counting pairs")
-        if words is not self.words:
-            self.words, self.index = words, words.index()
+        if not self.index:
+            self.index = words.index()
             self.counter = PairCounter(len(words), words.leads)
         found = pairs.among(sets, self.index)
         self.pruned.inc(len(sets.indices) - len(found.positions))
+        if not pairs.in_cells(len(words)):
+            found, long = found.split()
+            for shard in self.counter.shards_with(long, self.shards):
+                yield shard, long
         self.found.append(found)
         self.held += len(found.positions)
         if self.held > self.LIMIT:
-            self._count()
-            if len(self.counter) > self.PAIRS:
-                yield from self.counter.counts().shards(self.shards)
-                self.counter.clear()
+            yield from self._count()
 
     def finish_bundle(self) -> Iterable[WindowedValue]:
-        self._count()
         window = GlobalWindow()
-        for shard in self.counter.counts().shards(self.shards):
+        for shard in chain(self._count(), self._hand_on()):
             yield WindowedValue(shard, window.max_timestamp(), [window])
         self.counter = PairCounter(0)
 
-    def _count(self) -> None:
-        self.counted.inc(self.counter.add(self.found))
+    def _count(self) -> Iterator[tuple[int, PairCounts]]:
+        """Count the pairs of what is held; gives those that would become too many."""
+        for codes in self.counter.codes(self.found):
+            self.counted.inc(len(codes))
+            self.counter.add(codes)
+            if self.counter.listed > pairs.LISTED:
+                yield from self._hand_on()
         self.found, self.held = [], 0
+
+    def _hand_on(self) -> Iterator[tuple[int, PairCounts]]:
+        yield from self.counter.counts().shards(self.shards, len(self.index))
+        self.counter.clear()

@@ -2,6 +2,7 @@ import math
 import random
 from array import array
 from collections import Counter
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfpipe import pairs, ranking
-from dfpipe.pairs import Found, PairCounts
+from dfpipe.pairs import Found, PairCounts, ShardOfPairs
 from dfpipe.ranking import Candidates, Mark
 from dfpipe.word_sets import word_sets
 
@@ -34,17 +35,24 @@ def brute_force(sets: Sets, k: int) -> list[pairs.Weighted]:
 
 def count(found: Found, words: Candidates) -> PairCounts:
     counter = pairs.PairCounter(len(words), words.leads)
-    counter.add([found])
+    for codes in counter.codes([found]):
+        counter.add(codes)
     return counter.counts()
 
 
 def rank(sets: Sets, words: Candidates, k: int, parts: int = 3) -> list[pairs.Weighted]:
-    """Count in several parts, add up, rank in shards, merge: as the transforms do."""
-    index = words.index()
-    found = [pairs.among(word_sets(sets[i::parts]), index) for i in range(parts)]
-    counted = [count(part, words) for part in found]
-    shards = dict(pairs.add_pairs(counted).shards(3))
-    tops = [pairs.top_pairs(shard, words, len(sets), k) for shard in shards.values()]
+    """Count in several parts, add up and rank in shards, merge: as the transforms do."""
+    index, shards = words.index(), 3
+    gathered: dict[int, list[PairCounts | Found]] = {i: [] for i in range(shards)}
+    for i in range(parts):
+        found = pairs.among(word_sets(sets[i::parts]), index)
+        if not pairs.in_cells(len(words)):
+            found, long = found.split()
+            for shard in pairs.PairCounter(len(words), words.leads).shards_with(long, shards):
+                gathered[shard].append(long)
+        for shard, some in count(found, words).shards(shards, len(words)):
+            gathered[shard].append(some)
+    tops = [ShardOfPairs(i, shards, some).top(words, len(sets), k) for i, some in gathered.items()]
     return pairs.merge_top_pairs(tops, k)
 
 
@@ -152,8 +160,8 @@ def test_nothing_gives_nothing() -> None:
     assert empty == Candidates()
     assert not ranking.join_survivors([], 0, Mark(0.0, ""))
     assert len(pairs.add_pairs([]).codes) == len(pairs.PairCounter(0).counts().codes) == 0
-    assert pairs.top_pairs(pairs.NO_PAIRS, empty, 0, 5) == []
-    assert list(pairs.NO_PAIRS.shards(4)) == []
+    assert ShardOfPairs(0, 4, []).top(empty, 0, 5) == []
+    assert list(pairs.NO_PAIRS.shards(4, 0)) == []
 
 
 @pytest.mark.parametrize("cells", [0, 1_000])
@@ -166,6 +174,44 @@ def test_pairs_are_counted_in_parts_with_the_same_result(
     sets = [{"a", "b", "c", "d"}, set(), {"b", "d"}, {"a"}, {"a", "b", "c", "d"}, {"c", "d"}]
     words = ranking.survivors(frequencies(sets).items(), len(sets), Mark(0.0, ""))
     assert rank(sets, words, 10) == brute_force(sets, 10)
+
+
+@given(SETS, st.integers(1, 8), st.integers(0, 6), st.integers(1, 20), st.data())
+def test_long_posts_may_come_whole(
+    sets: Sets, k: int, long: int, listed: int, data: st.DataObject
+) -> None:
+    n, df = len(sets), frequencies(sets)
+    words = ranking.survivors(df.items(), n, Mark(0.0, ""))
+    leads = data.draw(st.none() | st.sets(st.integers(0, max(len(words) - 1, 0))))
+    if leads is not None:
+        words = replace(words, leads=array("q", sorted(leads & set(range(len(words))))))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("CELLS", 0), ("LONG", long), ("LISTED", listed)):
+            patch.setattr(pairs, name, value)
+        ranked = rank(sets, words, k)
+    expected = brute_force(sets, 10_000)
+    if words.leads is not None:
+        first = {words.words[i] for i in words.leads}
+        expected = [pair for pair in expected if pair[0] in first]
+    assert ranked == expected[:k]
+
+
+def test_no_more_pairs_of_long_posts_are_counted_than_may_be_ranked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    added = []
+    add = pairs.PairCounter.add
+    monkeypatch.setattr(
+        pairs.PairCounter, "add", lambda self, codes: (added.append(len(codes)), add(self, codes))
+    )
+    monkeypatch.setattr(pairs, "LISTED", 10_000)
+    # Two posts of a few million pairs, which all weigh the same but for those of the last words.
+    sets = [{f"w{i:04}" for i in range(3_000)}] * 2 + [{"w2998", "w2999"}] * 2 + [set()] * 9
+    words = ranking.survivors(frequencies(sets).items(), len(sets), Mark(0.0, ""))
+    first = [("w0000", f"w{i:04}", 2, 2 * math.log(13 / 2)) for i in range(1, 3)]
+    expected = [("w2998", "w2999", 4, 4 * math.log(13 / 4)), *first]
+    assert rank(sets, words, 3, parts=2) == expected
+    assert 0 < sum(added) < 100_000 < math.comb(3_000, 2)
 
 
 @given(st.lists(st.dictionaries(st.integers(0, 2**62), st.integers(1, 2**40)), max_size=5))

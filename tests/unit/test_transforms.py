@@ -1,3 +1,5 @@
+import math
+import tracemalloc
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
@@ -117,11 +119,28 @@ def test_pair_rankings_do_not_depend_on_the_candidates(k: int, candidates: int) 
     assert rank_with_beam(SETS, k, candidates) == brute_force(SETS, k)
 
 
-@pytest.mark.parametrize("cells", [0, 1_000])
+@pytest.mark.parametrize(("cells", "long"), [(1_000, 64), (0, 64), (0, 2), (0, 0)])
 def test_pair_counts_within_bounded_memory_are_the_same(
-    monkeypatch: pytest.MonkeyPatch, cells: int
+    monkeypatch: pytest.MonkeyPatch, cells: int, long: int
 ) -> None:
     monkeypatch.setattr("dfpipe.pairs.CELLS", cells)
+    monkeypatch.setattr("dfpipe.pairs.LONG", long)
+    monkeypatch.setattr("dfpipe.pairs.LISTED", 1)
     monkeypatch.setattr(_CountPairs, "LIMIT", 1)
-    monkeypatch.setattr(_CountPairs, "PAIRS", 1)
     assert rank_with_beam(SETS, 9, 100) == brute_force(SETS, 9)
+
+
+def test_the_pairs_of_long_posts_are_never_held_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AT_ONCE", "CELLS", "LISTED"):
+        monkeypatch.setattr(f"dfpipe.pairs.{name}", 100_000)
+    words = [f"w{i:04}" for i in range(3_000)]
+    sets = [set(words), set(words[::2]), *({word} for word in words[:500])]
+    tracemalloc.start()
+    try:
+        ranked = rank_with_beam(sets, 50, candidates=1)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert ranked[0] == ("w0500", "w0502", 2, 2 * math.log(len(sets) / 2))
+    # 16 bytes for each of the pairs of the longest would be 72 MB.
+    assert peak < 36_000_000

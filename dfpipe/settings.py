@@ -16,6 +16,8 @@ from dfpipe.text import MODES, Mode
 # The runners that execute the steps in this very process, unless they are told of another place:
 # Beam's own, and Prism.
 IN_PROCESS = {"fnapirunner", "fnapi", "directrunner", "direct", "prismrunner", "prism"}
+# Texts, about a megabyte: to hold fewer costs time and saves nothing.
+LEAST_HELD = 10_000
 ENVIRONMENT = {"--source": "DFPIPE_STORE", "--sink": "DFPIPE_WAREHOUSE"}
 
 _RFC3339 = re.compile(
@@ -128,7 +130,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="500000",
         metavar="N",
         help="words or URLs that a step which counts them holds in memory at a time, some "
-        "60 MB (default: 500000)",
+        "60 MB; 10000 at least (default: 500000)",
     )
     add(
         "--pair_candidates",
@@ -159,9 +161,10 @@ def settings(given: Any, now: datetime) -> Settings:
             name: _count(name, getattr(given, name))
             for name in (
                 *("top_words", "top_urls", "top_pairs"),
-                *("slices", "shards", "held_texts", "pair_candidates"),
+                *("slices", "shards", "pair_candidates"),
             )
         },
+        held_texts=_held_texts(given.held_texts),
     )
 
 
@@ -211,10 +214,21 @@ def _start(end: datetime, days: Any) -> datetime:
     return start
 
 
-def _count(name: str, value: Any) -> int:
+def _count(name: str, value: Any, least: int = 1) -> int:
     text = str(value)
     if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0):
         raise UsageError(
-            f"--{name}={value} is no number of things: give a whole number from 1 to 999999999"
+            f"--{name}={value} is no number of things: give a whole number from {least} to "
+            "999999999"
         )
     return int(text)
+
+
+def _held_texts(value: Any) -> int:
+    held = _count("held_texts", value, LEAST_HELD)
+    if held < LEAST_HELD:
+        raise UsageError(
+            f"--held_texts={value} is too few: give {LEAST_HELD} or more, as all texts are gone "
+            "over again for each so many"
+        )
+    return held

@@ -88,6 +88,13 @@ def test_counts_that_are_none(name: str, value: str) -> None:
         given(f"--{name}={value}")
 
 
+@pytest.mark.parametrize("value", ["1", "9999", "09999"])
+def test_too_few_texts_to_hold(value: str) -> None:
+    with pytest.raises(UsageError, match=f"--held_texts={value} is too few: give 10000 or more"):
+        given(f"--held_texts={value}")
+    assert given("--held_texts=10000").held_texts == 10_000
+
+
 def test_an_unknown_text_mode() -> None:
     with pytest.raises(UsageError, match="--text=old is no text mode: choose from modern, classic"):
         given("--text=old")

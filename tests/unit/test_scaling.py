@@ -13,7 +13,7 @@ from apache_beam.transforms.userstate import BagStateSpec
 
 from benchmarks import synthetic
 from benchmarks.shuffled import Probe
-from dfpipe import datastore
+from dfpipe import datastore, reading
 from dfpipe.launch import parse
 from dfpipe.options import settings
 from dfpipe.pipeline import Analysis, build
@@ -77,6 +77,8 @@ GATHERED = {
         *(f"WriteResults/ReplaceRun[{i}]" for i in range(4)),
     },
 }
+# What grows with the words, and is cut in as many shards as one likes; of pairs up to a limit.
+IN_SHARDS = {step for step in set().union(*GATHERED.values()) if "/Gather" in step}
 STEPS = set().union(*GATHERED.values())
 
 
@@ -106,6 +108,10 @@ class Remember(beam.DoFn):
 NAIVE = {
     "GroupByKey": lambda sets: sets | "One" >> beam.WithKeys(0) | "Gather" >> beam.GroupByKey(),
     "CombineGlobally": lambda sets: sets | "Gather" >> beam.CombineGlobally(list),
+    "ToList": lambda sets: sets | "Gather" >> beam.combiners.ToList(),
+    "ReshufflePerKey": lambda sets: (
+        sets | "One" >> beam.WithKeys(0) | "Gather" >> beam.transforms.util.ReshufflePerKey()
+    ),
     "AsList": lambda sets: (
         sets.pipeline
         | beam.Create([0], False)
@@ -115,6 +121,8 @@ NAIVE = {
 CAUGHT = {
     "GroupByKey": {"Gather"},
     "CombineGlobally": {"Gather/CombinePerKey", "Gather/InjectDefault[0]"},
+    "ToList": {"Gather/Gather/CombinePerKey", "Gather/Gather/InjectDefault[0]"},
+    "ReshufflePerKey": {"Gather"},
     "AsList": {"Gather[0]"},
 }
 
@@ -132,36 +140,41 @@ def test_a_new_step_with_state_is_found() -> None:
     assert gathering_steps(pipeline) - STEPS == {"Gather(state)"}
 
 
-def store(path: Path, copies: int) -> str:
+def store(path: Path, posts: int, copies: int) -> str:
     """Made-up posts so many times, with other ids: the same words, in more posts."""
-    url = f"sqlite:///{path}/{copies}.db"
+    url = f"sqlite:///{path}/{posts}x{copies}.db"
     client = datastore.connect(url)
-    for batch in synthetic.posts(POSTS):
+    for batch in synthetic.posts(posts):
         for copy in range(copies):
-            posts = [replace(post, tid=post.tid + copy) for post in batch]
-            client.put_multi([to_entity(post, client) for post in posts])
+            more = [replace(post, tid=post.tid + copy) for post in batch]
+            client.put_multi([to_entity(post, client) for post in more])
     return url
 
 
-def measured(path: Path, copies: int, *words: str) -> dict[str, int]:
+def measured(path: Path, *words: str, posts: int = POSTS, copies: int = 1) -> dict[str, int]:
     """What each step has gathered in a run over the copies."""
     probe = Probe()
-    sink = f"duckdb:///{path}/{copies}.duckdb"
+    sink = f"duckdb:///{path}/{posts}x{copies}.duckdb"
     with probe.watching():
-        run(store(path, copies), sink, f"--until={synthetic.until()}", *words)
+        run(store(path, posts, copies), sink, f"--until={synthetic.until()}", *words)
     return gathered(probe)
 
 
-def test_four_times_the_posts_gather_no_more(tmp_path: Path) -> None:
-    second_pass = "--pair_candidates=50"
-    once, four_times = (measured(tmp_path, copies, second_pass) for copies in (1, 4))
-    assert set(once) == set(four_times) == STEPS
+def test_more_posts_gather_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The same posts four times, in four times the batches; and as many that have more words.
+    monkeypatch.setattr(reading, "BATCH", 8)
+    few = ("--pair_candidates=50", "--top_words=50", "--top_urls=3", "--top_pairs=20", "--shards=4")
+    once = measured(tmp_path, *few)
+    four_times = measured(tmp_path, *few, copies=4)
+    others = measured(tmp_path, *few, posts=4 * POSTS)
+    assert set(once) == set(four_times) == set(others) == STEPS
     assert min(once.values()) > 0
     assert grown(once, four_times) == set()
+    assert grown(once, others) <= IN_SHARDS
 
 
 def test_more_shards_gather_less_on_each(tmp_path: Path) -> None:
-    few, many = (measured(tmp_path, 1, f"--shards={shards}") for shards in (4, 16))
+    few, many = (measured(tmp_path, f"--shards={shards}") for shards in (4, 16))
     for step in ("CountWords/GatherShards", "PairRankings/RankLikely/GatherPairs"):
         assert 0.2 * few[step] < many[step] < 0.4 * few[step]
 

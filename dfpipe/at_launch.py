@@ -22,8 +22,6 @@ from dfpipe.options import AnalysisOptions
 from dfpipe.settings import Settings
 
 OPEN = ("source", "sink", "until", "days")
-# A launch tells its workers no time: a run begins when the worker does that writes it.
-_BEGAN = time.time()
 
 
 class AtLaunch(ValueProvider):
@@ -78,6 +76,9 @@ def value_of(value: Any) -> Any:
     return value.get() if isinstance(value, ValueProvider) else value
 
 
-def began(_: Settings) -> float:
-    """When this process has begun, in seconds of the Unix epoch."""
-    return _BEGAN
+def now(_: Any) -> float:
+    """Give the time, in seconds of the Unix epoch.
+
+    A launch tells its workers no time: a template's first step takes it, once for all the others.
+    """
+    return time.time()

@@ -15,7 +15,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.pvalue import AsSingleton
 
 from dfpipe import datastore, progress, warehouse
-from dfpipe.at_launch import AtLaunch, began, part, value_of
+from dfpipe.at_launch import AtLaunch, now, part, value_of
 from dfpipe.errors import DfpipeError
 from dfpipe.pairs import Weighted
 from dfpipe.read_ahead import Reading
@@ -46,6 +46,7 @@ class Analysis:
     urls: beam.PCollection  # UrlCount rows
     word_cooccur: beam.PCollection  # WordCooccur rows
     run: beam.PCollection  # the one Run row, its seconds 0.0
+    began: beam.PCollection | None  # in a template: when a job of it began
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,9 @@ def build(
     """
     window = part(settings, given, lambda s: TimeSlice(s.start, s.end))
     reading = part(settings, given, lambda s: Reading(s.source, s.text, s.stop_words))
-    tokens = pipeline | "ReadTokens" >> ReadTokens(reading, window, settings.slices)
+    began = None if given is None else pipeline | beam.Impulse() | "Began" >> beam.Map(now)
+    read = ReadTokens(reading, window, settings.slices)
+    tokens = (pipeline if began is None else began) | "ReadTokens" >> read
     tally = tokens[TALLY] | "AddTallies" >> beam.CombineGlobally(add_tallies)
     shards, held = settings.shards, settings.held_texts
     words = tokens.words | "CountWords" >> CountInShards(shards, WordSets.counts, held)
@@ -99,6 +102,7 @@ def build(
         urls=top_urls | "UrlRows" >> beam.FlatMap(lambda r: url_rows(r, value_of(ts))),
         word_cooccur=pairs | "PairRows" >> beam.FlatMap(lambda r: pair_rows(r, value_of(ts))),
         run=run,
+        began=began,
     )
 
 
@@ -175,7 +179,7 @@ def submit(
         analysis = build(pipeline, settings, runner, given)
         tables = (analysis.run, analysis.word_counts, analysis.urls, analysis.word_cooccur)
         sink = part(settings, given, lambda s: s.sink)
-        since = started if given is None else part(settings, given, began)
+        since = started if analysis.began is None else AsSingleton(analysis.began)
         tables | "WriteResults" >> WriteResults(sink, since)
         return pipeline.run()
 

@@ -7,7 +7,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 from apache_beam.options.value_provider import ValueProvider
-from apache_beam.pvalue import TaggedOutput
+from apache_beam.pvalue import PBegin, TaggedOutput
 
 from dfpipe import progress, read_ahead
 from dfpipe.at_launch import value_of
@@ -28,17 +28,18 @@ class ReadPosts(beam.PTransform):
 
     A query with an inequality on one property is read by one worker, however long it takes: here
     each slice of the window is a query of its own, and the slices are shared out. In a template
-    source and window may be ValueProviders.
+    source and window may be ValueProviders. It begins a pipeline, or goes on from the one element
+    of a step that comes first.
     """
 
     source: str
     window: TimeSlice
     slices: int
 
-    def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection:
+    def expand(self, begin: Any) -> beam.PCollection:
         """Give a PCollection of PostBatch."""
         step = beam.ParDo(_ReadPosts(self.source)).with_output_types(PostBatch)
-        return _slices(pbegin, self.window, self.slices) | "ReadSlice" >> step
+        return _slices(begin, self.window, self.slices) | "ReadSlice" >> step
 
 
 @dataclass
@@ -49,18 +50,18 @@ class ReadTokens(beam.PTransform):
     window: TimeSlice
     slices: int
 
-    def expand(self, pbegin: beam.pvalue.PBegin) -> Any:
+    def expand(self, begin: Any) -> Any:
         """Give WordSets, and tagged URLS (Counter of URLs) and TALLY (Tally), one each a batch."""
         step = beam.ParDo(_ReadTokens(self.reading)).with_outputs(URLS, TALLY, main=WORDS)
-        return _slices(pbegin, self.window, self.slices) | "ReadSlice" >> step
+        return _slices(begin, self.window, self.slices) | "ReadSlice" >> step
 
 
-def _slices(pbegin: beam.pvalue.PBegin, window: TimeSlice, n: int) -> beam.PCollection:
-    if isinstance(window, ValueProvider):
-        step = beam.FlatMap(lambda _: time_slices(window.get(), n))
-        cut = pbegin | "Launch" >> beam.Impulse() | "CutWindow" >> step
+def _slices(begin: Any, window: TimeSlice, n: int) -> beam.PCollection:
+    if isinstance(begin, PBegin) and not isinstance(window, ValueProvider):
+        cut = begin | "CutWindow" >> beam.Create(time_slices(window, n), False)
     else:
-        cut = pbegin | "CutWindow" >> beam.Create(time_slices(window, n), False)
+        one = begin | "Begin" >> beam.Impulse() if isinstance(begin, PBegin) else begin
+        cut = one | "CutWindow" >> beam.FlatMap(lambda _: time_slices(value_of(window), n))
     return cut | "ShareOut" >> beam.Reshuffle()
 
 

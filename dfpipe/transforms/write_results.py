@@ -20,11 +20,12 @@ class WriteResults(beam.PTransform):
     """Replace a run's rows in the warehouse, in one worker: they are few, whatever the posts are.
 
     A bundle that is tried again replaces what its first try wrote. `started`, in seconds of the
-    Unix epoch, gives the row of the run its duration. In a template both may be ValueProviders.
+    Unix epoch, gives the row of the run its duration. In a template the sink may be a ValueProvider
+    and the other what a step gives.
     """
 
     sink: str
-    started: float
+    started: float | AsSingleton
 
     def expand(self, tables: Any) -> beam.PCollection:
         """Take (one Run, WordCount, UrlCount, WordCooccur); give the Run as it was written."""
@@ -34,7 +35,8 @@ class WriteResults(beam.PTransform):
             | "Begin" >> beam.Impulse()
             | "ReplaceRun"
             >> beam.ParDo(
-                _ReplaceRun(self.sink, self.started),
+                _ReplaceRun(self.sink),
+                self.started,
                 AsSingleton(run),
                 AsList(words),
                 AsList(urls),
@@ -44,20 +46,20 @@ class WriteResults(beam.PTransform):
 
 
 class _ReplaceRun(beam.DoFn):
-    def __init__(self, sink: str, started: float) -> None:
+    def __init__(self, sink: str) -> None:
         self.sink = sink
-        self.started = started
 
     def process(
         self,
         _: Any,
+        started: float,
         run: Run,
         words: Sequence[WordCount],
         urls: Sequence[UrlCount],
         pairs: Sequence[WordCooccur],
     ) -> Iterable[Run]:
         progress.stage("writing")
-        written = replace(run, seconds=time.time() - value_of(self.started))
+        written = replace(run, seconds=time.time() - started)
         connect(value_of(self.sink)).replace_run(written, words, urls, pairs)
         for name, n in _figures(written, words, urls, pairs).items():
             Metrics.counter("dfpipe", name).inc(n)

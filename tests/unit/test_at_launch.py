@@ -1,8 +1,11 @@
 """The settings of a classic template's jobs."""
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import duckdb
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.options.value_provider import RuntimeValueProvider
@@ -10,6 +13,9 @@ from apache_beam.options.value_provider import RuntimeValueProvider
 from dfpipe.at_launch import AtLaunch, leave_open, part, value_of
 from dfpipe.errors import UsageError
 from dfpipe.options import AnalysisOptions, settings
+from dfpipe.pipeline import submit
+from dfpipe.warehouse import connect
+from tests.support.analysis import store_posts
 
 NOW = datetime(2015, 1, 11, tzinfo=UTC)
 ENDS = ("--source=datastore://p", "--sink=bigquery://p/d", "--days=2")
@@ -93,3 +99,21 @@ def test_a_part_is_a_value_where_nothing_is_open() -> None:
     launched(until="2016-02-03T00:00:00Z", sink="bigquery://p/other")
     provider = part(chosen, template(), lambda s: s.sink)
     assert value_of(provider) == "bigquery://p/other"
+
+
+def test_a_job_begins_with_its_first_step(tmp_path: Path) -> None:
+    source, sink = f"sqlite:///{tmp_path}/p.db", f"duckdb:///{tmp_path}/r.duckdb"
+    store_posts(
+        source, [{"tid": 1, "user": "anna", "text": "storm", "created_at": NOW.replace(day=10)}]
+    )
+    ends = [f"--source={source}", f"--sink={sink}", f"--until={NOW.isoformat()}"]
+    options = PipelineOptions([*ends, "--runner=FnApiRunner"])
+    chosen = settings(options, NOW)
+    connect(sink).prepare()
+    before = time.time()
+    submit(chosen, options, 0.0, leave_open(chosen, options)).wait_until_finish()
+    ended = time.time()
+    with duckdb.connect(f"{tmp_path}/r.duckdb", read_only=True) as connection:
+        [(posts, seconds)] = connection.execute("SELECT tweets, seconds FROM runs").fetchall()
+    assert posts == 1
+    assert 0 < seconds <= ended - before

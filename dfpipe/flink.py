@@ -6,10 +6,10 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from tempfile import TemporaryDirectory
 from urllib.error import HTTPError
 
 import click
@@ -51,7 +51,7 @@ def serving(options: PipelineOptions, verbose: bool = False) -> Iterator[None]:
     google = options.view_as(GoogleCloudOptions)
     # By its name the job is found on the cluster.
     google.job_name = f"{google.job_name or 'dfpipe'}-{uuid.uuid4().hex[:12]}"
-    with TemporaryDirectory(prefix="dfpipe-flink-", ignore_cleanup_errors=True) as folder:
+    with _folder() as folder:
         command = [] if endpoint else _command(options, folder)
         words = [master, google.job_name, folder, *command]
         with _guarded(words, verbose) as guard:
@@ -70,6 +70,18 @@ def serving(options: PipelineOptions, verbose: bool = False) -> Iterator[None]:
                 if not master:
                     _say_where(endpoint, google.job_name)
                 raise
+
+
+@contextmanager
+def _folder() -> Iterator[str]:
+    """Give a folder where all temporary files are made; Beam leaves some of its own behind."""
+    before = tempfile.tempdir
+    folder = tempfile.TemporaryDirectory(prefix="dfpipe-flink-", ignore_cleanup_errors=True)
+    with folder as tempfile.tempdir:
+        try:
+            yield folder.name
+        finally:
+            tempfile.tempdir = before
 
 
 def _kinds(endpoint: str | None) -> set[str]:

@@ -12,7 +12,7 @@ from flask import Blueprint, Response, abort, jsonify, redirect, request, url_fo
 from launcher.access import Access
 from launcher.board import Board
 from launcher.records import RunRecord
-from launcher.rendering import page, rfc3339, whole
+from launcher.rendering import harmless, page, rfc3339, whole
 from launcher.runs import Runs, UnknownRunError
 from launcher.views.chains import ChainView, picture
 from taskqueue.service import Clock
@@ -152,12 +152,7 @@ def _csv(form: str, name: str, columns: Sequence[str], rows: Iterable[Sequence[A
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([_harmless(cell) for cell in row] for row in rows)
+    writer.writerows(map(harmless, row) for row in rows)
     response = Response(text.getvalue(), content_type="text/csv; charset=utf-8")
     response.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     return response
-
-
-def _harmless(cell: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula: the errors of jobs are anybody's text."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in tuple("=+-@\t\r") else cell

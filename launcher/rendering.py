@@ -55,6 +55,11 @@ def minute(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
+def harmless(cell: Any) -> Any:
+    """A cell of a CSV that no spreadsheet takes for a formula: posts and errors are anybody's."""
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in tuple("=+-@\t\r") else cell
+
+
 def whole(name: str, default: int) -> int:
     """A number in the address. Raises UsageError."""
     text = request.args.get(name, str(default))

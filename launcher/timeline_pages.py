@@ -10,13 +10,19 @@ from dfpipe.errors import NoResultsError, UsageError
 from dfpipe.warehouse import named_queries
 from dfpipe.warehouse.named_queries import NamedQuery, Result
 from launcher.access import Access
-from launcher.rendering import page, whole
+from launcher.rendering import harmless, page, whole
 from launcher.results import Results, as_dicts
 from launcher.views import talk
 
 CHOICE = 100  # runs that the page offers; the page of runs has all
 PAGE_ROWS = 100
-FORMS = {"json": ("application/json", as_json), "csv": ("text/csv; charset=utf-8", as_csv)}
+
+
+def _csv(result: Result) -> str:
+    return as_csv(Result(result.columns, tuple(tuple(map(harmless, row)) for row in result.rows)))
+
+
+FORMS = {"json": ("application/json", as_json), "csv": ("text/csv; charset=utf-8", _csv)}
 
 
 class TimelinePages:

@@ -152,6 +152,14 @@ def test_json_and_csv_hold_the_same(site: Site, name: str) -> None:
     assert rows
 
 
+def test_a_spreadsheet_finds_no_formula_in_a_host(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    support.fill(site.settings.warehouse, SLOT + SLOTS, links=("https://=1+1/a",))
+    [row] = csv.DictReader(io.StringIO(site.get("/api/queries/top_hosts.csv").text))
+    assert row["host"] == "'=1+1"
+    assert site.rows("/api/queries/top_hosts.json")[0]["host"] == "=1+1"
+
+
 def test_parameters_and_limit_of_an_answer(site: Site) -> None:
     url = "/api/queries/popular_words.json?ts=2026-01-07T10:00:00Z&limit=2"
     assert [row["word"] for row in site.rows(url)] == ["harbour", "storm"]

@@ -124,7 +124,11 @@ class FakeDataflow:
             # The Beam SDK's own way.
             given = json.loads(body)
             status, made = self._launch({"environment": {}, **given, "jobName": given["name"]})
-            return status, {**made["job"], "clientRequestId": given.get("clientRequestId", "")}
+            if status != 200:
+                return status, made
+            # That of a job of this name which runs already tells the SDK that it has made none.
+            request = self.jobs[made["job"]["id"]].request
+            return status, {**made["job"], "clientRequestId": request.get("clientRequestId", "-")}
         if match[1] is None:
             named = [job for job in self.jobs.values() if query.get("name", job.name) == job.name]
             return 200, {"jobs": [_shown(job) for job in named]}

@@ -1,5 +1,6 @@
 """What is said where Flink cannot be had, and the job server's guard; tests/engines runs it."""
 
+import socket
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -71,6 +72,18 @@ def test_a_job_server_that_does_not_serve(tmp_path: Path) -> None:
         f"--flink_job_server_jar={tmp_path}/broken.jar",
     )
     assert text.startswith("Flink's job server ended with 1, where it should serve: run it again")
+
+
+def test_a_job_whose_cluster_is_not_known_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as job_server:
+        endpoint = f"127.0.0.1:{job_server.getsockname()[1]}"
+        words = ["--runner=PortableRunner", f"--job_endpoint={endpoint}", "--job_name=nightly"]
+        with pytest.raises(KeyboardInterrupt), flink.serving(PipelineOptions(words)):
+            raise KeyboardInterrupt
+    text = capsys.readouterr().err
+    assert text.startswith("dfpipe: the job nightly-")
+    assert f" may go on on the cluster of {endpoint}: cancel it there, or give --flink" in text
+    assert text.count("\n") == 1
 
 
 @pytest.mark.parametrize("words", [[], ["--runner=PortableRunner", "--job_endpoint=embed"]])

@@ -8,12 +8,12 @@ import apache_beam as beam
 import pytest
 from apache_beam.coders import PickleCoder
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.pvalue import AsList
+from apache_beam.pvalue import AsList, AsSingleton
 from apache_beam.transforms.userstate import BagStateSpec
 
 from benchmarks import synthetic
 from benchmarks.shuffled import Probe
-from dfpipe import datastore, reading
+from dfpipe import at_launch, datastore, reading
 from dfpipe.launch import parse
 from dfpipe.options import settings
 from dfpipe.pipeline import Analysis, build
@@ -96,6 +96,16 @@ def test_every_step_that_gathers_is_known() -> None:
     pipeline, _ = wired()
     assert gathering_steps(pipeline) == STEPS
     assert sum(map(len, GATHERED.values())) == len(STEPS)
+
+
+def test_a_template_gathers_its_time_besides() -> None:
+    options = parse(["--source=sqlite:///p.db", "--sink=duckdb:///r.duckdb"], {})
+    pipeline = beam.Pipeline(options=options)
+    chosen = settings(options, synthetic.END)
+    analysis = build(pipeline, chosen, given=at_launch.leave_open(chosen, options))
+    tables = (analysis.run, analysis.word_counts, analysis.urls, analysis.word_cooccur)
+    _ = tables | "WriteResults" >> WriteResults("duckdb:///r.duckdb", AsSingleton(analysis.began))
+    assert gathering_steps(pipeline) ^ STEPS == {"WriteResults/ReplaceRun[4]"}
 
 
 class Remember(beam.DoFn):

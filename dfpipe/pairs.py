@@ -35,12 +35,9 @@ class Found:
         """Split into the posts that are not long and those that are, the latter in fewer bytes."""
         long = self.lengths > LONG
         of_long = np.repeat(long, self.lengths)
-        positions = self.positions[of_long].astype(
-            np.min_scalar_type(self.positions.max(initial=0))
-        )
         return (
             Found(self.positions[~of_long], self.lengths[~long]),
-            Found(positions, self.lengths[long]),
+            Found(self.positions[of_long].astype(np.int32), self.lengths[long]),
         )
 
 
@@ -68,12 +65,15 @@ class PairCounts:
 
     def shards(self, n: int, size: int) -> Iterable[tuple[int, "PairCounts"]]:
         """Split into the pairs of each shard (see `shards_of`); empty shards are left out."""
+        if not len(self.codes):
+            return
         shard = shards_of(self.codes // size, n)
-        for i in np.unique(shard).tolist():
-            yield i, self.where(shard == i)
+        order = np.argsort(shard, kind="stable")
+        for chosen in np.split(order, np.flatnonzero(np.diff(shard[order])) + 1):
+            yield int(shard[chosen[0]]), self.where(chosen)
 
-    def where(self, chosen: Bools) -> "PairCounts":
-        """Return the pairs that were chosen, one by one."""
+    def where(self, chosen: Ints | Bools) -> "PairCounts":
+        """Return the pairs at some places."""
         return PairCounts(self.codes[chosen], self.counts[chosen])
 
 

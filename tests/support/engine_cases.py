@@ -90,6 +90,8 @@ _TIED = _posts(
     *(f"even{n} odd{n} same{n}" for n in range(40)), urls=tuple(f"http://{n}.de/" for n in range(9))
 )
 _LONG = " ".join(f"long{n}" for n in range(900))
+_WORDS = [f"word{n}" for n in range(4_000)]
+_ANY = random.Random(5)
 
 CASES = (
     Case("real-modern", archives="tweets_4day.jsonl.xz"),
@@ -111,6 +113,12 @@ CASES = (
         tuple(random_posts(4, 2_000)),
         top=(50, 20, 20),
         more=("--pair_candidates=12",),
+    ),
+    # Too many words to have a number for each of their pairs: long posts go to the shards whole.
+    Case(
+        "second-pass-of-long-posts",
+        _posts(*(" ".join(_ANY.sample(_WORDS, n)) for n in (400, 3, 40) for _ in range(20))),
+        more=("--pair_candidates=2",),
     ),
     Case("no-posts"),
     Case("empty-window", _posts("storm over the harbour"), end=END - timedelta(days=900)),

@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,14 @@ def run(folder: Path) -> None:
         temporary = folder / ".result.json"
         temporary.write_text(json.dumps({"code": code}))
         temporary.replace(folder / "result.json")
+    if code == -signal.SIGKILL and os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)  # what it has started is not to go on without it
 
 
 def _run(folder: Path, lock: int) -> int:
     words = json.loads((folder / "job.json").read_text())["words"]
+    is_asked = threading.Event()  # to end, while the child is only about to begin
+    signal.signal(signal.SIGTERM, lambda *_: is_asked.set())
     try:
         child = subprocess.Popen(words, pass_fds=(lock,))  # noqa: S603  # of chains.yaml
     except (OSError, ValueError) as error:
@@ -43,12 +48,14 @@ def _run(folder: Path, lock: int) -> int:
         return 127
 
     def end(*_: Any) -> None:
+        # Once: who asks again, as long as it lives, must not put off what comes then.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         child.terminate()
         signal.signal(signal.SIGALRM, lambda *_: child.kill())
         signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)
 
     signal.signal(signal.SIGTERM, end)
-    if (folder / "cancelled").exists():
+    if is_asked.is_set() or (folder / "cancelled").exists():
         end()
     return child.wait()
 

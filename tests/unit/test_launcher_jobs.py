@@ -1,13 +1,16 @@
 """The ways to run a job: local processes, Dataflow's API, and what the launcher does itself."""
 
+import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from dfpipe import warehouse
@@ -29,7 +32,8 @@ from launcher.settings import DataflowSettings
 from tests.support.fake_dataflow import PROJECT, REGION, FakeDataflow, Faults, serving
 from tests.support.http_handler import serving as serving_http
 from tests.support.launcher_pages import SLOT, fill
-from tests.support.processes import wait_until
+from tests.support.processes import ROOT, wait_until
+from tests.support.serving import running
 
 PYTHON = sys.executable
 
@@ -99,6 +103,34 @@ def test_a_local_job_is_cancelled(local: LocalRunner, tmp_path: Path) -> None:
     local.cancel("job-1", "job-1")
     assert ended(local).state is JobState.CANCELLED
     local.cancel("job-1", "job-1")
+
+
+def test_a_job_that_will_not_end_is_killed_however_often_it_is_asked(tmp_path: Path) -> None:
+    """With what it has started, which will not end either."""
+    words = ["sh", "-c", "trap '' TERM; sleep 600 & echo $!; wait; sleep 600"]
+    (tmp_path / "job.json").write_text(json.dumps({"words": words}))
+    code = (
+        "import sys; from pathlib import Path; from launcher.jobs import wrapper\n"
+        "wrapper.GRACE_SECONDS = 1.0\n"
+        "wrapper.run(Path(sys.argv[1]))"
+    )
+    with subprocess.Popen(
+        [PYTHON, "-c", code, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        start_new_session=True,
+    ) as job:
+        assert job.stdout
+        below = psutil.Process(int(job.stdout.readline()))
+
+        def has_ended() -> bool:
+            if job.poll() is None:
+                os.kill(job.pid, signal.SIGTERM)
+            return not running([below])
+
+        wait_until(has_ended)
+    assert json.loads((tmp_path / "result.json").read_text()) == {"code": -signal.SIGKILL}
 
 
 def test_a_local_job_is_cancelled_before_it_begins(local: LocalRunner) -> None:

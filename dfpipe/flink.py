@@ -29,7 +29,6 @@ from dfpipe.prism import NETWORK_SECONDS, quiet, wait_until_serving
 IN_THE_JOB_SERVER = {"[local]", "[auto]"}
 ELSE = "or use a job server that runs: --runner=PortableRunner --job_endpoint=HOST:PORT"
 SEE = "run it again, with --verbose to see what it says"
-END_SECONDS = 60.0
 
 
 @contextmanager
@@ -45,14 +44,17 @@ def serving(options: PipelineOptions, verbose: bool = False) -> Iterator[None]:
     if runner.lower().removesuffix("runner") not in _kinds(endpoint):
         yield
         return
-    master = _master(options.view_as(FlinkRunnerOptions))
+    flink = options.view_as(FlinkRunnerOptions)
+    master = _master(flink)
     if endpoint:
         _reach(endpoint)
     google = options.view_as(GoogleCloudOptions)
     # By its name the job is found on the cluster.
     google.job_name = f"{google.job_name or 'dfpipe'}-{uuid.uuid4().hex[:12]}"
     with _folder() as folder:
-        command = [] if endpoint else _command(options, folder)
+        # With the option Beam hands the job, in a jar, to Flink's REST API itself.
+        served = endpoint or (master and flink.flink_submit_uber_jar)
+        command = [] if served else _command(options, folder)
         words = [master, google.job_name, folder, *command]
         with _guarded(words, verbose) as guard:
             if command:
@@ -193,7 +195,7 @@ def _tell(guard: "subprocess.Popen[bytes]") -> None:
 
 
 def _end(guard: "subprocess.Popen[bytes]") -> str:
-    said, _ = guard.communicate(timeout=END_SECONDS)
+    said, _ = guard.communicate()  # it does not take long by itself
     return said.decode().strip()
 
 

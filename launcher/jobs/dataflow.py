@@ -21,7 +21,8 @@ class DataflowRunner:
 
     def find(self, spec: JobSpec) -> JobStatus | None:
         """The job that was submitted before, or that is being submitted."""
-        return self._api.find(spec) or self._submission(spec.name)
+        found = self._api.find(spec)
+        return found or (self._submission(spec.name) if self._local.has_begun(spec.name) else None)
 
     def launch(self, spec: JobSpec) -> JobStatus:
         """Start the process that submits the job."""

@@ -51,11 +51,12 @@ class LocalRunner:
         self._clock = clock
 
     def find(self, spec: JobSpec) -> JobStatus | None:
-        """The job of this name, if it has been launched."""
-        try:
-            return self.state(spec.name, spec.name)
-        except UnknownJobError:
-            return None
+        """The job of this name, if it has begun; else nobody may ever have started its process."""
+        return self.state(spec.name, spec.name) if self.has_begun(spec.name) else None
+
+    def has_begun(self, name: str) -> bool:
+        """Whether a job's process has been there. Before that, to launch it again is harmless."""
+        return (self._folder / name / "pid").exists()
 
     def launch(self, spec: JobSpec) -> JobStatus:
         """Start the job's process, apart from this one; a second start changes nothing."""

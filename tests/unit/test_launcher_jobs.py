@@ -96,6 +96,20 @@ def test_a_local_job_is_run_once_however_often_it_is_launched(
     assert mark.read_text() == "x"
 
 
+def test_a_job_whose_launch_was_killed_is_launched_again(
+    api: DataflowApi, local: LocalRunner, tmp_path: Path
+) -> None:
+    """Its folder is there, and nobody has started its process."""
+    given = python("print('given')")
+    (tmp_path / "job-1").mkdir()
+    (tmp_path / "job-1" / "job.json").write_text('{"words": [], "started": 1000.0}')
+    assert DataflowRunner(api, local).find(given) is None
+    assert local.find(given) is None
+    local.launch(given)
+    assert ended(local).state is JobState.SUCCEEDED
+    assert local.find(given) == local.state("job-1", "job-1")
+
+
 def test_a_local_job_is_cancelled(local: LocalRunner, tmp_path: Path) -> None:
     local.launch(python("import time; print('on', flush=True); time.sleep(600)"))
     wait_until(lambda: "on" in local.log("job-1"))

@@ -4,14 +4,14 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stderr
-from typing import Any
+from contextlib import contextmanager, nullcontext, redirect_stderr, suppress
+from typing import IO
 
+import click
 from apache_beam.options.pipeline_options import (
     PipelineOptions,
     PortableOptions,
@@ -27,7 +27,9 @@ RUNNER = "dfpipe.prism_runner.PrismRunner"
 PRISM, DIRECT = ("prismrunner", "prism"), ("directrunner", "direct")
 NETWORK_SECONDS = 10.0  # for each answer of the network, where Prism is to be downloaded
 START_SECONDS = 120.0
+END_SECONDS = 10.0
 PAUSE = 0.02
+WORDS_SHOWN = 300  # characters
 # Kills its process group when its standard input closes: when this process is gone, however it
 # went.
 GUARD = ("sh", "-c", "read _; kill -9 0")
@@ -54,19 +56,22 @@ def serving(options: PipelineOptions, verbose: bool = False) -> Iterator[None]:
     if not command:
         yield
         return
-    with _process(command, sys.stderr if verbose else subprocess.DEVNULL) as process:
-        port = command[command.index("--job_port") + 1]
-        wait_until_serving(process, command[0], int(port), REMEDY)
+    with _process(command, verbose) as (process, log):
+        port = int(command[command.index("--job_port") + 1])
+        try:
+            wait_until_serving(process, command[0], port, REMEDY)
+        except DfpipeError as error:
+            raise DfpipeError(f"{error}{log.told()}") from error
         options.view_as(PortableOptions).job_endpoint = f"localhost:{port}"
         try:
             with nullcontext() if verbose else quiet():
                 yield
         except DfpipeError as error:
-            if process.poll() is None:
+            if not _has_ended(process, port):
                 raise
             raise DfpipeError(
                 f"Prism ended with {process.returncode} in the middle of the run: run it again, "
-                "with --verbose to see what Prism says"
+                f"with --verbose to see what Prism says{log.told()}"
             ) from error
 
 
@@ -104,29 +109,61 @@ def _program(place: str) -> str:
     return os.path.abspath(place)
 
 
+class _Log(threading.Thread):
+    """Reads what a program prints, to its end, and keeps its last words."""
+
+    def __init__(self, stream: IO[bytes], shown: bool) -> None:
+        """Begin to read."""
+        super().__init__(daemon=True)
+        self._stream = stream
+        self._shown = shown
+        self._last = ""
+        self.start()
+
+    def run(self) -> None:
+        """Read."""
+        for line in self._stream:
+            text = line.decode(errors="replace").rstrip()
+            if self._shown:
+                click.echo(text, err=True)
+            # Go tells after its reason where it was, in many lines.
+            if text and not self._last.startswith(("panic: ", "fatal error: ")):
+                self._last = text
+
+    def told(self) -> str:
+        """Return the last words of a program that has ended, to be put after a message."""
+        self.join(END_SECONDS)
+        return f"; its last words: {self._last[:WORDS_SHOWN]}" if self._last else ""
+
+
 @contextmanager
-def _process(command: Sequence[str], output: Any) -> Iterator["subprocess.Popen[bytes]"]:
+def _process(
+    command: Sequence[str], verbose: bool
+) -> Iterator[tuple["subprocess.Popen[bytes]", _Log]]:
     """Run a program beside its guard; kill both at the end, as all that Prism has is in memory.
 
     Being in a group of their own, they do not see the Ctrl-C of a terminal.
     """
     with (
         subprocess.Popen(GUARD, stdin=subprocess.PIPE, process_group=0) as guard,  # noqa: S603
-        _start(command, output, guard.pid) as process,
+        _start(command, guard.pid) as process,
     ):
+        assert process.stdout
+        log = _Log(process.stdout, verbose)
         try:
-            yield process
+            yield process, log
         finally:
             os.killpg(guard.pid, signal.SIGKILL)
+            log.join(END_SECONDS)
 
 
-def _start(command: Sequence[str], output: Any, group: int) -> "subprocess.Popen[bytes]":
+def _start(command: Sequence[str], group: int) -> "subprocess.Popen[bytes]":
     try:
         return subprocess.Popen(  # noqa: S603 - the user's own choice
             command,
             stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             process_group=group,
         )
     except OSError as error:
@@ -146,6 +183,15 @@ def wait_until_serving(
             time.sleep(PAUSE)
     what = "does nothing" if process.returncode is None else f"ended with {process.returncode}"
     raise DfpipeError(f"{program} {what}, where it should serve: {remedy}")
+
+
+def _has_ended(process: "subprocess.Popen[bytes]", port: int) -> bool:
+    try:
+        socket.create_connection(("localhost", port), END_SECONDS).close()
+    except OSError:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(END_SECONDS)  # it closes its port a moment before
+    return process.poll() is not None
 
 
 @contextmanager

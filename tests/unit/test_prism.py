@@ -1,5 +1,6 @@
 """What is said where Prism is asked for and cannot be had; tests/engines runs it for real."""
 
+import sys
 from pathlib import Path
 
 import duckdb
@@ -8,6 +9,15 @@ import pytest
 from tests.support.analysis import END, store_posts
 from tests.support.command import OFFLINE, dfpipe
 
+# It ends once it was found to serve.
+DIES = """
+import os, signal, socket, sys
+port = int(sys.argv[sys.argv.index("--job_port") + 1])
+with socket.create_server(("127.0.0.1", port)) as server:
+    print("I serve", flush=True)
+    server.accept()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
 POSTS = [{"tid": 1, "user": "anna", "text": "storm", "created_at": END.replace(day=9)}]
 
 
@@ -16,8 +26,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("prism")
     store_posts(f"sqlite:///{path}/p.db", POSTS)
     (path / "notes.txt").write_text("touch it-was-run\n")
-    (path / "silent").write_text("#!/bin/sh\nexit 3\n")
-    (path / "silent").chmod(0o755)
+    (path / "dies.py").write_text(DIES)
+    for name, program in {
+        "silent": "exit 3",
+        "told": "echo in a moment; echo 'panic: no luck'; echo goroutine 1; exit 2",
+        "dies": f'exec {sys.executable} dies.py "$@"',
+    }.items():
+        (path / name).write_text(f"#!/bin/sh\n{program}\n")
+        (path / name).chmod(0o755)
     return path
 
 
@@ -38,10 +54,27 @@ def run(folder: Path, *words: str) -> tuple[int, str, str]:
         (["--prism_location=/"], 2, "--prism_location=/ is no file: give Prism's program, as `go"),
         (["--prism_location=notes.txt"], 1, "/notes.txt cannot be run (Exec format error): give"),
         (["--prism_location=silent"], 1, "/silent ended with 3, where it should serve: give Prism"),
+        (
+            ["--prism_location=told"],
+            1,
+            "/told ended with 2, where it should serve: give Prism's program as --prism_location; "
+            "its last words: panic: no luck\n",
+        ),
+        (
+            ["--prism_location=dies"],
+            1,
+            "dfpipe: Prism ended with -9 in the middle of the run: run it again, with --verbose to "
+            "see what Prism says; its last words: I serve\n",
+        ),
+        (
+            ["--job_endpoint=127.0.0.1:1"],
+            1,
+            "--job_endpoint=127.0.0.1:1 does not answer ([Errno 111] Connection refused): give a",
+        ),
         (["--prism_location=https://a.invalid/"], 1, "Prism cannot be had: Provided --prism_loc"),
         ([], 1, "Prism cannot be had: Unable to fetch remote prism binary"),
     ],
-    ids=["absent", "folder", "text", "silent", "page", "offline"],
+    ids=["absent", "folder", "text", "silent", "told", "dies", "endpoint", "page", "offline"],
 )
 def test_mistakes_are_one_line(folder: Path, words: list[str], status: int, message: str) -> None:
     code, said, errors = run(folder, "--runner=PrismRunner", *words)

@@ -12,6 +12,14 @@ from tests.support.command import environment
 from tests.support.processes import ROOT
 
 IMAGE = "example.com/project/dfpipe/worker"
+# Runs the file with the libraries of the image alone: those of the extra that Dockerfile names.
+PROGRAM = """
+import runpy, sys
+from tests.support.worker_program import Refusing, can_import, needed
+sys.meta_path.insert(0, Refusing(needed(["dfpipe[local]"])))
+assert can_import("duckdb") and not can_import("flask")
+runpy.run_path("template.py", run_name="__main__")
+"""
 
 
 def account_in(folder: Path) -> Path:
@@ -54,7 +62,7 @@ def test_a_job_is_described_and_not_waited_for(tmp_path: Path) -> None:
         "sdk_location": "container",
     }
     done = subprocess.run(
-        [sys.executable, "template.py", "--no_auth", *(f"--{k}={v}" for k, v in words.items())],
+        [sys.executable, "-c", PROGRAM, "--no_auth", *(f"--{k}={v}" for k, v in words.items())],
         cwd=ROOT,
         env=environment({"GOOGLE_APPLICATION_CREDENTIALS": str(account_in(tmp_path))}),
         capture_output=True,
@@ -63,6 +71,8 @@ def test_a_job_is_described_and_not_waited_for(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    worker = (ROOT / "Dockerfile").read_text().partition(" AS worker\n")[2].partition("FROM ")[0]
+    assert "'.[local]'" in worker
     job = json.loads((tmp_path / "job.json").read_text())
     assert job["name"] == "analysis-1"
     [pool] = job["environment"]["workerPools"]

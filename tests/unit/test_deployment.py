@@ -252,8 +252,10 @@ def test_beam_has_one_version_everywhere() -> None:
         r"(?:apache[-_]beam(?:\[gcp\])?==|beam_python[\d.]+_sdk:|beam/sdks/\S+@v"
         r"|(?<!job server of )Beam )(\d[\d.]+\d)"
     )
-    texts = [*ROOT.glob("*.*"), *(ROOT / "docs").rglob("*.md"), ROOT / "Makefile"]
-    for file in [*texts, *(ROOT / "tests").rglob("*.py"), *(ROOT / "dfpipe").rglob("*.py")]:
+    texts = [*ROOT.glob("*.*"), *(ROOT / "docs").rglob("*.md")]
+    texts += [ROOT / name for name in ("Makefile", "Dockerfile", ".ci/run")]
+    folders = ("dfpipe", "taskqueue", "workflow", "collector", "launcher", "benchmarks", "tests")
+    for file in [*texts, *(file for name in folders for file in (ROOT / name).rglob("*.py"))]:
         if file.is_file() and not fnmatchcase(file.name, "*.lock"):
             found = pattern.findall(file.read_text(encoding="utf-8", errors="replace"))
             assert set(found) <= {version}, file

@@ -103,7 +103,7 @@ def _host(row: dict[str, Any]) -> dict[str, Any]:
     return {
         "text": row["host"],
         "value": f"{row['count']:,}",
-        "note": f"{row['urls']:,} ranked links in {_posts(row['count'])}",
+        "note": f"by {row['urls']:,} ranked link{'' if row['urls'] == 1 else 's'}",
     }
 
 
@@ -137,7 +137,7 @@ KINDS: Mapping[str, Kind] = {
         _NO_EARLIER,
         is_recent=True,
     ),
-    "top_hosts": Kind("Top hosts", "posts with a ranked link there", "count", _host),
+    "top_hosts": Kind("Top hosts", "how often posts have a ranked link there", "count", _host),
     "top_urls": Kind("Top links", "in how many posts", "count", _url),
     "popular_not_interesting": Kind(
         "Popular, not interesting", "in many posts, in no telling pair", "percent", _word

@@ -8,15 +8,16 @@ import click
 from dfpipe.errors import UsageError
 
 TOKENS = ("task", "ingest")
+# What is made up is not to stand among posts of one's own.
+FOLDER, DEMO_FOLDER = "dfpipe-data", "dfpipe-demo"
 
 
 @click.command("serve", short_help="Run the whole system on this machine.")
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
-    default="dfpipe-data",
-    show_default=True,
-    help="Where the posts, the results, the jobs and the tokens are kept; created if absent.",
+    help="Where the posts, the results, the jobs and the tokens are kept; created if absent.  "
+    f"[default: {FOLDER}, or {DEMO_FOLDER} with --demo]",
 )
 @click.option("--store", metavar="URL", help="Where the posts are.  [default: a file in --folder]")
 @click.option("--sink", metavar="URL", help="Where results go.  [default: a file in --folder]")
@@ -41,7 +42,7 @@ TOKENS = ("task", "ingest")
 )
 @click.option("--demo", is_flag=True, help="Make a timeline up, and let it grow while it runs.")
 def command(
-    folder: Path,
+    folder: Path | None,
     store: str | None,
     sink: str | None,
     config: Path | None,
@@ -59,6 +60,7 @@ def command(
     """
     from dfpipe.serving.system import System, run
 
+    folder = folder or Path(DEMO_FOLDER if demo else FOLDER)
     if not folder.is_dir():
         _make(folder)
     if shift_to_now and not posts:

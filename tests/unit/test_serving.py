@@ -100,6 +100,14 @@ def test_a_serve_that_is_refused(tmp_path: Path, words: list[str], message: str)
     assert done.stderr.startswith(f"dfpipe: {message}")
 
 
+@pytest.mark.parametrize("demo", [True, False], ids=["demo", "own"])
+def test_what_is_made_up_has_a_folder_of_its_own(tmp_path: Path, demo: bool) -> None:
+    words = [*["--demo"] * demo, "--sink", "no://x", "--port", str(free_ports())]
+    assert dfpipe("serve", *words, cwd=tmp_path).returncode == 2
+    [made] = tmp_path.iterdir()
+    assert made.name == ("dfpipe-demo" if demo else "dfpipe-data")
+
+
 def test_a_store_that_cannot_be_made_is_told_before_anything_starts(tmp_path: Path) -> None:
     words = ["--store", f"sqlite:///{tmp_path}/none/a.db", "--port", str(free_ports())]
     done = dfpipe("serve", *words, cwd=tmp_path)

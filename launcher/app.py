@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -71,7 +71,7 @@ def create_app(
         settings, found_results, bound.records, routes.runs, routes.start_now, clock
     )
     app.register_blueprint(pages)
-    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(HTTPException, _http_errors(Access(settings.look)))
     app.register_error_handler(UsageError, _usage_error)
     for kind in (TaskqueueError, StoreError, GoogleAPIError):
         app.register_error_handler(kind, _store_error)
@@ -299,12 +299,17 @@ def _error(status: int, message: str) -> Response:
     return response
 
 
-def _http_error(error: HTTPException) -> Response:
-    if error.response is not None:
-        return error.response  # type: ignore[return-value]  # the guard's own
-    if rendering.is_for_people():
-        return rendering.http_error(error)
-    return _error(error.code or 500, error.description or error.name)
+def _http_errors(access: Access) -> Callable[[HTTPException], Response]:
+    """What answers an error of HTTP: a page for people who may look, else JSON."""
+
+    def answer(error: HTTPException) -> Response:
+        if error.response is not None:
+            return error.response  # type: ignore[return-value]  # the guard's own
+        if rendering.is_for_people() and access.may_look():
+            return rendering.http_error(error)
+        return _error(error.code or 500, error.description or error.name)
+
+    return answer
 
 
 def _usage_error(error: UsageError) -> Response:

@@ -211,6 +211,8 @@ def test_a_browser_is_told_in_a_page_and_a_script_in_json(
         assert (data.status_code, list(data.json or {})) == (code, ["error"])
     assert client.get("/api/nothing", headers=browser).json
     assert client.get("/launchpipeline", headers=browser | OUTSIDE).data == b""
+    # A stranger is shown no page.
+    assert client.open(url, method=method, headers=browser | OUTSIDE).mimetype == "application/json"
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,8 @@ def test_only_success_lets_the_next_step_start(
     fake.script = ends(one=state)
     run = launcher.run(step("one"), step("two", "one"))
     assert run.state == "failed"
-    assert run.error.startswith(f"step one has {state.lower()}")
+    became = "has failed" if state == "FAILED" else f"was {state.lower()}"
+    assert run.error.startswith(f"step one {became}: Dataflow says {state}")
     assert launcher.states(run) == {"one": state.lower(), "two": "skipped"}
     assert fake.names() == [f"{run.id}-one-1"]
 

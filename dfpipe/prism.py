@@ -4,12 +4,13 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stderr, suppress
-from typing import IO
+from contextlib import contextmanager, nullcontext, suppress
+from typing import IO, Any
 
 import click
 from apache_beam.options.pipeline_options import (
@@ -194,11 +195,31 @@ def _has_ended(process: "subprocess.Popen[bytes]", port: int) -> bool:
     return process.poll() is not None
 
 
+class _Stderr:
+    """Standard error without what is printed while it is `shut`, and by other threads ever after.
+
+    With all else it is the stream itself.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.shut = True
+
+    def write(self, text: str) -> int:
+        """Write, or drop."""
+        if self.shut or threading.current_thread() is not threading.main_thread():
+            return len(text)
+        return int(self._stream.write(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Let the worker in this process print nothing: the runner tells its error once more.
 
-    Its threads outlive the block, and lose their connections with Prism.
+    Its threads outlive the block, fail one after another and lose their connections.
     """
     before = threading.excepthook
 
@@ -208,5 +229,9 @@ def quiet() -> Iterator[None]:
             before(error)
 
     threading.excepthook = hook
-    with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
+    stream = _Stderr(sys.stderr)
+    sys.stderr = stream
+    try:
         yield
+    finally:
+        stream.shut = False

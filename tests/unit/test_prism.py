@@ -2,10 +2,13 @@
 
 import sys
 from pathlib import Path
+from threading import Thread
 
+import click
 import duckdb
 import pytest
 
+from dfpipe import prism
 from tests.support.analysis import END, store_posts
 from tests.support.command import OFFLINE, dfpipe
 
@@ -96,3 +99,16 @@ def test_direct_runner_without_a_network_is_in_this_process(folder: Path) -> Non
     assert said.startswith("1 posts, 1 words, 0 pairs ranked")
     with duckdb.connect(str(folder / "r.duckdb"), read_only=True) as connection:
         assert connection.execute("SELECT runner FROM runs").fetchall() == [("FnApiRunner",)]
+
+
+def test_a_worker_that_fails_late_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> None:
+        sys.stderr.write("Traceback")
+
+    with prism.quiet():
+        sys.stderr.write("in the middle")
+    late = Thread(target=fail)
+    late.start()
+    late.join()
+    click.echo("dfpipe: the run failed", err=True)
+    assert capsys.readouterr().err == "dfpipe: the run failed\n"

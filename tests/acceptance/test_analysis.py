@@ -45,7 +45,7 @@ POSTS = st.lists(
 
 
 @settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )
 @given(POSTS, st.sampled_from(MODES), st.sampled_from([1, 3, 64]), st.sampled_from([1, 4, 2048]))
 def test_any_posts(posts: list[dict[str, Any]], mode: str, slices: int, candidates: int) -> None:

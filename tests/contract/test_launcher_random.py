@@ -167,7 +167,7 @@ def check_exactly(
     assert run.state == ("succeeded" if is_good else "failed")
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(chains(("skip", "ignore")), st.integers(0, 2**32), st.sampled_from([0.0, 0.03, 0.1]))
 def test_every_job_that_should_run_is_launched_once(
     tmp_path_factory: pytest.TempPathFactory,
@@ -182,7 +182,7 @@ def test_every_job_that_should_run_is_launched_once(
     client.close()
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(chains(("stop", "cancel")), st.integers(0, 2**32), st.sampled_from([0.0, 0.03, 0.1]))
 def test_nothing_is_launched_after_a_failure(
     tmp_path_factory: pytest.TempPathFactory,

@@ -117,7 +117,7 @@ def run_tree(client: Any, tree: Tree, seed: int, kill_rate: float) -> None:
     run.clean_up(root)
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(trees(), st.integers(0, 2**32), st.sampled_from([0.0, 0.05, 0.2]))
 def test_random_workflows_on_the_embedded_store(
     tmp_path_factory: pytest.TempPathFactory, tree: Tree, seed: int, kill_rate: float

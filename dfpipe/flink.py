@@ -24,7 +24,7 @@ from apache_beam.options.pipeline_options import (
 
 from dfpipe import flink_guard
 from dfpipe.errors import DfpipeError, UsageError
-from dfpipe.prism import NETWORK_SECONDS, quiet, wait_until_serving
+from dfpipe.job_server import NETWORK_SECONDS, quiet, reach, wait_until_serving
 
 IN_THE_JOB_SERVER = {"[local]", "[auto]"}
 ELSE = "or use a job server that runs: --runner=PortableRunner --job_endpoint=HOST:PORT"
@@ -47,7 +47,7 @@ def serving(options: PipelineOptions, verbose: bool = False) -> Iterator[None]:
     flink = options.view_as(FlinkRunnerOptions)
     master = _master(flink)
     if endpoint:
-        _reach(endpoint)
+        reach(endpoint, "a job server's HOST:PORT")
     google = options.view_as(GoogleCloudOptions)
     # By its name the job is found on the cluster.
     google.job_name = f"{google.job_name or 'dfpipe'}-{uuid.uuid4().hex[:12]}"
@@ -115,17 +115,6 @@ def _line(error: Exception) -> str:
         error = getattr(error, "reason", error)  # what is in an URLError
     text = getattr(error, "strerror", None) or error
     return (str(text).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _reach(endpoint: str) -> None:
-    host, _, port = endpoint.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), NETWORK_SECONDS).close()
-    except (OSError, ValueError, OverflowError) as error:
-        raise DfpipeError(
-            f"--job_endpoint={endpoint} does not answer ({_line(error)}): give a job server's "
-            "HOST:PORT"
-        ) from error
 
 
 def _command(options: PipelineOptions, folder: str) -> list[str]:

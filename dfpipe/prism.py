@@ -4,13 +4,10 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
-import time
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from typing import IO, Any
+from typing import IO
 
 import click
 from apache_beam.options.pipeline_options import (
@@ -22,14 +19,12 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.version import __version__ as beam_version
 
 from dfpipe.errors import DfpipeError, UsageError
+from dfpipe.job_server import NETWORK_SECONDS, quiet, wait_until_serving
 from dfpipe.pipeline import LOCAL_RUNNER
 
 RUNNER = "dfpipe.prism_runner.PrismRunner"
 PRISM, DIRECT = ("prismrunner", "prism"), ("directrunner", "direct")
-NETWORK_SECONDS = 10.0  # for each answer of the network, where Prism is to be downloaded
-START_SECONDS = 120.0
 END_SECONDS = 10.0
-PAUSE = 0.02
 WORDS_SHOWN = 300  # characters
 # Kills its process group when its standard input closes: when this process is gone, however it
 # went.
@@ -171,21 +166,6 @@ def _start(command: Sequence[str], group: int) -> "subprocess.Popen[bytes]":
         raise DfpipeError(f"{command[0]} cannot be run ({error.strerror}): {REMEDY}") from error
 
 
-def wait_until_serving(
-    process: "subprocess.Popen[bytes]", program: str, port: int, remedy: str
-) -> None:
-    """Wait until a program answers on its port. Raises DfpipeError."""
-    end = time.monotonic() + START_SECONDS
-    while process.poll() is None and time.monotonic() < end:
-        try:
-            socket.create_connection(("localhost", port), 1).close()
-            return
-        except OSError:
-            time.sleep(PAUSE)
-    what = "does nothing" if process.returncode is None else f"ended with {process.returncode}"
-    raise DfpipeError(f"{program} {what}, where it should serve: {remedy}")
-
-
 def _has_ended(process: "subprocess.Popen[bytes]", port: int) -> bool:
     try:
         socket.create_connection(("localhost", port), END_SECONDS).close()
@@ -193,45 +173,3 @@ def _has_ended(process: "subprocess.Popen[bytes]", port: int) -> bool:
         with suppress(subprocess.TimeoutExpired):
             process.wait(END_SECONDS)  # it closes its port a moment before
     return process.poll() is not None
-
-
-class _Stderr:
-    """Standard error without what is printed while it is `shut`, and by other threads ever after.
-
-    With all else it is the stream itself.
-    """
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self.shut = True
-
-    def write(self, text: str) -> int:
-        """Write, or drop."""
-        if self.shut or threading.current_thread() is not threading.main_thread():
-            return len(text)
-        return int(self._stream.write(text))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Let the worker in this process print nothing: the runner tells its error once more.
-
-    Its threads outlive the block, fail one after another and lose their connections.
-    """
-    before = threading.excepthook
-
-    def hook(error: threading.ExceptHookArgs) -> None:
-        frames = traceback.extract_tb(error.exc_traceback)
-        if not any("apache_beam" in frame.filename for frame in frames):
-            before(error)
-
-    threading.excepthook = hook
-    stream = _Stderr(sys.stderr)
-    sys.stderr = stream
-    try:
-        yield
-    finally:
-        stream.shut = False

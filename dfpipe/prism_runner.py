@@ -1,6 +1,5 @@
 """Beam's runner for Prism, without an end that it sets to long runs."""
 
-import socket
 import time
 from typing import Any
 
@@ -9,7 +8,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, PortableOption
 from apache_beam.runners.portability import prism_runner
 from apache_beam.runners.portability.job_server import ExternalJobServer
 
-from dfpipe.errors import DfpipeError
+from dfpipe.job_server import reach
 
 ATTEMPT_SECONDS = 2.0
 
@@ -22,7 +21,7 @@ class PrismRunner(prism_runner.PrismRunner):  # type: ignore[misc]  # Beam has n
         given = options.view_as(PortableOptions)
         end = time.monotonic() + given.job_server_timeout
         while True:
-            _check(given.job_endpoint)
+            reach(given.job_endpoint, "a running Prism's HOST:PORT")
             try:
                 service = ExternalJobServer(given.job_endpoint, ATTEMPT_SECONDS).start()
                 return self.create_job_service_handle(service, options)
@@ -35,13 +34,3 @@ class PrismRunner(prism_runner.PrismRunner):  # type: ignore[misc]  # Beam has n
         handle = super().create_job_service_handle(job_service, options)
         handle.timeout = None
         return handle
-
-
-def _check(endpoint: str) -> None:
-    host, _, port = endpoint.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), ATTEMPT_SECONDS).close()
-    except (OSError, ValueError, OverflowError) as error:
-        raise DfpipeError(
-            f"--job_endpoint={endpoint} does not answer ({error}): give a running Prism's HOST:PORT"
-        ) from error

@@ -8,7 +8,7 @@ import click
 import duckdb
 import pytest
 
-from dfpipe import prism
+from dfpipe import job_server
 from tests.support.analysis import END, store_posts
 from tests.support.command import OFFLINE, dfpipe
 
@@ -72,7 +72,7 @@ def run(folder: Path, *words: str) -> tuple[int, str, str]:
         (
             ["--job_endpoint=127.0.0.1:1"],
             1,
-            "--job_endpoint=127.0.0.1:1 does not answer ([Errno 111] Connection refused): give a",
+            "--job_endpoint=127.0.0.1:1 does not answer (Connection refused): give a",
         ),
         (["--prism_location=https://a.invalid/"], 1, "Prism cannot be had: Provided --prism_loc"),
         ([], 1, "Prism cannot be had: Unable to fetch remote prism binary"),
@@ -105,7 +105,7 @@ def test_a_worker_that_fails_late_prints_nothing(capsys: pytest.CaptureFixture[s
     def fail() -> None:
         sys.stderr.write("Traceback")
 
-    with prism.quiet():
+    with job_server.quiet():
         sys.stderr.write("in the middle")
     late = Thread(target=fail)
     late.start()

@@ -19,6 +19,8 @@ ENV PYTHONUNBUFFERED=1 \
 WORKDIR /app
 COPY setup.py pyproject.toml constraints.txt README.md LICENSE ./
 COPY dfpipe dfpipe
+COPY service service
+COPY system system
 COPY taskqueue taskqueue
 COPY workflow workflow
 COPY collector collector

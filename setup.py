@@ -71,6 +71,8 @@ DEV = [
     "types-PyYAML",
 ]
 
+PACKAGES = ("dfpipe", "service", "taskqueue", "workflow", "collector", "launcher", "system")
+
 setup(
     name="dfpipe",
     version="0.1.0",
@@ -81,23 +83,14 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(
-        include=[
-            "dfpipe",
-            "dfpipe.*",
-            "taskqueue",
-            "workflow",
-            "workflow.*",
-            "collector",
-            "collector.*",
-            "launcher",
-            "launcher.*",
-        ]
+        include=[f"{package}{inner}" for package in PACKAGES for inner in ("", ".*")]
     ),
     package_data={
         "dfpipe": ["py.typed", "**/*.sql", "**/*.yaml"],
-        "launcher": ["py.typed", "static/*", "templates/*"],
+        **{package: ["py.typed"] for package in ("service", "collector", "system")},
+        "launcher": ["py.typed", "pages/static/*", "pages/templates/*"],
         "taskqueue": ["py.typed"],
-        "workflow": ["py.typed", "ui/static/*", "ui/templates/*"],
+        "workflow": ["py.typed", "web/ui/static/*", "web/ui/templates/*"],
     },
     install_requires=WORKER,
     extras_require={
@@ -110,11 +103,12 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "collector = collector.cli:main",
+            "collector = collector.cli.main:main",
             "dfpipe = dfpipe.cli:main",
             "launcher = launcher.cli:main",
-            "taskqueue = taskqueue.cli:main",
-            "workflow = workflow.cli:main",
+            "taskqueue = taskqueue.cli.main:main",
+            "workflow = workflow.cli.main:main",
         ],
+        "dfpipe.commands": ["serve = system.command:command"],
     },
 )

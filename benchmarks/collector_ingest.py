@@ -29,7 +29,7 @@ sys.path[0] = str(ROOT)
 import psutil  # noqa: E402  # after the path
 
 from dfpipe.datastore import connect, fetch_values  # noqa: E402  # the same
-from dfpipe.post import KIND  # noqa: E402  # the same
+from dfpipe.posts.post import KIND  # noqa: E402  # the same
 from tests.support.processes import free_port  # noqa: E402  # the same
 
 QUEUES = "queue:\n- name: timeline\n  rate: 5/s\n- name: ingest\n  mode: pull\n"

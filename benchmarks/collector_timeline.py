@@ -24,7 +24,7 @@ sys.path[0] = str(ROOT)
 
 import psutil  # noqa: E402  # after the path
 
-from collector.accounts import Accounts  # noqa: E402  # the same
+from collector.fetching.accounts import Accounts  # noqa: E402  # the same
 from dfpipe.datastore import connect  # noqa: E402  # the same
 from tests.support.collecting import stored_posts  # noqa: E402  # the same
 from tests.support.network_server import TOKEN, serving_networks  # noqa: E402  # the same

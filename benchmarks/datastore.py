@@ -17,7 +17,7 @@ from google.cloud.datastore import Entity
 from google.cloud.datastore.query import PropertyFilter
 
 from dfpipe.datastore import Index, connect, count, fetch_values, run_in_transaction
-from dfpipe.post import Post, to_entity
+from dfpipe.posts.post import Post, to_entity
 
 START = datetime(2015, 1, 7, tzinfo=UTC)
 APART = timedelta(milliseconds=350)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from dfpipe.stopwords import stop_words_in_effect
+from dfpipe.analysis.stopwords import stop_words_in_effect
 
 SQL = Path(__file__).parent / "sql"
 

@@ -18,10 +18,10 @@ from apache_beam.pvalue import AsDict, AsSingleton
 from google.cloud.datastore.query import PropertyFilter
 
 from dfpipe import datastore, warehouse
+from dfpipe.analysis.text import Tokenizer
 from dfpipe.options import settings
-from dfpipe.post import KIND
+from dfpipe.posts.post import KIND
 from dfpipe.settings import Settings
-from dfpipe.text import Tokenizer
 from dfpipe.version import VERSION
 from dfpipe.warehouse.tables import Run, UrlCount, WordCooccur, WordCount
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from google.cloud.datastore.query import PropertyFilter
 
 from dfpipe.datastore import connect
-from dfpipe.post import KIND, Post, to_entity
+from dfpipe.posts.post import KIND, Post, to_entity
 
 START = datetime(2015, 1, 7, tzinfo=UTC)
 END = datetime(2015, 1, 11, tzinfo=UTC)

@@ -19,8 +19,8 @@ from typing import Any
 sys.path[0] = str(Path(__file__).parents[1])
 
 from taskqueue import Queue, Task, TaskQueueService, parse_config  # noqa: E402  # after the path
-from taskqueue.dispatcher import Dispatcher, DispatchSettings  # noqa: E402  # the same
-from taskqueue.sending import Sender  # noqa: E402  # the same
+from taskqueue.push.dispatcher import Dispatcher, DispatchSettings  # noqa: E402  # the same
+from taskqueue.push.sending import Sender  # noqa: E402  # the same
 
 QUEUES = "queue:\n" + "".join(
     f"- {{name: q{n}, rate: 500/s, bucket_size: 500, max_concurrent_requests: 500}}\n"

@@ -26,8 +26,8 @@ import workflow  # noqa: E402  # the same
 from taskqueue import TaskQueueService  # noqa: E402  # the same
 from tests.support.processes import free_port, process, wait_until  # noqa: E402  # the same
 from tests.support.workflow_stages import Deep, Many, Tail  # noqa: E402  # the same
-from workflow.engine import Engine  # noqa: E402  # the same
-from workflow.local import LocalRunner  # noqa: E402  # the same
+from workflow.engine.engine import Engine  # noqa: E402  # the same
+from workflow.engine.local import LocalRunner  # noqa: E402  # the same
 
 YAML = """
 queue:
@@ -85,7 +85,7 @@ class Bench:
         options += ["--worker-class", "gthread", "--bind", f"127.0.0.1:{port}"]
         dispatch = ["--store", self.store, "--queue_yaml", str(self.yaml), "--log_level", "ERROR"]
         dispatch += ["--target", f"http://127.0.0.1:{port}", "--poll_secs", "0.1"]
-        with process("-m", "gunicorn", *options, "workflow.server:create_app()", env=env):
+        with process("-m", "gunicorn", *options, "workflow.web.server:create_app()", env=env):
             time.sleep(3)
             with process("-m", "taskqueue", "dispatch", *dispatch, env=env):
                 time.sleep(1)

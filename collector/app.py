@@ -15,25 +15,25 @@ from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from werkzeug.exceptions import HTTPException
 
-from collector import scheduling
-from collector.accounts import Accounts, parse_account
-from collector.fetching import Context, Outcome, fetch
-from collector.ingest import MOST_BODY, Intake, RefusedBodyError
+from collector.fetching import scheduling
+from collector.fetching.accounts import Accounts, parse_account
+from collector.fetching.fetching import Context, Outcome, fetch
+from collector.fetching.scheduling import Part
+from collector.ingest.intake import MOST_BODY, Intake, RefusedBodyError
 from collector.metrics import ServiceMetrics
 from collector.openapi import DESCRIPTION
-from collector.purging import purge
-from collector.scheduling import Part
 from collector.settings import Settings, read_settings
 from collector.sources import AccountRefusedError, UnavailableError
 from collector.status import overview
 from collector.status_page import page
 from dfpipe.datastore import StoreError
 from dfpipe.errors import UsageError
+from dfpipe.posts.purging import purge
+from service.auth import Guard, Headers, bearer, proven, same
+from service.clock import Clock, utc_now
+from service.logging import configure_logging
 from taskqueue import TaskQueueService
-from taskqueue.auth import Guard, Headers, bearer, proven, same
 from taskqueue.errors import Error
-from taskqueue.logs import configure_logging
-from taskqueue.service import Clock, utc_now
 
 RETRY_AFTER = "10"  # seconds
 _logger = logging.getLogger(__name__)

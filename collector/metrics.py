@@ -9,14 +9,14 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from collector.accounts import Account, Accounts
-from collector.dead_letters import KIND as DEAD_LETTER
-from collector.ingest_worker import Batch
+from collector.fetching.accounts import Account, Accounts
+from collector.fetching.dead_letters import KIND as DEAD_LETTER
+from collector.ingest.worker import Batch
 from collector.status import state
 from dfpipe.datastore import count
 from dfpipe.errors import UsageError
 from taskqueue import TaskQueueService
-from taskqueue.metrics import QueueCollector
+from taskqueue.push.metrics import QueueCollector
 
 STATES = ("active", "failing", "stopped")
 # Where it names a folder, the counters of all processes of one gunicorn are added up.

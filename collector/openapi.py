@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from collector.ingest import MOST_BODY, MOST_POSTS
-from dfpipe.formats.result import MAX_TID
+from collector.ingest.intake import MOST_BODY, MOST_POSTS
+from dfpipe.posts.formats.result import MAX_TID
 from dfpipe.version import VERSION
 
 Json = dict[str, Any]

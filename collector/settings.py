@@ -7,8 +7,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from dfpipe.errors import UsageError
-from taskqueue.auth import SHORTEST_TOKEN, AuthSettings, settings_from
-from taskqueue.errors import UsageError as TaskQueueUsageError
+from service.auth import SHORTEST_TOKEN, AuthSettings, settings_from
+from service.errors import UsageError as ServiceUsageError
 
 STORE = "DFPIPE_STORE"
 QUEUE_YAML = "COLLECTOR_QUEUE_YAML"
@@ -129,7 +129,7 @@ def _tokens(text: str) -> tuple[str, ...]:
 def _auth(environment: Mapping[str, str]) -> AuthSettings:
     try:
         return settings_from(environment)
-    except TaskQueueUsageError as error:
+    except ServiceUsageError as error:
         raise UsageError(str(error)) from error
 
 

@@ -3,10 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from collector.accounts import Account, Accounts
-from collector.dead_letters import KIND as DEAD_LETTER
-from collector.ingest import QUEUE as INGEST
-from collector.scheduling import QUEUE as TIMELINE
+from collector.fetching.accounts import Account, Accounts
+from collector.fetching.dead_letters import KIND as DEAD_LETTER
+from collector.fetching.scheduling import QUEUE as TIMELINE
+from collector.ingest.intake import QUEUE as INGEST
 from dfpipe.datastore import count
 from taskqueue import TaskQueueService
 from taskqueue.service import translated

@@ -6,6 +6,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from importlib import metadata
 from types import FrameType
 from typing import NoReturn
 
@@ -23,8 +24,10 @@ COMMANDS = {
     "query": ("query", "Ask the results a named question."),
     "stopwords": ("stopwords", "Print the stop words in effect."),
     "demo": ("demo", "Run the whole thing on a made-up timeline."),
-    "serve": ("serve", "Run the whole system on this machine."),
 }
+# Distributions add subcommands through this group of entry points: an object
+# `module:command` each. The help of one is found in its module, which listing does not import.
+ENTRY_POINTS = "dfpipe.commands"
 
 GOOGLE_ERRORS = (
     ("google.api_core.exceptions", "GoogleAPIError"),
@@ -36,11 +39,14 @@ class LazyGroup(click.Group):
     """A group whose commands are imported when they are needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order of a first use."""
-        return list(COMMANDS)
+        """Return the names: first the own ones in the order of a first use, then added ones."""
+        return [*COMMANDS, *sorted(_added())]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the command of that name; None where there is none."""
+        if cmd_name in (added := _added()):
+            found: click.Command = added[cmd_name].load()
+            return found
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"dfpipe.commands.{COMMANDS[cmd_name][0]}")
@@ -48,9 +54,16 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them."""
+        """List the commands; of its own none is imported."""
+        own = [(name, text) for name, (_, text) in COMMANDS.items()]
+        added = [(name, point.load().short_help) for name, point in sorted(_added().items())]
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+            formatter.write_dl([*own, *added])
+
+
+def _added() -> dict[str, metadata.EntryPoint]:
+    """Return the subcommands that installed distributions add, by name."""
+    return {point.name: point for point in metadata.entry_points(group=ENTRY_POINTS)}
 
 
 @click.group(

@@ -20,7 +20,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
 
-from dfpipe import at_launch, flink, pipeline, prism, progress, staging
+from dfpipe import pipeline, progress
+from dfpipe.engines import at_launch, flink, prism, staging
 from dfpipe.errors import UsageError
 from dfpipe.options import AnalysisOptions, settings
 from dfpipe.settings import IN_PROCESS, Parser, Settings, with_environment

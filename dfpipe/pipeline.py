@@ -15,13 +15,14 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.pvalue import AsSingleton
 
 from dfpipe import datastore, progress, warehouse
-from dfpipe.at_launch import AtLaunch, now, part, value_of
+from dfpipe.analysis.pairs import Weighted
+from dfpipe.analysis.tokenizing import Tally, add_tallies
+from dfpipe.analysis.word_sets import WordSets
+from dfpipe.engines.at_launch import AtLaunch, now, part, value_of
+from dfpipe.engines.read_ahead import Reading
 from dfpipe.errors import DfpipeError
-from dfpipe.pairs import Weighted
-from dfpipe.read_ahead import Reading
+from dfpipe.posts.slices import TimeSlice
 from dfpipe.settings import Settings
-from dfpipe.slices import TimeSlice
-from dfpipe.tokenizing import Tally, add_tallies
 from dfpipe.transforms.once import Once
 from dfpipe.transforms.pair_rankings import PairRankings
 from dfpipe.transforms.read_posts import TALLY, URLS, ReadTokens
@@ -29,7 +30,6 @@ from dfpipe.transforms.top_counts import CountInShards, Ranked, TopCounts
 from dfpipe.transforms.write_results import WriteResults
 from dfpipe.version import VERSION
 from dfpipe.warehouse.tables import Run, UrlCount, WordCooccur, WordCount
-from dfpipe.word_sets import WordSets
 
 # Beam's in-process runner: it starts at once and raises the user's own exceptions.
 LOCAL_RUNNER = "FnApiRunner"

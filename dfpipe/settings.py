@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
+from dfpipe.analysis.stopwords import language_list, read_stop_words, stop_words_in_effect
+from dfpipe.analysis.text import MODES, Mode
 from dfpipe.errors import UsageError
-from dfpipe.stopwords import language_list, read_stop_words, stop_words_in_effect
-from dfpipe.text import MODES, Mode
 
 # The runners that execute the steps in this very process, unless they are told of another place:
 # Beam's own, and Prism.

@@ -16,24 +16,26 @@ import workflow
 from dfpipe import warehouse
 from dfpipe.datastore import StoreError
 from dfpipe.errors import UsageError
-from launcher import context, events, jobs, reaping, rendering, slots, sweeping
-from launcher.access import Access
-from launcher.chains import Chain, read_chains
-from launcher.context import LOOK_URL, START_URL, Context
+from launcher import jobs
+from launcher.chains import context, events, reaping, slots, sweeping
+from launcher.chains.chains import Chain, read_chains
+from launcher.chains.context import LOOK_URL, START_URL, Context
+from launcher.chains.records import JobRecord, RunRecord
+from launcher.chains.runs import RefusedError, Runs, UnknownRunError, look_at
+from launcher.chains.stages import start_workflow
 from launcher.jobs.runners import runners_of
 from launcher.metrics import CONTENT_TYPE, Metrics
-from launcher.pages import create_pages
-from launcher.records import JobRecord, RunRecord
-from launcher.runs import RefusedError, Runs, UnknownRunError, look_at
+from launcher.pages import rendering
+from launcher.pages.access import Access
+from launcher.pages.pages import create_pages
 from launcher.settings import Settings, read_settings
-from launcher.stages import start_workflow
+from service.auth import Guard, proven
+from service.clock import Clock, utc_now
+from service.logging import configure_logging
 from taskqueue import TaskQueueService
-from taskqueue.auth import Guard, proven
 from taskqueue.errors import Error as TaskqueueError
-from taskqueue.logs import configure_logging
-from taskqueue.service import Clock, utc_now
-from workflow.engine import Engine
-from workflow.handlers import create_blueprint
+from workflow.engine.engine import Engine
+from workflow.web.handlers import create_blueprint
 
 MOST_BODY = 64 * 1024  # bytes
 MOST_RUNS = 200  # in one answer

@@ -1,8 +1,6 @@
 """The command `launcher`."""
 
 import os
-import sys
-import traceback
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -10,20 +8,17 @@ from typing import NoReturn
 
 import click
 
-from dfpipe.errors import DfpipeError, UsageError
+from dfpipe.errors import UsageError
 from dfpipe.version import VERSION
 from launcher.settings import Settings, read_settings
-from taskqueue.errors import Error, UnknownQueueError
-from taskqueue.serving import Listening, listening_options, run_gunicorn
+from service.cli import ServiceGroup
+from service.listening import Listening, listening_options, run_gunicorn
+from taskqueue.errors import UnknownQueueError
 
 
-@click.group(
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Errors are one line; --verbose adds the traceback.",
-)
+@click.group("launcher", cls=ServiceGroup)
 @click.version_option(VERSION, prog_name="launcher")
-@click.option("--verbose", is_flag=True, help="Show tracebacks.")
-def launcher(verbose: bool) -> None:
+def launcher() -> None:
     """Start chains of jobs when cron says so, watch them, and show what they found.
 
     The settings are in the environment: docs/reference/launcher.md lists them.
@@ -72,7 +67,7 @@ def end_jobs() -> None:
 def check(settings: Settings) -> None:
     """Raise what is wrong, so that it is told here and not by a worker process."""
     from dfpipe import warehouse
-    from launcher.chains import read_chains
+    from launcher.chains.chains import read_chains
     from taskqueue import TaskQueueService
 
     if not settings.store:
@@ -93,31 +88,6 @@ def check(settings: Settings) -> None:
         raise UsageError(f"LAUNCHER_QUEUE is {settings.queue!r}, a pull queue: give a push queue")
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command and exit: 0 done, 1 failed, 2 wrongly called, 130 interrupted."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    verbose = "--verbose" in words
-    words = [*["--verbose"] * verbose, *(word for word in words if word != "--verbose")]
-    try:
-        launcher.main(words, prog_name="launcher", standalone_mode=False)
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        _fail("interrupted", 130, verbose)
-    except click.ClickException as error:
-        _fail(_of_click(error), error.exit_code, verbose)
-    except (DfpipeError, Error) as error:
-        message = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        _fail(message, error.exit_status, verbose)
-    sys.exit(0)
-
-
-def _of_click(error: click.ClickException) -> str:
-    message = " ".join(error.format_message().split())
-    context = getattr(error, "ctx", None)
-    return f"{message} (see `{context.command_path} --help`)" if context else message
-
-
-def _fail(message: str, status: int, verbose: bool) -> NoReturn:
-    if verbose:
-        traceback.print_exc()
-    click.echo(f"launcher: {message}", err=True)
-    sys.exit(status)
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the command and exit: 0 success, 1 failure, 2 wrong usage, 130 interrupted."""
+    launcher.run(argv)

@@ -5,7 +5,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from launcher.records import Records
+from launcher.chains.records import Records
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 

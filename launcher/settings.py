@@ -9,9 +9,9 @@ from typing import Literal, cast, get_args
 from urllib.parse import urlsplit
 
 from dfpipe.errors import UsageError
-from launcher.access import check_look
-from taskqueue.auth import AuthSettings, settings_from
-from taskqueue.errors import UsageError as TaskQueueUsageError
+from launcher.pages.access import check_look
+from service.auth import AuthSettings, settings_from
+from service.errors import UsageError as ServiceUsageError
 
 Overlap = Literal["wait", "skip", "cancel"]
 OVERLAPS = get_args(Overlap)
@@ -130,7 +130,7 @@ def _own_store(environment: Mapping[str, str]) -> str:
 def _auth(environment: Mapping[str, str]) -> AuthSettings:
     try:
         return settings_from(environment)
-    except TaskQueueUsageError as error:
+    except ServiceUsageError as error:
         raise UsageError(str(error)) from error
 
 

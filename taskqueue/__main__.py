@@ -1,6 +1,6 @@
 """`python -m taskqueue` is the command `taskqueue`."""
 
-from taskqueue.cli import main
+from taskqueue.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from service.clock import Clock, utc_now
 from taskqueue.config import QueueConfig
 from taskqueue.errors import UsageError
-from taskqueue.record import to_usec
-from taskqueue.service import Clock, TaskQueueService, utc_now
+from taskqueue.service import TaskQueueService
+from taskqueue.storage.record import to_usec
 
 _bound: list[TaskQueueService] = []
 

@@ -25,9 +25,9 @@ from taskqueue.errors import (
     TransactionalRequestTooLargeError,
     UnknownTaskError,
 )
-from taskqueue.record import Request, StoredTask, is_generated
 from taskqueue.service import TaskQueueService, translated
 from taskqueue.statistics import QueueStatistics
+from taskqueue.storage.record import Request, StoredTask, is_generated
 from taskqueue.task import DEFAULT_APP_VERSION, Task, checked_tag, leased_task
 
 _NAME = re.compile(rf"[a-zA-Z0-9-]{{1,{limits.MAX_QUEUE_NAME_LENGTH}}}")

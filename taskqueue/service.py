@@ -3,7 +3,6 @@
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -11,20 +10,14 @@ from typing import Any
 from google.api_core import exceptions as google
 
 from dfpipe.datastore import StoreError, UsageError, connect, outside_transaction
+from service.clock import Clock, utc_now
 from taskqueue import errors
 from taskqueue.config import QueueConfig, QueueDefinition, read_config
-from taskqueue.leasing import Leasing
-from taskqueue.record import generated_name, to_usec
-from taskqueue.states import QueueStates
-from taskqueue.store import TaskStore
-from taskqueue.sweeping import Sweeper
-
-Clock = Callable[[], datetime]
-
-
-def utc_now() -> datetime:
-    """The time of this machine, aware and in UTC."""
-    return datetime.now(UTC)
+from taskqueue.storage.leasing import Leasing
+from taskqueue.storage.record import generated_name, to_usec
+from taskqueue.storage.states import QueueStates
+from taskqueue.storage.store import TaskStore
+from taskqueue.storage.sweeping import Sweeper
 
 
 class TaskQueueService:

@@ -19,8 +19,8 @@ from taskqueue.errors import (
     TaskTooLargeError,
 )
 from taskqueue.forms import checked_headers, encoded, mapping
-from taskqueue.record import StoredTask, from_usec, to_usec
 from taskqueue.retry import TaskRetryOptions
+from taskqueue.storage.record import StoredTask, from_usec, to_usec
 
 METHODS = ("GET", "POST", "HEAD", "PUT", "DELETE", "PULL")
 _WITH_BODY = ("POST", "PUT", "PULL")

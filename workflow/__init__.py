@@ -1,6 +1,6 @@
 """Workflows of stages that are functions and generators: the Pipeline API."""
 
-from workflow.engine import Engine, bind
+from workflow.engine.engine import Engine, bind
 from workflow.errors import (
     Abort,
     Error,
@@ -18,8 +18,8 @@ from workflow.errors import (
 from workflow.ordering import After, InOrder
 from workflow.pipeline import Pipeline
 from workflow.slots import PipelineFuture, Slot
-from workflow.status import get_pipeline_names, get_root_list, get_status_tree
-from workflow.web import create_handlers_map, set_enforce_auth
+from workflow.web.old_names import create_handlers_map, set_enforce_auth
+from workflow.web.status import get_pipeline_names, get_root_list, get_status_tree
 
 __all__ = [
     "Abort",

@@ -1,6 +1,6 @@
 """`python -m workflow` is the command `workflow`."""
 
-from workflow.cli import main
+from workflow.cli.main import main
 
 if __name__ == "__main__":
     main()

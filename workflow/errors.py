@@ -4,6 +4,8 @@
 class Error(Exception):
     """Any error of this package."""
 
+    exit_status = 1
+
 
 class PipelineSetupError(Error):
     """A workflow could not be started or cleaned up; the cause is in the message."""
@@ -51,3 +53,5 @@ class UnknownPipelineError(PipelineStatusError):
 
 class UsageError(Error):
     """Something was given that cannot be used; the message says what to give."""
+
+    exit_status = 2

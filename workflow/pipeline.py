@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from taskqueue import Task
 from workflow import registry, values
+from workflow.engine.model import ABORTED, Params, Record
 from workflow.errors import (
     Abort,
     PipelineSetupError,
@@ -14,7 +15,6 @@ from workflow.errors import (
     SlotNotDeclaredError,
     UnexpectedPipelineError,
 )
-from workflow.model import ABORTED, Params, Record
 from workflow.slots import DEFAULT, PipelineFuture, Slot
 
 DEFAULT_QUEUE = "default"
@@ -148,7 +148,7 @@ class Pipeline:
         `return_task` the first task is not added but returned, for the caller to add. Raises
         PipelineSetupError for anything that stands in the way.
         """
-        from workflow.engine import current
+        from workflow.engine.engine import current
 
         if self._record is not None or self._is_scheduled:
             raise PipelineSetupError(f"{self!r} was started before: make a new one")
@@ -172,7 +172,7 @@ class Pipeline:
         Its outputs are those that are filled now, unless `resolve_outputs` is false. Where its
         class cannot be imported it is of the class that this is called on.
         """
-        from workflow.engine import current
+        from workflow.engine.engine import current
 
         return current().stage(pipeline_id, cls, resolve_outputs)
 

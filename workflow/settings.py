@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import taskqueue
+from service.auth import AuthSettings
+from service.auth import settings_from as auth_from
 from taskqueue import QueueConfig
-from taskqueue.auth import AuthSettings
-from taskqueue.auth import settings_from as auth_from
-from taskqueue.cli_options import service_of
+from taskqueue.cli.options import service_of
 from workflow import mail
-from workflow.engine import Engine, bind
+from workflow.engine.engine import Engine, bind
 from workflow.errors import UsageError
 from workflow.mail import Mail
 

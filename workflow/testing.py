@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from workflow import values
+from workflow.engine.evaluating import ArgumentsError, Evaluation, check_yielded, fill_default
+from workflow.engine.model import DONE, Record, child_id
+from workflow.engine.starting import root_id
 from workflow.errors import SlotNotFilledError, UnexpectedPipelineError
-from workflow.evaluating import ArgumentsError, Evaluation, check_yielded, fill_default
-from workflow.model import DONE, Record, child_id
 from workflow.ordering import evaluation
 from workflow.pipeline import Pipeline, _argument
 from workflow.slots import PipelineFuture
-from workflow.starting import root_id
 
 
 def run_root(stage: Pipeline, idempotence_key: str | bytes, base_path: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from collector.settings import Settings
 from dfpipe.errors import DfpipeError, UsageError
-from dfpipe.formats.result import Result
+from dfpipe.posts.formats.result import Result
 
 
 class SourceError(DfpipeError):

@@ -12,11 +12,11 @@ import orjson
 
 from collector.settings import Settings
 from collector.sources import AccountRefusedError, Found, Limits, Page, Source, UnavailableError
-from dfpipe.formats.files import ArchiveError, grows_by_lines, parse, records
-from dfpipe.formats.files import Source as File
-from dfpipe.formats.recognise import results
-from dfpipe.formats.result import Result, Skip
-from dfpipe.formats.v11 import NOTICE, WITHHELD
+from dfpipe.posts.formats.files import ArchiveError, grows_by_lines, parse, records
+from dfpipe.posts.formats.files import Source as File
+from dfpipe.posts.formats.recognise import results
+from dfpipe.posts.formats.result import Result, Skip
+from dfpipe.posts.formats.v11 import NOTICE, WITHHELD
 
 FORMS = ("/FOLDER/FILE_OR_FOLDER",)
 PAGE = 400

@@ -17,8 +17,8 @@ from collector.sources import (
     Source,
     UnavailableError,
 )
-from dfpipe.formats import bluesky
-from dfpipe.formats.result import (
+from dfpipe.posts.formats import bluesky
+from dfpipe.posts.formats.result import (
     Deletion,
     RefusedError,
     Result,
@@ -26,7 +26,7 @@ from dfpipe.formats.result import (
     items,
     parse_time,
 )
-from dfpipe.post import Post
+from dfpipe.posts.post import Post
 
 BUCKETS = ("bluesky", "bluesky/session")  # of requests, and of those that log in
 FORMS = ("timeline", "HANDLE.bsky.social", "did:plc:ID", "list/AT-URI", "search/WORDS")
@@ -170,7 +170,7 @@ class Bluesky:
         self._limits.take(_bucket(request))
 
     def _after(self, response: Any) -> None:
-        from collector.traffic import check_answer
+        from collector.fetching.traffic import check_answer
 
         self._limits.told(_bucket(response.request), response.headers)
         if response.status_code >= 400:

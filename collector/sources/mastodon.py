@@ -10,8 +10,8 @@ import orjson
 from collector.settings import Settings
 from collector.snowflakes import id_of_time, ids_within
 from collector.sources import Found, Limits, Page, Source, SourceError, UnavailableError
-from dfpipe.formats import mastodon
-from dfpipe.formats.result import Result, Skip, inside
+from dfpipe.posts.formats import mastodon
+from dfpipe.posts.formats.result import Result, Skip, inside
 
 FORMS = ("home", "USER@HOST", "#TAG", "public")
 PAGE = 40  # the most that a server gives
@@ -49,7 +49,7 @@ class Mastodon:
     def __init__(self, settings: Settings, limits: Limits) -> None:
         import mastodon as library
 
-        from collector.traffic import ListlessSession
+        from collector.fetching.traffic import ListlessSession
 
         self._limits = limits
         self._session = ListlessSession("mastodon", limits, settings.request_timeout)

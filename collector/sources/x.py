@@ -11,10 +11,10 @@ import orjson
 from collector.settings import Settings
 from collector.snowflakes import id_of_time, ids_within
 from collector.sources import AccountRefusedError, Found, Limits, Page, Source, UnavailableError
-from dfpipe.formats import v2
-from dfpipe.formats.result import Deletion, Result, Skip, inside, items
-from dfpipe.formats.v11 import WITHHELD
-from dfpipe.post import Post
+from dfpipe.posts.formats import v2
+from dfpipe.posts.formats.result import Deletion, Result, Skip, inside, items
+from dfpipe.posts.formats.v11 import WITHHELD
+from dfpipe.posts.post import Post
 
 FORMS = ("home", "@NAME")
 PAGE = 100
@@ -125,7 +125,7 @@ def _client(settings: Settings, limits: Limits) -> Any:
     import requests
     import tweepy
 
-    from collector.traffic import Session
+    from collector.fetching.traffic import Session
 
     client = tweepy.Client(
         settings.x_bearer_token,

@@ -89,13 +89,15 @@ def _make(folder: Path) -> None:
 
 def _import(store: str, now: datetime) -> tuple[int, int]:
     """Store the timeline; return how many posts were new and how many were there."""
-    from dfpipe import archive, datastore, demo
+    from dfpipe import datastore
+    from dfpipe.demo import timeline
+    from dfpipe.posts import storing
 
     client = datastore.connect(store)
-    posts = demo.timeline(now - TIMELINE, now)
+    posts = timeline.timeline(now - TIMELINE, now)
     stored = seen = 0
-    while batch := list(islice(posts, archive.BATCH_POSTS)):
-        new, _, old = archive.store_posts(client, batch)
+    while batch := list(islice(posts, storing.BATCH_POSTS)):
+        new, _, old = storing.store_posts(client, batch)
         stored, seen = stored + new, seen + old
     return stored, seen
 

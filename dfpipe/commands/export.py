@@ -23,7 +23,7 @@ class _Time(click.ParamType[datetime]):
         self, value: str, param: click.Parameter | None, ctx: click.Context | None
     ) -> datetime:
         """Return the time in UTC."""
-        from dfpipe.formats.result import RefusedError, parse_time
+        from dfpipe.posts.formats.result import RefusedError, parse_time
 
         try:
             return parse_time(value)
@@ -58,13 +58,13 @@ def command(
     gives an equal one.
     """
     # None of this is needed for --help, and it takes half a second to import.
-    from dfpipe import archive
     from dfpipe.datastore import connect
+    from dfpipe.posts import exporting
 
     with closing(connect(store_url, create=False, read_only=True)) as client:
-        lines = archive.export_lines(client, since, until)
+        lines = exporting.export_lines(client, since, until)
         if output is None:
             sys.stdout.buffer.writelines(lines)
             sys.stdout.buffer.flush()
         else:
-            click.echo(f"{archive.write_whole(lines, output):,} posts written to {output}")
+            click.echo(f"{exporting.write_whole(lines, output):,} posts written to {output}")

@@ -54,14 +54,14 @@ def command(
     of deletion in one of the files names is removed and not stored, whichever comes first.
     """
     # None of this is needed for --help, and it takes half a second to import.
-    from dfpipe import archive
     from dfpipe.commands.import_report import bar, json_text, text
     from dfpipe.datastore import check, connect
+    from dfpipe.posts import importing
 
     check(store_url)
-    with archive.sources(files, sys.stdin.buffer) as archives, bar() as show:
-        scanned = archive.scan(archives, strict, show)
+    with importing.sources(files, sys.stdin.buffer) as archives, bar() as show:
+        scanned = importing.scan(archives, strict, show)
         now = datetime.now(UTC) if shift_to_now else None
         with closing(connect(store_url)) as client:
-            report = archive.store(archives, scanned, client, now, show)
+            report = importing.store(archives, scanned, client, now, show)
     click.echo(json_text(report) if as_json else text(report))

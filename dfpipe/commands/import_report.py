@@ -17,7 +17,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from dfpipe import archive
+from dfpipe.posts import importing
 
 
 class _Rate(ProgressColumn):
@@ -29,11 +29,11 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def bar() -> Iterator[archive.Progress]:
+def bar() -> Iterator[importing.Progress]:
     """Give a function that shows the progress on standard error, if that is a terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield archive.no_progress
+        yield importing.no_progress
         return
     columns = (
         TextColumn("{task.description:8}"),
@@ -53,10 +53,11 @@ def bar() -> Iterator[archive.Progress]:
         yield show
 
 
-def text(report: archive.Report) -> str:
+def text(report: importing.Report) -> str:
     """Return the report in lines: the first number is the sum of those of the others.
 
-    >>> print(text(archive.Report(read=3, stored=2, skipped={"x": archive.Skipped(1, ["a:1"])})))
+    >>> skipped = {"x": importing.Skipped(1, ["a:1"])}
+    >>> print(text(importing.Report(read=3, stored=2, skipped=skipped)))
              3 records read
              2 stored
              0 replaced, having been stored with a shorter text
@@ -81,11 +82,11 @@ def text(report: archive.Report) -> str:
     return "\n".join([f"{count:10,} {what}" for count, what in lines] + reasons)
 
 
-def _places(skipped: archive.Skipped) -> str:
+def _places(skipped: importing.Skipped) -> str:
     more = ", ..." if skipped.count > len(skipped.first) else ""
     return ", ".join(skipped.first) + more
 
 
-def json_text(report: archive.Report) -> str:
-    """Return the report as one JSON object, the fields of `archive.Report`."""
+def json_text(report: importing.Report) -> str:
+    """Return the report as one JSON object, the fields of `importing.Report`."""
     return orjson.dumps(dataclasses.asdict(report), option=orjson.OPT_INDENT_2).decode()

@@ -21,7 +21,7 @@ def command(ctx: click.Context, words: tuple[str, ...]) -> None:
 
     The options are Beam's, and those that dfpipe.options adds to them.
     """
-    from dfpipe import read_ahead
+    from dfpipe.engines import read_ahead
 
     now = datetime.now(UTC)
     with read_ahead.begin(words, os.environ, now):

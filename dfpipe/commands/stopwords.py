@@ -2,8 +2,8 @@
 
 import click
 
-from dfpipe.stopwords import language_list, read_stop_words, stop_words_in_effect
-from dfpipe.text import MODES
+from dfpipe.analysis.stopwords import language_list, read_stop_words, stop_words_in_effect
+from dfpipe.analysis.text import MODES
 
 
 @click.command("stopwords", short_help="Print the stop words in effect.")

@@ -1,6 +1,6 @@
 """The steps of the analysis as Beam transforms: thin, over the pure functions of dfpipe."""
 
-from dfpipe.slices import TimeSlice, time_slices
+from dfpipe.posts.slices import TimeSlice, time_slices
 from dfpipe.transforms.pair_rankings import PairRankings
 from dfpipe.transforms.read_posts import ReadPosts, ReadTokens
 from dfpipe.transforms.top_counts import CountInShards, TopCounts

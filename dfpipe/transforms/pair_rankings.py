@@ -11,13 +11,14 @@ from apache_beam.pvalue import AsList, AsSingleton
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from dfpipe import pairs, progress, ranking
-from dfpipe.pairs import Found, PairCounter, PairCounts, ShardOfPairs, Weighted
-from dfpipe.ranking import Candidates
-from dfpipe.tokenizing import Tally
+from dfpipe import progress
+from dfpipe.analysis import pairs, ranking
+from dfpipe.analysis.pairs import Found, PairCounter, PairCounts, ShardOfPairs, Weighted
+from dfpipe.analysis.ranking import Candidates
+from dfpipe.analysis.tokenizing import Tally
+from dfpipe.analysis.word_sets import WordSets
 from dfpipe.transforms.once import Once
 from dfpipe.transforms.top_counts import Shard
-from dfpipe.word_sets import WordSets
 
 
 @dataclass

@@ -9,13 +9,14 @@ from apache_beam.metrics import Metrics
 from apache_beam.options.value_provider import ValueProvider
 from apache_beam.pvalue import PBegin, TaggedOutput
 
-from dfpipe import progress, read_ahead
-from dfpipe.at_launch import value_of
+from dfpipe import progress
+from dfpipe.analysis.tokenizing import PostBatch
 from dfpipe.datastore import connect
-from dfpipe.read_ahead import Reading
-from dfpipe.reading import Reader, read_posts
-from dfpipe.slices import TimeSlice, time_slices
-from dfpipe.tokenizing import PostBatch
+from dfpipe.engines import read_ahead
+from dfpipe.engines.at_launch import value_of
+from dfpipe.engines.read_ahead import Reading
+from dfpipe.posts.reading import Reader, read_posts
+from dfpipe.posts.slices import TimeSlice, time_slices
 
 WORDS = "words"
 URLS = "urls"

@@ -11,7 +11,7 @@ from apache_beam.pvalue import AsList
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from dfpipe.ranking import Counted, merge_top_counts, top_counts
+from dfpipe.analysis.ranking import Counted, merge_top_counts, top_counts
 from dfpipe.transforms.once import Once
 
 HELD = 500_000  # texts: some 60 MB as a dictionary

@@ -10,7 +10,7 @@ from apache_beam.metrics import Metrics
 from apache_beam.pvalue import AsList, AsSingleton
 
 from dfpipe import progress
-from dfpipe.at_launch import value_of
+from dfpipe.engines.at_launch import value_of
 from dfpipe.warehouse import connect
 from dfpipe.warehouse.tables import Run, UrlCount, WordCooccur, WordCount
 

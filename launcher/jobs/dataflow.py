@@ -5,7 +5,7 @@ Until Dataflow lists the job, its id here is its name.
 
 import sys
 
-from launcher import slots
+from launcher.chains import slots
 from launcher.jobs import JobSpec, JobState, JobStatus, UnknownJobError
 from launcher.jobs.dataflow_api import DataflowApi
 from launcher.jobs.local import LocalRunner

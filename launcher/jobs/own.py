@@ -8,7 +8,7 @@ from typing import Any
 from dfpipe import warehouse
 from dfpipe.errors import DfpipeError, UsageError
 from dfpipe.warehouse import Warehouse
-from launcher import slots
+from launcher.chains import slots
 from launcher.jobs import (
     JobSpec,
     JobState,

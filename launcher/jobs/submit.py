@@ -15,7 +15,8 @@ from dfpipe.errors import DfpipeError
 
 def submit(words: Sequence[str]) -> str:
     """Submit the analysis that the words ask for; returns the job's id. Raises DfpipeError."""
-    from dfpipe import launch, pipeline, staging, warehouse
+    from dfpipe import launch, pipeline, warehouse
+    from dfpipe.engines import staging
     from dfpipe.options import settings
 
     options = launch.parse(words, os.environ)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dfpipe.stopwords import stop_words_in_effect
-from dfpipe.text import MODES
+from dfpipe.analysis.stopwords import stop_words_in_effect
+from dfpipe.analysis.text import MODES
 from tests import oracle
 from tests.support.analysis import END, run, store_posts, tables
 from tests.support.command import OFFLINE

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from collector.accounts import Accounts
+from collector.fetching.accounts import Accounts
 from tests.support.collecting import stored_posts
 from tests.support.network_server import Fault, Networks, serving_networks, window
 from tests.support.networks import Life, World

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from collector.accounts import Accounts
+from collector.fetching.accounts import Accounts
 from dfpipe.datastore import connect
-from dfpipe.post import KIND
+from dfpipe.posts.post import KIND
 from tests.support.collectors import PLATFORM, PUSHER, environment_of, settings_in
 from tests.support.command import dfpipe, environment
 from tests.support.processes import free_port, process, wait_until

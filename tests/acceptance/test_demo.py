@@ -12,7 +12,7 @@ import pytest
 import stop_words
 
 from dfpipe.demo import timeline
-from dfpipe.formats.own import to_line
+from dfpipe.posts.formats.own import to_line
 from tests import oracle
 from tests.support.analysis import tables
 from tests.support.command import DFPIPE, dfpipe, environment

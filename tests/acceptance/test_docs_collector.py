@@ -9,13 +9,14 @@ import click
 import pytest
 import yaml
 
-from collector import dead_letters, limits, metrics, settings, sources
-from collector.accounts import KIND
-from collector.cli import collector
-from collector.ingest import QUEUE as INGEST
+from collector import metrics, settings, sources
+from collector.cli.main import collector
+from collector.fetching import dead_letters, limits
+from collector.fetching.accounts import KIND
+from collector.fetching.scheduling import QUEUE as TIMELINE
+from collector.fetching.scheduling import SLOT
+from collector.ingest.intake import QUEUE as INGEST
 from collector.openapi import DESCRIPTION
-from collector.scheduling import QUEUE as TIMELINE
-from collector.scheduling import SLOT
 from taskqueue import read_config
 from tests.support.documents import DOCUMENTS, ROOT, blocks, name
 

@@ -3,13 +3,14 @@
 import re
 from pathlib import Path
 
-from launcher import chains, metrics, records, settings
+from launcher import metrics, settings
 from launcher.app import create_app
-from launcher.places import COMMON
+from launcher.chains import chains, records
+from launcher.chains.places import COMMON
 from launcher.settings import OVERLAPS
 from tests.support.launching import unbind
 from tests.support.processes import ROOT
-from tests.unit.test_launcher_app import settings_in
+from tests.unit.launcher.test_app import settings_in
 
 REFERENCE = (ROOT / "docs/reference/launcher.md").read_text(encoding="utf-8")
 HOW_TO = (ROOT / "docs/how-to/launch.md").read_text(encoding="utf-8")

@@ -11,11 +11,13 @@ import pytest
 import yaml
 from flask import Flask
 
-from taskqueue import auth, read_config
+from service import auth
+from taskqueue import read_config
 from tests.support.documents import DOCUMENTS, ROOT, blocks, name
-from workflow import common, handlers, mail, settings
-from workflow.cli import workflow
+from workflow import common, mail, settings
+from workflow.cli.main import workflow
 from workflow.pipeline import DEFAULT_BASE_PATH, Pipeline
+from workflow.web import handlers
 
 REFERENCE = (ROOT / "docs" / "reference" / "workflow.md").read_text(encoding="utf-8")
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import orjson
 
+from dfpipe.analysis.stopwords import stop_words_in_effect
 from dfpipe.demo import timeline
-from dfpipe.formats.files import Source, records
-from dfpipe.formats.own import to_line
-from dfpipe.post import Post
-from dfpipe.stopwords import stop_words_in_effect
+from dfpipe.posts.formats.files import Source, records
+from dfpipe.posts.formats.own import to_line
+from dfpipe.posts.post import Post
 from tests import oracle
 from tests.support.analysis import END, bigquery_tables
 from tests.support.command import dfpipe

@@ -15,7 +15,7 @@ import pytest
 
 from dfpipe.cli import main
 from dfpipe.datastore import connect
-from dfpipe.post import KIND
+from dfpipe.posts.post import KIND
 from tests.support.command import DFPIPE, dfpipe, environment
 
 STORE = "sqlite:///posts.db"
@@ -152,16 +152,16 @@ def test_a_killed_import_leaves_whole_batches(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(lines(2200))
     script = """
 import os, signal, sys
-from dfpipe import archive
+from dfpipe.posts import importing
 from dfpipe.cli import main
-real, calls = archive.store_posts, []
+real, calls = importing.store_posts, []
 def store_posts(client, posts):
     calls.append(1)
     if len(calls) == 3:
         put = client.put_multi
         client.put_multi = lambda entities: (put(entities), os.kill(os.getpid(), signal.SIGKILL))
     return real(client, posts)
-archive.store_posts = store_posts
+importing.store_posts = store_posts
 main(sys.argv[1:])
 """
     words = ["import", "a", "--to", STORE]

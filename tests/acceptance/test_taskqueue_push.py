@@ -15,7 +15,7 @@ import pytest
 
 import taskqueue
 from taskqueue import Queue, Task, TaskQueueService
-from taskqueue.members import KIND as DISPATCHER
+from taskqueue.push.members import KIND as DISPATCHER
 from tests.support.command import environment
 from tests.support.processes import free_port, process, wait_until
 

@@ -27,7 +27,7 @@ from tests.support.workflow_page import (
     Waits,
     make_engine,
 )
-from workflow.local import LocalRunner
+from workflow.engine.local import LocalRunner
 
 SECRET = "a-token-of-the-tests"
 expect.set_options(timeout=DEADLINE_MS)

@@ -20,7 +20,7 @@ from tests.support.workflow_processes import LONG, Servers, mortals
 from tests.support.workflow_trees import Tree, evaluate, outputs_of, stage_of, trees
 from workflow import Pipeline
 from workflow.errors import PipelineExistsError
-from workflow.status import get_status_tree
+from workflow.web.status import get_status_tree
 
 AT_ONCE = "This would happen immediately on run"
 AFTER_FIRST = "This would happen after the first message"

@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from dfpipe import archive
-from dfpipe.archive import Report
+from dfpipe.posts import exporting, importing
+from dfpipe.posts.importing import Report
 
 NOTICE = {"delete": {"status": {"id_str": "600"}}}
 
@@ -18,8 +18,8 @@ def line(tid: int, text: str, second: int) -> bytes:
 
 
 def do_import(client: Any, path: Path) -> Report:
-    with archive.sources([str(path)], io.BytesIO()) as archives:
-        return archive.store(archives, archive.scan(archives), client)
+    with importing.sources([str(path)], io.BytesIO()) as archives:
+        return importing.store(archives, importing.scan(archives), client)
 
 
 def test_import_twice_then_export(client: Any, tmp_path: Path) -> None:
@@ -34,4 +34,4 @@ def test_import_twice_then_export(client: Any, tmp_path: Path) -> None:
     assert do_import(client, path) == Report(read=1002, seen=1001, deleted=1)
     lines = [json.loads(line) for line in [longer, *made[1:]]]
     lines.sort(key=lambda post: (post["created_at"], post["tid"]))
-    assert [json.loads(line) for line in archive.export_lines(client)] == lines
+    assert [json.loads(line) for line in exporting.export_lines(client)] == lines

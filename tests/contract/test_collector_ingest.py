@@ -8,10 +8,10 @@ import pytest
 from flask.testing import FlaskClient
 
 from collector.app import open_service
-from collector.dead_letters import DeadLetters
-from collector.ingest_worker import Batch, IngestWorker, WorkerSettings
+from collector.fetching.dead_letters import DeadLetters
+from collector.ingest.worker import Batch, IngestWorker, WorkerSettings
 from collector.settings import Settings
-from dfpipe.post import KIND, from_entity
+from dfpipe.posts.post import KIND, from_entity
 from taskqueue import Queue, Task, TaskQueueService
 from taskqueue.service import TaskQueueService as Service
 from tests.support.collectors import GOOD, PUSHER, make_api, settings_in

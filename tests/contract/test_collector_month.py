@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from collector.accounts import Accounts
-from collector.dead_letters import DeadLetters
+from collector.fetching.accounts import Accounts
+from collector.fetching.dead_letters import DeadLetters
 from tests.support.collecting import Clock, Growing, Simulation, fill, settings_for, stored_posts
 from tests.support.network_server import Networks, serving_networks, window
 from tests.support.networks import Life, World

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from collector.accounts import Accounts
 from collector.app import create_app
-from collector.scheduling import slot_of
+from collector.fetching.accounts import Accounts
+from collector.fetching.scheduling import slot_of
 from collector.settings import Settings
-from dfpipe.post import KIND, Post, to_entity
+from dfpipe.posts.post import KIND, Post, to_entity
 from taskqueue import Queue, TaskQueueService
-from taskqueue.record import StoredTask
+from taskqueue.storage.record import StoredTask
 from tests.support.collectors import GOOD, INGEST_TOKEN, PLATFORM, PUSHER, TASK_TOKEN, settings_in
 from tests.support.http_handler import serving
 from tests.support.processes import free_port

@@ -8,12 +8,12 @@ import pytest
 from google.cloud.datastore import Entity
 
 from collector import sources
-from collector.accounts import UNFOLLOWED, Accounts, parse_account
-from collector.dead_letters import MOST_BYTES, DeadLetters, letter_entity
-from collector.storing import MOST_WRITES, Stored, store
-from dfpipe.archive import export_lines
+from collector.fetching.accounts import UNFOLLOWED, Accounts, parse_account
+from collector.fetching.dead_letters import MOST_BYTES, DeadLetters, letter_entity
 from dfpipe.errors import UsageError
-from dfpipe.post import KIND, Post
+from dfpipe.posts.importing import export_lines
+from dfpipe.posts.post import KIND, Post
+from dfpipe.posts.storing import MOST_WRITES, Stored, store
 
 NOW = datetime(2026, 3, 5, 12, 0, tzinfo=UTC)
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from collector.accounts import Accounts
-from collector.fetching import Context, Outcome, fetch
-from collector.limits import SOON
+from collector.fetching.accounts import Accounts
+from collector.fetching.fetching import Context, Outcome, fetch
+from collector.fetching.limits import SOON
 from tests.support.collecting import settings_for, stored_posts
 from tests.support.network_server import serving_networks, window
 from tests.support.networks import World

@@ -21,7 +21,8 @@ import pytest
 from apache_beam.portability.api import beam_runner_api_pb2
 from google.cloud.dataflow_v1beta3 import JobType, WorkerIPAddressConfiguration
 
-from dfpipe import datastore, staging
+from dfpipe import datastore
+from dfpipe.engines import staging
 from launcher.jobs import JobSpec, JobState
 from launcher.jobs.classic_template import ClassicTemplateRunner
 from launcher.jobs.dataflow_api import DataflowApi

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfpipe.datastore import connect
-from launcher import events
-from launcher.records import Step
+from launcher.chains import events
+from launcher.chains.records import Step
 from tests.support.fake_dataflow import (
     GOOD,
     FakeDataflow,

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from launcher import events
-from launcher.driving import MOST_TRIES, NOT_KNOWN, drive
+from launcher.chains import events
+from launcher.chains.driving import MOST_TRIES, NOT_KNOWN, drive
+from launcher.chains.reaping import reap
+from launcher.chains.records import Step
+from launcher.chains.runs import RefusedError, UnknownRunError
 from launcher.jobs import JobSpec, JobState, JobStatus, UnavailableError
-from launcher.reaping import reap
-from launcher.records import Step
-from launcher.runs import RefusedError, UnknownRunError
 from tests.support.fake_dataflow import FakeDataflow, Faults, log_event, serving, status_event
 from tests.support.launching import Launcher, ScriptedRunner, step, unbind
 

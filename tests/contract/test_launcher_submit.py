@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from dfpipe import staging
 from dfpipe.datastore import connect
-from launcher.records import Step
+from dfpipe.engines import staging
+from launcher.chains.records import Step
+from launcher.chains.slots import written
 from launcher.settings import DataflowSettings
-from launcher.slots import written
 from tests.support.fake_dataflow import PROJECT, REGION, FakeDataflow, serving
 from tests.support.launching import Launcher, unbind
 from tests.support.processes import wait_until

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from google.cloud.datastore.query import PropertyFilter
 
-from launcher import sweeping
-from launcher.records import JobRecord
-from launcher.sweeping import sweep
+from launcher.chains import sweeping
+from launcher.chains.records import JobRecord
+from launcher.chains.sweeping import sweep
 from tests.support.fake_dataflow import FakeDataflow, serving
 from tests.support.launching import Launcher, step, unbind
 from tests.support.workflow_faults import KilledError
-from workflow import model
-from workflow.engine import current
+from workflow.engine import model
+from workflow.engine.engine import current
 
 DAY = 24 * 3600
 

@@ -4,9 +4,9 @@ import threading
 from typing import Any
 
 from taskqueue import Queue, Task, TaskQueueService, parse_config
-from taskqueue.dispatcher import Dispatcher, DispatchSettings
-from taskqueue.members import BEAT, EXPIRES, VALID, Members, Place
-from taskqueue.sending import Sender
+from taskqueue.push.dispatcher import Dispatcher, DispatchSettings
+from taskqueue.push.members import BEAT, EXPIRES, VALID, Members, Place
+from taskqueue.push.sending import Sender
 from tests.support.http_handler import Request, serving
 
 YAML = "queue: [{name: default, rate: 500/s, bucket_size: 100, max_concurrent_requests: 8}]"

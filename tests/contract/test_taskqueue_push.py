@@ -7,8 +7,8 @@ import pytest
 
 import taskqueue
 from taskqueue import Queue, Task, TaskQueueService, TaskRetryOptions
-from taskqueue.leasing import Outcome, Verdict
-from taskqueue.record import Request, StoredTask
+from taskqueue.storage.leasing import Outcome, Verdict
+from taskqueue.storage.record import Request, StoredTask
 from tests.support.taskqueues import Clock, make_service, names
 
 

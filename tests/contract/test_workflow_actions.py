@@ -9,9 +9,11 @@ import taskqueue
 import workflow
 from tests.support.workflow_page import Fails, Fan, Later, Leaf, Waits
 from tests.support.workflow_running import Queues
-from workflow import PipelineStatusError, actions, status
-from workflow.actions import RefusedError
+from workflow import PipelineStatusError
+from workflow.engine import actions
+from workflow.engine.actions import RefusedError
 from workflow.errors import UnknownPipelineError
+from workflow.web import status
 
 ODD_IDS = ["", "unknown", "__x__", "x" * 2000, "\N{SNOWMAN}/start", "a/b"]
 ODD_NAMES = ["empty", "unknown", "reserved", "long", "snowman", "slash"]

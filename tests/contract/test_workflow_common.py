@@ -10,7 +10,7 @@ import pytest
 import workflow
 from tests.support.workflow_running import Queues
 from workflow import common, registry
-from workflow.engine import Engine
+from workflow.engine.engine import Engine
 from workflow.mail import Mail
 
 NAMES = (

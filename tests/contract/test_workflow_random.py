@@ -14,9 +14,9 @@ from dfpipe.datastore import connect
 from tests.support.taskqueues import Clock, make_service
 from tests.support.workflow_faults import Deliveries, MortalClient
 from tests.support.workflow_trees import Tree, count, evaluate, outputs_of, stage_of, trees
-from workflow import large, lifecycle, model, running
-from workflow.engine import Engine
-from workflow.status import get_status_tree
+from workflow.engine import large, lifecycle, model, running
+from workflow.engine.engine import Engine
+from workflow.web.status import get_status_tree
 
 # A tree with one of each: a named generator that fills one output itself and leaves the other to
 # its last stage, an asynchronous stage, one that fails once, After and InOrder.

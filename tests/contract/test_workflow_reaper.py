@@ -10,12 +10,13 @@ import pytest
 import taskqueue
 import workflow
 from tests.support.taskqueues import Clock, make_service
-from workflow import common, model, registry
-from workflow.engine import Engine
-from workflow.local import LocalRunner
-from workflow.reaper import reap
-from workflow.running import abort_one
-from workflow.status import get_status_tree
+from workflow import common, registry
+from workflow.engine import model
+from workflow.engine.engine import Engine
+from workflow.engine.local import LocalRunner
+from workflow.engine.reaper import reap
+from workflow.engine.running import abort_one
+from workflow.web.status import get_status_tree
 
 YAML = """
 queue:

@@ -1,20 +1,11 @@
 """A how-to that is followed once for all tests of a file."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.support.gcloud import Section, at, find_gcloud, follow, quiet
-from tests.support.gcloud_apis import Apis, serving
-
-
-@dataclass(frozen=True, slots=True)
-class Followed:
-    """What its commands printed, and what they did."""
-
-    sections: list[Section]
-    apis: Apis
+from tests.support.gcloud import Followed, at, find_gcloud, follow, quiet
+from tests.support.gcloud_apis import serving
 
 
 @pytest.fixture(scope="module")

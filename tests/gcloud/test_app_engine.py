@@ -6,11 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
-from launcher.events import LOG_RESOURCE
+from launcher.chains.events import LOG_RESOURCE
 from launcher.settings import read_settings
-from tests.gcloud.conftest import Followed
 from tests.support.documents import ROOT, is_as_written
-from tests.support.gcloud import APP_ENGINE
+from tests.support.gcloud import APP_ENGINE, Followed
 from tests.support.gcloud_apis import PROJECT, REGION, SINK_WRITER
 
 SITE = f"https://{PROJECT}.ew.r.appspot.com"

@@ -7,16 +7,15 @@ import click
 import pytest
 import yaml
 
-from collector.cli import collector
+from collector.cli.main import collector
 from collector.settings import read_settings as collector_settings
-from dfpipe.serving import cron as clock
-from launcher.chains import read_chains
-from launcher.events import STATUS_CHANGED
+from launcher.chains.chains import read_chains
+from launcher.chains.events import STATUS_CHANGED
 from launcher.settings import Settings, read_settings
-from taskqueue.cli import taskqueue
-from tests.gcloud.conftest import Followed
+from system import cron as clock
+from taskqueue.cli.main import taskqueue
 from tests.support.documents import ROOT, is_as_written
-from tests.support.gcloud import CLOUD_RUN
+from tests.support.gcloud import CLOUD_RUN, Followed
 from tests.support.gcloud_apis import NUMBER, PROJECT, REGION
 
 LAUNCHER, COLLECTOR = (f"https://{n}-{NUMBER}.{REGION}.run.app" for n in ("launcher", "collector"))
@@ -63,7 +62,7 @@ def test_it_prints_what_the_document_says(followed: Followed) -> None:
 def test_the_launcher_reads_every_setting(followed: Followed) -> None:
     text = "".join(
         (ROOT / name).read_text()
-        for name in ("launcher/settings.py", "taskqueue/auth.py", "taskqueue/cli_options.py")
+        for name in ("launcher/settings.py", "service/auth.py", "taskqueue/cli/options.py")
     )
     for name in {**variables(followed, "launcher"), **variables(followed, "launcher-page")}:
         assert f'"{name}"' in text or f'"{name.removeprefix("LAUNCHER_DATAFLOW_")}"' in text, name

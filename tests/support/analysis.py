@@ -13,7 +13,7 @@ from google.cloud.datastore import Entity
 from dfpipe import datastore, pipeline
 from dfpipe.launch import parse
 from dfpipe.options import settings
-from dfpipe.post import KIND, UNINDEXED
+from dfpipe.posts.post import KIND, UNINDEXED
 from tests import oracle
 
 END = datetime.fromisoformat("2015-01-11T00:00:00+00:00")

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from collector.accounts import Account, Accounts
-from collector.fetching import Context, Outcome, fetch
+from collector.fetching.accounts import Account, Accounts
+from collector.fetching.fetching import Context, Outcome, fetch
 from dfpipe.datastore import connect
 from tests.support.collecting import settings_for, stored_posts
 from tests.support.network_server import Networks, serving_networks

@@ -11,11 +11,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from collector.accounts import Accounts
-from collector.fetching import Context, Outcome, fetch
+from collector.fetching.accounts import Accounts
+from collector.fetching.fetching import Context, Outcome, fetch
 from collector.settings import Settings
 from collector.sources import AccountRefusedError, UnavailableError
-from dfpipe.post import from_entity
+from dfpipe.posts.post import from_entity
 from tests.support.network_server import TOKEN, Fault, Networks, bucket_of
 from tests.support.networks import Life, World
 

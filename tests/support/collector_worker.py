@@ -7,7 +7,7 @@ import sys
 import threading
 from contextlib import suppress
 
-from collector.fetching import Context, fetch
+from collector.fetching.fetching import Context, fetch
 from collector.sources import AccountRefusedError, UnavailableError
 from dfpipe.datastore import connect
 from tests.support.collecting import settings_for

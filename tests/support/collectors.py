@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from collector.app import create_app
 from collector.settings import Settings
-from taskqueue.auth import AuthSettings
+from service.auth import AuthSettings
 from tests.support.taskqueues import Clock
 
 TASK_TOKEN = "token-of-the-task-queue"

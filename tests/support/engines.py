@@ -12,7 +12,7 @@ import duckdb
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-from dfpipe.stopwords import stop_words_in_effect
+from dfpipe.analysis.stopwords import stop_words_in_effect
 from tests import oracle
 from tests.support import analysis
 from tests.support.command import dfpipe

@@ -49,6 +49,14 @@ class Section:
         return not re.search(rf"^({'|'.join(OTHERS)}) ", self.commands, flags=re.MULTILINE)
 
 
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What a how-to's commands printed, and what they did."""
+
+    sections: list[Section]
+    apis: Apis
+
+
 def find_gcloud() -> str:
     """The path of gcloud."""
     found = shutil.which("gcloud")

@@ -9,8 +9,8 @@ from typing import Any
 from dfpipe import warehouse
 from dfpipe.datastore import connect
 from dfpipe.warehouse.tables import Run, UrlCount, WordCooccur, WordCount
+from launcher.chains.records import JobRecord, Records, RunRecord, Step
 from launcher.jobs import JobState
-from launcher.records import JobRecord, Records, RunRecord, Step
 from launcher.settings import Settings
 from tests.support.processes import ROOT
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from launcher.records import Records
+from launcher.chains.records import Records
 from launcher.settings import Settings
 from tests.support import launcher_pages as support
 from tests.support.command import environment

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from launcher import context
 from launcher.app import create_app
+from launcher.chains import context
 from tests.support import launcher_pages as support
 from tests.support.launcher_pages import BROKEN, FAN, NOW, PLAIN, SLOT, SLOTS, STORY, fill
 

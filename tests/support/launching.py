@@ -9,21 +9,21 @@ from urllib.parse import parse_qsl, urlsplit
 
 import taskqueue
 import workflow
-from launcher import context
 from launcher.app import bind
-from launcher.chains import Chain
-from launcher.context import LOOK_URL, START_URL, Context
+from launcher.chains import context
+from launcher.chains.chains import Chain
+from launcher.chains.context import LOOK_URL, START_URL, Context
+from launcher.chains.records import JobRecord, RunRecord, Step
+from launcher.chains.runs import Runs, look_at
+from launcher.chains.stages import start_workflow
 from launcher.jobs import JobSpec, JobStatus, Runner
 from launcher.jobs.runners import runners_of
-from launcher.records import JobRecord, RunRecord, Step
-from launcher.runs import Runs, look_at
 from launcher.settings import DataflowSettings, Settings
-from launcher.stages import start_workflow
-from taskqueue.record import StoredTask
+from taskqueue.storage.record import StoredTask
 from tests.support.fake_dataflow import PROJECT, REGION, FakeDataflow
 from tests.support.taskqueues import Clock, make_service
 from tests.support.workflow_faults import Deliveries, MortalClient
-from workflow.engine import current
+from workflow.engine.engine import current
 
 
 def step(name: str, *needs: str, **words: Any) -> Step:

@@ -11,7 +11,7 @@ import time
 
 from flask import Flask, Response, request
 
-from taskqueue.auth import Guard, proven, settings_from
+from service.auth import Guard, proven, settings_from
 
 HANG_SECONDS = 4
 

@@ -13,7 +13,7 @@ from typing import TextIO
 
 import taskqueue
 from taskqueue import Queue, Task, TaskQueueService
-from taskqueue.record import to_usec
+from taskqueue.storage.record import to_usec
 from tests.support.taskqueues import YAML
 
 QUEUE = "pull"

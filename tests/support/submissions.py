@@ -3,9 +3,9 @@
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from dfpipe.analysis.stopwords import stop_words_in_effect
 from dfpipe.demo import timeline
-from dfpipe.formats.own import to_line
-from dfpipe.stopwords import stop_words_in_effect
+from dfpipe.posts.formats.own import to_line
 from tests import oracle
 from tests.support.analysis import END
 from tests.support.command import dfpipe

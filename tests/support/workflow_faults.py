@@ -7,10 +7,10 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from taskqueue import TaskQueueService
-from taskqueue.record import StoredTask
+from taskqueue.storage.record import StoredTask
 from tests.support.taskqueues import Clock
-from workflow.engine import Engine
-from workflow.local import LocalRunner
+from workflow.engine.engine import Engine
+from workflow.engine.local import LocalRunner
 
 MOST = 20_000
 

@@ -8,10 +8,10 @@ from flask import Flask
 
 import workflow
 from dfpipe.datastore import connect
+from service.auth import Guard, settings_from
 from taskqueue import TaskQueueService, parse_config
-from taskqueue.auth import Guard, settings_from
-from workflow.engine import Engine
-from workflow.handlers import create_blueprint
+from workflow.engine.engine import Engine
+from workflow.web.handlers import create_blueprint
 
 STORE = "PAGE_STORE"
 YAML = """

@@ -18,7 +18,7 @@ import workflow
 from taskqueue import TaskQueueService
 from tests.support.command import environment
 from tests.support.processes import ROOT, free_port, process, wait_until
-from workflow.engine import Engine
+from workflow.engine.engine import Engine
 
 EMULATOR = "DATASTORE_EMULATOR_HOST"
 TOKEN = "token-of-the-workflow-tests"
@@ -65,7 +65,7 @@ class Servers:
         """The words of a gunicorn with the blueprint."""
         options = ["--workers", "2", "--threads", "8", "--worker-class", "gthread"]
         options += ["--bind", self.url.removeprefix("http://"), "--log-level", "critical"]
-        return ["-m", "gunicorn", *options, "workflow.server:create_app()"]
+        return ["-m", "gunicorn", *options, "workflow.web.server:create_app()"]
 
     def dispatch(self, *more: str) -> list[str]:
         """The words of a dispatcher."""

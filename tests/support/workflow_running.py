@@ -10,12 +10,12 @@ import pytest
 import taskqueue
 import workflow
 from dfpipe.datastore import connect
-from taskqueue.record import StoredTask
+from taskqueue.storage.record import StoredTask
 from tests.support.taskqueues import Clock, make_service
-from workflow import model
-from workflow.engine import Engine
-from workflow.local import LocalRunner
-from workflow.status import get_status_tree
+from workflow.engine import model
+from workflow.engine.engine import Engine
+from workflow.engine.local import LocalRunner
+from workflow.web.status import get_status_tree
 
 TEST_MODE = "test-mode"
 MOST_STEPS = 1_000

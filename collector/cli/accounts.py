@@ -1,0 +1,161 @@
+"""Commands about accounts: follow, unfollow, accounts, fetch and purge."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from collector.cli.options import STORE_OPTION, client_of, print_table, settings_of
+from collector.settings import parse_age
+from dfpipe.errors import DfpipeError, UsageError
+
+if TYPE_CHECKING:
+    from collector.fetching.fetching import Outcome
+
+ACCOUNT = click.argument("account", metavar="SOURCE:NAME")
+TO_THE_END = 1e7  # seconds
+
+
+class NotFetchedError(DfpipeError):
+    """A fetch did not come to its end."""
+
+
+@click.command(short_help="Fetch an account from now on.")
+@ACCOUNT
+@STORE_OPTION
+def follow(account: str, store: str | None) -> None:
+    """Fetch an account from now on, as x:home, bluesky:timeline or mastodon:#tag.
+
+    One that was unfollowed, or stopped because its source refused it, goes on where it stopped.
+    """
+    from collector.fetching.accounts import Accounts
+
+    with client_of(settings_of(store)) as client:
+        is_new = Accounts(client).follow(account, datetime.now(UTC))
+    click.echo(f"{account} is followed" + ("" if is_new else " already"))
+
+
+@click.command(short_help="Fetch an account no more; its posts stay.")
+@ACCOUNT
+@STORE_OPTION
+def unfollow(account: str, store: str | None) -> None:
+    """Fetch an account no more; its posts stay."""
+    from collector.fetching.accounts import Accounts
+
+    with client_of(settings_of(store)) as client:
+        if not Accounts(client).unfollow(account):
+            raise UsageError(f"{account} is not followed: `collector accounts` shows which are")
+    click.echo(f"{account} is not followed any more")
+
+
+@click.command(short_help="Show the accounts and how they do.")
+@STORE_OPTION
+@click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
+def accounts(store: str | None, as_json: bool) -> None:
+    """Show the accounts: state, last fetch, last new post, posts a day, and errors in a row."""
+    from collector.fetching.accounts import Accounts
+    from collector.status import about
+
+    with client_of(settings_of(store)) as client:
+        found = [about(account, datetime.now(UTC)) for account in Accounts(client).all()]
+    if as_json:
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    elif not found:
+        click.echo("no accounts: `collector follow SOURCE:NAME`")
+    else:
+        names = ("id", "state", "last_fetch", "last_new_post", "posts", "posts_a_day", "errors")
+        heads = ("account", *(name.replace("_", " ") for name in names[1:]), "why")
+        rows = [[*(each[n] for n in names), each["reason"] or each["error"]] for each in found]
+        print_table(heads, rows)
+
+
+@click.command(short_help="Fetch what is new on one account, now.")
+@ACCOUNT
+@STORE_OPTION
+def fetch(account: str, store: str | None) -> None:
+    """Fetch what is new on one followed account, now and to the end.
+
+    Where this is interrupted the next fetch goes on: what was stored stays.
+    """
+    from collector.fetching.accounts import Accounts, parse_account
+    from collector.fetching.fetching import Context
+    from collector.fetching.fetching import fetch as fetch_account
+
+    settings = settings_of(store)
+    account = ":".join(parse_account(account))
+    # What is logged of a fetch is told at its end, or is the error.
+    logging.getLogger().addHandler(logging.NullHandler())
+    with client_of(settings) as client:
+        known = Accounts(client).get(account)
+        if known is None or not known.is_active:
+            why = f" ({known.reason})" if known else ""
+            raise UsageError(f"{account} is not followed{why}: `collector follow '{account}'`")
+        with _line(account) as show:
+            outcome = fetch_account(
+                Context(client, settings), account, limit_seconds=TO_THE_END, on_page=show
+            )
+    click.echo(f"{account}: {told(outcome)}")
+    if outcome.is_overtaken:
+        raise NotFetchedError(f"another fetch of {account} is running, and goes on instead")
+    if outcome.retry_at:
+        raise NotFetchedError(
+            f"the source allows no more before {outcome.retry_at:%Y-%m-%dT%H:%M:%SZ}: fetch again "
+            "then, which goes on where this stopped"
+        )
+
+
+def told(outcome: "Outcome") -> str:
+    """What a fetch did, in words.
+
+    >>> from collector.fetching.fetching import Outcome
+    >>> told(Outcome(set_aside=1))
+    '0 new, 0 replaced, 0 seen before, 0 removed, 1 set aside'
+    """
+    stored = outcome.stored
+    return (
+        f"{stored.new:,} new, {stored.replaced:,} replaced, {stored.seen:,} seen before, "
+        f"{stored.removed:,} removed, {outcome.set_aside:,} set aside"
+    )
+
+
+@contextmanager
+def _line(account: str) -> Iterator[Callable[["Outcome"], None]]:
+    """A function that shows how far a fetch is, on standard error if that is a terminal."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda outcome: None
+        return
+    with console.status(f"{account}: asking") as line:
+        yield lambda outcome: line.update(f"{account}: {told(outcome)}")
+
+
+@click.command(short_help="Remove old posts.")
+@STORE_OPTION
+@click.option(
+    "--older_than",
+    metavar="AGE",
+    help="As 30d or 36h, by when they were written.  [default: COLLECTOR_KEEP, else 30d]",
+)
+def purge(store: str | None, older_than: str | None) -> None:
+    """Remove the posts that are older than an age, 500 at a time."""
+    from rich.console import Console
+
+    from dfpipe.posts.purging import purge as purge_posts
+
+    settings = settings_of(store)
+    age = parse_age(older_than, "--older_than") if older_than else settings.keep
+    until = datetime.now(UTC) - age
+    removed = 0
+    with client_of(settings) as client, Console(stderr=True).status("removing") as line:
+        for removed in purge_posts(client, until):  # the last one is the sum
+            line.update(f"removed {removed:,} posts")
+    click.echo(f"{removed:,} removed, written before {until:%Y-%m-%dT%H:%M:%SZ}")
+
+
+COMMANDS = (follow, unfollow, accounts, fetch, purge)

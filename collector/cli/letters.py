@@ -1,0 +1,102 @@
+"""Commands about dead letters: what could not be read as a post."""
+
+from itertools import islice
+
+import click
+
+from collector.cli.options import STORE_OPTION, client_of, print_table, settings_of
+from dfpipe.errors import UsageError
+
+IDS = click.argument("ids", metavar="[ID...]", nargs=-1)
+ALL = click.option("--all", "everything", is_flag=True, help="All of them.")
+
+
+@click.group(short_help="Look at records that were set aside, and read them again.")
+def deadletters() -> None:
+    """Look at records that could not be read as posts, read them again, or remove them."""
+
+
+@deadletters.command("list", short_help="List them, the oldest first.")
+@STORE_OPTION
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
+def list_(store: str | None, limit: int) -> None:
+    """List dead letters, the oldest first."""
+    from collector.fetching.dead_letters import DeadLetters
+
+    with client_of(settings_of(store)) as client:
+        letters = list(DeadLetters(client).list(limit))
+    if not letters:
+        click.echo("no dead letters")
+        return
+    rows = [
+        [letter.id, f"{letter.time:%Y-%m-%dT%H:%M:%SZ}", letter.account, letter.error]
+        for letter in letters
+    ]
+    print_table(("id", "time", "account", "error"), rows)
+
+
+@deadletters.command(short_help="Print what one of them is.")
+@click.argument("letter_id", metavar="ID")
+@STORE_OPTION
+def show(letter_id: str, store: str | None) -> None:
+    """Print the JSON that could not be read as a post."""
+    from collector.fetching.dead_letters import DeadLetters
+
+    with client_of(settings_of(store)) as client:
+        letter = DeadLetters(client).get(letter_id)
+    if letter is None:
+        raise _unknown(letter_id)
+    click.echo(letter.raw.decode(errors="replace"))
+    if not letter.is_whole:
+        click.echo("too large to be kept: this is its beginning", err=True)
+
+
+@deadletters.command(short_help="Read them again, as after a reader was mended.")
+@IDS
+@ALL
+@STORE_OPTION
+def replay(ids: tuple[str, ...], everything: bool, store: str | None) -> None:
+    """Read dead letters again and store what they give; one that still gives no post is kept."""
+    from collector.fetching.dead_letters import DeadLetters
+
+    _check_which(ids, everything)
+    with client_of(settings_of(store)) as client:
+        letters = DeadLetters(client)
+        chosen = [letters.get(letter_id) for letter_id in ids] or letters.list()
+        for letter_id, letter in zip(ids, chosen, strict=False):
+            if letter is None:
+                raise _unknown(letter_id)
+        done = letters.replay(letter for letter in chosen if letter)
+    click.echo(
+        f"{done.read:,} read ({done.stored.new:,} new, {done.stored.replaced:,} replaced, "
+        f"{done.stored.seen:,} seen before), {done.kept:,} kept"
+    )
+
+
+@deadletters.command(short_help="Remove them.")
+@IDS
+@ALL
+@STORE_OPTION
+def remove(ids: tuple[str, ...], everything: bool, store: str | None) -> None:
+    """Remove dead letters for good."""
+    from collector.fetching.dead_letters import DeadLetters
+
+    _check_which(ids, everything)
+    with client_of(settings_of(store)) as client:
+        letters = DeadLetters(client)
+        removed = letters.remove(ids)
+        while everything and (some := [letter.id for letter in islice(letters.list(500), 500)]):
+            removed += letters.remove(some)
+    click.echo(f"{removed:,} removed")
+
+
+def _check_which(ids: tuple[str, ...], everything: bool) -> None:
+    if bool(ids) == everything:
+        raise UsageError("say which dead letters: their IDs, or --all")
+
+
+def _unknown(letter_id: str) -> UsageError:
+    return UsageError(f"there is no dead letter {letter_id}: `collector deadletters list`")
+
+
+COMMANDS = (deadletters,)

@@ -1,0 +1,106 @@
+"""Commands that run until they are stopped: serve and ingest-worker."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from collector.cli.options import QUEUE_YAML_OPTION, STORE_OPTION, settings_of
+from service.listening import Listening, listening_options, run_gunicorn
+from service.logging import configure_logging
+from service.options import LOG_LEVEL
+from service.signals import on_stop
+
+
+@click.command(short_help="Serve the collector under gunicorn.")
+@STORE_OPTION
+@QUEUE_YAML_OPTION
+@listening_options(timeout=True)
+def serve(store: str | None, queue_yaml: str, listening: Listening) -> None:
+    """Serve the collector under gunicorn, until SIGTERM."""
+    settings = settings_of(store, queue_yaml)
+    with _metrics_folder():
+        # Only now: with it prometheus_client learns how it shall count.
+        from collector.app import create_app, open_service
+
+        # Opened and closed once, so that what is wrong is told here and not by a worker process.
+        open_service(settings).client.close()
+        run_gunicorn(lambda: create_app(settings), "collector", listening)
+
+
+@contextmanager
+def _metrics_folder() -> Iterator[None]:
+    """A folder in which the worker processes count together, removed by this process alone."""
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        yield
+        return
+    owner = os.getpid()
+    folder = tempfile.mkdtemp(prefix="collector-metrics-")
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    try:
+        yield
+    finally:
+        os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+        if os.getpid() == owner:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@click.command("ingest-worker", short_help="Store the posts that /ingest took.")
+@STORE_OPTION
+@QUEUE_YAML_OPTION
+@click.option(
+    "--lease_secs",
+    type=click.FloatRange(1),
+    default=60.0,
+    show_default=True,
+    help="After how long the tasks of a worker that was killed go to another.",
+)
+@click.option(
+    "--max_tasks",
+    type=click.IntRange(1, 1000),
+    default=500,
+    show_default=True,
+    help="Tasks of one lease.",
+)
+@click.option(
+    "--poll_secs",
+    type=click.FloatRange(0.01),
+    default=0.5,
+    show_default=True,
+    help="How often to look while there are fewer.",
+)
+@click.option("--metrics_port", type=int, help="Serve Prometheus metrics on that port.")
+@click.option("--metrics_host", default="127.0.0.1", show_default=True)
+@LOG_LEVEL
+def ingest_worker(
+    store: str | None,
+    queue_yaml: str,
+    lease_secs: float,
+    max_tasks: int,
+    poll_secs: float,
+    metrics_port: int | None,
+    metrics_host: str,
+    log_level: str,
+) -> None:
+    """Store the posts that /ingest took, until SIGTERM. Several may run; killing one loses none."""
+    from collector.app import open_service
+    from collector.ingest.intake import QUEUE
+    from collector.ingest.worker import IngestWorker, WorkerSettings
+    from collector.metrics import WorkerMetrics
+
+    service = open_service(settings_of(store, queue_yaml))
+    service.pull_queue(QUEUE)
+    settings = WorkerSettings(lease=lease_secs, most_tasks=max_tasks, poll=poll_secs)
+    metrics = WorkerMetrics()
+    if metrics_port is not None:
+        metrics.serve(metrics_host, metrics_port)
+    configure_logging(log_level)
+    worker = IngestWorker(service, settings, metrics.count)
+    on_stop(worker.stop)
+    worker.run()
+
+
+COMMANDS = (serve, ingest_worker)

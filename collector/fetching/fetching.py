@@ -1,0 +1,192 @@
+"""Fetching what is new on an account: page by page, each stored with how far the fetch has come."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from collector.fetching.accounts import Account, Accounts
+from collector.fetching.dead_letters import letter_entity
+from collector.fetching.limits import StoredLimits
+from collector.settings import Settings
+from collector.sources import (
+    AccountRefusedError,
+    BadRequestError,
+    Page,
+    RateLimitedError,
+    Source,
+    UnavailableError,
+    open_source,
+)
+from dfpipe.posts.formats.result import Deletion, Skip
+from dfpipe.posts.post import Post
+from dfpipe.posts.storing import Stored, store
+from service.clock import Clock, utc_now
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Context:
+    """What fetches need: a client of the store, the settings, and a clock. For any threads."""
+
+    client: Any
+    settings: Settings
+    clock: Clock = utc_now
+    _sources: dict[str, Source] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def source(self, name: str) -> Source:
+        """The source of that name, opened once."""
+        with self._lock:
+            if name not in self._sources:
+                limits = StoredLimits(self.client, self.settings.rate_headroom, self.clock)
+                self._sources[name] = open_source(name, self.settings, limits)
+            return self._sources[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a fetch did.
+
+    `set_aside` counts dead letters. Where it is not finished it goes on at `retry_at`: now where
+    its time was over, later where the source allows no more requests. If another fetch of the
+    account has overtaken it, that one goes on, and there is no such time.
+    """
+
+    stored: Stored = field(default_factory=Stored)
+    set_aside: int = 0
+    is_finished: bool = False
+    retry_at: datetime | None = None
+    is_overtaken: bool = False
+
+
+class OvertakenError(Exception):
+    """Another fetch of the same account has stored a page meanwhile, or it is followed no more."""
+
+
+def fetch(
+    context: Context,
+    account_id: str,
+    *,
+    limit_seconds: float,
+    on_page: Callable[[Outcome], None] | None = None,
+) -> Outcome:
+    """Store what is new on an account, from where the last fetch stopped; for at most that long.
+
+    It may be killed at any moment, repeated, and run twice at once. `on_page` is called after each
+    page with what was done so far. An account that is not followed gives nothing.
+
+    Raises AccountRefusedError, after the account was disabled, and UnavailableError, after it was
+    written down with it: the same call may succeed later.
+    """
+    accounts = Accounts(context.client)
+    account = accounts.get(account_id)
+    if account is None or not account.is_active:
+        return Outcome(is_finished=True)
+    run = _Fetch(context, account)
+    try:
+        return run.to_the_end(limit_seconds, on_page or (lambda outcome: None))
+    except OvertakenError:
+        return replace(run.outcome, is_overtaken=True)
+    except RateLimitedError as error:
+        return replace(run.outcome, retry_at=error.reset_at)
+    except BadRequestError as error:
+        if run.account.progress is None:
+            _disable(accounts, account_id, error, context.clock())
+            raise
+        accounts.restart(run.account)
+        accounts.failed(account_id, str(error), context.clock())
+        raise UnavailableError(f"{error}; the fetch begins again") from error
+    except AccountRefusedError as error:
+        _disable(accounts, account_id, error, context.clock())
+        raise
+    except UnavailableError as error:
+        accounts.failed(account_id, str(error), context.clock())
+        raise
+
+
+def _disable(accounts: Accounts, account_id: str, error: Exception, now: datetime) -> None:
+    accounts.disable(account_id, str(error), now)
+    _logger.error("account disabled", extra={"account": account_id, "reason": str(error)})
+
+
+class _Fetch:
+    """One fetch of one account."""
+
+    def __init__(self, context: Context, account: Account) -> None:
+        self._context = context
+        self.account = account
+        self.outcome = Outcome()
+
+    def to_the_end(self, seconds: float, on_page: Callable[[Outcome], None]) -> Outcome:
+        """Store all pages, or as many as the time allows."""
+        account, clock = self.account, self._context.clock
+        source = self._context.source(account.source)
+        end = clock() + timedelta(seconds=seconds)
+        watermark = account.watermark
+        if watermark is None:
+            watermark = source.start(account.followed_at - self._context.settings.history)
+        for page in source.pages(account.name, watermark, account.progress):
+            self._store(page)
+            on_page(self.outcome)
+            if page.watermark is None and clock() >= end:
+                self.outcome = replace(self.outcome, retry_at=clock())
+                break
+        else:
+            self.outcome = replace(self.outcome, is_finished=True)
+        return self.outcome
+
+    def _store(self, page: Page) -> None:
+        """Store a page together with the account's new state: both, or neither."""
+        client, now = self._context.client, self._context.clock()
+        posts = [found.result for found in page.results if isinstance(found.result, Post)]
+        removed = [f.result.tid for f in page.results if isinstance(f.result, Deletion)]
+        aside = [(f, f.result.reason) for f in page.results if isinstance(f.result, Skip)]
+        letters = [
+            letter_entity(client, self.account.id, found.raw, reason, now, found.name)
+            for found, reason in aside
+        ]
+        after = self._after(page, posts, now)
+
+        def advance(stored: Stored) -> None:
+            self._check_not_overtaken()
+            Accounts(client).put(_counted(after, stored))
+
+        stored = store(client, posts, removed, beside=letters, also=advance)
+        self.account = _counted(after, stored)
+        self.outcome = replace(
+            self.outcome,
+            stored=self.outcome.stored + stored,
+            set_aside=self.outcome.set_aside + len(aside),
+        )
+        for found, reason in aside:
+            extra = {"account": self.account.id, "reason": reason, "post": found.name}
+            _logger.warning("set aside", extra=extra)
+
+    def _after(self, page: Page, posts: list[Post], now: datetime) -> Account:
+        """The account once the page is stored."""
+        account = replace(
+            self.account,
+            progress=None if page.watermark is not None else page.progress,
+            watermark=self.account.watermark if page.watermark is None else page.watermark,
+            step=self.account.step + 1,
+            last_fetch=now,
+            error="",
+            errors=0,
+        )
+        newest = max((post.created_at for post in posts), default=None)
+        if newest and (account.last_new_post is None or newest > account.last_new_post):
+            return replace(account, last_new_post=newest)
+        return account
+
+    def _check_not_overtaken(self) -> None:
+        stored = Accounts(self._context.client).get(self.account.id)
+        if stored is None or not stored.is_active or stored.step != self.account.step:
+            raise OvertakenError
+
+
+def _counted(account: Account, stored: Stored) -> Account:
+    return replace(account, posts=account.posts + stored.new)

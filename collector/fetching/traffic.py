@@ -1,0 +1,132 @@
+"""Every request to a source: taken from its limits first, its answer sorted out afterwards."""
+
+import threading
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+
+from collector.fetching.limits import MARGIN, announcement
+from collector.sources import (
+    AccountRefusedError,
+    BadRequestError,
+    Limits,
+    RateLimitedError,
+    UnavailableError,
+)
+
+# How long to wait after a 429 that does not say it.
+UNKNOWN_RESET = timedelta(minutes=15)
+_SHOWN = 300  # characters of an answer in an error
+
+
+def check_answer(
+    source: str, status: int, headers: Mapping[str, str], body: bytes, now: datetime
+) -> None:
+    """Raise the SourceError that an answer means; nothing for one with content."""
+    if status == 429:
+        raise RateLimitedError(_reset(headers, now), source)
+    if status < 400:
+        return
+    text = f"{source} answers {status}: {_shown(body)}"
+    if status in (400, 422):
+        raise BadRequestError(text)
+    if status in (401, 403, 404, 410):
+        raise AccountRefusedError(text)
+    raise UnavailableError(text)
+
+
+def _reset(headers: Mapping[str, str], now: datetime) -> datetime:
+    told = announcement(headers, now)
+    if told is not None and told.resets_at > now:
+        return told.resets_at + MARGIN
+    seconds = headers.get("Retry-After", headers.get("retry-after", ""))
+    if seconds.isascii() and seconds.isdigit() and len(seconds) < 7:
+        return now + timedelta(seconds=int(seconds)) + MARGIN
+    return now + UNKNOWN_RESET
+
+
+def _shown(body: bytes) -> str:
+    return " ".join(body[: 4 * _SHOWN].decode("utf-8", "replace").split())[:_SHOWN]
+
+
+class Session(requests.Session):
+    """What tweepy and Mastodon.py send their requests with.
+
+    With `base_url` requests go there, whatever host the library thinks of. `bucket` is the limit
+    that they count against unless `buckets` has another for a part of their path.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        limits: Limits,
+        timeout: float,
+        base_url: str = "",
+        buckets: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__()
+        self._source = source
+        self._limits = limits
+        self._timeout = timeout
+        self._base_url = base_url
+        self._buckets = buckets or {}
+        self._thread = threading.local()
+
+    def request(self, method: str, url: str, **options: Any) -> requests.Response:  # type: ignore[override]  # with fewer positions
+        """Send a request; raises SourceError unless the answer is content."""
+        self._thread.body = b""
+        path = urlsplit(url).path
+        bucket = self._bucket(path)
+        self._limits.take(bucket)
+        options["timeout"] = self._timeout
+        try:
+            response = super().request(
+                method, self._base_url + path if self._base_url else url, **options
+            )
+        except requests.RequestException as error:
+            self._limits.lost(bucket)
+            raise UnavailableError(f"{self._source} cannot be reached: {_cause(error)}") from error
+        self._limits.told(bucket, response.headers)
+        now = self._limits.now()
+        check_answer(self._source, response.status_code, response.headers, response.content, now)
+        self._thread.body = response.content
+        return self._shown(response)
+
+    def _shown(self, response: requests.Response) -> requests.Response:
+        """What the library gets to see."""
+        return response
+
+    def body(self) -> bytes:
+        """What this thread was answered last."""
+        body: bytes = self._thread.body
+        return body
+
+    def _bucket(self, path: str) -> str:
+        found = (bucket for part, bucket in self._buckets.items() if part in path)
+        return next(found, self._source)
+
+
+class ListlessSession(Session):
+    """Shows the library an empty list in place of every list; `body` has what it really was.
+
+    Mastodon.py makes objects of all statuses, which takes four times as long as everything else,
+    and fails on one that is malformed. Nobody reads them.
+    """
+
+    def _shown(self, response: requests.Response) -> requests.Response:
+        if response.content.lstrip().startswith(b"["):
+            response._content = b"[]"
+        return response
+
+
+def _cause(error: BaseException) -> str:
+    """The kind of a failure: its text may hold the address with all that is asked for."""
+    names: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None and len(names) < 3:
+        names.append(type(cause).__name__)
+        cause = cause.__context__
+    return ", ".join(names)

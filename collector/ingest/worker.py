@@ -1,0 +1,147 @@
+"""Takes the posts of the pull queue `ingest` into the store; any number of these may run."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from collector.fetching.dead_letters import letter_entity
+from collector.ingest.intake import QUEUE
+from collector.sources import Found
+from dfpipe.errors import DfpipeError
+from dfpipe.posts.formats import own
+from dfpipe.posts.formats.files import parse
+from dfpipe.posts.formats.result import Skip
+from dfpipe.posts.post import Post
+from dfpipe.posts.storing import Stored, store
+from taskqueue import Queue, Task, TaskQueueService
+from taskqueue.errors import Error
+from taskqueue.service import translated
+
+ACCOUNT = "ingest"  # under which dead letters are put
+# In an embedded store one commit at a time is written: /ingest shall not wait long for this one.
+BATCH_POSTS = 200
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """How a worker works. Times are in seconds.
+
+    A task that is not stored when its lease ends is given to another worker: storing it twice
+    changes nothing. Up to `most_tasks` are leased at a time;
+    where fewer are there, the next ones are looked for `poll` seconds later.
+    """
+
+    lease: float = 60.0
+    most_tasks: int = 500
+    poll: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What became of some tasks."""
+
+    tasks: int = 0
+    posts: int = 0
+    set_aside: int = 0
+    stored: Stored = field(default_factory=Stored)
+
+    def __add__(self, other: "Batch") -> "Batch":
+        """The sums."""
+        return Batch(
+            self.tasks + other.tasks,
+            self.posts + other.posts,
+            self.set_aside + other.set_aside,
+            self.stored + other.stored,
+        )
+
+
+class IngestWorker:
+    """Leases tasks, stores their posts and deletes the tasks, until `stop`.
+
+    `on_batch` is called when a batch is stored and its tasks are deleted.
+    """
+
+    def __init__(
+        self,
+        service: TaskQueueService,
+        settings: WorkerSettings | None = None,
+        on_batch: Callable[[Batch], None] = lambda batch: None,
+    ) -> None:
+        self._service = service
+        self._queue = Queue(QUEUE, service=service)
+        self._settings = settings or WorkerSettings()
+        self._on_batch = on_batch
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Lease no more and let `run` return; for other threads, and for signal handlers."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Work until `stop`; a batch that was begun is finished."""
+        while not self._stopping.is_set():
+            taken = 0
+            try:
+                taken = (self.work() or Batch()).tasks
+            except (Error, DfpipeError) as error:
+                _logger.warning("a batch waits for the end of its lease: %s", error)
+            # Many small leases cost more than a few large ones.
+            if taken < self._settings.most_tasks:
+                self._stopping.wait(self._settings.poll)
+
+    def work(self) -> Batch | None:
+        """Take in what one lease gives, in batches; None where no task was free.
+
+        Raises what the queue and the store raise: the tasks come again when their lease ends.
+        """
+        tasks = self._queue.lease_tasks(self._settings.lease, self._settings.most_tasks)
+        total = Batch()
+        for some in batches(tasks):
+            with translated():
+                batch = self._take(some)
+            # At once: the rest may take longer than the lease.
+            self._queue.delete_tasks(some)
+            _logger.info("a batch is stored", extra={"tasks": batch.tasks, "posts": batch.posts})
+            self._on_batch(batch)
+            total += batch
+        return total if tasks else None
+
+    def _take(self, tasks: list[Task]) -> Batch:
+        """Store the posts of tasks; of the same post the last one, which is the edited one."""
+        client, now = self._service.client, self._service.clock()
+        posts, letters = [], []
+        for line in (line for task in tasks for line in (task.payload or b"").splitlines()):
+            found = read_line(line)
+            if isinstance(found.result, Post):
+                posts.append(found.result)
+            elif isinstance(found.result, Skip):
+                letters.append(letter_entity(client, ACCOUNT, found, found.result.reason, now))
+        stored = store(client, posts, beside=letters)
+        return Batch(len(tasks), len(posts), len(letters), stored)
+
+
+def batches(tasks: Iterable[Task]) -> Iterator[list[Task]]:
+    """Cut tasks into lists of BATCH_POSTS posts or a few more, in their order."""
+    some: list[Task] = []
+    posts = 0
+    for task in tasks:
+        some.append(task)
+        posts += (task.payload or b"").count(b"\n")
+        if posts >= BATCH_POSTS:
+            yield some
+            some, posts = [], 0
+    if some:
+        yield some
+
+
+def read_line(line: bytes) -> Found:
+    """The post of a line of a task; a Skip for what another program than /ingest put there."""
+    record = parse(line)
+    if isinstance(record, Skip):
+        return Found(record, line.decode(errors="replace"))
+    if not isinstance(record, dict):
+        return Found(Skip("not a JSON object"), record)
+    (result,) = own.results(record)
+    return Found(result, record)

@@ -1,0 +1,328 @@
+"""Counting the pairs of words in posts, and weighing them exactly."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from heapq import merge
+from itertools import islice, pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from dfpipe.analysis.ranking import Candidates, Mark
+from dfpipe.analysis.word_sets import WordSets
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+AT_ONCE = 1_000_000  # pairs, some 60 MB
+CELLS = 8_000_000  # pairs that candidates may have, 64 MB
+LISTED = 2_000_000  # pairs held with their counts where candidates may have more, some 200 MB
+# Candidates in a post: where pairs are listed, one with more is handed on as it is, as it may have
+# millions of pairs.
+LONG = 64
+Weighted = tuple[str, str, int, float]  # w1 < w2, posts with both, log_weight
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The candidates in some posts: post after post their positions, ascending within each."""
+
+    positions: Ints
+    lengths: Ints  # of each post, by number of candidates
+
+    def split(self) -> tuple["Found", "Found"]:
+        """Split into the posts that are not long and those that are, the latter in fewer bytes."""
+        long = self.lengths > LONG
+        of_long = np.repeat(long, self.lengths)
+        return (
+            Found(self.positions[~of_long], self.lengths[~long]),
+            Found(self.positions[of_long].astype(np.int32), self.lengths[long]),
+        )
+
+
+def among(sets: WordSets, index: Mapping[str, int]) -> Found:
+    """Find the words of `index`, given with their positions, in posts; empty posts are left out."""
+    position = np.fromiter((index.get(w, -1) for w in sets.words), np.int64, len(sets.words))
+    positions = position[sets.indices]
+    kept = positions >= 0
+    lengths = np.diff(np.concatenate(([0], np.cumsum(kept)))[sets.indptr])
+    post = np.repeat(np.arange(len(lengths)), lengths) * len(index)
+    ordered = np.sort(positions[kept] + post) - post
+    return Found(ordered, lengths[lengths > 0])
+
+
+@dataclass(frozen=True, slots=True)
+class PairCounts:
+    """In how many posts pairs of candidates are together.
+
+    The pair of the candidates i < j has the code i * (number of candidates) + j; `codes` are
+    ascending and distinct, `counts` beside them.
+    """
+
+    codes: Ints
+    counts: Ints
+
+    def shards(self, n: int, size: int) -> Iterable[tuple[int, "PairCounts"]]:
+        """Split into the pairs of each shard (see `shards_of`); empty shards are left out."""
+        if not len(self.codes):
+            return
+        shard = shards_of(self.codes // size, n)
+        order = np.argsort(shard, kind="stable")
+        for chosen in np.split(order, np.flatnonzero(np.diff(shard[order])) + 1):
+            yield int(shard[chosen[0]]), self.where(chosen)
+
+    def where(self, chosen: Ints | Bools) -> "PairCounts":
+        """Return the pairs at some places."""
+        return PairCounts(self.codes[chosen], self.counts[chosen])
+
+
+NO_PAIRS = PairCounts(np.empty(0, np.int64), np.empty(0, np.int64))
+
+
+def shards_of(positions: Ints, shards: int) -> Ints:
+    """Return in which of so many shards the pairs are that begin with these candidates."""
+    return positions % shards
+
+
+def in_cells(size: int) -> bool:
+    """Whether all pairs that so many candidates may have are counted in a cell each."""
+    return size**2 <= CELLS
+
+
+class PairCounter:
+    """Counts the pairs of `size` candidates within posts.
+
+    With `leads` only those pairs are counted whose first word has one of these positions.
+    """
+
+    def __init__(self, size: int, leads: Sequence[int] | Ints | None = None) -> None:
+        """Begin with nothing."""
+        self._size = size
+        self._leads = None if leads is None else _mask(size, leads)
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew."""
+        # By code: the quickest form, where it is not too large.
+        self._cells = np.zeros(self._size**2, np.int64) if in_cells(self._size) else None
+        self._listed = NO_PAIRS
+
+    @property
+    def listed(self) -> int:
+        """How many pairs are held outside of cells: these may become ever more."""
+        return len(self._listed.codes)
+
+    def following(self, found: Found) -> Ints:
+        """Return for each word in posts the number of pairs that begin with it."""
+        lengths = found.lengths
+        following = np.repeat(np.cumsum(lengths), lengths) - np.arange(1, len(found.positions) + 1)
+        return following if self._leads is None else following * self._leads[found.positions]
+
+    def shards_with(self, found: Found, shards: int) -> list[int]:
+        """Return the shards that pairs in posts may be in."""
+        leads = found.positions
+        if self._leads is not None:
+            leads = leads[self._leads[leads]]
+        shard: list[int] = np.unique(shards_of(leads, shards)).tolist()
+        return shard
+
+    def codes(self, parts: Sequence[Found]) -> Iterator[Ints]:
+        """Give the codes of the pairs in posts, to be added: about a million at a time."""
+        if not parts:
+            return
+        found = Found(
+            np.concatenate([part.positions for part in parts]).astype(np.int64, copy=False),
+            np.concatenate([part.lengths for part in parts]),
+        )
+        following = self.following(found)
+        starts = np.arange(0, following.sum(), AT_ONCE)
+        bounds = np.searchsorted(np.cumsum(following), starts, "right")
+        for start, end in pairwise((*np.unique(bounds).tolist(), len(following))):
+            yield _codes(found.positions, following, start, end, self._size)
+
+    def add(self, codes: Ints) -> None:
+        """Count pairs by their codes."""
+        if self._cells is not None:
+            self._cells += np.bincount(codes, minlength=len(self._cells))
+        else:
+            counted = PairCounts(*np.unique(codes, return_counts=True))
+            self._listed = add_pairs([self._listed, counted])
+
+    def counts(self) -> PairCounts:
+        """What was counted."""
+        if self._cells is None:
+            return self._listed
+        codes = np.flatnonzero(self._cells)
+        return PairCounts(codes, self._cells[codes])
+
+
+def _mask(size: int, positions: Sequence[int] | Ints) -> Bools:
+    mask = np.zeros(size, np.bool_)
+    mask[positions] = True
+    return mask
+
+
+def _codes(positions: Ints, following: Ints, start: int, end: int, size: int) -> Ints:
+    """Return the codes of the pairs that begin with the words from `start` to `end`."""
+    n = following[start:end]
+    first = np.repeat(np.arange(start, end), n)
+    # 1, 2, 3, ... for the pairs of each word
+    distance = np.arange(1, len(first) + 1) - np.repeat(np.cumsum(n) - n, n)
+    codes: Ints = positions[first] * size + positions[first + distance]
+    return codes
+
+
+def add_pairs(parts: Sequence[PairCounts]) -> PairCounts:
+    """Add up pair counts."""
+    parts = [part for part in parts if len(part.codes)]
+    if len(parts) < 2:
+        return parts[0] if parts else NO_PAIRS
+    codes = np.concatenate([part.codes for part in parts])
+    order = np.argsort(codes, kind="stable")
+    codes = codes[order]
+    starts = np.flatnonzero(np.diff(codes, prepend=-1))
+    counts = np.concatenate([part.counts for part in parts])[order]
+    return PairCounts(codes[starts], np.add.reduceat(counts, starts))
+
+
+def add_many(parts: Iterable[PairCounts], waiting: int = 100_000) -> PairCounts:
+    """Add up pair counts as they come: in linear time, holding twice as many as there are.
+
+    So many pairs, or as many as the sum has, wait to be added to it.
+    """
+    held, size, limit = [NO_PAIRS], 0, waiting
+    for part in parts:
+        held.append(part)
+        size += len(part.codes)
+        if size > limit:
+            held = [add_pairs(held)]
+            size, limit = 0, max(waiting, len(held[0].codes))
+    return add_pairs(held)
+
+
+class Weights:
+    """What pairs of candidates weigh: n * log(N / max(df1, df2)).
+
+    The logarithm is the C library's (math.log: numpy's may differ in the last bit), taken once a
+    word; the product of doubles is the same in numpy.
+    """
+
+    def __init__(self, words: Candidates, posts: int) -> None:
+        """Take the candidates' logarithms."""
+        self.names = words.words
+        self._df = np.array(words.df)
+        self._logs = np.array([math.log(posts / df) for df in words.df])
+        self.bounds = self._df * self._logs  # of `ranking.bound`
+
+    def of(self, pairs: PairCounts) -> Floats:
+        """Return the log_weight of each pair."""
+        first, second = pairs.codes // len(self.names), pairs.codes % len(self.names)
+        larger = np.where(self._df[first] >= self._df[second], first, second)
+        weights: Floats = pairs.counts * self._logs[larger]
+        return weights
+
+
+def top_pairs(pairs: PairCounts, weights: Weights, k: int) -> list[Weighted]:
+    """Return the k pairs of the highest log_weight by (-log_weight, w1, w2), none that weighs 0."""
+    if not len(pairs.codes):
+        return []
+    weight = weights.of(pairs)
+    kept = weight > 0.0
+    if np.count_nonzero(kept) > k:
+        kept = weight >= max(np.partition(weight, -k)[-k], np.nextafter(0.0, 1.0))
+    # Codes ascend with (w1, w2), and the sort is stable.
+    chosen = np.flatnonzero(kept)
+    chosen = chosen[np.argsort(-weight[chosen], kind="stable")][:k]
+    names, size = weights.names, len(weights.names)
+    return [
+        (names[code // size], names[code % size], n, w)
+        for code, n, w in zip(
+            pairs.codes[chosen].tolist(),
+            pairs.counts[chosen].tolist(),
+            weight[chosen].tolist(),
+            strict=True,
+        )
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardOfPairs:
+    """All pairs that begin with a candidate of one shard.
+
+    `parts` are pairs that have been counted, and long posts whose pairs have not; they are gone
+    over again and again, and never held.
+    """
+
+    shard: int
+    shards: int
+    parts: Iterable[PairCounts | Found]
+
+    def top(self, words: Candidates, posts: int, k: int) -> list[Weighted]:
+        """Return the k first pairs, as `top_pairs` does."""
+        weights = Weights(words, posts)
+        counted = add_many(part for part in self.parts if isinstance(part, PairCounts))
+        if in_cells(len(words)):  # and no long posts
+            return top_pairs(counted, weights, k)
+        top: list[Weighted] = []
+        for leads in self._leads(words, weights):
+            if _beyond(weights, leads[0], top, k):
+                break
+            pairs = self._beginning_with(leads, counted, len(words))
+            top = merge_top_pairs([top, top_pairs(pairs, weights, k)], k)
+        return top
+
+    def _long(self) -> Iterator[Found]:
+        return (part for part in self.parts if isinstance(part, Found))
+
+    def _leads(self, words: Candidates, weights: Weights) -> list[Ints]:
+        """Return the words that begin pairs by (-bound, word), as many at a time as bounded."""
+        size = len(words)
+        counter = PairCounter(size, words.leads)
+        pairs = np.zeros(size, np.int64)
+        for found in self._long():
+            np.add.at(pairs, found.positions, counter.following(found))
+        leads = np.argsort(-weights.bounds, kind="stable")
+        leads = leads[shards_of(leads, self.shards) == self.shard]
+        if words.leads is not None:
+            leads = leads[_mask(size, words.leads)[leads]]
+        part = np.cumsum(pairs[leads]) // LISTED
+        return [some for some in np.split(leads, np.flatnonzero(np.diff(part)) + 1) if len(some)]
+
+    def _beginning_with(self, leads: Ints, counted: PairCounts, size: int) -> PairCounts:
+        counter = PairCounter(size, leads)
+        for found in self._long():
+            for codes in counter.codes([found]):
+                counter.add(codes)
+        return add_pairs(
+            [counter.counts(), counted.where(_mask(size, leads)[counted.codes // size])]
+        )
+
+
+def _beyond(weights: Weights, lead: int, top: Sequence[Weighted], k: int) -> bool:
+    """Whether no pair that begins with a word is among the k best any more."""
+    if len(top) < k:
+        return False
+    first, _, _, least = top[-1]
+    most = weights.bounds[lead]
+    return bool(most < least or (most == least and weights.names[lead] > first))
+
+
+def merge_top_pairs(tops: Iterable[Sequence[Weighted]], k: int) -> list[Weighted]:
+    """Return the k first of several rankings of `top_pairs` over different pairs."""
+    return list(islice(merge(*tops, key=_by_weight), k))
+
+
+def _by_weight(pair: Weighted) -> tuple[float, str, str]:
+    return -pair[3], pair[0], pair[1]
+
+
+def mark(ranked: Sequence[Weighted], words: Candidates, k: int) -> Mark | None:
+    """Return what a pair that is not among `words` must attain, None if `ranked` is final.
+
+    `ranked` are the k best pairs among `words`. They are the k best of all where the last of them
+    weighs more than any pair with a word that was left out; a tie would be decided by the words.
+    """
+    first, _, _, weight = ranked[k - 1] if len(ranked) >= k else ("", "", 0, 0.0)
+    final = weight > words.left_out or words.left_out == 0.0
+    return None if final else Mark(weight, first)

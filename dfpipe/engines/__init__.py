@@ -1,0 +1,1 @@
+"""What a runner needs beside Beam: Prism, Flink, staging, templates, reading ahead."""

@@ -1,0 +1,214 @@
+"""Reading a window in processes beside this one, from before its slices are asked for.
+
+They start while Beam is still being imported, which takes as long as a hundred thousand posts.
+"""
+
+import fcntl
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import IO, Any, Self
+
+from dfpipe.analysis.text import Mode
+from dfpipe.errors import UsageError
+from dfpipe.posts.slices import TimeSlice, time_slices
+from dfpipe.settings import IN_PROCESS, Parser, add_arguments, settings, with_environment
+
+Read = Callable[[TimeSlice], Iterable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Which posts are read and how their words are taken: what the tokens of a slice depend on."""
+
+    source: str
+    text: Mode
+    stop_words: frozenset[str]
+
+
+class ReadAhead:
+    """Processes that take the slices of a window one by one, as this process does.
+
+    What they cannot do, because they fail or are killed, is done in this process.
+    """
+
+    AHEAD = 2  # slices that a process has been given, so that it need not wait for the next
+    PIPE = 1 << 20  # bytes that it can answer without waiting until this process has time
+
+    def __init__(self, reading: Reading, slices: Sequence[TimeSlice], processes: int) -> None:
+        """Start so many processes, or fewer where there are not so many slices."""
+        self.reading = reading
+        self._waiting = dict.fromkeys(slices)  # begun by nobody
+        self._under_way: set[TimeSlice] = set()
+        self._done: dict[TimeSlice, list[Any]] = {}
+        self._changed = threading.Condition()
+        self._processes: list[subprocess.Popen[bytes]] = []
+        try:
+            for _ in range(min(processes, len(slices))):
+                self._processes.append(self._start())
+        except OSError:  # no more processes or files: those that there are may be needed for more
+            self._end()
+        self._threads = [
+            threading.Thread(target=self._attend, args=(process,), daemon=True)
+            for process in self._processes
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def __enter__(self) -> Self:
+        """Be what `tokens` asks."""
+        global _current
+        _current = self
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the processes, whatever they are at."""
+        global _current
+        _current = None
+        for process in self._processes:
+            process.kill()
+        for thread in self._threads:
+            thread.join()
+        self._end()
+
+    def _end(self) -> None:
+        for process in self._processes:
+            process.kill()
+            process.communicate()
+        self._processes = []
+
+    def take(self, wanted: TimeSlice, read: Read) -> Iterable[Any]:
+        """Give the tokens of a slice.
+
+        While another process is at it, others are read here.
+        """
+        while True:
+            with self._changed:
+                if wanted in self._done:
+                    return self._done.pop(wanted)
+                if wanted not in self._under_way:
+                    self._waiting.pop(wanted, None)
+                    break
+                other = self._next()
+                if other is None:
+                    self._changed.wait()
+                    continue
+            try:
+                self._keep(other, list(read(other)))
+            finally:
+                self._give_back([other])
+        return read(wanted)
+
+    def _next(self) -> TimeSlice | None:
+        with self._changed:
+            if not self._waiting:
+                return None
+            time_slice, _ = self._waiting.popitem()
+            self._under_way.add(time_slice)
+            return time_slice
+
+    def _keep(self, time_slice: TimeSlice, tokens: list[Any]) -> None:
+        with self._changed:
+            self._under_way.discard(time_slice)
+            self._done[time_slice] = tokens
+            self._changed.notify_all()
+
+    def _give_back(self, time_slices: Iterable[TimeSlice]) -> None:
+        """Leave to others those of some slices that are still under way."""
+        with self._changed:
+            for time_slice in self._under_way.intersection(time_slices):
+                self._under_way.discard(time_slice)
+                self._waiting[time_slice] = None
+            self._changed.notify_all()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            # No module of the folder that this happens to run in shall take the place of another.
+            [sys.executable, "-P", "-m", "dfpipe.engines.reading_process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            process_group=0,  # Ctrl-C is for this process alone, which ends the others
+        )
+        with suppress(AttributeError, OSError):  # Linux alone, within a limit for each user
+            assert process.stdout is not None
+            fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, self.PIPE)
+        return process
+
+    def _attend(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        given: deque[TimeSlice] = deque()
+        try:
+            pickle.dump(self.reading, process.stdin)
+            while self._give(process.stdin, given):
+                tokens = pickle.load(process.stdout)  # noqa: S301  # our own
+                self._keep(given.popleft(), tokens)
+        except (OSError, EOFError, pickle.UnpicklingError):
+            pass  # it has failed or was killed
+        finally:
+            self._give_back(given)
+
+    def _give(self, stdin: IO[bytes], given: deque[TimeSlice]) -> bool:
+        """Give a process slices until it has enough; return whether it has any."""
+        while len(given) < self.AHEAD and (time_slice := self._next()) is not None:
+            given.append(time_slice)
+            pickle.dump(time_slice, stdin)
+        stdin.flush()
+        return bool(given)
+
+
+_current: ReadAhead | None = None
+
+
+def tokens(reading: Reading, time_slice: TimeSlice, read: Read) -> Iterable[Any]:
+    """Give the tokens of a slice: read ahead, if this is done for such a reading, or read now."""
+    ahead = _current
+    if ahead is None or ahead.reading != reading:
+        return read(time_slice)
+    return ahead.take(time_slice, read)
+
+
+def begin(
+    words: Sequence[str], environ: Mapping[str, str], now: datetime
+) -> AbstractContextManager[object]:
+    """Read ahead what `dfpipe run` with these words is about to read, if it will in this process.
+
+    Wrong words are not told here; others are those of an engine with processes of its own.
+    """
+    parser = Parser(allow_abbrev=False, add_help=False)
+    add_arguments(parser)
+    parser.add_argument("--runner", default="FnApiRunner")
+    parser.add_argument("--direct_running_mode", choices=["in_memory"])
+    parser.add_argument("--environment_type", choices=["LOOPBACK"])
+    try:
+        given, _ = parser.parse_known_args(with_environment(words, environ))
+        if _is_read_once(given.stopwords_file):
+            return nullcontext()
+        chosen = settings(given, now)
+    except UsageError:
+        return nullcontext()
+    if chosen.processes == 1 or given.runner.lower() not in IN_PROCESS:
+        return nullcontext()
+    reading = Reading(chosen.source, chosen.text, chosen.stop_words)
+    window = TimeSlice(chosen.start, chosen.end)
+    return ReadAhead(reading, time_slices(window, chosen.slices), chosen.processes - 1)
+
+
+def _is_read_once(file: str | None) -> bool:
+    """Whether a file is a pipe, as `<(...)` of a shell: the run itself is to read it."""
+    return file is not None and os.path.exists(file) and not os.path.isfile(file)

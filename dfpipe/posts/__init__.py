@@ -1,0 +1,1 @@
+"""Posts between archives, stores and the analysis."""

@@ -1,0 +1,56 @@
+"""The project's own JSON lines: tid, user, text, created_at and urls."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from dfpipe.posts.formats.result import (
+    Result,
+    attempt,
+    items,
+    make_post,
+    parse_tid,
+    parse_time,
+    strings,
+)
+from dfpipe.posts.post import Post
+
+
+def results(record: dict[str, Any]) -> Iterator[Result]:
+    """Yield the post of a record; `urls` may be missing, null or one string."""
+    yield attempt(_post, record)
+
+
+def _post(record: dict[str, Any]) -> Post:
+    return make_post(
+        parse_tid(record.get("tid")),
+        record.get("user"),
+        record.get("text"),
+        parse_time(record.get("created_at")),
+        _urls(record.get("urls")),
+    )
+
+
+def _urls(value: object) -> list[str]:
+    return strings([value] if isinstance(value, str) else items(value))
+
+
+def to_line(tid: int | None, user: object, text: object, created_at: object, urls: object) -> bytes:
+    """Return a record as one line; the time in RFC 3339 with Z, to the microsecond if need be.
+
+    A value of another type than a post's becomes null: what is stored may be anything.
+    """
+    record = {
+        "tid": tid,
+        "user": user if isinstance(user, str) else None,
+        "text": text if isinstance(text, str) else None,
+        "created_at": _rfc3339(created_at) if isinstance(created_at, datetime) else None,
+        "urls": _urls(urls),
+    }
+    return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _rfc3339(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")

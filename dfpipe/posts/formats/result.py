@@ -1,0 +1,173 @@
+"""What a record of an archive gives, and the checks that every format shares."""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from dfpipe.posts.post import Post
+
+MAX_TID = 2**63 - 1
+# Datastore's limits: an indexed string, and an entity of 1 MiB with room for its other properties.
+MAX_USER_BYTES = 1_500
+MAX_CONTENT_BYTES = 1_000_000
+# Beyond these years a time is a mistake; between them it can be moved without leaving the calendar.
+FIRST_YEAR, LAST_YEAR = 1970, 2261
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SNOWFLAKE_EPOCH_MS = 1_288_834_974_657
+# Smaller ids may be of the time when they were consecutive numbers, without a time in them.
+_FIRST_SNOWFLAKE = 2**40
+_MONTHS = {
+    month: f"{number:02}"
+    for number, month in enumerate(
+        ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"), 1
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """Word that the post of this id is gone: deleted, or replaced by an edited one."""
+
+    tid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """A record that gives no post, and why; reasons are few, so that they can be counted."""
+
+    reason: str
+
+
+Result = Post | Deletion | Skip
+
+UNKNOWN = Skip("in no known format")
+
+
+class RefusedError(Exception):
+    """A record cannot become a post; the message is the reason of its `Skip`."""
+
+
+def attempt(make: Callable[..., Result], *arguments: object) -> Result:
+    """Return what `make` makes of the arguments, or the skip where it refuses."""
+    try:
+        return make(*arguments)
+    except RefusedError as refusal:
+        return Skip(str(refusal))
+
+
+def inside(value: object, *path: str) -> object:
+    """Return what lies at a path of keys in nested JSON objects; None where it leads nowhere."""
+    for key in path:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(key)
+    return value
+
+
+def items(value: object) -> list[object]:
+    """Return a JSON array as it is, and anything else as the empty list."""
+    return value if isinstance(value, list) else []
+
+
+def strings(values: Iterable[object]) -> list[str]:
+    """Return those of some values that are strings with something in them."""
+    return [value for value in values if isinstance(value, str) and value]
+
+
+def make_post(
+    tid: int, user: object, text: object, created_at: datetime, urls: Iterable[str] = ()
+) -> Post:
+    """Return a post that every store takes; a missing user is the empty string.
+
+    Raises RefusedError where a value is of the wrong type or beyond Datastore's limits.
+    """
+    if text is None:
+        raise RefusedError("text is missing")
+    if not isinstance(text, str):
+        raise RefusedError("text is not a string")
+    if user is None:
+        user = ""
+    if not isinstance(user, str):
+        raise RefusedError("user is not a string")
+    urls = tuple(urls)
+    if _size(user) > MAX_USER_BYTES:
+        raise RefusedError(f"user is over {MAX_USER_BYTES:,} bytes")
+    if _size(text) + sum(map(_size, urls)) > MAX_CONTENT_BYTES:
+        raise RefusedError(f"text and urls are over {MAX_CONTENT_BYTES:,} bytes")
+    return Post(tid, user, text, created_at, urls)
+
+
+def _size(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError as error:
+        raise RefusedError("half a surrogate pair, which is no character") from error
+
+
+def parse_tid(*candidates: object) -> int:
+    """Return the first candidate that is there as a post's id, from 1 to 2**63 - 1.
+
+    A string of digits or an integer; never a float, which cannot hold the ids. Raises RefusedError.
+    """
+    value = next((candidate for candidate in candidates if candidate is not None), None)
+    if value is None:
+        raise RefusedError("id is missing")
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise RefusedError("id is not an integer")
+    if not 0 < value <= MAX_TID:
+        raise RefusedError("id is not between 1 and 2**63 - 1")
+    return value
+
+
+def hashed_tid(name: str) -> int:
+    """Return the stable id of a post that has a name, but no number: 63 bits of its SHA-256."""
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
+    return max(1, int.from_bytes(digest[:8], "big") >> 1)
+
+
+def parse_time(value: object) -> datetime:
+    """Return a time in UTC, given RFC 3339 or one of the two forms of v1.1 tweets.
+
+    These are "Wed Jul 03 06:29:00 +0000 2019" and "2012-01-01 06:42:47 +0000". A time without its
+    offset is refused, as is one outside the years 1970 to 2261. Raises RefusedError.
+    """
+    if value is None:
+        raise RefusedError("created_at is missing")
+    if not isinstance(value, str):
+        raise RefusedError("created_at is not a string")
+    try:
+        time = datetime.fromisoformat(_iso(value))
+        time = time.astimezone(UTC) if time.tzinfo else time
+    except (ValueError, OverflowError) as error:
+        raise RefusedError("created_at is not a time") from error
+    if time.tzinfo is None:
+        raise RefusedError("created_at has no time zone")
+    if not FIRST_YEAR <= time.year <= LAST_YEAR:
+        raise RefusedError(f"created_at is not between {FIRST_YEAR} and {LAST_YEAR}")
+    return time
+
+
+def _iso(value: str) -> str:
+    if not value[:1].isalpha():
+        return value.replace(" +", "+")
+    words = value.split()
+    if len(words) != 6 or words[1] not in _MONTHS:
+        raise ValueError(value)
+    _, month, day, clock, offset, year = words
+    return f"{year}-{_MONTHS[month]}-{day}T{clock}{offset}"
+
+
+def snowflake_time(tid: int) -> datetime:
+    """Return the time that a tweet's id carries, in milliseconds above its lowest 22 bits.
+
+    Raises RefusedError for the small ids of before 2010-11-04, which carry none.
+    """
+    if tid < _FIRST_SNOWFLAKE:
+        raise RefusedError("created_at is missing")
+    return _EPOCH + timedelta(milliseconds=(tid >> 22) + _SNOWFLAKE_EPOCH_MS)

@@ -1,0 +1,100 @@
+"""Tweets of the v1.1 API: stream lines, REST pages, and those of a personal archive."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from dfpipe.posts.formats.result import (
+    Deletion,
+    RefusedError,
+    Result,
+    Skip,
+    attempt,
+    inside,
+    items,
+    make_post,
+    parse_tid,
+    parse_time,
+    strings,
+)
+from dfpipe.posts.post import Post
+
+# What a stream sends beside tweets; a deletion is the only one of them that changes posts.
+NOTICES = frozenset(
+    ("limit", "scrub_geo", "status_withheld", "user_withheld", "disconnect", "warning", "event")
+)
+_RETWEET = re.compile(r"RT @\w+: ")
+# Codes that stand for every country, and for a claim of copyright.
+_WITHHELD_EVERYWHERE = {"XX", "XY"}
+NOTICE = "a notice of the stream that concerns no single post"
+WITHHELD = "withheld: the text is a notice of the platform"
+
+
+def results(tweet: dict[str, Any]) -> Iterator[Result]:
+    """Yield the post of a tweet, or the deletion of a notice.
+
+    The long form of the text is taken, wherever it stands. A retweet is "RT @user: " and the long
+    text of its original, with the original's links. Links that only show the tweet's own pictures
+    are not among `entities.urls`, and are left out. Where the user is not told (one's own tweets in
+    an archive) it is the empty string.
+    """
+    if "delete" in tweet:
+        yield attempt(_deletion, tweet)
+    elif not NOTICES.isdisjoint(tweet):
+        yield Skip(NOTICE)
+    else:
+        yield attempt(_post, tweet)
+
+
+def _deletion(notice: dict[str, Any]) -> Deletion:
+    status = inside(notice, "delete", "status")
+    return Deletion(parse_tid(inside(status, "id_str"), inside(status, "id")))
+
+
+def _post(tweet: dict[str, Any]) -> Post:
+    if _is_withheld(tweet):
+        raise RefusedError(WITHHELD)
+    text, entities = _content(tweet)
+    original, links = _content(tweet.get("retweeted_status"))
+    if isinstance(original, str):
+        text, entities = retweet_text(text, original), links
+    return make_post(
+        parse_tid(tweet.get("id_str"), tweet.get("id")),
+        inside(tweet, "user", "screen_name"),
+        text,
+        parse_time(tweet.get("created_at")),
+        _urls(entities),
+    )
+
+
+def _is_withheld(tweet: dict[str, Any]) -> bool:
+    countries = set(strings(items(tweet.get("withheld_in_countries"))))
+    return (
+        tweet.get("withheld_copyright") is True
+        or tweet.get("withheld_scope") == "user"
+        or not countries.isdisjoint(_WITHHELD_EVERYWHERE)
+    )
+
+
+def _content(tweet: object) -> tuple[object, object]:
+    extended = inside(tweet, "extended_tweet")
+    if isinstance(inside(extended, "full_text"), str):
+        return inside(extended, "full_text"), inside(extended, "entities")
+    full_text = inside(tweet, "full_text")
+    text = inside(tweet, "text") if full_text is None else full_text
+    return text, inside(tweet, "entities")
+
+
+def retweet_text(text: object, original: str) -> str:
+    """Return the "RT @user: " of a retweet's own text, with the whole text of its original.
+
+    >>> retweet_text("RT @anna: good mor…", "good morning")
+    'RT @anna: good morning'
+    """
+    prefix = _RETWEET.match(text) if isinstance(text, str) else None
+    return (prefix.group() if prefix else "") + original
+
+
+def _urls(entities: object) -> list[str]:
+    links = items(inside(entities, "urls"))
+    return strings(inside(link, "expanded_url") or inside(link, "url") for link in links)

@@ -1,0 +1,111 @@
+"""Pages of the v2 API: tweets in `data`, with users and referenced tweets in `includes`."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from dfpipe.posts.formats.result import (
+    Deletion,
+    RefusedError,
+    Result,
+    Skip,
+    attempt,
+    inside,
+    items,
+    make_post,
+    parse_tid,
+    parse_time,
+    snowflake_time,
+    strings,
+)
+from dfpipe.posts.formats.v11 import WITHHELD, retweet_text
+from dfpipe.posts.post import Post
+
+Index = dict[object, object]  # what is included, by its id
+
+
+def results(page: dict[str, Any]) -> Iterator[Result]:
+    """Yield the posts of a page or stream line, and a deletion for each earlier version of one.
+
+    Of `includes` the users' names and the originals of retweets are used; the tweets there are no
+    posts of the page. The `errors` beside data concern what could not be included, and are passed
+    over. A page that was asked for without dates gives those that the ids carry, and without
+    authors the empty string.
+    """
+    data = page.get("data")
+    if data is None and "errors" in page:
+        yield Skip("an error answer without data")
+    users = _index(inside(page, "includes", "users"))
+    tweets = _index(inside(page, "includes", "tweets"))
+    for tweet in data if isinstance(data, list) else [data] if data is not None else []:
+        if not isinstance(tweet, dict):
+            yield Skip("not an object in data")
+            continue
+        yield attempt(_post, tweet, users, tweets)
+        yield from _earlier_versions(tweet)
+
+
+def _index(included: object) -> Index:
+    found = ((inside(thing, "id"), thing) for thing in items(included))
+    return {key: thing for key, thing in found if isinstance(key, str)}
+
+
+def _post(tweet: dict[str, Any], users: Index, tweets: Index) -> Post:
+    withheld = tweet.get("withheld")
+    if inside(withheld, "scope") == "user" or inside(withheld, "copyright") is True:
+        raise RefusedError(WITHHELD)
+    tid = parse_tid(tweet.get("id"))
+    text, entities = _content(tweet)
+    original, links = _content(tweets.get(_retweeted(tweet)))
+    if isinstance(original, str):
+        text, entities = retweet_text(text, original), links
+    created_at = tweet.get("created_at")
+    author = tweet.get("author_id")
+    return make_post(
+        tid,
+        inside(users.get(author), "username") if isinstance(author, str) else None,
+        text,
+        snowflake_time(tid) if created_at is None else parse_time(created_at),
+        _urls(entities),
+    )
+
+
+def _content(tweet: object) -> tuple[object, object]:
+    note = inside(tweet, "note_tweet")
+    if isinstance(inside(note, "text"), str):
+        return inside(note, "text"), inside(note, "entities")
+    return inside(tweet, "text"), inside(tweet, "entities")
+
+
+def _retweeted(tweet: dict[str, Any]) -> str | None:
+    for reference in items(tweet.get("referenced_tweets")):
+        tid = inside(reference, "id")
+        if inside(reference, "type") == "retweeted" and isinstance(tid, str):
+            return tid
+    return None
+
+
+def _urls(entities: object) -> list[str]:
+    links = items(inside(entities, "urls"))
+    return strings(_target(link) for link in links if not _shows_own_media(link))
+
+
+def _target(link: object) -> object:
+    return inside(link, "unwound_url") or inside(link, "expanded_url") or inside(link, "url")
+
+
+def _shows_own_media(link: object) -> bool:
+    # As in v1.1, where the link to the tweet's own picture or video is kept apart from the others.
+    shown = inside(link, "display_url")
+    return isinstance(shown, str) and shown.startswith(("pic.twitter.com/", "pic.x.com/"))
+
+
+def _earlier_versions(tweet: dict[str, Any]) -> Iterator[Result]:
+    """Yield a deletion for each version before this one; each has an id of its own."""
+    history = items(tweet.get("edit_history_tweet_ids"))
+    if tweet.get("id") in history:
+        for tid in history[: history.index(tweet["id"])]:
+            yield attempt(_replaced, tid)
+
+
+def _replaced(tid: object) -> Deletion:
+    return Deletion(parse_tid(tid))

@@ -1,0 +1,204 @@
+"""Posts between archives and a store: import, as often as one likes, and export."""
+
+import os
+import shutil
+import tempfile
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from dfpipe.errors import UsageError
+from dfpipe.posts.formats.files import ArchiveError, Source, records
+from dfpipe.posts.formats.result import Deletion, Result, Skip
+from dfpipe.posts.post import Post
+from dfpipe.posts.storing import BATCH_POSTS, delete_posts, store_posts
+
+BATCH_CHARACTERS = 2_000_000  # of text; a commit may hold 10 MiB
+PLACES_SHOWN = 5
+
+Progress = Callable[[str, int, int | None], None]  # stage, records done, records in all
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of each record that was read: each is counted in one of five ways.
+
+    `stored` are new posts, `replaced` those that were there with a shorter text, `seen` those that
+    were there; `deleted` are notices of deletion, earlier versions of edited posts, and posts that
+    one of these names; `skipped` gives for each reason the first places. `removed` tells how many
+    posts were taken out of the store.
+    """
+
+    read: int = 0
+    stored: int = 0
+    replaced: int = 0
+    seen: int = 0
+    deleted: int = 0
+    skipped: dict[str, "Skipped"] = field(default_factory=dict)
+    removed: int = 0
+
+
+@dataclass(slots=True)
+class Skipped:
+    """How many records were skipped for one reason, and where the first of them are."""
+
+    count: int = 0
+    first: list[str] = field(default_factory=list)
+
+    def add(self, place: str) -> None:
+        """Count one more; a line that holds several gives one place."""
+        self.count += 1
+        if len(self.first) < PLACES_SHOWN and place not in self.first:
+            self.first.append(place)
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a first reading tells: how many records, which posts are deleted, the newest time."""
+
+    read: int
+    deletions: npt.NDArray[np.int64]  # ascending and distinct; 8 bytes each, however many
+    newest: datetime | None
+
+    def deletes(self, tid: int) -> bool:
+        """Return whether a notice names this post."""
+        place = bisect_left(self.deletions, tid)
+        return place < len(self.deletions) and int(self.deletions[place]) == tid
+
+
+def no_progress(stage: str, done: int, total: int | None) -> None:
+    """Show nothing."""
+
+
+@contextmanager
+def sources(names: Sequence[str], stdin: BinaryIO) -> Iterator[list[Source]]:
+    """Give the archives of these names, "-" being standard input.
+
+    They are read twice, so standard input and pipes are kept in a temporary file meanwhile. Raises
+    UsageError for a name without a readable file, before anything is read.
+    """
+    for name in names:
+        if name != "-":
+            _check_readable(name)
+    with tempfile.TemporaryDirectory(prefix="dfpipe-") as folder:
+        yield [_source(name, stdin, Path(folder, str(number))) for number, name in enumerate(names)]
+
+
+def _check_readable(name: str) -> None:
+    if not os.path.exists(name):
+        raise UsageError(f"{name} does not exist: name a file with posts, or - for standard input")
+    if os.path.isdir(name):
+        raise UsageError(f"{name} is a directory: name the files in it")
+    if not os.access(name, os.R_OK):
+        raise UsageError(f"{name} may not be read: change its permissions, or name another file")
+
+
+def _source(name: str, stdin: BinaryIO, spool: Path) -> Source:
+    if name == "-":
+        return _spooled("standard input", stdin, spool)
+    if Path(name).is_file():
+        return Source(name, Path(name))
+    with open(name, "rb") as pipe:
+        return _spooled(name, pipe, spool)
+
+
+def _spooled(name: str, stream: BinaryIO, spool: Path) -> Source:
+    try:
+        with spool.open("wb") as copy:
+            shutil.copyfileobj(stream, copy)
+    except OSError as error:
+        raise ArchiveError(
+            f"{name} cannot be kept in {spool.parent}: {error.strerror}: set TMPDIR to a folder "
+            "with room, or name a file instead"
+        ) from error
+    return Source(name, spool)
+
+
+def scan(archives: Sequence[Source], strict: bool = False, show: Progress = no_progress) -> Scan:
+    """Read all archives to their ends and store nothing.
+
+    Raises ArchiveError for a file that cannot be read whole, and with `strict` for the first record
+    that would be skipped.
+    """
+    count = 0
+    newest = None
+    deletions = array("q")
+    for count, (place, result) in enumerate(_all_records(archives), 1):
+        if isinstance(result, Post):
+            newest = max(newest or result.created_at, result.created_at)
+        elif isinstance(result, Deletion):
+            deletions.append(result.tid)
+        elif strict:
+            raise ArchiveError(
+                f"{place}: {result.reason}: with --strict nothing was stored; mend it, or import "
+                "without --strict to skip it"
+            )
+        if count % BATCH_POSTS == 0:
+            show("checking", count, None)
+    return Scan(count, np.unique(np.array(deletions, np.int64)), newest)
+
+
+def _all_records(archives: Iterable[Source]) -> Iterator[tuple[str, Result]]:
+    for archive in archives:
+        for place, result in records(archive):
+            yield f"{archive.name}:{place}", result
+
+
+def store(
+    archives: Sequence[Source],
+    scanned: Scan,
+    client: Any,
+    shift_to: datetime | None = None,
+    show: Progress = no_progress,
+) -> Report:
+    """Remove the posts that notices name and store the others, a whole batch at a time.
+
+    The order of posts and notices does not matter: a post that a notice in any of the archives
+    names is not stored. With `shift_to` all times move by one constant, so that the newest post
+    gets that time.
+    """
+    moved = shift_to - scanned.newest if shift_to and scanned.newest else timedelta()
+    report = Report(removed=delete_posts(client, scanned.deletions))
+    for batch in _batches(_posts(archives, scanned, report)):
+        if moved:
+            batch = [replace(post, created_at=post.created_at + moved) for post in batch]
+        stored, replaced, seen = store_posts(client, batch)
+        report.stored += stored
+        report.replaced += replaced
+        report.seen += seen
+        show("storing", report.read, scanned.read)
+    return report
+
+
+def _posts(archives: Sequence[Source], scanned: Scan, report: Report) -> Iterator[Post]:
+    """Yield the posts to store, and count everything else in the report."""
+    for place, result in _all_records(archives):
+        report.read += 1
+        if isinstance(result, Skip):
+            report.skipped.setdefault(result.reason, Skipped()).add(place)
+        elif isinstance(result, Deletion) or scanned.deletes(result.tid):
+            report.deleted += 1
+        else:
+            yield result
+
+
+def _batches(posts: Iterable[Post]) -> Iterator[list[Post]]:
+    batch: list[Post] = []
+    characters = 0
+    for post in posts:
+        size = len(post.text) + sum(map(len, post.urls))
+        if len(batch) == BATCH_POSTS or (batch and characters + size > BATCH_CHARACTERS):
+            yield batch
+            batch, characters = [], 0
+        batch.append(post)
+        characters += size
+    if batch:
+        yield batch

@@ -1,0 +1,30 @@
+"""Removing the posts that are too old to be analysed again."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from google.cloud.datastore.query import PropertyFilter
+
+from dfpipe.posts.post import KIND
+
+MOST_DELETES = 500  # in one commit
+
+
+def purge(client: Any, until: datetime) -> Iterator[int]:
+    """Remove the posts with created_at < until, the oldest first; yield how many so far.
+
+    Each step is one commit: what comes between two of them may stop it, and a second purge goes on.
+    """
+    removed = 0
+    while keys := _oldest(client, until):
+        client.delete_multi(keys)
+        removed += len(keys)
+        yield removed
+
+
+def _oldest(client: Any, until: datetime) -> list[Any]:
+    query = client.query(kind=KIND, order=["created_at"])
+    query.add_filter(filter=PropertyFilter("created_at", "<", until))
+    query.keys_only()
+    return [entity.key for entity in query.fetch(limit=MOST_DELETES)]

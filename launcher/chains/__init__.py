@@ -1,0 +1,1 @@
+"""Chains of jobs: their definition, their executions and the events that move them."""

@@ -1,0 +1,69 @@
+"""What the launcher's stages and handlers work with, bound to the process once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from launcher.chains.records import Records
+from launcher.jobs import Runner
+from launcher.settings import Settings
+from taskqueue import Queue, Task, TaskAlreadyExistsError, TaskQueueService, TombstonedTaskError
+from workflow.pipeline import DEFAULT_BASE_PATH
+
+START_URL = "/tasks/launcher/start"
+LOOK_URL = "/tasks/launcher/look"
+LOOK, POLL = "look", "poll"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The settings, the queues and their store, and the runners by the kinds of steps."""
+
+    settings: Settings
+    service: TaskQueueService
+    runners: Mapping[str, Runner] = field(default_factory=dict)
+
+    @property
+    def target(self) -> str | None:
+        """The service that tasks go to; None for the queue's own."""
+        return self.settings.target or None
+
+    @property
+    def records(self) -> Records:
+        """The records in the store."""
+        return Records(self.service.client)
+
+    def now(self) -> datetime:
+        """The time, aware and in UTC."""
+        return self.service.clock()
+
+    def add(self, task: Task, *, in_transaction: bool = False) -> bool:
+        """Add a task; False where one of its name was added before."""
+        try:
+            Queue(self.settings.queue, service=self.service).add(task, in_transaction)
+        except (TaskAlreadyExistsError, TombstonedTaskError):
+            return False
+        return True
+
+    def look_task(self, pipeline_id: str, seconds: float = 0, **words: Any) -> Task:
+        """A task that lets a step look at its job, some seconds from now."""
+        params = {"pipeline_id": pipeline_id, "what": LOOK, "number": 0, "key": ""}
+        eta = self.now() + timedelta(seconds=seconds)
+        url = f"{DEFAULT_BASE_PATH}/callback"
+        params |= words.pop("params", {})
+        return Task(url=url, params=params, eta=eta, target=self.target, **words)
+
+
+_bound: list[Context] = []
+
+
+def bind(context: Context | None) -> None:
+    """Bind this process to a context, or to none."""
+    _bound[:] = [context] if context else []
+
+
+def current() -> Context:
+    """The bound context."""
+    assert _bound, "no launcher is bound to this process: see launcher.app.create_app"
+    return _bound[0]

@@ -1,0 +1,264 @@
+"""What is stored of chains and their jobs, and reading it: for the launcher and for its page."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
+from typing import Any
+
+from google.cloud.datastore import Entity
+from google.cloud.datastore.query import PropertyFilter
+
+from launcher.jobs import JobState
+
+CHAIN = "LauncherChain"
+RUN = "LauncherRun"
+JOB = "LauncherJob"
+LONGEST_ERROR = 1_000  # characters
+_RUN_ID = re.compile(r"[a-z0-9-]{1,100}")
+
+# The states of a run.
+WAITING, RUNNING, SUCCEEDED = "waiting", "running", "succeeded"
+FAILED, CANCELLED, SKIPPED = "failed", "cancelled", "skipped"
+RUN_OVER = frozenset({SUCCEEDED, FAILED, CANCELLED, SKIPPED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A step of a chain as chains.yaml has it; `chain` of a run is a list of them.
+
+    `command` are the words of a local job, `template` is where a template lies. Parameters may hold
+    places that are filled when the step starts: see launcher.chains.chains. `backoff` and `limit`
+    are in seconds; a limit of 0 is none.
+    """
+
+    name: str
+    kind: str
+    template: str = ""
+    command: tuple[str, ...] = ()
+    parameters: dict[str, str] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    retries: int = 0
+    backoff: float = 60.0
+    limit: float = 0.0
+    on_failure: str = "stop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """A chain's run for one slot; `id` is that of launcher.chains.slots.
+
+    `state` is one of waiting, running, succeeded, failed, cancelled and skipped. `attempt` counts
+    from 1, and grows when a person lets the run be retried. `is_stopped`: nothing more is launched.
+    Times are aware and in UTC.
+    """
+
+    id: str
+    chain: str
+    slot: datetime
+    state: str
+    created: datetime
+    started: datetime | None = None
+    ended: datetime | None = None
+    attempt: int = 1
+    is_stopped: bool = False
+    is_cancelled: bool = False
+    error: str = ""
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of it runs any more, or will."""
+        return self.state in RUN_OVER
+
+    @property
+    def pipeline_id(self) -> str:
+        """The id of its workflow."""
+        return self.workflow_of(self.attempt)
+
+    def workflow_of(self, attempt: int) -> str:
+        """The id of the workflow of one of its attempts."""
+        return f"{self.id}-{attempt}"
+
+    def step(self, name: str) -> Step:
+        """The step of a name. Raises KeyError."""
+        for step in self.steps:
+            if step.name == name:
+                return step
+        raise KeyError(name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRecord:
+    """The job of a step of a run; `id` is "RUN/STEP".
+
+    `state` is a value of JobState, or skipped where a step that it needs has not succeeded.
+    `name` is the one that the runner knows it by, `job_id` the runner's own. `tries` counts the
+    calls that were to launch this attempt, and nobody else may launch it before `claimed_until`.
+    `not_before` is when the attempt may be launched, `deadline` when it has had its time.
+    """
+
+    id: str
+    run: str
+    step: str
+    kind: str
+    state: str = JobState.WAITING.value
+    attempt: int = 1
+    # Attempts before this one are not counted as retries: a person has let the run be retried.
+    base: int = 0
+    name: str = ""
+    job_id: str = ""
+    tries: int = 0
+    claimed_until: datetime | None = None
+    not_before: datetime | None = None
+    deadline: datetime | None = None
+    created: datetime | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
+    error: str = ""
+    is_late: bool = False
+    log_link: str = ""
+    pipeline_id: str = ""
+    outputs: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, or will never start."""
+        return self.state == SKIPPED or JobState(self.state).is_over
+
+    def seconds(self, now: datetime) -> float | None:
+        """How long it has run; None before it was launched."""
+        return (
+            None if self.started is None else ((self.ended or now) - self.started).total_seconds()
+        )
+
+
+def has_become(state: str) -> str:
+    """The state of a job in a sentence.
+
+    >>> has_become("failed"), has_become("skipped")
+    ('has failed', 'was skipped')
+    """
+    return f"{'has' if state in (FAILED, SUCCEEDED) else 'was'} {state}"
+
+
+# Those that queries ask for.
+_INDEXED = {RUN: {"chain", "state", "created", "slot"}, JOB: {"run", "name", "job_id", "state"}}
+
+
+class Records:
+    """The records of one store. What changes them together is in launcher.chains.runs."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+
+    # For the page too
+
+    def run(self, run_id: str) -> RunRecord | None:
+        """The run of an id."""
+        if not _RUN_ID.fullmatch(run_id):
+            return None
+        entity = self.client.get(self.client.key(RUN, run_id))
+        return None if entity is None else _run_of(entity)
+
+    def runs(self, limit: int = 50) -> list[RunRecord]:
+        """The runs that were made last, newest first."""
+        query = self.client.query(kind=RUN)
+        query.order = ["-created"]
+        return [_run_of(entity) for entity in query.fetch(limit=limit)]
+
+    def jobs(self, run_id: str) -> list[JobRecord]:
+        """The jobs of a run, in no order; those of steps that were not reached are missing."""
+        return list(self._jobs("run", run_id))
+
+    # For the launcher
+
+    def job(self, job_id: str) -> JobRecord | None:
+        """The job of an id "RUN/STEP"."""
+        entity = self.client.get(self.client.key(JOB, job_id))
+        return None if entity is None else _job_of(entity)
+
+    def known_as(self, name: str) -> JobRecord | None:
+        """The job whose attempt has this name at its runner."""
+        return next(self._jobs("name", name), None)
+
+    def open_runs(self) -> list[RunRecord]:
+        """The runs that wait or are running."""
+        found: list[RunRecord] = []
+        for state in (WAITING, RUNNING):
+            query = self.client.query(kind=RUN)
+            query.add_filter(filter=PropertyFilter("state", "=", state))
+            found += [_run_of(entity) for entity in query.fetch()]
+        return found
+
+    def made_before(self, moment: datetime) -> Iterator[RunRecord]:
+        """The runs that were made before a time, oldest first."""
+        query = self.client.query(kind=RUN)
+        query.add_filter(filter=PropertyFilter("created", "<", moment))
+        query.order = ["created"]
+        return (_run_of(entity) for entity in query.fetch())
+
+    def delete(self, run: RunRecord) -> None:
+        """Delete a run and its jobs."""
+        jobs = [self.client.key(JOB, f"{run.id}/{step.name}") for step in run.steps]
+        self.client.delete_multi([*jobs, self.client.key(RUN, run.id)])
+
+    def put_run(self, run: RunRecord) -> None:
+        """Store a run."""
+        values = asdict(run)
+        values["steps"] = json.dumps([asdict(step) for step in run.steps])
+        self._put(RUN, run.id, values)
+
+    def put_job(self, job: JobRecord) -> None:
+        """Store a job."""
+        values = asdict(job)
+        values["outputs"] = json.dumps(job.outputs)
+        values["error"] = job.error[:LONGEST_ERROR]
+        self._put(JOB, job.id, values)
+
+    def place(self, chain: str) -> tuple[str, tuple[str, ...]]:
+        """The run that has its chain for itself, and those that wait for it, by their ids."""
+        entity = self.client.get(self.client.key(CHAIN, chain))
+        return ("", ()) if entity is None else (entity["current"], tuple(entity["waiting"]))
+
+    def put_place(self, chain: str, current: str, waiting: tuple[str, ...]) -> None:
+        """Store what `place` gives."""
+        names = ("current", "waiting")
+        entity = Entity(self.client.key(CHAIN, chain), exclude_from_indexes=names)
+        entity.update(current=current, waiting=list(waiting))
+        self.client.put(entity)
+
+    def _put(self, kind: str, name: str, values: dict[str, Any]) -> None:
+        del values["id"]
+        plain = tuple(set(values) - _INDEXED[kind])
+        entity = Entity(self.client.key(kind, name), exclude_from_indexes=plain)
+        entity.update(values)
+        self.client.put(entity)
+
+    def _jobs(self, name: str, value: str) -> Iterator[JobRecord]:
+        query = self.client.query(kind=JOB)
+        query.add_filter(filter=PropertyFilter(name, "=", value))
+        return (_job_of(entity) for entity in query.fetch())
+
+
+def _run_of(entity: Any) -> RunRecord:
+    values = _values(entity, RunRecord)
+    values["steps"] = tuple(step_of(each) for each in json.loads(values["steps"]))
+    return RunRecord(id=entity.key.name, **values)
+
+
+def step_of(values: dict[str, Any]) -> Step:
+    """A step from its values as JSON has them."""
+    lists = {name: tuple(values[name]) for name in ("command", "needs")}
+    return Step(**{**values, **lists})
+
+
+def _job_of(entity: Any) -> JobRecord:
+    values = _values(entity, JobRecord)
+    values["outputs"] = json.loads(values["outputs"])
+    return JobRecord(id=entity.key.name, **values)
+
+
+def _values(entity: Any, kind: type) -> dict[str, Any]:
+    return {each.name: entity[each.name] for each in fields(kind) if each.name in entity}

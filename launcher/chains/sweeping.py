@@ -1,0 +1,57 @@
+"""Removing what chains have left that ended long ago: jobs' folders, workflows, and records."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import islice
+
+from dfpipe.datastore import run_in_transaction
+from launcher.chains.context import Context
+from launcher.chains.records import RunRecord
+from launcher.jobs.local import remove_old
+from workflow.engine.engine import Engine
+
+MOST_RUNS = 500  # of one call
+
+
+def sweep(context: Context) -> dict[str, int]:
+    """Remove what is older than the setting, the oldest first; returns how much.
+
+    Nothing that goes on is touched. Where a call is killed, or leaves some, the next one goes on.
+    """
+    until = context.now() - context.settings.keep
+    folders = remove_old(
+        context.settings.jobs_folder, until.timestamp(), lambda name: _is_open(context, name)
+    )
+    runs = 0
+    for run in islice(_old(context, until), MOST_RUNS):
+        runs += remove(context, run, until)
+    return {"runs": runs, "folders": folders}
+
+
+def _is_open(context: Context, name: str) -> bool:
+    job = context.records.known_as(name)
+    return job is not None and not job.is_over
+
+
+def _old(context: Context, until: datetime) -> Iterator[RunRecord]:
+    return (run for run in context.records.made_before(until) if _is_old(run, until))
+
+
+def _is_old(run: RunRecord, until: datetime) -> bool:
+    return run.is_over and run.ended is not None and run.ended < until
+
+
+def remove(context: Context, run: RunRecord, until: datetime) -> bool:
+    """Remove a run, its record last: as long as that is there, another call comes by."""
+    engine = Engine(context.service)
+    for attempt in range(1, run.attempt + 1):
+        engine.cleanup_root(run.workflow_of(attempt))
+
+    def change() -> bool:
+        now = context.records.run(run.id)
+        if now is None or not _is_old(now, until):
+            return False  # somebody has let it be retried meanwhile
+        context.records.delete(now)
+        return True
+
+    return run_in_transaction(context.service.client, change)

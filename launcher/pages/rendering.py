@@ -1,0 +1,126 @@
+"""How the pages are written: templates, their filters, headers, and messages for errors."""
+
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, make_response, render_template, request
+from google.api_core.exceptions import GoogleAPIError
+from werkzeug.exceptions import HTTPException
+
+from dfpipe.datastore import StoreError
+from dfpipe.errors import DfpipeError, NoResultsError, UsageError
+from launcher.chains.runs import RefusedError, UnknownRunError
+from launcher.views.chains import ChainView, JobView, duration, look
+from service.clock import Clock
+
+# Nothing but this service's own files, and no script or style within a page.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_logger = logging.getLogger(__name__)
+
+
+def install(pages: Blueprint, clock: Clock) -> None:
+    """Add the filters, the headers and the messages."""
+
+    def took(view: ChainView | JobView) -> str:
+        return duration(view.started, view.ended, clock())
+
+    for each in (rfc3339, minute, look, took):
+        pages.add_app_template_filter(each)
+    pages.after_app_request(_headed)
+    pages.register_error_handler(DfpipeError, _explained)
+    pages.register_error_handler(HTTPException, http_error)
+    for kind in (StoreError, GoogleAPIError):
+        pages.register_error_handler(kind, _store_error)
+
+
+def rfc3339(moment: datetime) -> str:
+    """A time for addresses and machines."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def minute(moment: datetime) -> str:
+    """A time for people, in UTC."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}"
+
+
+def harmless(cell: Any) -> Any:
+    """A cell of a CSV that no spreadsheet takes for a formula: posts and errors are anybody's."""
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in tuple("=+-@\t\r") else cell
+
+
+def whole(name: str, default: int) -> int:
+    """A number in the address. Raises UsageError."""
+    text = request.args.get(name, str(default))
+    if not (text.isascii() and text.isdigit()) or len(text) > 7:
+        raise UsageError(f"{name} is {text[:40]!r}: give a whole number")
+    return int(text)
+
+
+def page(template: str, code: int = 200, **values: Any) -> Response:
+    """A page from a template."""
+    return make_response(render_template(template, **values), code)
+
+
+def _headed(response: Response) -> Response:
+    """With the headers that it lacks; what is no file of ours is kept by nobody."""
+    lacking = {**HEADERS, "Cache-Control": "no-store"}
+    response.headers.extend({k: v for k, v in lacking.items() if k not in response.headers})
+    return response
+
+
+# The most special class of an error comes first.
+_MESSAGES: tuple[tuple[type[DfpipeError], int, str], ...] = (
+    (NoResultsError, 404, "Nothing to show yet"),
+    (UnknownRunError, 404, "That is not there"),
+    (RefusedError, 409, "That cannot be done"),
+    (UsageError, 400, "That cannot be shown"),
+    (DfpipeError, 503, "The results cannot be read now"),
+)
+
+
+def _explained(error: DfpipeError) -> Response:
+    code, title = next((code, title) for kind, code, title in _MESSAGES if isinstance(error, kind))
+    return _message(code, title, str(error), is_early=isinstance(error, NoResultsError))
+
+
+def is_for_people() -> bool:
+    """Whether a page is preferred to data, as browsers do; scripts usually take either."""
+    found = request.accept_mimetypes.best_match(("application/json", "text/html"))
+    return found == "text/html" and not request.path.startswith("/api/")
+
+
+def http_error(error: HTTPException) -> Response:
+    """The message of an error of HTTP, as that of an address that does not exist."""
+    if error.response is not None:
+        return error.response  # type: ignore[return-value]  # ours: see launcher.pages.access
+    if error.code == 404:
+        text = "There is no page of this address. The links above lead to those that there are."
+        return _message(404, "That is not there", text)
+    return _message(error.code or 500, error.name, error.description or "")
+
+
+def _store_error(error: Exception) -> Response:
+    _logger.error("the store cannot be used: %s", error)
+    return _message(503, "The store cannot answer now", "Try again in a moment.")
+
+
+def _message(code: int, title: str, text: str, is_early: bool = False) -> Response:
+    """A message; where it is only too early for results, the page waits for them: no error."""
+    if request.path.startswith("/api/"):
+        response = jsonify(error=text)
+        response.status_code = code
+        return response
+    code = 200 if is_early else code
+    return page("launcher_message.html", code, title=title, text=text, is_early=is_early)

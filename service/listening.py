@@ -1,0 +1,100 @@
+"""What the `serve` commands of all services share: their options, and gunicorn."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from service.logging import configure_logging
+from service.options import LOG_LEVEL, Command
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+TIMEOUT = 30  # seconds, where no option says otherwise: gunicorn's own
+LONG_TIMEOUT = 600
+# Seconds that a connection waits for its next request. gunicorn's own 2 are the time between two
+# looks at a job of `dfpipe serve`: the dispatcher's request would meet a connection being closed.
+KEEP_ALIVE = 75
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listening:
+    """Where a service listens, and with how many processes and threads."""
+
+    host: str
+    port: int
+    workers: int
+    threads: int
+    log_level: str
+    timeout_secs: int = TIMEOUT
+
+
+def listening_options(
+    *, port: int = 8080, workers: int = 2, timeout: bool = False
+) -> Callable[[Command], Command]:
+    """Give a command the options of a service, which it takes together as `listening`.
+
+    With `timeout` also the one after which a worker process is replaced.
+    """
+    options = [
+        click.option("--host", default="127.0.0.1", show_default=True),
+        click.option("--port", type=click.IntRange(0, 65535), default=port, show_default=True),
+        click.option("--workers", type=click.IntRange(1), default=workers, show_default=True),
+        click.option("--threads", type=click.IntRange(1), default=8, show_default=True),
+        *[_TIMEOUT_OPTION] * timeout,
+        LOG_LEVEL,
+    ]
+    names = Listening.__dataclass_fields__
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def called(**words: Any) -> Any:
+            given = {name: words.pop(name) for name in names if name in words}
+            return command(listening=Listening(**given), **words)
+
+        for option in reversed(options):
+            called = option(called)
+        return called
+
+    return decorate
+
+
+_TIMEOUT_OPTION = click.option(
+    "--timeout_secs",
+    type=click.IntRange(1),
+    default=LONG_TIMEOUT,
+    show_default=True,
+    help="After how long a worker process that does not answer is replaced.",
+)
+
+
+def run_gunicorn(make_app: Callable[[], "Flask"], name: str, listening: Listening) -> None:
+    """Serve an application under gunicorn until SIGTERM; each worker process makes its own."""
+    from service.gunicorn_server import Server
+
+    configure_logging(listening.log_level)
+    Server(
+        make_app,
+        bind=f"{listening.host}:{listening.port}",
+        workers=listening.workers,
+        threads=listening.threads,
+        worker_class="gthread",
+        timeout=listening.timeout_secs,
+        keepalive=KEEP_ALIVE,
+        proc_name=name,
+        loglevel=listening.log_level.lower(),
+        control_socket_disable=True,
+        logconfig_dict=_logs(listening.log_level),
+    ).run()
+
+
+def _logs(level: str) -> dict[str, Any]:
+    """What gunicorn is to log: all as our own lines, on the standard error output."""
+    return {
+        "root": {"level": level, "handlers": ["error_console"]},
+        "loggers": {"gunicorn.error": {"level": level, "handlers": [], "propagate": True}},
+        "formatters": {"generic": {"()": "service.logging.JsonFormatter"}},
+    }

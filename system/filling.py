@@ -1,0 +1,85 @@
+"""The posts that the system starts with: from files, or made up and growing while it runs."""
+
+import json
+import sys
+import threading
+import urllib.request
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPException
+
+DEMO_TIMELINE = timedelta(days=6)
+DEMO_SECONDS = 5.0  # between posts that are pushed
+DEMO_SEEDS = range(1, 21)  # of the timelines that are pushed: one alone has a post a minute
+WINDOW = timedelta(days=4)  # of an analysis, unless chains.yaml says otherwise
+
+Say = Callable[[str], None]
+
+
+def import_files(files: Sequence[str], store: str, shift_to_now: bool, say: Say) -> None:
+    """Store the posts of files, as `dfpipe import` does. Raises DfpipeError."""
+    from dfpipe.commands.import_report import text
+    from dfpipe.datastore import connect
+    from dfpipe.posts import importing
+
+    now = datetime.now(UTC)
+    with importing.sources(files, sys.stdin.buffer) as archives:
+        scanned = importing.scan(archives)
+        with closing(connect(store)) as client:
+            report = importing.store(archives, scanned, client, now if shift_to_now else None)
+    for line in text(report).splitlines():
+        say(line)
+    if scanned.newest and scanned.newest < now - WINDOW and not shift_to_now:
+        say(
+            f"the newest post is of {scanned.newest:%Y-%m-%d}, and the last {WINDOW.days} days are "
+            "analysed: with --shift-to-now and another --folder the newest is of now"
+        )
+
+
+def make_up(store: str, sink: str, say: Say) -> None:
+    """Store a timeline up to now, and analyse it as of the last days, so there is a history."""
+    from itertools import islice
+
+    from dfpipe import launch
+    from dfpipe.datastore import connect
+    from dfpipe.demo import timeline
+    from dfpipe.posts import storing
+
+    now = datetime.now(UTC).replace(microsecond=0)
+    posts = timeline.timeline(now - DEMO_TIMELINE, now)
+    stored = 0
+    with closing(connect(store)) as client:
+        while batch := list(islice(posts, storing.BATCH_POSTS)):
+            stored += storing.store_posts(client, batch)[0]
+    say(f"a made-up timeline, nothing in it is real: {stored:,} posts stored")
+    for days in (2, 1):
+        until = (now - timedelta(days=days)).isoformat()
+        say(str(launch.launch([f"--source={store}", f"--sink={sink}", f"--until={until}"], {})))
+
+
+def keep_pushing(url: str, token: str, say: Say, stopping: threading.Event) -> None:
+    """Push the posts of made-up timelines to the collector's /ingest as their times come."""
+    from dfpipe.demo import timeline
+    from dfpipe.posts.formats.own import to_line
+
+    last = datetime.now(UTC)
+    while not stopping.wait(DEMO_SECONDS):
+        now = datetime.now(UTC)
+        posts = [post for seed in DEMO_SEEDS for post in timeline.timeline(last, now, seed)]
+        lines = [to_line(p.tid, p.user, p.text, p.created_at, list(p.urls)) for p in posts]
+        if lines and not _push(url, token, lines):
+            continue
+        if lines:
+            say(f"{len(lines)} posts pushed" if len(lines) > 1 else "1 post pushed")
+        last = now
+
+
+def _push(url: str, token: str, lines: list[bytes]) -> bool:
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/x-ndjson"}
+    request = urllib.request.Request(url, b"".join(lines), headers)  # noqa: S310  # our own address
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            return bool(json.load(answer))
+    except (OSError, ValueError, HTTPException):
+        return False  # the collector is only starting, or has ended while it answered

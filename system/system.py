@@ -1,0 +1,191 @@
+"""The processes of the whole system, and running them together."""
+
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import click
+
+from dfpipe import warehouse
+from dfpipe.datastore import check
+from dfpipe.errors import UsageError
+from system.cron import Clock, Job, read_jobs
+from system.filling import import_files, keep_pushing, make_up
+from system.printing import Printer
+from system.schedules import Every
+from system.supervisor import Program, Supervisor
+
+LAUNCH_URL = "/launchpipeline"
+# Whoever asks for an analysis here wants it as of now, and not of the last whole five hours.
+SLOT = "1m"
+POLL = "2s"  # what jobs of this machine are asked costs nothing
+DEMO_INTERVAL = timedelta(minutes=1)  # between analyses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """How the system runs.
+
+    The tokens are for tasks and for /ingest, and are not shown; `cron_header` is a file with the
+    header that proves a call of cron.
+    """
+
+    folder: Path
+    store: str
+    sink: str
+    config: Path
+    cron_header: Path
+    host: str
+    port: int
+    is_demo: bool = False
+    posts: tuple[str, ...] = ()
+    shift_to_now: bool = False
+    tokens: Mapping[str, str] = field(repr=False)
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Where each service is, by its name in dispatch.yaml."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
+        return {
+            "launcher": f"http://{host}:{self.port}",
+            "default": f"http://{host}:{self.port + 1}",
+        }
+
+    def programs(self) -> list[Program]:
+        """The processes."""
+        launcher, collector = self.addresses["launcher"], self.addresses["default"]
+        queues = f"--queue_yaml={self.config / 'queue.yaml'}"
+        store = f"--store={self.store}"
+        listen = [f"--host={self.host}", "--workers=1"]
+        return [
+            self.program("launcher", "launcher", "serve", f"--port={self.port}", *listen),
+            self.program("collector", "collector", "serve", f"--port={self.port + 1}", *listen),
+            self.program("worker", "collector", "ingest-worker", store, queues),
+            self.program(
+                "dispatcher",
+                "taskqueue",
+                "dispatch",
+                store,
+                queues,
+                f"--target={collector}",
+                f"--target=launcher={launcher}",
+            ),
+        ]
+
+    def program(self, name: str, module: str, *words: str) -> Program:
+        """A process of one of the packages, which is told the settings of all."""
+        command = [sys.executable, "-m", "system.child", module, *words]
+        return Program(name, command, self.environment())
+
+    def environment(self) -> dict[str, str]:
+        """What the processes have in their environments besides."""
+        queues = str((self.config / "queue.yaml").absolute())
+        often = {"LAUNCHER_SLOT": SLOT, "LAUNCHER_OVERLAP": "skip", "LAUNCHER_KEEP": "1d"}
+        return {
+            "PYTHONUNBUFFERED": "1",
+            "DFPIPE_STORE": self.store,
+            "DFPIPE_WAREHOUSE": self.sink,
+            "DFPIPE_TASK_TOKEN": self.tokens["task"],
+            "COLLECTOR_INGEST_TOKENS": self.tokens["ingest"],
+            "COLLECTOR_QUEUE_YAML": queues,
+            "LAUNCHER_QUEUE_YAML": queues,
+            "LAUNCHER_CHAINS": str((self.config / "chains.yaml").absolute()),
+            "LAUNCHER_JOBS_FOLDER": str((self.folder / "jobs").absolute()),
+            "LAUNCHER_SLOT": os.environ.get("LAUNCHER_SLOT") or SLOT,
+            "LAUNCHER_POLL": os.environ.get("LAUNCHER_POLL") or POLL,
+            "LAUNCHER_TARGET": "launcher",
+            "LAUNCHER_URL": self.addresses["launcher"],
+            **(often if self.is_demo else {}),
+        }
+
+
+def run(system: System) -> None:
+    """Run the system until SIGINT or SIGTERM; then end all of it in good order.
+
+    Raises UsageError for what can be seen to be wrong before anything is started.
+    """
+    for port in (system.port, system.port + 1):
+        _check_free(system.host, port)
+    check(system.store)
+    warehouse.connect(system.sink)
+    jobs = _jobs(system)
+    say = Printer()
+    clock = Clock(jobs, system.addresses, system.tokens["task"], partial(say, "clock"))
+    if system.posts:
+        import_files(system.posts, system.store, system.shift_to_now, partial(say, "posts"))
+    if system.is_demo:
+        make_up(system.store, system.sink, partial(say, "demo"))
+    supervisor = Supervisor(system.programs(), say)
+    _greet(system)
+    stopping = threading.Event()
+    try:
+        supervisor.start()
+        if system.is_demo:
+            url, token = f"{system.addresses['default']}/ingest", system.tokens["ingest"]
+            words = (url, token, partial(say, "demo"), stopping)
+            threading.Thread(target=keep_pushing, args=words, daemon=True).start()
+        clock.run()
+    except KeyboardInterrupt:
+        click.echo("ending all processes ...")
+    finally:
+        # Another Ctrl-C would leave some of them behind; that they end has a time limit.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        stopping.set()
+        supervisor.stop()
+        _end_jobs(system, say)
+
+
+def _jobs(system: System) -> list[Job]:
+    jobs = read_jobs(system.config / "cron.yaml", system.config / "dispatch.yaml")
+    if not system.is_demo:
+        return jobs
+    often = Every(DEMO_INTERVAL, is_synchronized=True)
+    return [replace(job, schedule=often) if job.url == LAUNCH_URL else job for job in jobs]
+
+
+def _end_jobs(system: System, say: Printer) -> None:
+    """End the local jobs, which go on without a launcher; it starts them again when it is back."""
+    done = subprocess.run(
+        [sys.executable, "-m", "launcher", "end-jobs"],
+        env={**os.environ, **system.environment()},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        check=False,
+    )
+    for line in done.stdout.splitlines():
+        say("launcher", line)
+
+
+def _check_free(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise UsageError(
+                f"port {port} of {host} cannot be used: {error.strerror}: "
+                "check the --host, or give another --port"
+            ) from error
+
+
+def _greet(system: System) -> None:
+    addresses = system.addresses
+    header = shlex.quote(f"@{system.cron_header}")
+    click.echo(f"the page           {addresses['launcher']}/")
+    click.echo(f"the collector      {addresses['default']}/status")
+    click.echo(f"posts, results     {system.store}, {system.sink}")
+    click.echo(f"analyse now        curl -H {header} {addresses['launcher']}{LAUNCH_URL}")
+    click.echo("Ctrl-C ends it.")

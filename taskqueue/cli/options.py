@@ -1,0 +1,146 @@
+"""The options that several commands have, and what they name."""
+
+import json
+import math
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from service.options import Command
+from taskqueue import limits
+from taskqueue.config import QueueConfig
+from taskqueue.errors import UsageError
+from taskqueue.rest.client import RestClient
+from taskqueue.rest.resources import QueueResources, Resource, decoded, encoded
+from taskqueue.service import TaskQueueService, translated
+
+TOKEN = "TASKQUEUE_TOKEN"  # noqa: S105  # the name of a variable
+Api = QueueResources | RestClient
+
+STORE = click.option(
+    "--store",
+    metavar="URL",
+    envvar="TASKQUEUE_STORE",
+    show_envvar=True,
+    help="sqlite:///FILE or datastore://PROJECT: work on that store itself.",
+)
+QUEUE_YAML = click.option(
+    "--queue_yaml",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="Define the queues; without it those that the store knows already are used.",
+)
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds, at most a week."""
+
+    def __init__(self, low: float) -> None:
+        super().__init__(low, limits.MAX_LEASE_SECONDS)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """The number; NaN, which no range refuses, is none."""
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
+        return number
+
+
+TASK_NAME = click.option("--task_name", metavar="NAME", required=True)
+_API = (
+    STORE,
+    QUEUE_YAML,
+    click.option("--api_host", metavar="URL", help="Work through the REST API there instead."),
+    click.option("--service_version", default="v1beta2", show_default=True),
+    click.option("--project_name", default="default", show_default=True),
+    click.option(
+        "--credentials_file",
+        metavar="FILE",
+        type=click.Path(dir_okay=False),
+        help=f"Holds the bearer token for the REST API.  [env var: {TOKEN}, the token itself]",
+    ),
+    click.option("--taskqueue_name", metavar="QUEUE", default="default", show_default=True),
+)
+
+
+def api_options(command: Command) -> Command:
+    """Give a command the options from which `connected` makes an Api."""
+    for option in reversed(_API):
+        command = option(command)
+    return command
+
+
+def connected(words: dict[str, Any]) -> Api:
+    """The queues that the words of `api_options` name. Raises UsageError."""
+    host, store = words["api_host"], words["store"]
+    if host and click.get_current_context().get_parameter_source("store") is _COMMAND_LINE:
+        raise UsageError("--store and --api_host are both given: give one of them")
+    if host:
+        return RestClient(
+            host,
+            words["project_name"],
+            token_of(words["credentials_file"]),
+            service_version=words["service_version"],
+        )
+    return QueueResources(service_of(store, words["queue_yaml"]), words["project_name"])
+
+
+_COMMAND_LINE = click.core.ParameterSource.COMMANDLINE
+
+
+def local(words: dict[str, Any]) -> QueueResources:
+    """The same for commands that the REST API does not have."""
+    api = connected(words)
+    if isinstance(api, RestClient):
+        raise UsageError("the REST API has no such method: give --store instead of --api_host")
+    return api
+
+
+def service_of(store: str | None, queue_yaml: str | None) -> TaskQueueService:
+    """The service over a store. Raises UsageError and ConfigError.
+
+    Without a queue.yaml its queues are those of the last one that the store was used with.
+    """
+    if not store:
+        raise UsageError(
+            "no queues are named: give --store sqlite:///FILE (or TASKQUEUE_STORE), or --api_host"
+        )
+    service = TaskQueueService(store, queue_yaml)
+    if queue_yaml is None:
+        with translated():
+            known = {name: service.states.definition(name) for name in service.states.names()}
+        queues = {name: definition for name, definition in known.items() if definition}
+        service.config = QueueConfig(queues=queues, source="the store")
+    return service
+
+
+def token_of(file: str | None) -> str | None:
+    """The first word of a file, or else what the environment holds."""
+    if not file:
+        return os.environ.get(TOKEN) or None
+    return next(iter(read_file(file).decode(errors="replace").split()), None)
+
+
+def read_file(file: str) -> bytes:
+    """The content of a file, or of the standard input for `-`. Raises UsageError."""
+    try:
+        if file == "-":
+            return sys.stdin.buffer.read()
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}") from error
+
+
+def show(resource: Resource) -> None:
+    """Print a resource as JSON with sorted names."""
+    click.echo(json.dumps(resource, indent=2, sort_keys=True))
+
+
+def cut(resource: Resource, most: int) -> Resource:
+    """A list of tasks of which no payload has more than so many bytes."""
+    items = resource.get("items", [])
+    short = [i | {"payloadBase64": encoded(decoded(i["payloadBase64"])[:most])} for i in items]
+    return resource | ({"items": short} if items else {})

@@ -1,0 +1,183 @@
+"""Commands that look at queues and tasks, and change them."""
+
+from typing import Any
+
+import click
+
+from taskqueue.cli.options import (
+    TASK_NAME,
+    api_options,
+    connected,
+    cut,
+    local,
+    read_file,
+    show,
+)
+from taskqueue.errors import UsageError
+from taskqueue.rest.resources import QueueResources
+from taskqueue.task import Task
+
+SIZE_SHOWN = click.option(
+    "--payload_size_to_display",
+    type=click.IntRange(min=0),
+    default=2 * 2**20,
+    show_default=True,
+    help="Cut longer payloads.",
+)
+
+
+@click.command(short_help="Show a queue.")
+@api_options
+@click.option("--get_stats", is_flag=True, help="Count its tasks too.")
+def getqueue(get_stats: bool, taskqueue_name: str, **words: Any) -> None:
+    """Show a queue."""
+    show(connected(words).get_queue(taskqueue_name, get_stats))
+
+
+@click.command(short_help="List the first 100 tasks of a queue.")
+@api_options
+@SIZE_SHOWN
+def listtasks(payload_size_to_display: int, taskqueue_name: str, **words: Any) -> None:
+    """List the first 100 tasks of a queue, leased or not."""
+    show(cut(connected(words).list_tasks(taskqueue_name), payload_size_to_display))
+
+
+@click.command(short_help="Show a task.")
+@api_options
+@TASK_NAME
+def gettask(task_name: str, taskqueue_name: str, **words: Any) -> None:
+    """Show a task."""
+    show(connected(words).get_task(taskqueue_name, task_name))
+
+
+@click.command(short_help="Add a task to a queue.")
+@api_options
+@click.option("--task_name", metavar="NAME", help="Its name; one is given to it otherwise.")
+@click.option("--payload", metavar="TEXT")
+@click.option("--payload_file", metavar="FILE", help="Its payload's file; - is the standard input.")
+@click.option("--tag", help="Of a pull task.")
+@click.option("--url", metavar="PATH", help="Of a push task: the path of its handler.")
+@click.option(
+    "--method",
+    type=click.Choice(["GET", "POST", "HEAD", "PUT", "DELETE", "PULL"], case_sensitive=False),
+    help="[default: POST with --url, else what the queue takes]",
+)
+@click.option("--countdown", type=float, help="Seconds from now before which it is not taken.")
+def addtask(
+    task_name: str | None,
+    payload: str | None,
+    payload_file: str | None,
+    tag: str | None,
+    url: str | None,
+    method: str | None,
+    countdown: float | None,
+    taskqueue_name: str,
+    **words: Any,
+) -> None:
+    """Add a task to a queue, and show it."""
+    api = connected(words)
+    if payload is not None and payload_file:
+        raise UsageError("--payload and --payload_file are both given: give one of them")
+    if isinstance(api, QueueResources):
+        is_pull = not url and api.service.definition(taskqueue_name).is_pull
+        method = method or ("PULL" if is_pull else "POST")
+    elif url or countdown or (method or "PULL") != "PULL":
+        raise UsageError("the REST API adds pull tasks only, without --url, --method, --countdown")
+    content = read_file(payload_file) if payload_file else payload
+    task = Task(
+        b"" if content is None and method in (None, "PULL") else content,
+        name=task_name,
+        method=method or "PULL",
+        tag=tag,
+        url=url or "",
+        countdown=countdown,
+    )
+    show(api.insert(taskqueue_name, task))
+
+
+@click.command(short_help="Lease tasks.")
+@api_options
+@click.option("--lease_secs", type=click.IntRange(min=0), required=True, help="For how long.")
+@click.option("--num_tasks", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--tag", help="Only tasks with this tag.")
+@click.option("--group_by_tag", is_flag=True, help="Only tasks with the tag of the oldest.")
+@SIZE_SHOWN
+def leasetask(
+    lease_secs: int,
+    num_tasks: int,
+    tag: str | None,
+    group_by_tag: bool,
+    payload_size_to_display: int,
+    taskqueue_name: str,
+    **words: Any,
+) -> None:
+    """Lease tasks, so that nobody else gets them meanwhile, and show them."""
+    by_tag = group_by_tag or tag is not None
+    leased = connected(words).lease(taskqueue_name, lease_secs, num_tasks, by_tag=by_tag, tag=tag)
+    show(cut(leased, payload_size_to_display))
+
+
+@click.command(short_help="Extend the lease of a task, or give it back.")
+@api_options
+@TASK_NAME
+@click.option("--lease_secs", type=click.IntRange(min=0), required=True, help="0 gives it back.")
+@click.option("--lease_timestamp", type=int, help="The end of the lease that is meant.")
+def modifytask(
+    task_name: str,
+    lease_secs: int,
+    lease_timestamp: int | None,
+    taskqueue_name: str,
+    **words: Any,
+) -> None:
+    """Let the lease of a task end so many seconds from now."""
+    show(connected(words).modify(taskqueue_name, task_name, lease_secs, lease_timestamp))
+
+
+@click.command(short_help="Delete a task.")
+@api_options
+@TASK_NAME
+def deletetask(task_name: str, taskqueue_name: str, **words: Any) -> None:
+    """Delete a task, leased or not."""
+    connected(words).delete(taskqueue_name, task_name)
+
+
+@click.command(short_help="Delete the first tasks of a queue.")
+@api_options
+@click.option("--max_delete", type=click.IntRange(min=0), default=100, show_default=True)
+def clear(max_delete: int, taskqueue_name: str, **words: Any) -> None:
+    """Delete the first tasks of a queue, and say how many."""
+    show({"deleted": connected(words).clear(taskqueue_name, max_delete)})
+
+
+@click.command(short_help="List the tasks that were given up.")
+@api_options
+@click.option("--max_listed", type=click.IntRange(min=1), default=100, show_default=True)
+def deadletters(max_listed: int, taskqueue_name: str, **words: Any) -> None:
+    """List the tasks that were given up, the longest dead first."""
+    show(local(words).dead_letters(taskqueue_name, max_listed))
+
+
+@click.command(short_help="Put dead letters back into their queue.")
+@api_options
+@click.option("--task_name", metavar="NAME", help="Which; without it all are put back.")
+def retry(task_name: str | None, taskqueue_name: str, **words: Any) -> None:
+    """Put dead letters back into their queue, due at once, and show them."""
+    api = local(words)
+    if task_name:
+        show(api.revive(taskqueue_name, task_name))
+        return
+    show({"retried": api.revive_all(taskqueue_name)})
+
+
+COMMANDS = (
+    getqueue,
+    listtasks,
+    gettask,
+    addtask,
+    leasetask,
+    modifytask,
+    deletetask,
+    clear,
+    deadletters,
+    retry,
+)

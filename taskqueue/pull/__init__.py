@@ -1,0 +1,1 @@
+"""A program run for each task of a pull queue."""

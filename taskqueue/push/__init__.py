@@ -1,0 +1,1 @@
+"""The dispatcher: tasks of push queues sent to their handlers."""

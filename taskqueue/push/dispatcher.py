@@ -1,0 +1,369 @@
+"""Sends due push tasks to their handlers, within the limits of their queues.
+
+One thread works with the store: it claims tasks, extends leases and settles what came of them, many
+in one commit. Other threads send, a task at a time.
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+
+from taskqueue.config import QueueDefinition
+from taskqueue.errors import Error
+from taskqueue.push.members import Members, Place
+from taskqueue.push.metrics import DispatchMetrics
+from taskqueue.push.pacing import Pace, share
+from taskqueue.push.sending import THROTTLE, Answer, Send, outcome_of
+from taskqueue.service import TaskQueueService, translated
+from taskqueue.storage.leasing import Outcome, Verdict
+from taskqueue.storage.record import StoredTask
+
+SOON = 10_000  # microseconds
+NEVER = 2**62
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchSettings:
+    """How a dispatcher works; all in seconds but `threads`, the most requests at a time.
+
+    `poll` is how often it looks for tasks that other processes added; `lease`, how long the tasks
+    of a dispatcher that was killed stay with it; `grace`, how long it waits for requests at its
+    end.
+    """
+
+    threads: int = 100
+    poll: float = 0.5
+    lease: float = 60.0
+    grace: float = 30.0
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """A task that is being sent. `answer` is there when it has come."""
+
+    task: StoredTask
+    queue_target: str | None
+    started: int
+    answer: Answer | None = None
+    is_lost: bool = False
+
+
+@dataclass(slots=True)
+class Lane:
+    """What a dispatcher knows of one queue. `look_at` is when it is to look for tasks again."""
+
+    definition: QueueDefinition
+    pace: Pace
+    look_at: int = 0
+    is_full: bool = False
+    flights: set[Flight] = field(default_factory=set)
+
+
+class SendingThreads:
+    """So many threads, which end with the process whatever they are waiting for."""
+
+    def __init__(self, number: int, send: Send, done: Callable[[Flight], None]) -> None:
+        self._jobs: SimpleQueue[Flight | None] = SimpleQueue()
+        self._send = send
+        self._done = done
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(number)]
+        for thread in self._threads:
+            thread.start()
+
+    def start(self, flight: Flight) -> None:
+        """Send the flight's task as soon as a thread is free."""
+        self._jobs.put(flight)
+
+    def _work(self) -> None:
+        while flight := self._jobs.get():
+            try:
+                flight.answer = self._send(flight.task, flight.queue_target)
+            except Exception as error:  # a thread that died would take its task along
+                _logger.exception("a task could not be sent", extra=_about(flight.task))
+                flight.answer = Answer(None, f"not sent: {type(error).__name__}")
+            self._done(flight)
+
+    def end(self) -> None:
+        """Let the threads end when they are free."""
+        for _ in self._threads:
+            self._jobs.put(None)
+
+
+class Dispatcher:
+    """Sends the due push tasks of a service's queues. `run` returns after `stop`."""
+
+    def __init__(
+        self,
+        service: TaskQueueService,
+        send: Send,
+        settings: DispatchSettings | None = None,
+        *,
+        metrics: DispatchMetrics | None = None,
+    ) -> None:
+        self.service = service
+        self.settings = settings or DispatchSettings()
+        self.metrics = metrics or DispatchMetrics()
+        now = service.now()
+        self._members = Members(
+            service.client, now, f"{now:016d}-{service.rng.getrandbits(32):08x}"
+        )
+        self._lanes = deque(
+            Lane(d, Pace(d.rate, d.bucket_size, now))
+            for d in service.config.queues.values()
+            if not d.is_pull
+        )
+        self._lane_of = {lane.definition.name: lane for lane in self._lanes}
+        self._send = send
+        # Flights whose answer has come; None only wakes the dispatcher. Signal handlers put too.
+        self._arrivals: SimpleQueue[Flight | None] = SimpleQueue()
+        self._answered: list[Flight] = []
+        self._place: Place | None = None
+        self._extend_at = NEVER
+        self._is_stopping = False
+
+    def stop(self) -> None:
+        """Let `run` end; for signal handlers and other threads."""
+        self._is_stopping = True
+        self._arrivals.put(None)
+
+    def wake(self) -> None:
+        """Look for tasks at once, because one was added."""
+        self._arrivals.put(None)
+
+    def run(self) -> None:
+        """Send tasks until `stop`; then wait for the requests that are running, and give back.
+
+        What is still running after the time of grace is due again for other dispatchers.
+        """
+        threads = SendingThreads(self.settings.threads, self._send, self._arrivals.put)
+        self.service.added.append(self.wake)
+        try:
+            while not self._is_stopping:
+                self._wait(self.step(threads.start))
+            self._finish()
+        finally:
+            self.service.added.remove(self.wake)
+            threads.end()
+
+    def step(self, start: Callable[[Flight], None]) -> float:
+        """Do what is to be done now; returns after how many seconds there may be more to do."""
+        try:
+            self._settle()
+            self._extend(self.service.now())
+            self._claim(start)
+            self.service.sweeper.step(self.service.now())
+        except Error as error:
+            _logger.warning("the store cannot be used now: %s", error)
+            return self.settings.poll
+        at = min((lane.look_at for lane in self._lanes), default=NEVER)
+        at = min(at, self._extend_at, self._members.next_beat())
+        return max(0.0, (at - self.service.now()) / 1_000_000)
+
+    # Waiting
+
+    def _wait(self, seconds: float) -> None:
+        """Wait for an answer, a wake-up or the end of the time, and take in all that came."""
+        arrived: list[Flight | None] = []
+        with suppress(Empty):
+            if seconds > 0:
+                arrived.append(self._arrivals.get(timeout=seconds))
+            while True:
+                arrived.append(self._arrivals.get_nowait())
+        self._answered += [flight for flight in arrived if flight]
+        if None in arrived:
+            for lane in self._lanes:
+                lane.look_at = 0
+
+    # Claiming
+
+    def _claim(self, start: Callable[[Flight], None]) -> None:
+        place = self._members.place(self.service.now())
+        if place is None:
+            self._put_off()
+            return
+        if place != self._place:
+            self._share(place)
+        # A different queue comes first each time, so that none is starved of threads.
+        self._lanes.rotate(1)
+        for lane in self._lanes:
+            if lane.look_at <= self.service.now():
+                self._fill(lane, place, start)
+
+    def _share(self, place: Place) -> None:
+        for lane in self._lanes:
+            rate, size = lane.definition.rate, lane.definition.bucket_size
+            lane.pace.limit(rate / place.members, max(1.0, size / place.members))
+            if self._place is None and place.members > 1:
+                # The others had the full bucket already.
+                lane.pace.take(lane.pace.available(self.service.now()))
+        self._place = place
+        _logger.info("number of dispatchers that share these queues: %d", place.members)
+
+    def _put_off(self) -> None:
+        for lane in self._lanes:
+            lane.look_at = self._members.next_beat()
+
+    def _fill(self, lane: Lane, place: Place, start: Callable[[Flight], None]) -> None:
+        service, definition, now = self.service, lane.definition, self.service.now()
+        lane.look_at = now + round(self.settings.poll * 1_000_000)
+        lane.is_full = False
+        if not definition.rate or service.is_paused(definition.name):
+            return
+        room = self._room(lane, place, now)
+        if room <= 0:
+            lane.is_full = True
+            return
+        tokens = lane.pace.available(now)
+        if tokens:
+            with translated():
+                wanted = min(room, tokens)
+                tasks = service.leasing.claim(definition.name, now, self.settings.lease, wanted)
+                self._launch(lane, tasks, start)
+                if len(tasks) < wanted:
+                    next_due = service.store.next_due(definition.name)
+                    lane.look_at = min(lane.look_at, max(now + 1000, next_due or NEVER))
+                    return
+        lane.is_full = tokens >= room
+        if not lane.is_full:
+            seconds = min(lane.pace.seconds_to_next(), self.settings.poll)
+            lane.look_at = now + round(seconds * 1_000_000)
+
+    def _room(self, lane: Lane, place: Place, now: int) -> int:
+        """How many more tasks of the queue may be in flight."""
+        most = lane.definition.max_concurrent_requests
+        room = min(
+            share(most, place.rank, place.members) - len(lane.flights),
+            self.settings.threads - sum(len(other.flights) for other in self._lanes),
+        )
+        if place.members > 1 and room > 0:
+            # Others may still have more than their share, from before they knew of each other.
+            with translated():
+                room = min(room, most - self.service.store.in_flight(lane.definition.name, now))
+        return room
+
+    def _launch(
+        self, lane: Lane, tasks: Sequence[StoredTask], start: Callable[[Flight], None]
+    ) -> None:
+        lane.pace.take(len(tasks))
+        now = self.service.now()
+        for task in tasks:
+            flight = Flight(task, lane.definition.target, now)
+            lane.flights.add(flight)
+            start(flight)
+        if tasks:
+            self._extend_at = min(self._extend_at, tasks[0].due - self._half_lease)
+            self._watch(lane)
+
+    def _watch(self, lane: Lane) -> None:
+        self.metrics.in_flight.labels(lane.definition.name).set(len(lane.flights))
+
+    # Leases
+
+    @property
+    def _half_lease(self) -> int:
+        return round(self.settings.lease * 500_000)
+
+    def _extend(self, now: int) -> None:
+        """Extend the leases of which less than half is left."""
+        if now < self._extend_at:
+            return
+        flights = [f for lane in self._lanes for f in lane.flights if not f.is_lost]
+        for flight in flights:
+            if flight.task.due - now <= self._half_lease:
+                with translated():
+                    longer = self.service.leasing.extend(flight.task, now, self.settings.lease)
+                flight.task = longer or flight.task
+                flight.is_lost = longer is None
+        ends = (flight.task.due for flight in flights if not flight.is_lost)
+        self._extend_at = min(ends, default=NEVER) - self._half_lease
+
+    # Settling
+
+    def _settle(self) -> None:
+        """Store what came of the answered flights; after an error they are kept for the next time.
+
+        Only then do they leave their lanes: until then their leases are extended.
+        """
+        if not self._answered:
+            return
+        now = self.service.now()
+        outcomes = [self._outcome(f, now) for f in self._answered]
+        with translated():
+            held = self.service.leasing.settle(outcomes, now)
+        for flight, outcome, is_held in zip(self._answered, outcomes, held, strict=True):
+            lane = self._lane_of[flight.task.queue]
+            lane.flights.discard(flight)
+            self._watch(lane)
+            if is_held and outcome.verdict in (Verdict.RETRY, Verdict.RELEASE):
+                lane.look_at = min(lane.look_at, outcome.eta)
+            elif outcome.verdict is Verdict.DONE:
+                # Its handler may have added the task that comes next.
+                lane.look_at = min(lane.look_at, now + SOON)
+            self._report(flight, outcome, is_held, now)
+        self._answered = []
+        for lane in self._lanes:
+            if lane.is_full:
+                lane.look_at = 0
+
+    def _outcome(self, flight: Flight, now: int) -> Outcome:
+        assert flight.answer is not None
+        lane = self._lane_of[flight.task.queue]
+        throttle = lane.pace.slow_down(now) if flight.answer.status == THROTTLE else 0.0
+        return outcome_of(flight.task, flight.answer, lane.definition.retry, now, throttle)
+
+    def _report(self, flight: Flight, outcome: Outcome, is_held: bool, now: int) -> None:
+        queue = flight.task.queue
+        if not is_held:
+            self.metrics.lost.labels(queue).inc()
+            _logger.warning("the lease ended before the answer came", extra=_about(flight.task))
+            return
+        seconds = (now - flight.started) / 1_000_000
+        self.metrics.attempts.labels(queue, outcome.verdict.value).inc()
+        self.metrics.seconds.labels(queue).observe(seconds)
+        if outcome.verdict is not Verdict.DONE:
+            about = {**_about(flight.task), "reason": outcome.reason, "seconds": seconds}
+            level = logging.ERROR if outcome.verdict is Verdict.DEAD else logging.INFO
+            _logger.log(level, _MESSAGES[outcome.verdict], extra=about)
+
+    # The end
+
+    def _finish(self) -> None:
+        end = self.service.now() + round(self.settings.grace * 1_000_000)
+        while (left := end - self.service.now()) > 0 and self._flights():
+            self._wait(min(left / 1_000_000, self.settings.poll))
+            try:
+                self._settle()
+                self._extend(self.service.now())
+            except Error as error:
+                _logger.warning("the store cannot be used now: %s", error)
+        self._settle()
+        now = self.service.now()
+        with translated():
+            self._give_back(self._flights(), now)
+            self.service.store.activity.flush(now)
+        self._members.leave()
+
+    def _give_back(self, flights: Iterable[Flight], now: int) -> None:
+        outcomes = [Outcome(flight.task, Verdict.RELEASE, eta=now) for flight in flights]
+        if outcomes:
+            _logger.warning("%d requests are still running: given back", len(outcomes))
+            self.service.leasing.settle(outcomes, now)
+
+    def _flights(self) -> list[Flight]:
+        return [flight for lane in self._lanes for flight in lane.flights]
+
+
+_MESSAGES = {
+    Verdict.RETRY: "a task failed and is tried again",
+    Verdict.RELEASE: "a handler asked to go slower",
+    Verdict.DEAD: "a task is given up",
+}
+
+
+def _about(task: StoredTask) -> dict[str, object]:
+    return {"queue": task.queue, "task": task.name, "attempt": task.retries}

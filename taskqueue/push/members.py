@@ -1,0 +1,81 @@
+"""Which dispatchers work on a store, so that they share the limits of its queues.
+
+Each writes a sign of life every second and reads those of the others. One that joins others waits
+until all of them must have seen it; one that could not read for some seconds takes no new tasks,
+before the others believe it dead. So their shares never add up to more than the whole.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from google.cloud.datastore import Entity
+
+from taskqueue.errors import TransientError
+from taskqueue.service import translated
+from taskqueue.storage.record import from_usec, name_of, to_usec
+
+KIND = "TaskqueueDispatcher"
+BEAT = 1_000_000  # microseconds between signs of life
+VALID = 3 * BEAT  # for which what was read may be relied on
+EXPIRES = 6 * BEAT  # after which a silent dispatcher counts as dead
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Among how many dispatchers this one is, and which, in the order of joining."""
+
+    rank: int
+    members: int
+
+
+class Members:
+    """The dispatchers of a store. `instance` is this one's name; names sort in order of joining."""
+
+    def __init__(self, client: Any, now: int, instance: str) -> None:
+        self._client = client
+        self._instance = instance
+        self._starts = now
+        self._read = now - VALID
+        self._beat_at = now
+        self._place = Place(0, 1)
+
+    def place(self, now: int) -> Place | None:
+        """The place of this dispatcher; None while it must not take tasks."""
+        if now >= self._beat_at:
+            try:
+                self._beat(now)
+            except TransientError as error:
+                _logger.warning("the other dispatchers cannot be seen: %s", error)
+        is_sure = now - self._read < VALID and now >= self._starts
+        return self._place if is_sure else None
+
+    def next_beat(self) -> int:
+        """When `place` is to be called again, at the latest."""
+        return self._beat_at
+
+    def _beat(self, now: int) -> None:
+        self._beat_at = now + BEAT
+        with translated():
+            self._client.put(self._sign(now))
+            signs = {name_of(e.key): e for e in self._client.query(kind=KIND).fetch()}
+        alive = sorted(name for name, e in signs.items() if to_usec(e["expires"]) > now)
+        for name in signs.keys() - {*alive}:
+            self._client.delete(self._client.key(KIND, name))
+        if now - self._read >= VALID:
+            # New, or blind for so long that the others may have shared its part out.
+            self._starts = now if alive == [self._instance] else now + VALID
+        self._place = Place(alive.index(self._instance), len(alive))
+        self._read = now
+
+    def _sign(self, now: int) -> Entity:
+        entity = Entity(self._client.key(KIND, self._instance))
+        entity["expires"] = from_usec(now + EXPIRES)
+        return entity
+
+    def leave(self) -> None:
+        """Tell the others at once that this dispatcher has ended."""
+        with translated():
+            self._client.delete(self._client.key(KIND, self._instance))

@@ -1,0 +1,1 @@
+"""Tasks and queues as they are stored, leased and swept."""

@@ -1,0 +1,330 @@
+"""Taking tasks so that no other worker has them, and saying what became of them."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+from typing import Any
+
+from google.api_core.exceptions import Aborted
+from google.cloud.datastore import Entity
+
+from dfpipe.datastore import fetch_keys, get_values, run_in_transaction
+from taskqueue import limits
+from taskqueue.errors import TransientError
+from taskqueue.retry import TaskRetryOptions, effective, may_retry
+from taskqueue.storage.record import (
+    StoredTask,
+    due_prefix,
+    from_entity,
+    group_prefix,
+    name_of,
+    order_key,
+    parted_size,
+    postponed,
+    retry_options,
+    sent,
+    to_entity,
+)
+from taskqueue.storage.store import MOST_BYTES, MOST_WRITES, TaskStore, chunks
+
+MOST_COLLISIONS = 20
+FIRST_WAIT, LONGEST_WAIT = 0.005, 0.5  # seconds, after a collision
+WIDEST_SPREAD = 8
+FIRST_GUESS = 2**16  # bytes of a task, until some were seen
+
+# Changes the entity of a task that is due, so that it is taken; None where it is to be removed.
+Take = Callable[[Entity], Entity | None]
+
+
+class Verdict(Enum):
+    """What became of a push task that was taken."""
+
+    DONE = "done"
+    RETRY = "retry"
+    RELEASE = "release"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one task, which is as `claim` gave it.
+
+    RETRY and RELEASE make it due again at `eta` (microseconds); RELEASE takes the attempt back, as
+    if the task had not been taken. `status` is the handler's answer, None where it gave none.
+    """
+
+    task: StoredTask
+    verdict: Verdict
+    eta: int = 0
+    status: int | None = None
+    reason: str | None = None
+
+
+class Leasing:
+    """Claims on the tasks of a store.
+
+    Workers look for due tasks with a query and then take them in a transaction that reads them
+    again, so no task is taken twice. Who collides with another looks further back the next time,
+    at a random place, so that many workers do not compete for the same few tasks.
+    """
+
+    def __init__(self, store: TaskStore, sleep: Callable[[float], None] = time.sleep) -> None:
+        self.store = store
+        self._sleep = sleep
+        self._mean_bytes = FIRST_GUESS
+
+    def lease(
+        self,
+        queue: str,
+        now: int,
+        seconds: float,
+        most: int,
+        retry: TaskRetryOptions | None = None,
+        *,
+        most_bytes: int = limits.MAX_LEASE_PAYLOAD_BYTES,
+    ) -> list[StoredTask]:
+        """Lease the pull tasks that are due, in the order of time and name.
+
+        Their payloads have at most `most_bytes` together. `retry` is the queue's: a task that was
+        leased as often as it may be is deleted instead.
+        """
+        return self._lease("due", due_prefix(queue), now, seconds, most, retry, most_bytes)
+
+    def lease_by_tag(
+        self,
+        queue: str,
+        now: int,
+        seconds: float,
+        most: int,
+        retry: TaskRetryOptions | None = None,
+        tag: str | None = None,
+        *,
+        most_bytes: int = limits.MAX_LEASE_PAYLOAD_BYTES,
+    ) -> list[StoredTask]:
+        """Lease only tasks of one tag: the one given, or that of the task that comes first.
+
+        Where the first task has no tag, only tasks without a tag are leased.
+        """
+        if tag is None:
+            prefix = due_prefix(queue)
+            query = self.store.in_range("due", prefix, order_key(prefix, now))
+            first = next(iter(query.fetch(limit=1)), None)
+            if first is None:
+                return []
+            tag = first.get("tag")
+        prefix = group_prefix(queue, tag)
+        return self._lease("group", prefix, now, seconds, most, retry, most_bytes)
+
+    def _lease(
+        self,
+        order: str,
+        prefix: str,
+        now: int,
+        seconds: float,
+        most: int,
+        retry: TaskRetryOptions | None,
+        most_bytes: int,
+    ) -> list[StoredTask]:
+        until = now + round(seconds * 1_000_000)
+
+        def take(entity: Entity) -> Entity | None:
+            retries = entity["retries"] + 1
+            if not may_retry(retries, 0.0, effective(retry_options(entity), retry)):
+                return None
+            entity["retries"] = retries
+            return postponed(entity, until, leased=True)
+
+        taken = self._take_due(
+            order, prefix, now, most, take, still_due=until <= now, most_bytes=most_bytes
+        )
+        if taken:
+            self.store.activity.record(taken[0].queue, len(taken), now)
+        return self.store.with_payloads(taken)
+
+    def claim(self, queue: str, now: int, seconds: float, most: int) -> list[StoredTask]:
+        """Take the push tasks that are due, in the order of time and name.
+
+        They keep their `eta`, and are due again for everyone when the lease ends.
+        """
+        until = now + round(seconds * 1_000_000)
+
+        def take(entity: Entity) -> Entity:
+            entity["retries"] += 1
+            entity.setdefault("first_try", now)
+            return sent(entity, until)
+
+        return self._take_due("due", due_prefix(queue), now, most, take)
+
+    def _take_due(
+        self,
+        order: str,
+        prefix: str,
+        now: int,
+        most: int,
+        take: Take,
+        *,
+        still_due: bool = False,
+        most_bytes: int = limits.MAX_LEASE_PAYLOAD_BYTES,
+    ) -> list[StoredTask]:
+        """Take up to `most` due tasks whose key `order` begins with the prefix.
+
+        `still_due`: what was taken remains due, so that the query gives it again.
+        """
+        taken: list[StoredTask] = []
+        seen: set[str] = set()
+        collisions = 0
+        while (wanted := min(most - len(taken), self._chunk())) > 0:
+            spread = wanted * min(2**collisions, WIDEST_SPREAD)
+            limit = spread + (len(seen) if still_due else 0)
+            found = self._due_keys(order, prefix, now, limit)
+            keys = self._some([key for key in found if name_of(key) not in seen], wanted)
+            room = most_bytes - sum(task.size for task in taken)
+            try:
+                got, left = self._take(keys, now, room, take)
+            except Aborted as error:
+                collisions += 1
+                self._after_collision(collisions, error)
+                continue
+            taken += got
+            seen.update(map(name_of, keys[: len(keys) - left]))
+            self._learn(got)
+            is_all = len(found) < limit and seen.issuperset(map(name_of, found))
+            if not keys or (left and not got) or is_all:
+                break
+        return sorted(taken, key=lambda task: (task.due, task.name)) if collisions else taken
+
+    def _chunk(self) -> int:
+        return max(1, min(MOST_WRITES, MOST_BYTES // self._mean_bytes))
+
+    def _learn(self, tasks: Sequence[StoredTask]) -> None:
+        if tasks:
+            self._mean_bytes = 1 + sum(task.size for task in tasks) // len(tasks)
+
+    def _due_keys(self, order: str, prefix: str, now: int, most: int) -> list[Any]:
+        return list(fetch_keys(self.store.in_range(order, prefix, order_key(prefix, now)), most))
+
+    def _some(self, keys: list[Any], wanted: int) -> list[Any]:
+        """So many of them, side by side, from a random place."""
+        start = self.store.random.randint(0, max(0, len(keys) - wanted))
+        return keys[start : start + wanted]
+
+    def _take(
+        self, keys: list[Any], now: int, room: int, take: Take
+    ) -> tuple[list[StoredTask], int]:
+        """Take those that are still due, in one transaction.
+
+        Returns them, and how many at the end were left because of their payloads' size.
+        """
+        client = self.store.client
+        changed: list[Entity] = []
+        removed: list[tuple[Any, int]] = []
+        size = left = 0
+        with client.transaction():
+            stored = {name_of(entity.key): entity for entity in client.get_multi(keys)}
+            for at, key in enumerate(keys):
+                entity = stored.get(name_of(key))
+                if entity is None or not _is_due(entity, now):
+                    continue
+                parted = parted_size(entity.get("parted"))
+                size += parted or len(entity["payload"])
+                if size > min(room, MOST_BYTES):
+                    left = len(keys) - at
+                    break
+                taken = take(entity)
+                if taken is None:
+                    removed.append((key, parted))
+                else:
+                    changed.append(taken)
+            client.put_multi(changed)
+            self.store.remove(removed, now)
+        return [task for entity in changed if (task := from_entity(entity))], left
+
+    def _after_collision(self, collisions: int, error: Aborted) -> None:
+        if collisions > MOST_COLLISIONS:
+            raise TransientError("too many workers want the same tasks: try again") from error
+        longest = min(LONGEST_WAIT, FIRST_WAIT * 2**collisions)
+        self._sleep(self.store.random.uniform(0, longest))
+
+    def extend(self, task: StoredTask, now: int, seconds: float) -> StoredTask | None:
+        """Let the lease of a push task end so many seconds from now.
+
+        Returns the task as it is then; None where the lease was lost.
+        """
+        until = now + round(seconds * 1_000_000)
+        longer = task._replace(due=until)
+
+        def change() -> StoredTask | None:
+            entity = self.store.client.get(self.store.key(task.queue, task.name))
+            if entity is None or not _holds(task, entity.get("leased")):
+                return None
+            self.store.client.put(to_entity(longer, self.store.client))
+            return longer
+
+        return run_in_transaction(self.store.client, change)
+
+    def settle(self, outcomes: Sequence[Outcome], now: int) -> list[bool]:
+        """Store what became of tasks that were claimed.
+
+        For each: whether the lease was still held; if not, the task is another's and is left alone.
+        """
+        results: list[bool] = []
+        for chunk in chunks(outcomes, lambda outcome: len(outcome.task.payload)):
+            results += run_in_transaction(self.store.client, partial(self._settle, chunk, now))
+        for queue in {outcome.task.queue for outcome in outcomes}:
+            self._record(queue, outcomes, now)
+        return results
+
+    def _settle(self, outcomes: Sequence[Outcome], now: int) -> list[bool]:
+        keys = [self.store.key(o.task.queue, o.task.name) for o in outcomes]
+        stored = get_values(self.store.client, keys, "leased")
+        held: list[bool] = []
+        done: list[tuple[Any, int]] = []
+        others: list[Entity] = []
+        for key, outcome, found in zip(keys, outcomes, stored, strict=True):
+            held.append(found is not None and _holds(outcome.task, found[0]))
+            if not held[-1]:
+                continue
+            if outcome.verdict is Verdict.DONE:
+                done.append((key, 0))
+            else:
+                others.append(to_entity(_settled(outcome, now), self.store.client))
+        self.store.remove(done, now)
+        self.store.client.put_multi(others)
+        return held
+
+    def _record(self, queue: str, outcomes: Sequence[Outcome], now: int) -> None:
+        ran = sum(o.task.queue == queue and o.verdict is not Verdict.RELEASE for o in outcomes)
+        if ran:
+            self.store.activity.record(queue, ran, now)
+
+
+def _holds(task: StoredTask, leased: str | None) -> bool:
+    """Whether the lease under which a task was claimed is the latest one, which is stored.
+
+    A later lease ends later, so its end tells it apart.
+    """
+    return leased == order_key(due_prefix(task.queue), task.due)
+
+
+def _is_due(entity: Entity, now: int) -> bool:
+    return "due" in entity and int(entity["due"][-16:]) <= now
+
+
+def _settled(outcome: Outcome, now: int) -> StoredTask:
+    """The task as it is stored after that outcome, which is not DONE."""
+    task = outcome.task
+    if outcome.verdict is Verdict.RELEASE:
+        first = None if task.retries == 1 else task.first_try
+        retries = task.retries - 1
+        return task._replace(leased=False, due=outcome.eta, retries=retries, first_try=first)
+    return task._replace(
+        leased=False,
+        eta=outcome.eta or task.eta,
+        due=outcome.eta or task.eta,
+        dead=now if outcome.verdict is Verdict.DEAD else None,
+        executions=task.executions + (outcome.status is not None),
+        status=outcome.status,
+        reason=outcome.reason,
+    )

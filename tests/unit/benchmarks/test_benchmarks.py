@@ -1,0 +1,132 @@
+"""What is measured against computes the same: a competitor that is wrong is none."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import stop_words
+
+from benchmarks import cores, duckdb_sql, pipeline, plain_beam
+from dfpipe.demo.timeline import timeline
+from tests import oracle
+from tests.support.analysis import store_posts, tables
+
+END = datetime(2026, 3, 5, 13, 37, 42, tzinfo=UTC)
+HARD = (
+    "@anna@ben @@carl x@dora ＠emil @fay's ¾@gil @@@h it's Ana's' 'tis '' s's",
+    "&amp;lt; caf\u00e9 cafe\u0301 ﬁne ＡＢＣ １２ab x\u20e3y ❤️love 2015 covid19 ʼn rock’n’roll",
+    "HTTPS://T.CO/Ab?c\u3000after http://x.test\u00a0after2 ｈttp://no https:// İstanbul ΟΔΟΣ",
+    "नमस्ते ไทยคำ กำ 東京 \u0301mark a\u0301 _under_score foo-bar ①② ⓐⓑ Ⅷ",
+)
+HARD_URLS = (
+    *("HTTP://User:pw@Example.COM:80?utm_source=x&id=7&#top", "https://example.org:443/A/b?"),
+    *("https://example.org:8443", "http://[::1]:80/x", "mailto:a@example.org", "http:///x", "x"),
+    *("https://example.org/?UTM_Medium=1&&b&FBCLID=2&a=b?c", "http://a.test/#x?y", "http://a.test"),
+)
+
+
+def posts() -> list[dict[str, Any]]:
+    made = [
+        {**asdict(post), "urls": list(post.urls)}
+        for post in timeline(END - timedelta(hours=5), END)
+    ]
+    hard = [
+        {**made[i], "tid": i + 1, "text": text, "urls": list(HARD_URLS[i:])}
+        for i, text in enumerate(HARD)
+    ]
+    early = {**made[0], "tid": 9, "created_at": END - timedelta(days=2)}
+    late = {**made[0], "tid": 10, "created_at": END}
+    return [*made, *hard, early, late]
+
+
+@pytest.fixture(scope="module", params=["modern", "classic"])
+def mode(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def expected(mode: str) -> oracle.Analysis:
+    stops = [*stop_words.get_stop_words("en"), "rt", "via", "amp"]
+    return oracle.analyse(posts(), END, 1, mode, stops)
+
+
+def test_duckdb_computes_what_the_oracle_does(
+    mode: str, expected: oracle.Analysis, tmp_path: Path
+) -> None:
+    lines = [json.dumps({**post, "created_at": post["created_at"].isoformat()}) for post in posts()]
+    (tmp_path / "posts.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    words = [str(tmp_path / "posts.jsonl"), str(tmp_path / "r.duckdb")]
+    duckdb_sql.main([*words, f"--until={END.isoformat()}", "--days=1", f"--text={mode}"])
+    found = pipeline.results(tmp_path / "r.duckdb")
+    assert found.pop("runs") == [tuple(expected.run.values())]
+    assert found == {table: getattr(expected, table) for table in found}
+
+
+def test_plain_beam_computes_what_the_oracle_does(
+    mode: str, expected: oracle.Analysis, tmp_path: Path
+) -> None:
+    store_posts(f"sqlite:///{tmp_path}/p.db", posts())
+    ends = [f"--source=sqlite:///{tmp_path}/p.db", f"--sink=duckdb:///{tmp_path}/r.duckdb"]
+    plain_beam.main([*ends, f"--until={END.isoformat()}", "--days=1", f"--text={mode}"])
+    assert tables(tmp_path / "r.duckdb", END) == expected
+
+
+def test_copies_have_other_ids_and_stay_in_the_window() -> None:
+    given = [
+        json.dumps({"tid": tid, "text": "x", "created_at": f"2026-03-05T12:00:0{tid}Z"}).encode()
+        for tid in (1, 3, 4)
+    ]
+    made = [json.loads(line) for line in pipeline.shifted(given, 3)]
+    assert [post["tid"] for post in made] == [1, 3, 4, 5, 7, 8, 9, 11, 12]
+    assert [post["created_at"][17:] for post in made] == [
+        *("01Z", "03Z", "04Z", "02Z", "04Z", "04Z", "03Z", "04Z", "04Z")
+    ]
+
+
+def test_a_difference_is_found() -> None:
+    rows = {"urls": [(1, "a", 2)], "runs": [(1,)]}
+    assert pipeline.difference(rows, rows) is None
+    assert pipeline.difference(rows, {**rows, "urls": []}) == "urls: 1 rows and 0 rows"
+    other = {**rows, "runs": [(2,)]}
+    assert pipeline.difference(rows, other) == "runs: (1,) and (2,)"
+
+
+def test_the_memory_and_the_time_of_a_process_are_seen() -> None:
+    code = "held = bytearray(300_000_000); held[::4096] = b'x' * len(held[::4096])"
+    seconds, cpu_seconds, megabytes = pipeline.measure([sys.executable, "-c", code])
+    # A process's peak begins with the memory of the one that started it, here the suite's.
+    assert 300 < megabytes < 100_000
+    assert 0 < cpu_seconds < 2 * seconds + 1
+
+
+def test_a_variant_that_fails_ends_the_measurement() -> None:
+    with pytest.raises(SystemExit, match="no luck"):
+        pipeline.measure([sys.executable, "-c", "raise SystemExit('no luck')"])
+
+
+def test_the_figures_of_cores_are_of_the_same_posts(tmp_path: Path) -> None:
+    lines = [json.dumps({**post, "created_at": post["created_at"].isoformat()}) for post in posts()]
+    (tmp_path / "posts.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    words = [f"--until={END.isoformat()}", "--days=1", "--copies", "1", "--repeat=1"]
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("there is one core only")
+    cores.main([str(tmp_path / "posts.jsonl"), f"--output={tmp_path}/r.md", *words])
+    written = (tmp_path / "r.md").read_text(encoding="utf-8")
+    assert f"| 1 | {len(lines):,} | 1 | " in written
+    assert "From 1 to " in written
+
+
+def test_processes_use_the_chosen_cores_alone() -> None:
+    usable = os.sched_getaffinity(0)
+    one = min(usable)
+    code = "import os; print(*os.sched_getaffinity(0))"
+    with cores.on_cores([one]):
+        told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert told.stdout.decode().split() == [str(one)]
+    assert os.sched_getaffinity(0) == usable

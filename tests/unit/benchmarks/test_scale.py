@@ -1,0 +1,105 @@
+"""The model of the costs, and the posts and the processes that it is measured with."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from benchmarks import scale, scale_model, synthetic
+from benchmarks.scale_model import Line, Measured, Power, Saturation
+from dfpipe.analysis.text import Tokenizer
+
+WORDS, URLS = Power(20.0, 0.6), Power(3.0, 0.7)
+PAIRS = Saturation(4950, Power(1e-5, 0.9))
+
+
+def measured(n: int) -> Measured:
+    """What a run that grows exactly as the model says would show."""
+    return Measured(
+        posts=n,
+        cpu_seconds=2 + n / 50_000,
+        words=round(WORDS(n)),
+        urls=round(URLS(n)),
+        set_bytes=40 * n,
+        word_bytes=8 * round(WORDS(n)),
+        url_bytes=20 * round(URLS(n)),
+        pair_bytes=round(16 * PAIRS(n)),
+    )
+
+
+RUNS = [measured(n) for n in (10**4, 10**5, 10**6)]
+
+
+def test_the_model_predicts_what_grows_as_it_says() -> None:
+    model = scale_model.fit(RUNS, candidates=100)
+    at, actual = model.at(10**8, held=10**9), measured(10**8)
+    for figure, value in at.items():
+        assert value == pytest.approx(getattr(actual, figure), rel=0.01), figure
+
+
+def test_a_bundle_hands_on_what_it_holds() -> None:
+    model = scale_model.fit(RUNS, candidates=100)
+    held = 50_000
+    posts = round(WORDS.inverse(held))
+    assert model.partial(WORDS, posts / 2, held, 1) == pytest.approx(WORDS(posts / 2))
+    assert model.partial(WORDS, posts * 10.5, held, 1) == pytest.approx(
+        10 * held + WORDS(posts / 2), rel=0.01
+    )
+    assert model.partial(WORDS, posts, held, 4) == pytest.approx(4 * WORDS(posts / 4))
+
+
+def test_a_fit_of_noise_neither_falls_nor_begins_below_zero() -> None:
+    assert scale_model.fit_line([1, 2, 3], [3, 2.5, 2]).b == 0
+    assert scale_model.fit_line([1, 2, 3], [1, 4, 9]).a == 0
+    assert Line(1, 2)(3) == 7
+
+
+def test_posts_are_the_same_each_time_and_like_real_ones() -> None:
+    made = [post for batch in synthetic.posts(10_000) for post in batch]
+    assert made[:500] == next(iter(synthetic.posts(10_000)))
+    assert len({post.tid for post in made}) == len(made)
+    assert synthetic.START == made[0].created_at < made[-1].created_at < synthetic.END
+    tokenizer = Tokenizer("modern", {"the", "of", "rt"})
+    sets = [tokenizer.words(post.text) for post in made]
+    assert 4 < sum(map(len, sets)) / len(sets) < 12
+    # 10,000 of the real posts have 12,400 words; stop words add a few here.
+    assert 10_000 < len(set().union(*sets)) < 14_000
+    assert 0.1 < sum(bool(post.urls) for post in made) / len(made) < 0.16
+    assert 80 < sum(len(post.text) for post in made) / len(made) < 110
+
+
+def test_words_of_all_ranks_differ() -> None:
+    ranks = [*range(20_000), *range(10**6, 10**6 + 100), 2**40]
+    assert len({synthetic.word_of(rank) for rank in ranks}) == len(ranks)
+
+
+def test_the_memory_of_a_command_and_of_its_workers_is_seen() -> None:
+    worker = "held = b'x' * 300_000_000; print('ready', flush=True); input()"
+    command = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {worker!r}])"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process = subprocess.Popen([sys.executable, "-c", command], **pipes)
+    assert process.stdout.readline() == b"ready\n"
+    seen = scale.Processes()
+    scale.look(process.pid, seen)
+    assert 1_000_000 < seen.command < 300_000_000 < seen.worker
+    process.communicate(b"\n")
+    scale.look(process.pid, seen)
+    assert scale.anonymous(process.pid) == 0
+
+
+def test_a_command_that_fails_ends_the_measurement() -> None:
+    assert scale.run([sys.executable, "-c", "pass"]).cpu_seconds > 0
+    with pytest.raises(SystemExit, match="no luck"):
+        scale.run([sys.executable, "-c", "raise SystemExit('no luck')"])
+
+
+def test_the_report_has_all_figures() -> None:
+    one = scale.Processes(1.0, 2.0, 150_000_000)
+    step = scale.Step("CountWords/GatherShards", "group", 16, 1_000_000, 70_000)
+    sizes = [scale.Size(run, 200 * run.posts, one, one, one, [step]) for run in RUNS]
+    last = replace(measured(10**7), cpu_seconds=404.0)
+    text = scale.report([*sizes, scale.Size(last, 2_000_000_000, one, one, one, [step])], "today")
+    assert "CPU seconds: 2.0 + 20.0 * n / 10^6" in text
+    assert "| cpu seconds | 202 | 404 | -50.0% |" in text
+    assert "| CountWords/GatherShards | group | 16 | 1,000,000 | 70,000 |" in text

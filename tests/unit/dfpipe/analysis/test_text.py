@@ -1,0 +1,145 @@
+import doctest
+
+import pytest
+import regex
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dfpipe.analysis import text
+from dfpipe.analysis.text import MODES, Tokenizer, WordMemo, normalise_url
+from tests import oracle
+
+# Any text, and one rich in what the rules are about.
+PIECES = st.sampled_from(
+    [
+        "&amp;",
+        "&#39;",
+        "http://",
+        "HTTPS://t.co/x",
+        "@",
+        "＠",
+        "_",
+        "'",
+        "’",
+        "ʼ",
+        "'s",
+        "’S",
+        "\ufe0f",
+    ]
+    + ["⃣", "❤", "é", "e\u0301", "ﬁ", "Ⅷ", "İ", "ß", "ｅ", "१", "ا", "ــ", "漢", "a", "Zz", "9", " "]
+    + ["\n", "\x00", "\u200d", "#", "RT", "the", "́", "&lt", "&notit;", "&#x41;"]
+)
+TEXTS = st.one_of(st.text(), st.lists(PIECES, max_size=12).map("".join))
+URLS = st.one_of(
+    st.text(),
+    st.lists(
+        st.sampled_from(
+            [
+                "http",
+                "HTTPS",
+                "://",
+                "me:pw@",
+                "Example.COM",
+                ":80",
+                ":443",
+                ":x",
+                ":99999",
+                "[::1]",
+            ]
+            + ["/", "/Ab?", "utm_source=x", "UTM_X", "&", "ref_src=1", "a=B", "#top", "é", " ", "["]
+        ),
+        max_size=9,
+    ).map("".join),
+)
+
+
+def test_the_docstrings_examples_hold() -> None:
+    assert doctest.testmod(text).failed == 0
+
+
+@given(TEXTS)
+def test_modern_words_are_those_of_the_oracle(value: str) -> None:
+    assert Tokenizer("modern", set()).words(value) == oracle.modern_words(value)
+
+
+@given(TEXTS, st.sets(TEXTS, max_size=3))
+def test_stop_words_are_left_out_in_their_normalised_form(value: str, stops: set[str]) -> None:
+    normalised = {text.normalise_stop_word(word) for word in stops}
+    expected = oracle.modern_words(value) - {oracle.strip(oracle.fold(word)) for word in stops}
+    assert Tokenizer("modern", normalised).words(value) == expected
+
+
+@given(TEXTS)
+def test_classic_words_are_those_of_the_oracle(value: str) -> None:
+    stops = frozenset(oracle.CLASSIC_STOP_WORDS.split())
+    assert Tokenizer("classic", stops).words(value) == oracle.classic_words(value)
+
+
+@given(URLS)
+def test_urls_are_those_of_the_oracle(url: str) -> None:
+    assert (normalise_url(url) or "") == oracle.modern_url(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://Example.com", "http://example.com/"),
+        ("https://example.com:443/A?b=C#d", "https://example.com/A?b=C"),
+        ("http://example.com:443/", "http://example.com:443/"),
+        ("http://me:secret@example.com/", "http://example.com/"),
+        ("http://example.com/?utm_source=a&UTM_Medium=b&fbclid=c", "http://example.com/"),
+        ("http://example.com/?b=2&&a=1&gclid=x", "http://example.com/?b=2&a=1"),
+        ("http://[2001:DB8::1]:8080/x", "http://[2001:db8::1]:8080/x"),
+        ("HTTP://EXAMPLE.com/%7Eä", "http://example.com/%7Eä"),
+        ("//example.com/", None),
+        ("ftp://example.com/", None),
+        ("http://:80/", None),
+        ("http://example.com:eighty/", None),
+        ("http://[::1/", None),
+        ("", None),
+    ],
+)
+def test_url_examples(url: str, expected: str | None) -> None:
+    assert normalise_url(url) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, set()),
+        ([], set()),
+        ("http://A.com", {"http://a.com/"}),
+        (["http://a.com", "http://A.com/", 7, None, "nothing"], {"http://a.com/"}),
+        (42, set()),
+    ],
+)
+def test_urls_property_of_any_form(value: object, expected: set[str]) -> None:
+    assert Tokenizer("modern", set()).urls(value) == expected
+
+
+def test_classic_urls_are_only_lower_cased() -> None:
+    assert Tokenizer("classic", set()).urls(["HTTP://A.com/X#y"]) == {"http://a.com/x#y"}
+
+
+def test_the_fast_way_through_ascii_gives_the_exact_words() -> None:
+    every = "".join(chr(c) for c in range(128)).lower()
+    words = regex.findall(r"[\p{L}\p{N}'][\p{L}\p{M}\p{N}']*", every)
+    assert every.translate(text._ASCII_WORDS).split() == words
+
+
+def test_the_memo_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(WordMemo, "LIMIT", 3)
+    memo = WordMemo(str.upper)
+    assert [memo[c] for c in "abcdabcd"] == list("ABCDABCD")
+    assert len(memo) <= 3
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_tokenizer_survives_pickling(mode: str) -> None:
+    import pickle
+
+    tokenizer = Tokenizer(mode, {"stop"})
+    tokenizer.words("some words to remember")
+    again = pickle.loads(pickle.dumps(tokenizer))
+    assert again._memo == {}
+    assert again.words("Stop the train") == {"the", "train"}

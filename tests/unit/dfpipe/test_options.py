@@ -1,0 +1,130 @@
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from dfpipe import launch
+from dfpipe.analysis.stopwords import stop_words_in_effect
+from dfpipe.errors import UsageError
+from dfpipe.options import settings
+from dfpipe.settings import Settings
+
+NOW = datetime(2015, 1, 11, 12, 30, 15, 250_000, UTC)
+ENDS = ["--source=sqlite:///p.db", "--sink=duckdb:///r.duckdb"]
+
+
+def given(*words: str) -> Settings:
+    return settings(PipelineOptions([*ENDS, *words]), NOW)
+
+
+def test_defaults() -> None:
+    assert given().processes >= 1  # as many as there are cores
+    assert given("--processes=1") == Settings(
+        source="sqlite:///p.db",
+        sink="duckdb:///r.duckdb",
+        start=NOW - timedelta(days=4),
+        end=NOW,
+        text="modern",
+        stop_words=stop_words_in_effect("modern"),
+        top_words=500,
+        top_urls=300,
+        top_pairs=300,
+        processes=1,
+        slices=64,
+        shards=16,
+        held_texts=500_000,
+        pair_candidates=2048,
+    )
+
+
+def test_a_runs_identity_is_its_end_to_the_second() -> None:
+    assert given().ts == datetime(2015, 1, 11, 12, 30, 15, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("until", "expected"),
+    [
+        ("2015-01-11T00:00:00Z", datetime(2015, 1, 11, tzinfo=UTC)),
+        ("2015-01-11t00:00:00z", datetime(2015, 1, 11, tzinfo=UTC)),
+        ("2015-01-11T01:30:00.25+01:30", datetime(2015, 1, 11, 0, 0, 0, 250_000, UTC)),
+        ("2015-01-10 19:00:00-05:00", datetime(2015, 1, 11, tzinfo=UTC)),
+    ],
+)
+def test_until(until: str, expected: datetime) -> None:
+    chosen = given(f"--until={until}", "--days=0.5")
+    assert chosen.end == expected
+    assert chosen.end.tzinfo is UTC
+    assert chosen.start == expected - timedelta(hours=12)
+
+
+@pytest.mark.parametrize(
+    "until",
+    ["", "yesterday", "2015-01-11", "2015-01-11T00:00:00", "20150111T000000Z", "1420934400"]
+    + ["2015-02-30T00:00:00Z", "2015-01-11T25:00:00Z", "2015-01-11T00:00:60Z"]
+    + ["0001-01-01T00:00:00+23:59", "٢٠١٥-01-11T00:00:00Z", "2015-01-11T00:00:00+01:60"],
+)
+def test_until_in_the_wrong_form(until: str) -> None:
+    with pytest.raises(UsageError, match="is no RFC 3339 time .* write it as 2015-01-11T00:00:00Z"):
+        given(f"--until={until}")
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "nan", "inf", "four", "", "1e9", "1e-12", "1e400"])
+def test_days_that_are_no_length(days: str) -> None:
+    with pytest.raises(UsageError, match="is no length of a window: give a number above 0"):
+        given(f"--days={days}")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("top_words", "top_urls", "top_pairs", "processes", "slices", "shards", "held_texts"),
+        "pair_candidates",
+    ],
+)
+@pytest.mark.parametrize("value", ["0", "-3", "1.5", "many", "", "9" * 5000, "²"])
+def test_counts_that_are_none(name: str, value: str) -> None:
+    with pytest.raises(UsageError, match=f"--{name}=.* is no number of things: give a whole"):
+        given(f"--{name}={value}")
+
+
+@pytest.mark.parametrize("value", ["1", "9999", "09999"])
+def test_too_few_texts_to_hold(value: str) -> None:
+    with pytest.raises(UsageError, match=f"--held_texts={value} is too few: give 10000 or more"):
+        given(f"--held_texts={value}")
+    assert given("--held_texts=10000").held_texts == 10_000
+
+
+def test_an_unknown_text_mode() -> None:
+    with pytest.raises(UsageError, match="--text=old is no text mode: choose from modern, classic"):
+        given("--text=old")
+
+
+@pytest.mark.parametrize("name", ["source", "sink"])
+def test_missing_ends(name: str) -> None:
+    others = [word for word in ENDS if not word.startswith(f"--{name}")]
+    with pytest.raises(UsageError, match=f"--{name} is missing: give --{name}"):
+        settings(PipelineOptions(others), NOW)
+
+
+def test_stop_words_come_from_languages_and_file(tmp_path: Path) -> None:
+    file = tmp_path / "stop.txt"
+    file.write_text("Umbrella")
+    words = given("--languages=fr, de", f"--stopwords_file={file}").stop_words
+    assert {"umbrella", "avec", "nicht"} <= words
+    assert words == stop_words_in_effect("modern", ["fr", "de"], ["umbrella"])
+
+
+@pytest.mark.parametrize("runner", ["FlinkRunner", "PortableRunner"])
+def test_a_job_server_has_options_of_its_own(runner: str) -> None:
+    words = [f"--runner={runner}", "--max_bundle_size=100", "--object_reuse"]
+    launch.parse(words, {})
+    with pytest.raises(UsageError, match="did you mean --top_words"):
+        launch.parse([*words, "--top_word=3"], {})
+    with pytest.raises(UsageError, match="stray is no option"):
+        launch.parse([*words, "stray"], {})
+
+
+def test_other_runners_have_none() -> None:
+    with pytest.raises(UsageError, match="--max_bundle_size=100 is no option"):
+        launch.parse(["--runner=FnApiRunner", "--max_bundle_size=100"], {})

@@ -1,0 +1,250 @@
+"""The launcher's pages and their data over HTTP: what they hold, and what they never do."""
+
+import csv
+import gzip
+import io
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from dfpipe import warehouse
+from launcher.app import create_app
+from launcher.pages import plot_library
+from tests.support import launcher_pages as support
+from tests.support.launcher_pages import SLOT, SLOTS
+from tests.support.launcher_site import HOSTILE, LINKS, RUN, Page, Site
+
+pytestmark = pytest.mark.usefixtures("unbound_launcher")
+PAGES = {
+    "timeline": "/",
+    "an older run": "/?run=2026-01-07T05:00:00Z&since=6",
+    "results": "/results",
+    "ranking": "/rankings/popular_words",
+    "links": "/rankings/top_urls",
+    "pairs": "/rankings/emerging_pairs?since=6",
+    "history": "/history?word=%3Cscript%3Ealert(1)%3C/script%3E",
+    "history of a pair": "/history?w1=%3Cscript%3Ealert(1)%3C/script%3E&w2={{7*7}}",
+    "runs": "/runs",
+    "run": f"/runs/{RUN}",
+}
+
+
+@pytest.fixture(params=PAGES.values(), ids=PAGES.keys())
+def url(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_text_never_becomes_markup(site: Site, url: str) -> None:
+    page = Page(site.text(url))
+    scripts = [attrs for tag, attrs in page.tags if tag == "script"]
+    assert [set(attrs) for attrs in scripts] == [{"src", "defer"}]
+    for tag, attrs in page.tags:
+        assert tag not in ("img", "iframe", "style", "object", "base")
+        assert not any(name.startswith("on") or name == "style" for name in attrs), (tag, attrs)
+    for link in page.links():
+        assert link.startswith(("/", "#", "http://", "https://")), link
+
+
+def test_hostile_text_is_shown_as_it_is(site: Site) -> None:
+    page = Page(site.text("/"))
+    for text in (*HOSTILE, LINKS[0], *(link.removeprefix("https://") for link in LINKS[1:])):
+        assert text in page.text
+    assert set(LINKS[1:]) <= set(page.links())
+    assert "<img src=x onerror=alert(7)>" in Page(site.text(f"/runs/{RUN}")).text
+
+
+def test_every_link_of_a_page_leads_somewhere(site: Site, url: str) -> None:
+    page = Page(site.text(url))
+    ids = {attrs.get("id") for _, attrs in page.tags}
+    for link in set(page.links()):
+        if link.startswith("#"):
+            assert link[1:] in ids
+        elif link.startswith("/") and not link.endswith(".log"):
+            assert site.get(link).status_code == 200, link
+
+
+def test_nothing_comes_from_elsewhere(site: Site, url: str) -> None:
+    answer = site.get(url)
+    policy = answer.headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["X-Frame-Options"] == "DENY"
+    assert answer.headers["Referrer-Policy"] == "same-origin"
+    assert answer.headers["Cache-Control"] == "no-store"
+    for _, attrs in Page(answer.text).tags:
+        assert str(attrs.get("src", "/")).startswith("/")
+        assert str(attrs.get("data-plotly", "/")).startswith("/")
+
+
+def test_labels_name_elements_and_ids_are_unique(site: Site, url: str) -> None:
+    page = Page(site.text(url))
+    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    for _, attrs in page.tags:
+        for name in ("for", "aria-labelledby", "aria-describedby"):
+            assert attrs.get(name, ids[0]) in ids
+
+
+# What the timeline talks about
+
+
+def test_the_cards_are_the_named_queries_of_the_newest_run(site: Site) -> None:
+    text = site.text("/")
+    page = Page(text)
+    for title in (
+        *("Popular words", "Interesting pairs", "Emerging pairs", "Rising pairs"),
+        *("Rising words", "Top links", "Top hosts", "Popular, not interesting"),
+    ):
+        assert title in page.text
+    assert re.findall(r'datetime="([^"]+)"', text) == ["2026-01-07T15:00:00Z"]
+    assert "All 33" in page.text
+    assert "1,000 posts" in page.text
+
+
+def test_a_run_is_chosen_and_the_next_ones_are_near(site: Site) -> None:
+    page = Page(site.text("/?run=2026-01-07T10:00:00Z&since=167"))
+    chosen = [attrs["value"] for tag, attrs in page.tags if tag == "option" and "selected" in attrs]
+    assert chosen == ["2026-01-07T10:00:00Z", "167"]
+    assert HOSTILE[0] not in page.text
+    near = {attrs["rel"]: attrs["href"] for _, attrs in page.tags if "rel" in attrs}
+    assert "run=2026-01-07T05:00:00Z" in str(near["prev"])
+    assert "run=2026-01-07T15:00:00Z" in str(near["next"])
+
+
+def test_of_many_runs_the_chosen_one_is_among_the_choice(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("launcher.pages.timeline_pages.CHOICE", 2)
+    monkeypatch.setattr("launcher.pages.timeline_pages.PAGE_ROWS", 5)
+    oldest = "2026-01-05T03:00:00Z"
+    page = Page(site.text(f"/?run={oldest}"))
+    runs = [attrs["value"] for tag, attrs in page.tags if tag == "option"][:3]
+    assert runs == ["2026-01-07T15:00:00Z", "2026-01-07T10:00:00Z", oldest]
+    links = Page(site.text("/results?from=5")).links()
+    assert {"/results?from=0", "/results?from=10"} <= set(links)
+
+
+def test_history_tells_the_ranks_of_every_run(site: Site) -> None:
+    page = Page(site.text("/history?word=storm"))
+    assert "Ranked in 13 of 13 runs, at best number 1." in page.text
+    assert "not ranked" in Page(site.text(f"/history?word={quote(HOSTILE[4])}")).text
+    assert "Ranked in 0 of 13 runs." in Page(site.text("/history?word=nobody")).text
+
+
+# Data
+
+
+@pytest.mark.parametrize("name", ["popular_words", "pair_history", "latest_runs", "rising_pairs"])
+def test_json_and_csv_hold_the_same(site: Site, name: str) -> None:
+    given = "?w1=storm&w2=ferry" if name == "pair_history" else ""
+    rows = site.rows(f"/api/queries/{name}.json{given}")
+    answer = site.get(f"/api/queries/{name}.csv{given}")
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="{name}.csv"'
+    found = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [{k: "" if v is None else str(v) for k, v in row.items()} for row in rows] == found
+    assert rows
+
+
+def test_a_spreadsheet_finds_no_formula_in_a_host(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    support.fill(site.settings.warehouse, SLOT + SLOTS, links=("https://=1+1/a",))
+    [row] = csv.DictReader(io.StringIO(site.get("/api/queries/top_hosts.csv").text))
+    assert row["host"] == "'=1+1"
+    assert site.rows("/api/queries/top_hosts.json")[0]["host"] == "=1+1"
+
+
+def test_parameters_and_limit_of_an_answer(site: Site) -> None:
+    url = "/api/queries/popular_words.json?ts=2026-01-07T10:00:00Z&limit=2"
+    assert [row["word"] for row in site.rows(url)] == ["harbour", "storm"]
+    assert site.rows("/api/queries/popular_words.json?ts=2020-01-07T10:00:00Z") == []
+    assert site.rows("/api/queries/popular_words.json?limit=0") == []
+    listed = {query["name"] for query in json.loads(site.text("/api/queries"))["queries"]}
+    assert {"popular_words", "word_history"} <= listed
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "message"),
+    [
+        ("/api/queries/nothing.json", 404, ""),
+        ("/api/queries/popular_words.xml", 404, ""),
+        ("/api/runs.xml", 404, ""),
+        ("/api/queries/popular_words.json?tz=1", 400, "its parameters are ts"),
+        ("/api/queries/word_history.csv", 400, "needs word"),
+        ("/api/queries/popular_words.json?limit=-1", 400, "limit is '-1': give a whole number"),
+        ("/api/queries/rising_words.json?since=x", 400, "give a whole number from 0"),
+        ("/?run=yesterday", 400, "run is 'yesterday': give a time such as"),
+        ("/?since=x", 400, "since is 'x': give a whole number"),
+        ("/?run=2020-01-01T00:00:00Z", 200, "no run before 2020-01-01T00:00:00Z"),
+        ("/history", 400, "needs w1"),
+        ("/history?word=", 400, "the address needs w1 and w2, or word"),
+        ("/history?w1=a", 400, "the address needs w1 and w2, or word"),
+        ("/history?word=a&w1=b&w2=c", 400, "the address needs w1 and w2, or word"),
+        ("/rankings/word_history", 404, ""),
+        ("/runs/nothing", 404, "there is no run"),
+        ("/results?from=x", 400, "from is"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_shown(site: Site, url: str, code: int, message: str) -> None:
+    answer = site.get(url)
+    assert answer.status_code == code
+    body = answer.json["error"] if url.startswith("/api/") else Page(answer.text).text
+    assert message in body
+
+
+# Where there is nothing
+
+
+def test_a_run_without_posts(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    empty = replace(support.a_run(SLOT + SLOTS), tweets=0, words=0, urls=0)
+    warehouse.connect(site.settings.warehouse).replace_run(empty, [], [], [])
+    page = Page(site.text("/"))
+    assert "There was no post in these days" in page.text
+    assert "Popular words" not in page.text
+
+
+def test_without_a_warehouse_there_are_the_chains(tmp_path: Path) -> None:
+    site = Site(tmp_path, warehouse="")
+    assert "set DFPIPE_WAREHOUSE" in Page(site.text("/")).text
+    assert site.get("/api/queries/popular_words.json").status_code == 404
+    assert "No chain has run yet." in Page(site.text("/runs")).text
+
+
+def test_a_warehouse_without_runs(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.client = create_app(
+        support.settings_in(tmp_path, warehouse=f"duckdb:///{tmp_path / 'new.duckdb'}")
+    ).test_client()
+    answer = site.get("/")
+    assert answer.status_code == 200
+    page = Page(answer.text)
+    assert "write a run to it with" in page.text
+    assert "Run now" in page.text
+    # It waits for the first run.
+    assert [attrs["data-goes-on"] for _, attrs in page.tags if attrs.get("id") == "live"] == ["4"]
+    assert site.get("/api/queries/popular_words.json").status_code == 404
+
+
+# The plot library
+
+
+def test_the_plot_library_is_the_installed_one(site: Site) -> None:
+    (body,) = [attrs for tag, attrs in Page(site.text("/")).tags if tag == "body"]
+    url = str(body["data-plotly"])
+    plain, packed = (site.get(url, headers={"Accept-Encoding": e}) for e in ("identity", "gzip"))
+    assert plain.data == gzip.decompress(packed.data) == plot_library._path().read_bytes()
+    assert len(packed.data) < len(plain.data) / 2
+    for answer in (plain, packed):
+        assert answer.headers["Content-Type"] == "text/javascript; charset=utf-8"
+        assert "immutable" in answer.headers["Cache-Control"]
+        assert answer.headers["Vary"] == "Accept-Encoding"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert plot_library.MAP_STYLE_ID in plain.text

@@ -1,0 +1,300 @@
+"""The clock that follows cron.yaml, and the supervisor of the processes of `dfpipe serve`."""
+
+import doctest
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import psutil
+import pytest
+
+from dfpipe.errors import UsageError
+from service.listening import KEEP_ALIVE
+from system import printing, schedules
+from system.cron import Clock, Job, read_jobs, service_of
+from system.filling import import_files
+from system.schedules import Daily, Every, parse
+from system.supervisor import Program, Supervisor
+from system.system import POLL
+from tests.support.command import dfpipe
+from tests.support.processes import ROOT, wait_until
+from tests.support.serving import free_ports, running
+
+MONDAY = datetime(2026, 11, 23, 10, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("every 5 hours", MONDAY + timedelta(hours=5)),
+        ("every 17 minutes", MONDAY + timedelta(minutes=17)),
+        ("Every  1  mins", MONDAY + timedelta(minutes=1)),
+        ("every 7 hours synchronized", datetime(2026, 11, 23, 14, tzinfo=UTC)),
+        ("every day 03:40", datetime(2026, 11, 24, 3, 40, tzinfo=UTC)),
+        ("every day 10:31", datetime(2026, 11, 23, 10, 31, tzinfo=UTC)),
+        ("every monday 10:30", datetime(2026, 11, 30, 10, 30, tzinfo=UTC)),
+        ("every friday, sunday 00:00", datetime(2026, 11, 27, tzinfo=UTC)),
+    ],
+)
+def test_when_a_schedule_is_due(text: str, expected: datetime) -> None:
+    assert parse(text).after(MONDAY) == expected
+
+
+def test_the_examples_in_the_code() -> None:
+    for module in (schedules, printing):
+        outcome = doctest.testmod(module)
+        assert (outcome.attempted > 0, outcome.failed) == (True, 0)
+
+
+@pytest.mark.parametrize(
+    "line", ["plain", "3", "[]", "null", '{"message": "no time"}', '{"time": 3, "message": ""}']
+)
+def test_a_line_that_is_no_record_is_shown_as_it_is(line: str) -> None:
+    assert printing.readable(line) == line
+
+
+def test_nothing_in_a_line_moves_a_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    record = {
+        "time": "2026-01-07T11:00:00",
+        "severity": "ERROR",
+        "message": "a\x1b[2J",
+        "trace": "b",
+    }
+    printing.Printer()("name", json.dumps(record))
+    assert capsys.readouterr().out == ("name       | 11:00:00 ERROR a\\x1b[2J\nname       | b\n")
+
+
+def test_posts_that_are_too_old_to_be_analysed(tmp_path: Path) -> None:
+    posts = tmp_path / "posts.jsonl"
+    posts.write_text('{"tid": 1, "user": "a", "text": "b", "created_at": "2015-01-11T00:00:00Z"}')
+    said: list[str] = []
+    store = f"sqlite:///{tmp_path}/posts.db"
+    import_files([str(posts)], store, False, said.append)
+    assert [line.split() for line in said[:2]] == [["1", "records", "read"], ["1", "stored"]]
+    assert said[-1].startswith("the newest post is of 2015-01-11, and the last 4 days are analysed")
+    said.clear()
+    import_files([str(posts)], store, True, said.append)
+    assert not any("2015" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--shift-to-now"], "--shift-to-now is for the posts of --posts"),
+        (["--posts", "nowhere.jsonl"], "nowhere.jsonl does not exist"),
+        (["--store", "no://x"], "'no://x' is not the URL of a store"),
+        (["--sink", "no://x"], "the warehouse 'no://x' has no known form"),
+    ],
+    ids=["no posts", "no file", "store", "sink"],
+)
+def test_a_serve_that_is_refused(tmp_path: Path, words: list[str], message: str) -> None:
+    done = dfpipe("serve", *words, "--port", str(free_ports()), cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"dfpipe: {message}")
+
+
+@pytest.mark.parametrize("demo", [True, False], ids=["demo", "own"])
+def test_what_is_made_up_has_a_folder_of_its_own(tmp_path: Path, demo: bool) -> None:
+    words = [*["--demo"] * demo, "--sink", "no://x", "--port", str(free_ports())]
+    assert dfpipe("serve", *words, cwd=tmp_path).returncode == 2
+    [made] = tmp_path.iterdir()
+    assert made.name == ("dfpipe-demo" if demo else "dfpipe-data")
+
+
+def test_a_store_that_cannot_be_made_is_told_before_anything_starts(tmp_path: Path) -> None:
+    words = ["--store", f"sqlite:///{tmp_path}/none/a.db", "--port", str(free_ports())]
+    done = dfpipe("serve", *words, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "none/a.db cannot be made: check that its folder exists" in done.stderr
+
+
+def test_a_child_ends_with_its_starter(tmp_path: Path) -> None:
+    """The pipe closes, as it does when the starter is killed; the child's own child ends too."""
+    module = tmp_path / "steady.py"
+    module.write_text(
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen(['sleep', '600'])\n"
+        "print(child.pid, *sys.argv[1:], flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-m", "system.child", "steady", "word"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
+        start_new_session=True,
+    )
+    assert child.stdin
+    assert child.stdout
+    pid, word = child.stdout.readline().split()
+    below = psutil.Process(int(pid))
+    assert (word, child.poll(), below.name()) == ("word", None, "sleep")
+    child.stdin.close()
+    assert child.wait(60) == -signal.SIGTERM
+    wait_until(lambda: running([below]) == [])
+    child.stdout.close()
+
+
+def test_a_schedule_in_another_zone() -> None:
+    schedule = parse("every day 03:40", ZoneInfo("America/New_York"))
+    assert isinstance(schedule, Daily)
+    assert schedule.after(MONDAY) == datetime(2026, 11, 24, 8, 40, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "every 0 minutes",
+        "every -1 hours",
+        "hourly",
+        "every day",
+        "every day 24:00",
+        "every someday 10:00",
+        "1st monday of month 10:00",
+        "every 5 hours from 10:00 to 14:00",
+    ],
+)
+def test_a_schedule_that_cannot_be_followed(text: str) -> None:
+    with pytest.raises(UsageError, match="give every N minutes"):
+        parse(text)
+
+
+def write(folder: Path, cron: str, dispatch: str = "dispatch: []") -> tuple[Path, Path]:
+    files = folder / "cron.yaml", folder / "dispatch.yaml"
+    for file, text in zip(files, (cron, dispatch), strict=True):
+        file.write_text(text)
+    return files
+
+
+def test_jobs_and_their_services(tmp_path: Path) -> None:
+    cron = """
+cron:
+- {url: /a, schedule: every 5 hours, description: one}
+- {url: /b, schedule: "every day 03:40", timezone: Europe/Paris, target: third}
+- {url: /c, schedule: every 1 minutes}
+"""
+    dispatch = 'dispatch: [{url: "*/a", service: first}, {url: "*/a", service: second}]'
+    jobs = read_jobs(*write(tmp_path, cron, dispatch))
+    assert [(job.url, job.service) for job in jobs] == [
+        ("/a", "first"),
+        ("/b", "third"),
+        ("/c", "default"),
+    ]
+    assert service_of("/x/y", [("*/x/*", "deep")]) == "deep"
+
+
+@pytest.mark.parametrize(
+    ("cron", "message"),
+    [
+        ("cron: [{schedule: every 5 hours}]", "entry 1: 'url' is missing"),
+        ("cron: [{url: /a, schedule: sometimes}]", "entry 1: the schedule 'sometimes'"),
+        ("cron: [{url: /a, schedule: every 1 hours, timezone: Mars/Base}]", "entry 1: .*Mars"),
+        ("cron: 3", "no list 'cron'"),
+        ("cron: [", "is no YAML"),
+        ("[" * 5000, "is no YAML"),
+        ("cron: [{url: [a], schedule: every 5 hours}]", "entry 1: 'url' is missing or no text"),
+        ("cron: [{url: /a, schedule: 2026-13-45}]", "entry 1: the schedule '2026-13-45'"),
+        ("cron: [{url: /a, schedule: every 99999999999 hours}]", "entry 1: the schedule"),
+        ("cron: [{url: /a, schedule: every 1 hours, timezone: {}}]", "entry 1: 'timezone' is"),
+    ],
+    ids=[
+        *("no url", "schedule", "zone", "no list", "no YAML"),
+        *("deep", "url", "date", "long", "zone's type"),
+    ],
+)
+def test_a_wrong_cron_yaml(tmp_path: Path, cron: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        read_jobs(*write(tmp_path, cron))
+
+
+@pytest.mark.parametrize("rule", ["{service: a}", "{url: a, service: [b]}"], ids=["none", "list"])
+def test_a_wrong_dispatch_yaml(tmp_path: Path, rule: str) -> None:
+    with pytest.raises(
+        UsageError, match="dispatch.yaml, entry 1: '(url|service)' is missing or no"
+    ):
+        read_jobs(*write(tmp_path, "cron: []", f"dispatch: [{rule}]"))
+
+
+def test_a_clock_without_jobs_goes_on_until_it_is_stopped() -> None:
+    clock = Clock([], {}, "", print)
+    thread = threading.Thread(target=clock.run)
+    thread.start()
+    thread.join(0.2)
+    assert thread.is_alive()
+    clock.stop()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_a_cron_yaml_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_jobs(tmp_path / "cron.yaml", tmp_path / "dispatch.yaml")
+
+
+def test_the_clock_calls_until_it_is_answered_well() -> None:
+    calls: list[tuple[str, str | None]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            calls.append((self.path, self.headers["Authorization"]))
+            self.send_response(500 if len(calls) == 1 else 200)
+            self.end_headers()
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        said: list[str] = []
+        every = Job("/a", "default", Every(timedelta(hours=1)), "")
+        later = Job("/b", "default", Daily(frozenset(range(7)), 0, 0), "")
+        address = f"http://127.0.0.1:{server.server_port}"
+        clock = Clock([every, later], {"default": address}, "secret", said.append)
+        thread = threading.Thread(target=clock.run)
+        thread.start()
+        wait_until(lambda: len(said) == 2)
+        clock.stop()
+        thread.join(30)
+        server.shutdown()
+    assert calls == [("/a", "Bearer secret")] * 2
+    assert said == ["GET /a 500: tried again", "GET /a 200"]
+
+
+def test_a_job_of_an_unknown_service() -> None:
+    with pytest.raises(UsageError, match="service 'other', not of default"):
+        Clock([Job("/a", "other", Every(timedelta(1)), "")], {"default": ""}, "", print)
+
+
+def test_programs_are_started_again_and_ended() -> None:
+    lines: list[tuple[str, str]] = []
+    code = "import os, time; print(os.getpid(), os.environ['A'], flush=True); time.sleep(600)"
+    steady = Program("steady", [sys.executable, "-c", code], {"A": "x"})
+    missing = Program("missing", ["/never/there"])
+    supervisor = Supervisor([steady, missing], lambda *line: lines.append(line))
+
+    def pids() -> list[int]:
+        return [int(line.split()[0]) for name, line in lines if name == "steady" and " x" in line]
+
+    supervisor.start()
+    wait_until(lambda: len(pids()) == 1)
+    os.kill(pids()[0], signal.SIGKILL)
+    wait_until(lambda: len(pids()) == 2)
+    supervisor.stop()
+    for pid in pids():
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    assert ("steady", "ended with -9: started again in 1 s") in lines
+    assert any(name == "missing" and "No such file" in line for name, line in lines)
+
+
+def test_the_dispatchers_connection_outlasts_the_time_between_two_looks_at_a_job() -> None:
+    assert 2 * int(POLL.removesuffix("s")) < KEEP_ALIVE

@@ -1,0 +1,330 @@
+"""The command `taskqueue`, on a store and on a REST endpoint."""
+
+import doctest
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from werkzeug.serving import make_server
+
+import taskqueue
+from taskqueue import Queue, Task, TaskQueueService, TaskRetryOptions
+from taskqueue.cli import main, services
+from taskqueue.pull import puller
+from taskqueue.push import pacing
+from taskqueue.rest import fields
+from taskqueue.rest.access import by_tokens
+from taskqueue.rest.blueprint import create_app
+from taskqueue.storage.leasing import Outcome, Verdict
+from tests.support.command import environment
+
+YAML = """
+queue:
+- {name: default, rate: 5/s, target: web}
+- name: pull
+  mode: pull
+  acl: [{user_email: me@x.org}, {writer_email: me@x.org}]
+"""
+TOKEN = "token-of-me"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("TASKQUEUE_STORE", "TASKQUEUE_TOKEN", "DFPIPE_TASK_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "queue.yaml").write_text(YAML)
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
+    return tmp_path
+
+
+@pytest.fixture
+def service(folder: Path) -> Iterator[TaskQueueService]:
+    yield taskqueue.configure("sqlite:///q.db", "queue.yaml")
+    taskqueue.bind(None)
+
+
+@pytest.fixture
+def endpoint(service: TaskQueueService) -> Iterator[str]:
+    app = create_app(service, by_tokens({TOKEN: "me@x.org"}))
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(params=["store", "endpoint"])
+def where(request: pytest.FixtureRequest, service: TaskQueueService) -> list[str]:
+    """The words that name the queue `pull`, once in a store and once behind an endpoint."""
+    if request.param == "store":
+        return ["--store", "sqlite:///q.db", "--taskqueue_name", "pull"]
+    url = request.getfixturevalue("endpoint")
+    return ["--api_host", url, "--credentials_file", "token", "--taskqueue_name", "pull"]
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    """Exit status, output and error output of a command."""
+    with pytest.raises(SystemExit) as ended:
+        main.main(words)
+    captured = capsys.readouterr()
+    return int(ended.value.code or 0), captured.out, captured.err
+
+
+def shown(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
+    """The resource that a command prints, sorted and indented."""
+    status, out, err = run(capsys, *words)
+    assert (status, err) == (0, "")
+    resource = json.loads(out)
+    assert out == json.dumps(resource, indent=2, sort_keys=True) + "\n"
+    return resource
+
+
+def test_the_way_of_a_task(where: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["addtask", *where, "--task_name", "one", "--payload", "hello", "--tag", "t"]
+    task = shown(capsys, *words)
+    assert (task["id"], task["payloadBase64"], task["tag"]) == ("one", "aGVsbG8=", "t")
+    leased = shown(capsys, "leasetask", *where, "--lease_secs", "60", "--payload_size_to_display=2")
+    (item,) = leased["items"]
+    assert (item["payloadBase64"], item["retry_count"]) == ("aGU=", 1)
+    assert shown(capsys, "leasetask", *where, "--lease_secs", "60").get("items") is None
+    name = ["--task_name", "one"]
+    stamp = item["leaseTimestamp"]
+    more = ["modifytask", *where, *name, "--lease_secs", "0", "--lease_timestamp", stamp]
+    assert shown(capsys, *more)["leaseTimestamp"] == "0"
+    status, _, err = run(capsys, *more)
+    assert (status, err.count("\n")) == (1, 1)
+    assert "lease it" in err
+    assert shown(capsys, "gettask", *where, *name)["id"] == "one"
+    assert len(shown(capsys, "listtasks", *where)["items"]) == 1
+    stats = shown(capsys, "getqueue", *where, "--get_stats")["stats"]
+    assert (stats["totalTasks"], stats["leasedLastMinute"]) == (1, "1")
+    assert run(capsys, "deletetask", *where, *name) == (0, "", "")
+    status, _, err = run(capsys, "deletetask", *where, *name)
+    assert (status, err) == (1, "taskqueue: queue 'pull' has no task named 'one'\n")
+
+
+def test_leases_by_tag(where: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    for tag in ("a", "b", "b"):
+        shown(capsys, "addtask", *where, "--payload", "x", "--tag", tag)
+    lease = ["leasetask", *where, "--lease_secs", "60", "--num_tasks", "9"]
+    assert len(shown(capsys, *lease, "--tag", "b")["items"]) == 2
+    assert len(shown(capsys, *lease, "--group_by_tag")["items"]) == 1
+
+
+def test_the_store_knows_its_queues(
+    service: TaskQueueService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert shown(capsys, "getqueue", *PULL)["acl"]["consumerEmails"] == ["me@x.org"]
+    status, _, err = run(capsys, "getqueue", *PULL[:2], "--taskqueue_name", "never")
+    assert (status, err) == (
+        1,
+        "taskqueue: queue 'never' is not defined in the store, which has default, pull\n",
+    )
+
+
+def test_clear(
+    where: list[str], service: TaskQueueService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Queue("pull").add([Task(b"x", method="PULL") for _ in range(5)])
+    assert shown(capsys, "clear", *where, "--max_delete", "3") == {"deleted": 3}
+    assert shown(capsys, "clear", *where) == {"deleted": 2}
+
+
+def test_payloads_from_files(
+    where: list[str], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "payload").write_bytes(bytes(range(256)))
+    task = shown(capsys, "addtask", *where, "--payload_file", "payload")
+    assert task["payloadBase64"].startswith("AAECAwQF")
+    status, _, err = run(capsys, "addtask", *where, "--payload_file", "never")
+    assert (status, err) == (2, "taskqueue: cannot read never: No such file or directory\n")
+
+
+def test_push_tasks_and_dead_letters(
+    service: TaskQueueService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = ["--store", "sqlite:///q.db"]
+    task = shown(capsys, "addtask", *store, "--url", "/w", "--payload", "x", "--task_name", "one")
+    assert (task["url"], task["method"]) == ("/w", "POST")
+    retry = TaskRetryOptions(task_retry_limit=0)
+    Queue().add(Task(url="/w", name="two", retry_options=retry))
+    for claimed in service.leasing.claim("default", service.now(), 60, 10):
+        dead = Outcome(claimed, Verdict.DEAD, status=500, reason="the handler answered 500")
+        service.leasing.settle([dead], service.now())
+    items = shown(capsys, "deadletters", *store)["items"]
+    assert {(i["id"], i["status"], i["reason"]) for i in items} == {
+        ("one", 500, "the handler answered 500"),
+        ("two", 500, "the handler answered 500"),
+    }
+    assert all(int(item["deadTimestamp"]) > 0 for item in items)
+    assert shown(capsys, "retry", *store, "--task_name", "one")["id"] == "one"
+    status, _, err = run(capsys, "retry", *store, "--task_name", "one")
+    assert status == 1
+    assert "no dead letter 'one': see `taskqueue deadletters --taskqueue_name=default`" in err
+    assert shown(capsys, "retry", *store) == {"retried": 1}
+    assert "items" not in shown(capsys, "deadletters", *store)
+
+
+PULL = ["--store", "sqlite:///q.db", "--taskqueue_name", "pull"]
+HOST = ["--api_host", "http://127.0.0.1:1"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["getqueue"], "no queues are named: give --store sqlite:///FILE (or TASKQUEUE_STORE)"),
+        (["getqueue", *PULL, *HOST], "--store and --api_host are both given: give one of them"),
+        (["getqueue", "--api_host", "h:1"], "--api_host h:1: give http://HOST:PORT or https"),
+        (["getqueue", "--store", "x:/y"], "'x:/y' is not the URL of a store; expected sqlite"),
+        (["getqueue", *PULL, "--queue_yaml", "never"], "cannot read never: No such file"),
+        (["addtask", *PULL, "--payload=a", "--payload_file=b"], "--payload and --payload_file are"),
+        (["addtask", *HOST, "--url=/w"], "the REST API adds pull tasks only, without --url"),
+        (["deadletters", *HOST], "the REST API has no such method: give --store"),
+        (["leasetask", *PULL], "Missing option '--lease_secs'"),
+        (["gettask", *PULL], "Missing option '--task_name'"),
+        (["never"], "No such command 'never'"),
+        (["dispatch", *PULL[:2]], "Missing option '--target'"),
+        (["dispatch", *PULL[:2], "--target", "h"], "--target h: give http://HOST:PORT, or NAME="),
+        (
+            ["dispatch", *PULL[:2], "--queue_yaml=queue.yaml", "--target=http://h"],
+            "queue 'default' has the target 'web': give --target web=URL",
+        ),
+        (["serve", *PULL[:2]], "say who may call: one of --token_file, --audience and --no_auth"),
+        (["serve", *PULL[:2], "--token_file", "never"], "cannot read never: No such file"),
+        (["puller", *PULL], "give the program either at the end or with --executable_binary"),
+        (
+            ["puller", *PULL, "--min_running_tasks=5", "--num_tasks=4", "cat"],
+            "--min_running_tasks 5 is more than --num_tasks 4",
+        ),
+        (["puller", *PULL, "--executable_binary='x"], "--executable_binary 'x: No closing quota"),
+        (["puller", *PULL, "./never"], "no program './never' is found: give its path"),
+        (["puller", *PULL, "--output_url=x", "cat"], "--output_url x: give http://HOST/PATH or"),
+        (["puller", *PULL, "--lease_secs=nan", "cat"], "Invalid value for '--lease_secs': 'nan'"),
+        (["puller", *PULL, "--lease_secs=inf", "cat"], "Invalid value for '--lease_secs': inf is"),
+        (["dispatch", *PULL[:2], "--grace_secs=inf"], "Invalid value for '--grace_secs': inf is"),
+        (["dispatch", *PULL[:2], "--metrics_port=65536"], "Invalid value for '--metrics_port'"),
+        (["dispatch", *PULL[:2], "--target=http://["], "--target http://[: give http://HOST:PORT"),
+        (["dispatch", *PULL[:2], "--target=http://h:99999"], "--target http://h:99999: give http"),
+        (
+            ["dispatch", *PULL[:2], "--target=a=http://h", "--target=a=http://i"],
+            "--target a is given twice: give each name once",
+        ),
+        (["getqueue", "--api_host", "http://["], "--api_host http://[: give http://HOST:PORT or"),
+    ],
+)
+def test_wrong_words(
+    service: TaskQueueService,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    message: str,
+) -> None:
+    status, out, err = run(capsys, *words)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"taskqueue: {message}")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["getqueue", *PULL[:2], "--taskqueue_name=never"], "queue 'never' is not defined in"),
+        (["leasetask", *PULL[:2], "--lease_secs=1"], "queue 'default' is a push queue"),
+        (["leasetask", *PULL, "--lease_secs=604801"], "lease_seconds is 604801: give 0 to 604800"),
+        (["leasetask", *PULL, "--lease_secs=1", "--num_tasks=1001"], "max_tasks is 1001: give 1"),
+        (["puller", *PULL[:2], "cat"], "queue 'default' is a push queue"),
+        (["addtask", *PULL, "--url=/w"], "queue 'pull' takes pull tasks only"),
+        (["getqueue", *HOST], "http://127.0.0.1:1/taskqueue/v1beta2/projects/default/taskqueues"),
+        (["puller", *HOST, "cat"], "http://127.0.0.1:1/taskqueue/v1beta2/projects/default"),
+        (["getqueue", "--store=sqlite:///never/q.db"], "never/q.db: cannot be opened or made"),
+    ],
+)
+def test_what_fails(
+    service: TaskQueueService,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    message: str,
+) -> None:
+    status, out, err = run(capsys, *words)
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith(f"taskqueue: {message}")
+
+
+def test_a_secret_that_is_too_short(
+    service: TaskQueueService, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DFPIPE_TASK_TOKEN", "short")
+    status, _, err = run(capsys, "dispatch", *PULL[:2], "--target", "http://h")
+    assert (status, err.count("\n")) == (2, 1)
+    assert err.startswith("taskqueue: DFPIPE_TASK_TOKEN has 5 characters: give at least 16")
+
+
+def test_a_port_that_is_taken(
+    service: TaskQueueService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        words = ["--target", "http://h", "--target", "web=http://h", "--metrics_port", port]
+        status, _, err = run(capsys, "dispatch", *PULL[:2], *words, "--log_level", "ERROR")
+    message = f"taskqueue: --metrics_port {port} cannot be used: Address already in use\n"
+    assert (status, err) == (2, message)
+
+
+def test_doctests() -> None:
+    for module in (services, fields, pacing, puller):
+        result = doctest.testmod(module)
+        assert result.attempted > 0
+        assert result.failed == 0
+
+
+def test_who_may_not_call(endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["getqueue", "--api_host", endpoint, "--taskqueue_name", "pull"]
+    status, _, err = run(capsys, *words)
+    assert (status, err) == (
+        1,
+        "taskqueue: the request has no valid token: send Authorization: Bearer TOKEN\n",
+    )
+
+
+def test_an_endpoint_of_something_else(endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["getqueue", "--api_host", endpoint, "--service_version", "v9"]
+    status, _, err = run(capsys, *words)
+    assert status == 1
+    assert "was not found" in err
+
+
+def test_a_traceback_on_demand(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, _, err = run(capsys, "--verbose", "getqueue")
+    assert "Traceback" in err
+    assert err.endswith("or --api_host\n")
+
+
+def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in main.taskqueue.commands:
+        status, out, _ = run(capsys, name, "--help")
+        assert status == 0
+        assert out.startswith(f"Usage: taskqueue {name} [OPTIONS]")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_dispatcher_ends_at_a_signal(folder: Path, number: int) -> None:
+    words = ["dispatch", "--store=sqlite:///q.db", "--target=http://127.0.0.1:1"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "taskqueue", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment({"PYTHONPATH": str(Path(__file__).parents[4])}),
+    )
+    assert process.stderr is not None
+    line = json.loads(process.stderr.readline())
+    assert line["logger"] == "taskqueue.push.dispatcher"
+    process.send_signal(number)
+    assert process.wait(20) == 0

@@ -1,0 +1,1 @@
+"""What carries workflows out: records, transitions, tasks and the reaper."""

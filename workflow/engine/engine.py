@@ -1,0 +1,307 @@
+"""The engine: what starting, running, finalizing and aborting stages does to the store.
+
+Each handler of a task may be called twice, late, out of order or by two processes at once, and may
+be killed anywhere. So all that it decides upon it reads in the transaction in which it acts, and
+what is to follow is added to a queue in the same transaction.
+"""
+
+import logging
+import weakref
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar
+
+from google.cloud.datastore import Entity
+
+import taskqueue
+from dfpipe.datastore import run_in_transaction
+from taskqueue import Task, TaskQueueService
+from taskqueue.storage.record import from_usec
+from workflow import registry, values
+from workflow.engine import large, lifecycle, model, starting
+from workflow.engine.model import ABORTED, FINALIZE, RUN, WAITING, Record
+from workflow.engine.unit import Unit
+from workflow.errors import UnexpectedPipelineError
+from workflow.mail import Mail, result_mail
+from workflow.pipeline import Pipeline
+from workflow.slots import PipelineFuture, Slot
+
+Result = TypeVar("Result")
+# What was read and changed in each transaction of an application that stages are used in: a
+# transaction does not see its own writes.
+_units: "weakref.WeakKeyDictionary[Any, Unit]" = weakref.WeakKeyDictionary()
+_logger = logging.getLogger(__name__)
+
+
+class Engine:
+    """Workflows on the queues and the store of a service.
+
+    `mail` is how mails are sent, None not to send any.
+    """
+
+    def __init__(self, service: TaskQueueService, mail: Mail | None = None) -> None:
+        self.service = service
+        self.client = service.client
+        self.mail = mail
+
+    def transact(self, step: Callable[[Unit], Result]) -> Result:
+        """Run a step and what follows from it: in the transaction that is running, or in its own.
+
+        A transaction of its own is tried again when others were quicker.
+        """
+        running = self.client.current_transaction
+        if running is None:
+            return self.transact_alone(step)
+        unit = _units.get(running)
+        if unit is None:
+            unit = _units[running] = self._unit()
+        return self._run(unit, step)
+
+    def transact_alone(self, step: Callable[[Unit], Result]) -> Result:
+        """Run a step and what follows from it in a transaction of its own."""
+        units: list[Unit] = []
+
+        def attempt() -> Result:
+            units[:] = [self._unit()]
+            return self._run(units[0], step)
+
+        result = run_in_transaction(self.client, attempt)
+        if units[0].has_enqueued:
+            for wake in self.service.added:
+                wake()
+        return result
+
+    def _unit(self) -> Unit:
+        return Unit(self.client, self.service, self.service.now())
+
+    def _run(self, unit: Unit, step: Callable[[Unit], Result]) -> Result:
+        result = step(unit)
+        lifecycle.settle(unit, self.finalizes)
+        unit.flush()
+        return result
+
+    def finalizes(self, record: Record) -> bool:
+        """Whether something is to be called when the stage is finalized."""
+        try:
+            found = registry.find(record.class_path)
+        except registry.MissingClassError:
+            return True  # the task will tell
+        if found.finalized is not Pipeline.finalized:
+            return True
+        return record.is_root and (self.mail is not None or found._send_mail is not None)
+
+    # Stages as objects
+
+    def record(self, pipeline_id: str) -> Record | None:
+        """The record of a stage as it is now; None where there is none."""
+        if not model.is_id(pipeline_id):
+            return None
+        return Unit(self.client, self.service, 0).pipeline(pipeline_id)
+
+    def stage(
+        self, pipeline_id: str, fallback: type[Pipeline] = Pipeline, resolve_outputs: bool = True
+    ) -> Pipeline | None:
+        """The stage of an id; of the class `fallback` where its own cannot be imported."""
+        record = self.record(pipeline_id)
+        if record is None:
+            return None
+        try:
+            found = registry.find(record.class_path)
+        except registry.MissingClassError:
+            found = fallback
+        stage = self.build(record, found, *self.arguments(record, must_resolve=False))
+        if resolve_outputs:
+            self.resolve(stage.outputs)
+        return stage
+
+    def arguments(
+        self, record: Record, *, must_resolve: bool = True
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """The arguments of a stage, filled slots as their values.
+
+        Raises UnexpectedPipelineError where a slot is not filled; unless `must_resolve` is false,
+        it stands as a Slot then.
+        """
+        params = Unit(self.client, self.service, 0).params(record)
+        slots = self.slots(params.argument_slots())
+
+        def value_of(argument: dict[str, Any]) -> Any:
+            if argument["type"] == "value":
+                return argument["value"]
+            key = argument["slot"]
+            slot = slots.get(key)
+            if slot is not None and slot.value is not None:
+                return values.loads(large.read(self.client, slot.value))
+            if must_resolve:
+                raise UnexpectedPipelineError(f"{record.id} needs the slot {key}, not filled yet")
+            return Slot("argument", key)
+
+        args = [value_of(argument) for argument in params.args]
+        return args, {name: value_of(argument) for name, argument in params.kwargs.items()}
+
+    def build(
+        self, record: Record, found: type[Pipeline], args: list[Any], kwargs: dict[str, Any]
+    ) -> Pipeline:
+        """The stage of a record, as a class makes it of these arguments."""
+        stage: Pipeline = found(*args, **kwargs)
+        params = Unit(self.client, self.service, 0).params(record)
+        stage._settle(params)
+        stage._record, stage._engine = record, self
+        stage.outputs = PipelineFuture(found.output_names, force_strict=record.is_root)
+        stage.outputs._known(params.output_slots)
+        return stage
+
+    def slots(self, keys: list[str]) -> dict[str, model.Slot]:
+        """The slots that are stored, by key."""
+        found: dict[str, model.Slot] = {}
+        for at in range(0, len(keys), 500):
+            some = [self.client.key(model.SLOT, key) for key in keys[at : at + 500]]
+            for entity in large.lookup(self.client, some):
+                found[entity.key.name] = model.slot_of(entity)
+        return found
+
+    def resolve(self, outputs: PipelineFuture) -> None:
+        """Give the slots of a future the values that are there."""
+        stored = self.slots([slot.key for slot in outputs if slot.key])
+        for slot in outputs:
+            found = stored.get(slot.key or "")
+            if found is not None and found.value is not None:
+                value = values.loads(large.read(self.client, found.value))
+                slot._fill(value, found.filler, from_usec(found.fill_time or 0))
+
+    # Calls of the stages
+
+    def start(
+        self,
+        stage: Pipeline,
+        idempotence_key: str | bytes,
+        return_task: bool,
+        countdown: float | None,
+        eta: datetime | None,
+    ) -> Task | None:
+        """Store a root and add the task that runs it; see Pipeline.start."""
+        return starting.start(self, stage, idempotence_key, return_task, countdown, eta)
+
+    def fill(self, stage: Pipeline, slot: Slot, text: str) -> None:
+        """Fill an output of a stage that is not within `run`."""
+        record = _record_of(stage)
+        stored = large.stored(self.client, record.root, text)
+
+        def step(unit: Unit) -> None:
+            found = unit.pipeline(record.id)
+            if found is not None and found.status != ABORTED:
+                lifecycle.fill(unit, found, str(slot.key), stored)
+
+        self.transact(step)
+
+    def complete(self, stage: Pipeline, text: str) -> None:
+        """Fill the default output of an asynchronous stage that is running."""
+        record = _record_of(stage)
+        stored = large.stored(self.client, record.root, text)
+
+        def step(unit: Unit) -> None:
+            found = unit.pipeline(record.id)
+            if found is None or found.status not in (WAITING, RUN):
+                return
+            key = unit.params(found).output_slots["default"]
+            if not unit.slot(key, found.root).is_filled:
+                lifecycle.fill(unit, found, key, stored)
+            if found.status == WAITING:
+                # Sooner than its own start: a callback that a former attempt has asked for.
+                found.status = RUN
+                lifecycle.block(
+                    unit, found, FINALIZE, list(unit.params(found).output_slots.values())
+                )
+                unit.change(found)
+
+        self.transact(step)
+
+    def retry(self, stage: Pipeline, message: str) -> bool:
+        """Run a stage again that is running; whether it was."""
+        record = _record_of(stage)
+
+        def step(unit: Unit) -> bool:
+            found = unit.pipeline(record.id)
+            if found is None or found.status != RUN or found.attempt != record.attempt:
+                return False
+            return lifecycle.failed(unit, found, message, self.finalizes)
+
+        return self.transact(step)
+
+    def abort(self, stage: Pipeline, message: str) -> bool:
+        """Abort the workflow of a stage; whether it was this call that did it."""
+        return self.abort_root(_record_of(stage).root, message)
+
+    def abort_root(self, root_id: str, message: str) -> bool:
+        """Abort a workflow; whether it was this call that did it."""
+
+        def step(unit: Unit) -> bool:
+            root = unit.pipeline(root_id)
+            return root is not None and lifecycle.request_abort(unit, root, message)
+
+        return self.transact(step)
+
+    def cleanup(self, stage: Pipeline) -> None:
+        """Delete a workflow, in a task."""
+        self.cleanup_root(_record_of(stage).root)
+
+    def cleanup_root(self, root_id: str) -> bool:
+        """Delete a workflow, in a task; whether there is one."""
+
+        def step(unit: Unit) -> bool:
+            root = unit.pipeline(root_id)
+            if root is None:
+                return False
+            unit.enqueue(root, "cleanup", root=root.id)
+            return True
+
+        return self.transact(step)
+
+    def set_status(
+        self, stage: Pipeline, message: str | None, console_url: str | None, links: dict[str, str]
+    ) -> None:
+        """Store what a stage says of itself; the last write counts."""
+        record = _record_of(stage)
+        names = ("message", "console_url", "links", "time")
+        key = self.client.key(model.STATUS, record.id)
+        entity = Entity(key, exclude_from_indexes=names)
+        entity["root"] = record.root
+        entity["message"] = message
+        entity["console_url"] = console_url
+        entity["links"] = values.dumps(dict(sorted(links.items())))
+        entity["time"] = self.service.now()
+        with self.client.batch() as batch:
+            batch.put(entity)
+
+    def send_result_email(self, stage: Pipeline, sender: str | None) -> None:
+        """Tell by mail how a workflow ended; what fails is only logged."""
+        mail = self.mail or Mail()
+        send = type(stage)._send_mail or mail.send
+        if send is None:
+            return
+        try:
+            send(*result_mail(stage, mail, sender))
+        except Exception:
+            _logger.exception("the mail about %s could not be sent", stage)
+
+
+def _record_of(stage: Pipeline) -> Record:
+    record: Record | None = stage._record
+    assert record is not None
+    return record
+
+
+_bound: list[Engine] = []
+
+
+def bind(engine: Engine | None) -> None:
+    """Bind this process to an engine; to None, for the one of the bound task queue service."""
+    _bound[:] = [engine] if engine else []
+
+
+def current() -> Engine:
+    """The bound engine, or one on the queues that the process is bound to.
+
+    Raises taskqueue.UsageError where there are none.
+    """
+    return _bound[0] if _bound else Engine(taskqueue.binding.current())

@@ -1,0 +1,120 @@
+"""Running a generator: the stages that it yields, and what they wait for."""
+
+from collections.abc import Generator
+from typing import Any
+
+from workflow import values
+from workflow.engine.lifecycle import Child
+from workflow.engine.model import Params, child_id
+from workflow.errors import SlotNotFilledError, UnexpectedPipelineError
+from workflow.ordering import awaited, evaluation, yielded
+from workflow.pipeline import Pipeline
+from workflow.slots import DEFAULT, PipelineFuture
+
+Evaluation = Generator[Any, Any, Any]
+
+
+class ArgumentsError(Exception):
+    """A stage was yielded with arguments that cannot be stored."""
+
+
+class ReturnValueError(Exception):
+    """A stage has returned a value that cannot be stored."""
+
+
+def evaluate(stage: Pipeline, generator: Evaluation) -> tuple[list[Child], Any]:
+    """The stages that a generator yields, and what it returns.
+
+    Raises what the generator raises, and UnexpectedPipelineError or ArgumentsError for what it may
+    not yield.
+    """
+    yields: list[tuple[Pipeline, Params]] = []
+    with evaluation():
+        try:
+            result = _collect(stage, generator, yields)
+        finally:
+            generator.close()
+    if yields:
+        if result is not None:
+            raise UnexpectedPipelineError(
+                f"{stage!r} yields stages and returns a value: its outputs are the last stage's"
+            )
+        assert stage._record is not None
+        assert stage._fills is not None
+        slots = stage._record.params.output_slots
+        left = {name: key for name, key in slots.items() if name not in stage._fills}
+        last, _ = yields[-1]
+        last.outputs._inherit(type(last).__name__, left)
+    for child, params in yields:
+        params.output_slots = {slot.name: str(slot.key) for slot in child.outputs}
+    return [Child(child.class_path, params) for child, params in yields], result
+
+
+def _collect(stage: Pipeline, generator: Evaluation, yields: list[tuple[Pipeline, Params]]) -> Any:
+    future: PipelineFuture | None = None
+    while True:
+        try:
+            child = generator.send(future)
+        except StopIteration as end:
+            return end.value
+        future = _adopt(stage, child, len(yields), yields)
+
+
+def _adopt(
+    stage: Pipeline, given: Any, number: int, yields: list[tuple[Pipeline, Params]]
+) -> PipelineFuture:
+    child = check_yielded(stage, given)
+    assert stage._record is not None
+    child._is_scheduled = True
+    child.queue_name, child.base_path = stage.queue_name, stage.base_path
+    child.task_retry = child.task_retry or stage.task_retry
+    child.target = child.target or stage.target
+    after = list(dict.fromkeys(_key_of(future) for future in awaited()))
+    try:
+        params = child._params(after)
+    except (TypeError, ValueError) as error:
+        raise ArgumentsError(f"Bad child arguments. {type(error).__name__}: {error}") from error
+    child.outputs._own(child_id(stage._record.id, stage._record.attempt, number))
+    yielded(child.outputs)
+    yields.append((child, params))
+    return child.outputs
+
+
+def _key_of(future: PipelineFuture) -> str:
+    key = future.default.key
+    if key is None:
+        raise UnexpectedPipelineError("After takes futures of stages that were yielded before")
+    return key
+
+
+def check_yielded(stage: Pipeline, child: Any) -> Pipeline:
+    """The stage that was yielded; refuses what is none, or was yielded or started before."""
+    if not isinstance(child, Pipeline):
+        raise UnexpectedPipelineError(
+            f"{stage!r} yielded {child!r}, which is no stage: yield instances of Pipeline"
+        )
+    if child._is_scheduled or child._record is not None:
+        raise UnexpectedPipelineError(f"{stage!r} yielded {child!r} twice: make a new instance")
+    return child
+
+
+def fill_default(stage: Pipeline, result: Any) -> None:
+    """Fill the default output with what `run` has returned, unless it was filled and that is None.
+
+    Raises ReturnValueError.
+    """
+    assert stage._fills is not None
+    if result is None and DEFAULT in stage._fills:
+        return
+    try:
+        stage._fills[DEFAULT] = values.dumps(result)
+    except (TypeError, ValueError) as error:
+        raise ReturnValueError(f"Bad return value. {type(error).__name__}: {error}") from error
+
+
+def check_filled(stage: Pipeline, names: dict[str, Any]) -> None:
+    """Refuse that a stage which has ended leaves an output open."""
+    assert stage._fills is not None
+    missing = [name for name in names if name not in stage._fills and name != DEFAULT]
+    if missing:
+        raise SlotNotFilledError(f"{stage!r} has to fill the outputs {', '.join(missing)}")

@@ -1,0 +1,1 @@
+"""Task handlers, status pages and their JSON."""

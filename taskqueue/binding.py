@@ -1,8 +1,8 @@
 """The service that `Queue` and `add` use when none is named: bound once by the application."""
 
 from pathlib import Path
-from typing import Any
 
+from dfpipe.datastore import Store
 from service.clock import Clock, utc_now
 from taskqueue.config import QueueConfig
 from taskqueue.errors import UsageError
@@ -13,7 +13,7 @@ _bound: list[TaskQueueService] = []
 
 
 def configure(
-    store: Any = "sqlite:///taskqueue.db",
+    store: str | Store = "sqlite:///taskqueue.db",
     queues: QueueConfig | str | Path | None = None,
     *,
     clock: Clock = utc_now,

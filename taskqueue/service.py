@@ -5,11 +5,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from google.api_core import exceptions as google
 
-from dfpipe.datastore import StoreError, UsageError, connect, outside_transaction
+from dfpipe.datastore import Store, StoreError, UsageError, connect, outside_transaction
 from service.clock import Clock, utc_now
 from taskqueue import errors
 from taskqueue.config import QueueConfig, QueueDefinition, read_config
@@ -30,7 +29,7 @@ class TaskQueueService:
 
     def __init__(
         self,
-        store: Any,
+        store: str | Store,
         config: QueueConfig | str | Path | None = None,
         *,
         clock: Clock = utc_now,

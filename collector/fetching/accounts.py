@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from google.cloud.datastore import Entity
 from google.cloud.datastore.query import PropertyFilter
 
 from collector.sources import canonical_name
-from dfpipe.datastore import run_in_transaction
+from dfpipe.datastore import Store, run_in_transaction
 from dfpipe.errors import UsageError
 
 KIND = "CollectorAccount"
@@ -71,7 +70,7 @@ def parse_account(account_id: str) -> tuple[str, str]:
 class Accounts:
     """The accounts of one store."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Store) -> None:
         self._client = client
 
     def follow(self, account_id: str, now: datetime) -> bool:
@@ -161,7 +160,7 @@ class Accounts:
         return (_from_entity(entity) for entity in query.fetch())
 
 
-def _to_entity(account: Account, client: Any) -> Entity:
+def _to_entity(account: Account, client: Store) -> Entity:
     entity = Entity(client.key(KIND, account.id), exclude_from_indexes=_UNINDEXED)
     entity["is_active"] = account.is_active
     entity.update({name: getattr(account, name) for name in _UNINDEXED})

@@ -5,12 +5,12 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import orjson
 from google.cloud.datastore import Entity
 
 from collector import sources
+from dfpipe.datastore import Store
 from dfpipe.posts.formats.result import Deletion, Skip
 from dfpipe.posts.post import Post
 from dfpipe.posts.storing import Stored, store
@@ -42,7 +42,7 @@ class Replayed:
 
 
 def letter_entity(
-    client: Any, account: str, raw: object, error: str, now: datetime, name: str = ""
+    client: Store, account: str, raw: object, error: str, now: datetime, name: str = ""
 ) -> Entity:
     """The entity of a dead letter; what an account calls by the same name is kept once.
 
@@ -72,7 +72,7 @@ def _packed(raw: object) -> bytes:
 class DeadLetters:
     """The dead letters of one store."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Store) -> None:
         self._client = client
 
     def list(self, limit: int | None = None) -> Iterator[DeadLetter]:

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from collector.fetching.accounts import Account, Accounts
 from collector.fetching.dead_letters import letter_entity
@@ -20,6 +19,7 @@ from collector.sources import (
     UnavailableError,
     open_source,
 )
+from dfpipe.datastore import Store
 from dfpipe.posts.formats.result import Deletion, Skip
 from dfpipe.posts.post import Post
 from dfpipe.posts.storing import Stored, store
@@ -32,7 +32,7 @@ _logger = logging.getLogger(__name__)
 class Context:
     """What fetches need: a client of the store, the settings, and a clock. For any threads."""
 
-    client: Any
+    client: Store
     settings: Settings
     clock: Clock = utc_now
     _sources: dict[str, Source] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from typing import Any
 from google.cloud.datastore import Entity
 
 from collector.sources import RateLimitedError, UnavailableError
-from dfpipe.datastore import run_in_transaction
+from dfpipe.datastore import Store, run_in_transaction
 
 KIND = "CollectorLimit"
 UNINDEXED = ("limit", "remaining", "resets_at", "in_flight", "is_guess")
@@ -77,7 +77,7 @@ class StoredLimits:
     is none.
     """
 
-    def __init__(self, client: Any, headroom: int, clock: Callable[[], datetime]) -> None:
+    def __init__(self, client: Store, headroom: int, clock: Callable[[], datetime]) -> None:
         self._client = client
         self._headroom = headroom
         self._clock = clock

@@ -4,10 +4,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from dfpipe.datastore.errors import StoreError
+from dfpipe.datastore.protocol import Store
 from dfpipe.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def connect(
     create: bool = True,
     read_only: bool = False,
     indexes: "Sequence[Index] | None" = None,
-) -> Any:
+) -> Store:
     """Give a client of the store that the URL names.
 
     sqlite:///FILE gives the embedded client. The file is made if it is missing and `create` is
@@ -102,7 +103,7 @@ def _options(url: str, query: str, allowed: set[str]) -> dict[str, str]:
 
 def _embedded(
     address: _Address, create: bool, read_only: bool, indexes: "Sequence[Index] | None"
-) -> Any:
+) -> Store:
     from dfpipe.datastore.embedded import Client
     from dfpipe.datastore.indexes import read_indexes
 
@@ -115,12 +116,12 @@ def _embedded(
     )
 
 
-def _google(project: str, options: dict[str, str]) -> Any:
+def _google(project: str, options: dict[str, str]) -> Store:
     from google.auth.exceptions import DefaultCredentialsError
     from google.cloud.datastore import Client
 
     try:
-        return Client(
+        client: Store = Client(  # whose methods test_protocol.py compares with those of Store
             project=project,
             namespace=options.get("namespace"),
             database=options.get("database"),
@@ -130,3 +131,4 @@ def _google(project: str, options: dict[str, str]) -> Any:
             f"no credentials for datastore://{project}: run `gcloud auth application-default "
             "login`, or set DATASTORE_EMULATOR_HOST to use an emulator"
         ) from error
+    return client

@@ -67,7 +67,7 @@ class Client:
         """A query in this client's namespace, unless another is given."""
         return Query(self, **options)
 
-    def aggregation_query(self, query: Query, **_: Any) -> Counting:
+    def aggregation_query(self, query: Any, **_: Any) -> Counting:
         """An aggregation over the query: `count` alone."""
         return Counting(self, query)
 

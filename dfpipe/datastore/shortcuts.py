@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from dfpipe.datastore.protocol import Query, Store
 
-def count(client: Any, query: Any) -> int:
+
+def count(client: Store, query: Query) -> int:
     """How many entities the query finds.
 
     Google's emulator has no aggregations (501); there the keys are read and counted.
@@ -19,7 +21,7 @@ def count(client: Any, query: Any) -> int:
     return int(results[0].value)
 
 
-def fetch_values(query: Any, *names: str) -> Iterator[tuple[Any, ...]]:
+def fetch_values(query: Query, *names: str) -> Iterator[tuple[Any, ...]]:
     """The named properties of each entity that the query finds, in order; None for a missing one.
 
     With the embedded client this is more than twice as fast as making entities of what is read.
@@ -31,7 +33,7 @@ def fetch_values(query: Any, *names: str) -> Iterator[tuple[Any, ...]]:
             yield tuple(entity.get(name) for name in names)
 
 
-def fetch_keys(query: Any, limit: int | None = None) -> Iterator[Any]:
+def fetch_keys(query: Query, limit: int | None = None) -> Iterator[Any]:
     """The keys of the entities that the query finds, in order."""
     if hasattr(query, "fetch_keys"):
         yield from query.fetch_keys(limit)
@@ -41,7 +43,7 @@ def fetch_keys(query: Any, limit: int | None = None) -> Iterator[Any]:
             yield entity.key
 
 
-def get_values(client: Any, keys: Sequence[Any], *names: str) -> list[tuple[Any, ...] | None]:
+def get_values(client: Store, keys: Sequence[Any], *names: str) -> list[tuple[Any, ...] | None]:
     """The named properties of what each key names, in order; None where there is no entity.
 
     Joins the running transaction. A property that an entity does not have is given as None.

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
+
+from dfpipe.datastore.protocol import Store
 
 Result = TypeVar("Result")
 
 
 def run_in_transaction(
-    client: Any,
+    client: Store,
     function: Callable[[], Result],
     *,
     patience: float = 30.0,
@@ -42,7 +44,7 @@ def run_in_transaction(
 
 
 @contextmanager
-def outside_transaction(client: Any) -> Iterator[None]:
+def outside_transaction(client: Store) -> Iterator[None]:
     """Within it, what is read is the newest state, and no part of a transaction that is running.
 
     Writes need a batch or transaction of their own.

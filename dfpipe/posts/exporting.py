@@ -4,17 +4,17 @@ import os
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from google.cloud.datastore.query import PropertyFilter
 
+from dfpipe.datastore import Store
 from dfpipe.errors import DfpipeError
 from dfpipe.posts.formats.own import to_line
 from dfpipe.posts.post import KIND
 
 
 def export_lines(
-    client: Any, since: datetime | None = None, until: datetime | None = None
+    client: Store, since: datetime | None = None, until: datetime | None = None
 ) -> Iterator[bytes]:
     """Yield the posts with since <= created_at < until as JSON lines, by created_at, then tid.
 

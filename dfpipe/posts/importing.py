@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
+from dfpipe.datastore import Store
 from dfpipe.errors import UsageError
 from dfpipe.posts.formats.files import ArchiveError, Source, records
 from dfpipe.posts.formats.result import Deletion, Result, Skip
@@ -155,7 +156,7 @@ def _all_records(archives: Iterable[Source]) -> Iterator[tuple[str, Result]]:
 def store(
     archives: Sequence[Source],
     scanned: Scan,
-    client: Any,
+    client: Store,
     shift_to: datetime | None = None,
     show: Progress = no_progress,
 ) -> Report:

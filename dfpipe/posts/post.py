@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from google.cloud.datastore import Entity
+
+from dfpipe.datastore import Store
 
 KIND = "Tweet"
 # Neither is ever filtered by, and an indexed string may not be longer than 1,500 bytes.
@@ -26,7 +27,7 @@ class Post:
     urls: tuple[str, ...] = ()
 
 
-def to_entity(post: Post, client: Any) -> Entity:
+def to_entity(post: Post, client: Store) -> Entity:
     """The Datastore entity of a post, keyed by its id: storing a post twice stores it once."""
     entity = Entity(client.key(KIND, post.tid), exclude_from_indexes=UNINDEXED)
     entity["user"] = post.user

@@ -6,12 +6,13 @@ from typing import Any
 
 from google.cloud.datastore.query import PropertyFilter
 
+from dfpipe.datastore import Store
 from dfpipe.posts.post import KIND
 
 MOST_DELETES = 500  # in one commit
 
 
-def purge(client: Any, until: datetime) -> Iterator[int]:
+def purge(client: Store, until: datetime) -> Iterator[int]:
     """Remove the posts with created_at < until, the oldest first; yield how many so far.
 
     Each step is one commit: what comes between two of them may stop it, and a second purge goes on.
@@ -23,7 +24,7 @@ def purge(client: Any, until: datetime) -> Iterator[int]:
         yield removed
 
 
-def _oldest(client: Any, until: datetime) -> list[Any]:
+def _oldest(client: Store, until: datetime) -> list[Any]:
     query = client.query(kind=KIND, order=["created_at"])
     query.add_filter(filter=PropertyFilter("created_at", "<", until))
     query.keys_only()

@@ -1,13 +1,12 @@
 """Reading the posts of a slice of time, in batches, and taking their words and URLs."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from google.cloud.datastore.query import PropertyFilter
 
 from dfpipe.analysis.text import Tokenizer
 from dfpipe.analysis.tokenizing import PostBatch, Tokens, tokenize
-from dfpipe.datastore import connect, fetch_values
+from dfpipe.datastore import Store, connect, fetch_values
 from dfpipe.engines.read_ahead import Reading
 from dfpipe.posts.post import KIND
 from dfpipe.posts.slices import TimeSlice
@@ -16,7 +15,7 @@ BATCH = 5_000  # posts: some 2 MB of text, a fraction of the vocabulary
 BATCH_CHARACTERS = 5_000_000  # where posts are long, which may each be of 1 MB
 
 
-def read_posts(client: Any, time_slice: TimeSlice) -> Iterator[PostBatch]:
+def read_posts(client: Store, time_slice: TimeSlice) -> Iterator[PostBatch]:
     """Read the posts of a slice of time."""
     query = client.query(kind=KIND)
     query.add_filter(filter=PropertyFilter("created_at", ">=", time_slice.start))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from google.cloud.datastore import Entity
 
-from dfpipe.datastore import run_in_transaction
+from dfpipe.datastore import Store, run_in_transaction
 from dfpipe.posts.post import KIND, Post, to_entity
 
 BATCH_POSTS = 500  # the most that one commit takes
@@ -40,7 +40,7 @@ class Stored:
 
 
 def store(
-    client: Any,
+    client: Store,
     posts: Iterable[Post],
     removed_ids: Iterable[int] = (),
     *,
@@ -88,7 +88,7 @@ def _size(write: Write) -> int:
 
 
 def _writing(
-    client: Any, batch: list[Write], before: Stored, also: Callable[[Stored], None] | None
+    client: Store, batch: list[Write], before: Stored, also: Callable[[Stored], None] | None
 ) -> Callable[[], Stored]:
     def write() -> Stored:
         done = before + _write(client, batch)
@@ -99,7 +99,7 @@ def _writing(
     return write
 
 
-def _write(client: Any, batch: list[Write]) -> Stored:
+def _write(client: Store, batch: list[Write]) -> Stored:
     posts = [to_entity(write, client) for write in batch if isinstance(write, Post)]
     gone = [client.key(KIND, write) for write in batch if isinstance(write, int)]
     keys = [*(post.key for post in posts), *gone]
@@ -113,7 +113,7 @@ def _write(client: Any, batch: list[Write]) -> Stored:
     return Stored(new, len(changed) - new, len(posts) - len(changed), len(removed))
 
 
-def store_posts(client: Any, posts: Sequence[Post]) -> tuple[int, int, int]:
+def store_posts(client: Store, posts: Sequence[Post]) -> tuple[int, int, int]:
     """Store up to BATCH_POSTS posts in one commit; return how many were new, replaced and seen.
 
     A post that is there already stays as it is, unless the given one has a longer text: the long
@@ -140,7 +140,7 @@ def _length(text: object) -> int:
     return len(text) if isinstance(text, str) else -1
 
 
-def delete_posts(client: Any, tids: Sequence[int] | npt.NDArray[np.int64]) -> int:
+def delete_posts(client: Store, tids: Sequence[int] | npt.NDArray[np.int64]) -> int:
     """Remove the posts of these ids; return how many of them were there."""
     removed = 0
     for start in range(0, len(tids), BATCH_POSTS):

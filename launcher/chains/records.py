@@ -10,6 +10,7 @@ from typing import Any
 from google.cloud.datastore import Entity
 from google.cloud.datastore.query import PropertyFilter
 
+from dfpipe.datastore import Store
 from launcher.jobs import JobState
 
 CHAIN = "LauncherChain"
@@ -150,7 +151,7 @@ _INDEXED = {RUN: {"chain", "state", "created", "slot"}, JOB: {"run", "name", "jo
 class Records:
     """The records of one store. What changes them together is in launcher.chains.runs."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Store) -> None:
         self.client = client
 
     # For the page too
@@ -164,8 +165,7 @@ class Records:
 
     def runs(self, limit: int = 50) -> list[RunRecord]:
         """The runs that were made last, newest first."""
-        query = self.client.query(kind=RUN)
-        query.order = ["-created"]
+        query = self.client.query(kind=RUN, order=["-created"])
         return [_run_of(entity) for entity in query.fetch(limit=limit)]
 
     def jobs(self, run_id: str) -> list[JobRecord]:
@@ -194,9 +194,8 @@ class Records:
 
     def made_before(self, moment: datetime) -> Iterator[RunRecord]:
         """The runs that were made before a time, oldest first."""
-        query = self.client.query(kind=RUN)
+        query = self.client.query(kind=RUN, order=["created"])
         query.add_filter(filter=PropertyFilter("created", "<", moment))
-        query.order = ["created"]
         return (_run_of(entity) for entity in query.fetch())
 
     def delete(self, run: RunRecord) -> None:

@@ -7,10 +7,10 @@ before the others believe it dead. So their shares never add up to more than the
 
 import logging
 from dataclasses import dataclass
-from typing import Any
 
 from google.cloud.datastore import Entity
 
+from dfpipe.datastore import Store
 from taskqueue.errors import TransientError
 from taskqueue.service import translated
 from taskqueue.storage.record import from_usec, name_of, to_usec
@@ -34,7 +34,7 @@ class Place:
 class Members:
     """The dispatchers of a store. `instance` is this one's name; names sort in order of joining."""
 
-    def __init__(self, client: Any, now: int, instance: str) -> None:
+    def __init__(self, client: Store, now: int, instance: str) -> None:
         self._client = client
         self._instance = instance
         self._starts = now

@@ -7,11 +7,11 @@ so that no entity is written by two; the sum of all is read for the statistics.
 import threading
 from collections import Counter
 from datetime import datetime, timedelta
-from typing import Any
 
 from google.cloud.datastore import Entity
 from google.cloud.datastore.query import PropertyFilter
 
+from dfpipe.datastore import Store
 from taskqueue.storage.record import due_prefix, end_of, from_usec, key_name
 
 KIND = "TaskqueueActivity"
@@ -37,7 +37,7 @@ def pruned(slots: Slots, width: int, now: float, span: float) -> Slots:
 class Activity:
     """The counts of this process, and those of all."""
 
-    def __init__(self, client: Any, instance: str) -> None:
+    def __init__(self, client: Store, instance: str) -> None:
         self._client = client
         self._instance = instance
         self._lock = threading.Lock()

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from google.cloud.datastore import Entity
 
+from dfpipe.datastore import Store
 from taskqueue.retry import TaskRetryOptions
 
 KIND = "TaskqueueTask"
@@ -168,7 +169,7 @@ class StoredTask(NamedTuple):
         )
 
 
-def to_entity(task: StoredTask, client: Any) -> Entity:
+def to_entity(task: StoredTask, client: Store) -> Entity:
     """The entity of a task, without the parts of a large payload."""
     key = client.key(KIND, key_name(task.queue, task.name))
     entity = Entity(key, exclude_from_indexes=UNINDEXED)
@@ -263,12 +264,12 @@ def parted_size(order: str | None) -> int:
     return int(order[-16:]) if order else 0
 
 
-def part_keys(key: Any, size: int, client: Any) -> list[Any]:
+def part_keys(key: Any, size: int, client: Store) -> list[Any]:
     """The keys of the parts of a task's payload, in order."""
     return [client.key(PART_KIND, f"{name_of(key)}/{at}") for at in range(-(-size // PART))]
 
 
-def parts(task: StoredTask, client: Any) -> list[Entity]:
+def parts(task: StoredTask, client: Store) -> list[Entity]:
     """The entities of the parts of a large payload; none if it is stored with the task."""
     key = client.key(KIND, key_name(task.queue, task.name))
     entities = []

@@ -7,7 +7,7 @@ from typing import Any
 
 from google.cloud.datastore import Entity
 
-from dfpipe.datastore import run_in_transaction
+from dfpipe.datastore import Store, run_in_transaction
 from taskqueue.config import QueueConfig, QueueDefinition
 from taskqueue.retry import TaskRetryOptions
 
@@ -21,7 +21,7 @@ CACHE = 2_000_000  # microseconds for which a process goes on without looking wh
 class QueueStates:
     """The states of the queues of a store."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Store) -> None:
         self._client = client
         self._seen: dict[str, tuple[int, bool]] = {}
 

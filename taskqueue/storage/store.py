@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from google.cloud.datastore import Entity
 from google.cloud.datastore.query import PropertyFilter
 
-from dfpipe.datastore import count, fetch_keys, get_values, run_in_transaction
+from dfpipe.datastore import Query, Store, count, fetch_keys, get_values, run_in_transaction
 from taskqueue import limits
 from taskqueue.errors import (
     Error,
@@ -92,7 +92,7 @@ class TaskStore:
     the counts of what was run lately.
     """
 
-    def __init__(self, client: Any, *, instance: str | None = None) -> None:
+    def __init__(self, client: Store, *, instance: str | None = None) -> None:
         self.client = client
         self.activity = Activity(client, instance or uuid.uuid4().hex)
         self.random = random.Random()  # noqa: S311  # spreads workers, guards nothing
@@ -101,7 +101,7 @@ class TaskStore:
         """The key of a task."""
         return self.client.key(KIND, key_name(queue, name))
 
-    def in_range(self, name: str, prefix: str, until: str | None = None) -> Any:
+    def in_range(self, name: str, prefix: str, until: str | None = None) -> Query:
         """A query for the tasks whose order key `name` has the prefix, up to and with `until`."""
         query = self.client.query(kind=KIND, order=[name])
         query.add_filter(filter=PropertyFilter(name, ">=", prefix))
@@ -171,7 +171,7 @@ class TaskStore:
         """The tasks that were given up, the longest dead first."""
         return self._fetch(self.in_range("dead", due_prefix(queue)), most)
 
-    def _fetch(self, query: Any, most: int) -> list[StoredTask]:
+    def _fetch(self, query: Query, most: int) -> list[StoredTask]:
         found = (from_entity(entity) for entity in query.fetch(limit=most))
         return self.with_payloads([task for task in found if task is not None])
 

@@ -7,11 +7,11 @@ of a commit that failed are nobody's, and go with the workflow.
 
 import uuid
 from collections.abc import Sequence
-from typing import Any
 
 from google.api_core.exceptions import ResourceExhausted
 from google.cloud.datastore import Entity, Key
 
+from dfpipe.datastore import Store
 from workflow.engine.model import PART
 
 LARGEST_INLINE = 100_000  # bytes
@@ -21,7 +21,7 @@ PARTS_IN_COMMIT = 4
 PARTS_IN_LOOKUP = 4
 
 
-def lookup(client: Any, keys: Sequence[Key]) -> list[Entity]:
+def lookup(client: Store, keys: Sequence[Key]) -> list[Entity]:
     """The entities of keys, in several messages where one would be larger than gRPC takes."""
     try:
         return list(client.get_multi(keys))
@@ -32,7 +32,7 @@ def lookup(client: Any, keys: Sequence[Key]) -> list[Entity]:
         return lookup(client, keys[:half]) + lookup(client, keys[half:])
 
 
-def stored(client: Any, root: str, text: str) -> str:
+def stored(client: Store, root: str, text: str) -> str:
     """What is to stand for a text: itself, or the name of the parts, which are stored now."""
     if len(text) * 4 <= LARGEST_INLINE:
         return text
@@ -50,14 +50,14 @@ def stored(client: Any, root: str, text: str) -> str:
     return f"@{name}:{len(pieces)}"
 
 
-def _part(client: Any, root: str, name: str, data: bytes) -> Entity:
+def _part(client: Store, root: str, name: str, data: bytes) -> Entity:
     entity = Entity(client.key(PART, name), exclude_from_indexes=("data",))
     entity["root"] = root
     entity["data"] = data
     return entity
 
 
-def read(client: Any, text: str) -> str:
+def read(client: Store, text: str) -> str:
     """The text that `stored` was given.
 
     Raises LookupError where the parts are gone because the workflow was cleaned up.

@@ -9,10 +9,10 @@ filled concerns few, and a barrier over thousands of slots looks at each of them
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from google.cloud.datastore import Entity
 
+from dfpipe.datastore import Store
 from workflow.engine import large, model
 from workflow.engine.model import (
     ABORTED,
@@ -147,7 +147,7 @@ def _fire(unit: Unit, barrier: Barrier, record: Record, finalizes: Finalizes) ->
         outputs_filled(unit, record, finalizes)
 
 
-def first_open(client: Any, slots: Sequence[str], at: int) -> int:
+def first_open(client: Store, slots: Sequence[str], at: int) -> int:
     """The last place, up to `at`, of a slot that is not filled; -1 where there is none.
 
     A slot that is filled stays so, hence this may be looked up before a transaction.

@@ -20,6 +20,7 @@ from typing import Any
 
 from google.cloud.datastore import Entity
 
+from dfpipe.datastore import Store
 from workflow import values
 
 PIPELINE = "WorkflowPipeline"
@@ -222,7 +223,7 @@ class Barrier:
 Stored = Record | Slot | Barrier
 
 
-def to_entity(record: Stored, client: Any) -> Entity:
+def to_entity(record: Stored, client: Store) -> Entity:
     """The entity of a record."""
     if isinstance(record, Record):
         return _pipeline_entity(record, client)
@@ -244,7 +245,7 @@ def _set(entity: Entity, record: Stored, names: tuple[str, ...]) -> None:
             entity[name] = value
 
 
-def _pipeline_entity(record: Record, client: Any) -> Entity:
+def _pipeline_entity(record: Record, client: Store) -> Entity:
     entity = Entity(client.key(PIPELINE, record.id), exclude_from_indexes=_PIPELINE)
     entity["root"] = record.root
     _set(entity, record, _PIPELINE)

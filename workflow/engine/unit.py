@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from google.cloud.datastore import Entity
 
+from dfpipe.datastore import Store
 from taskqueue import TaskQueueService
 from taskqueue.storage.record import Request, StoredTask
 from workflow.engine import large, model
@@ -31,7 +32,7 @@ class Unit:
     microseconds.
     """
 
-    def __init__(self, client: Any, service: TaskQueueService, now: int) -> None:
+    def __init__(self, client: Store, service: TaskQueueService, now: int) -> None:
         self.client = client
         self.now = now
         self._service = service

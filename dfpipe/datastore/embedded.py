@@ -224,13 +224,17 @@ class Client:
 
     @contextmanager
     def _reading(self, transaction: Transaction | None) -> Iterator[tuple[Any, Catalog]]:
-        """How to read: in the transaction given or current, else in the newest state."""
+        """How to read: in the transaction given or current, else in the newest state.
+
+        Either way all of it, the catalog included, is of one moment.
+        """
         transaction = transaction or self.current_transaction
         with self.database.translated():
             if transaction is not None:
                 yield transaction.read, transaction.catalog
                 return
             with self.database.lend() as connection:
+                connection.execute("BEGIN")
                 catalog = self.catalog_of(connection)
                 yield lambda sql, values: connection.execute(sql, values).fetchall(), catalog
 

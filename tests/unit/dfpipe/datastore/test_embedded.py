@@ -283,6 +283,28 @@ def test_threads_share_a_client(client: Any) -> None:
     assert client.get(client.key("Kind", 1))["n"] == 100
 
 
+@pytest.mark.parametrize("read", ["get", "query"])
+def test_catalog_and_rows_are_of_one_moment(
+    client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: str
+) -> None:
+    """Another client writes a property that is new to the store between the two reads."""
+    put(client, "Kind", 1, a=1)
+    writer = connect(f"sqlite:///{tmp_path}/s.db")
+    catalog_of = client.catalog_of
+
+    def disturbed(connection: Any) -> Any:
+        catalog = catalog_of(connection)
+        put(writer, "Kind", 1, **{f"new{len(catalog.shapes)}": 1})
+        return catalog
+
+    monkeypatch.setattr(client, "catalog_of", disturbed)
+    found = {
+        "get": lambda: client.get(client.key("Kind", 1)),
+        "query": lambda: next(iter(client.query(kind="Kind").fetch())),
+    }[read]()
+    assert list(found.values()) == [1]
+
+
 def test_pages_have_few_entities_where_these_are_large(tmp_path: Path) -> None:
     client = connect(f"sqlite:///{tmp_path}/large.db")
     for start in range(0, 160, 8):

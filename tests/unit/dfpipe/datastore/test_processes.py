@@ -82,6 +82,25 @@ def test_readers_see_whole_batches_while_another_writes(url: str) -> None:
     assert count(client, client.query(kind="Kind")) == 60 * BATCH
 
 
+def write_new_properties(url: str, entities: int) -> None:
+    client = connect(url)
+    for number in range(entities):
+        entity = Entity(client.key("Kind", 1))
+        entity[f"property{number}"] = number
+        client.put(entity)
+
+
+def test_a_reader_knows_the_properties_that_another_process_brings_in(url: str) -> None:
+    write_new_properties(url, 1)
+    client = connect(url)
+    writer = spawn.Process(target=write_new_properties, args=(url, 400))
+    writer.start()
+    while writer.is_alive():
+        assert len(client.get(client.key("Kind", 1))) == 1
+        assert [len(entity) for entity in client.query(kind="Kind").fetch()] == [1]
+    assert writer.exitcode == 0
+
+
 def test_killed_writers_leave_whole_batches(url: str, tmp_path: Path) -> None:
     moments = random.Random(7)
     for _ in range(4):

@@ -1,5 +1,6 @@
 """The service as a Flask application: `gunicorn 'launcher.app:create_app()'`."""
 
+import functools
 import json
 import logging
 import os
@@ -9,7 +10,7 @@ from typing import Any
 
 from flask import Flask, Response, jsonify, request
 from google.api_core.exceptions import GoogleAPIError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 import taskqueue
 import workflow
@@ -101,7 +102,7 @@ class _Routes:
         read = Access(self.settings.look).read
         self._chain(self.settings.chain)  # a wrong name is found out now
         add = app.add_url_rule
-        add("/launchpipeline", view_func=proven(self.launchpipeline))
+        add("/launchpipeline", view_func=changing(self.launchpipeline))
         add("/api/runs", "start_run", proven(self.start_run), methods=["POST"])
         add("/api/runs", "list_runs", read(self.list_runs))
         add("/api/runs/<run_id>", "show_run", read(self.show_run))
@@ -112,9 +113,9 @@ class _Routes:
         add("/events/dataflow", view_func=proven(self.event), methods=["POST"])
         add(START_URL, view_func=proven(self.start_task), methods=["POST"])
         add(LOOK_URL, view_func=proven(self.look_task), methods=["POST"])
-        add("/reap", "launcher_reap", proven(self.reap), methods=["GET", "POST"])
+        add("/reap", "launcher_reap", changing(self.reap), methods=["GET", "POST"])
         sweep_url = "/tasks/launcher/sweep"
-        add(sweep_url, "launcher_sweep", proven(self.sweep), methods=["GET", "POST"])
+        add(sweep_url, "launcher_sweep", changing(self.sweep), methods=["GET", "POST"])
         add("/healthz", view_func=self.healthz)
         add("/metrics", view_func=self.metrics_text)
 
@@ -260,6 +261,21 @@ class _Routes:
         return Response(self.metrics.text(), content_type=CONTENT_TYPE)
 
 
+def changing(view: Callable[[], Response]) -> Callable[[], Response]:
+    """Let proven requests change something by a GET, as cron sends it, but not by a HEAD.
+
+    Flask answers HEAD wherever it answers GET, and a probe that sends HEAD expects no change.
+    """
+
+    @functools.wraps(view)
+    def checked() -> Response:
+        if request.method == "HEAD":
+            raise MethodNotAllowed(["GET"])
+        return view()
+
+    return proven(checked)
+
+
 def _given(body: bytes) -> Any:
     """What a body holds in JSON, whatever its type is said to be; None where that is none."""
     try:
@@ -279,6 +295,7 @@ def _job(job: JobRecord | None) -> dict[str, Any] | None:
         "started": _time(job.started),
         "ended": _time(job.ended),
         "error": job.error,
+        "warning": job.warning,
         "log": job.log_link,
         "outputs": job.outputs,
     }

@@ -16,9 +16,18 @@ from dfpipe.datastore import run_in_transaction
 from launcher.chains import slots
 from launcher.chains.context import Context
 from launcher.chains.places import filled
-from launcher.chains.records import SKIPPED, SUCCEEDED, JobRecord, RunRecord, Step, has_become
+from launcher.chains.records import (
+    LONGEST_ERROR,
+    SKIPPED,
+    SUCCEEDED,
+    JobRecord,
+    RunRecord,
+    Step,
+    has_become,
+)
 from launcher.chains.runs import look_task
 from launcher.jobs import (
+    CancelRefusedError,
     JobSpec,
     JobState,
     JobStatus,
@@ -191,6 +200,7 @@ class _Driver:
                 job_id=status.job_id,
                 started=now,
                 log_link=link,
+                warning="",
                 deadline=now + timedelta(seconds=limit) if limit else None,
                 state=JobState.WAITING.value if status.state.is_over else status.state.value,
             )
@@ -208,41 +218,50 @@ class _Driver:
         def change() -> None:
             now = self._records.job(self._id)
             if now is not None and not now.job_id and now.tries == job.tries:
-                self._records.put_job(replace(now, claimed_until=None, error=str(error)))
+                self._records.put_job(replace(now, claimed_until=None, warning=str(error)))
 
         self._transact(change)
 
     # Watching
 
     def _watch(self, runner: Runner, run: RunRecord, job: JobRecord) -> None:
+        warning = ""
         try:
             status = runner.state(job.name, job.job_id)
             if not status.state.is_over and (run.is_cancelled or job.is_late):
-                runner.cancel(job.name, job.job_id)
+                warning = _cancel(runner, job)
                 status = runner.state(job.name, job.job_id)
-        except LaunchRefusedError as error:
-            _logger.warning("%s cannot be watched: %s", self._id, error)
+        except (LaunchRefusedError, UnavailableError) as error:
+            self._seen(job, None, f"cannot be watched: {error}")
             return
         except UnknownJobError as error:
             now = self._context.now()
             if job.started is None or now - job.started < NOT_KNOWN:
                 return
             status = JobStatus(job_id=job.job_id, state=JobState.FAILED, error=str(error))
-        self._seen(job, status)
+        self._seen(job, status, warning)
 
-    def _seen(self, seen: JobRecord, status: JobStatus) -> None:
+    def _seen(self, seen: JobRecord, status: JobStatus | None, warning: str) -> None:
+        """Store what is new: how the job stands, if that is known, and what to warn of."""
+        warning = warning[:LONGEST_ERROR]
+        if warning:
+            _logger.warning("%s %s", self._id, warning)
+
         def change() -> None:
             job = self._records.job(self._id)
             if job is None or job.is_over or (job.attempt, job.name) != (seen.attempt, seen.name):
                 return
-            if status.state.is_over:
+            if status is not None and status.state.is_over:
                 self._ended(job, status)
-            elif status.state.value != job.state or status.job_id != job.job_id:
-                self._records.put_job(
-                    replace(job, state=status.state.value, job_id=status.job_id or job.job_id)
-                )
+                return
+            now = replace(job, warning=warning)
+            if status is not None:
+                now = replace(now, state=status.state.value, job_id=status.job_id or job.job_id)
+            if now != job:
+                self._records.put_job(now)
 
-        if status.state.is_over or (status.state.value, status.job_id) != (seen.state, seen.job_id):
+        known = JobStatus(job_id=seen.job_id, state=JobState(seen.state))
+        if (status or known) != known or warning != seen.warning:
             self._transact(change)
 
     # The end of an attempt, in a transaction
@@ -263,6 +282,7 @@ class _Driver:
             job,
             state=state.value,
             error=error,
+            warning="",
             ended=self._context.now(),
             outputs={**status.outputs, "job_id": status.job_id or job.job_id, "name": job.name},
         )
@@ -297,6 +317,15 @@ class _Driver:
 
     def _transact(self, step: Callable[[], Result]) -> Result:
         return run_in_transaction(self._context.service.client, step)
+
+
+def _cancel(runner: Runner, job: JobRecord) -> str:
+    """Ask that a job ends; returns why that was refused, or nothing."""
+    try:
+        runner.cancel(job.name, job.job_id)
+    except CancelRefusedError as error:
+        return f"cannot be cancelled: {error}"
+    return ""
 
 
 def spec_of(context: Context, run: RunRecord, job: JobRecord) -> JobSpec:

@@ -97,7 +97,8 @@ class JobRecord:
     `state` is a value of JobState, or skipped where a step that it needs has not succeeded.
     `name` is the one that the runner knows it by, `job_id` the runner's own. `tries` counts the
     calls that were to launch this attempt, and nobody else may launch it before `claimed_until`.
-    `not_before` is when the attempt may be launched, `deadline` when it has had its time.
+    `not_before` is when the attempt may be launched, `deadline` when it has had its time. `warning`
+    says why a job that runs cannot be watched or cancelled now; `error` why it has failed.
     """
 
     id: str
@@ -118,6 +119,7 @@ class JobRecord:
     started: datetime | None = None
     ended: datetime | None = None
     error: str = ""
+    warning: str = ""
     is_late: bool = False
     log_link: str = ""
     pipeline_id: str = ""
@@ -213,7 +215,7 @@ class Records:
         """Store a job."""
         values = asdict(job)
         values["outputs"] = json.dumps(job.outputs)
-        values["error"] = job.error[:LONGEST_ERROR]
+        values |= {"error": job.error[:LONGEST_ERROR], "warning": job.warning[:LONGEST_ERROR]}
         self._put(JOB, job.id, values)
 
     def place(self, chain: str) -> tuple[str, tuple[str, ...]]:

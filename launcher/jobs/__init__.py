@@ -37,9 +37,15 @@ _OVER = {
 class JobError(Exception):
     """Any error of a runner of jobs."""
 
+    exit_status = 1
+
 
 class LaunchRefusedError(JobError):
     """The job cannot be launched as it is; trying again changes nothing."""
+
+
+class CancelRefusedError(JobError):
+    """The job may not be cancelled, and it goes on; the message has the service's reason."""
 
 
 class UnavailableError(JobError):
@@ -89,7 +95,7 @@ class Runner(Protocol):
         """How a job stands. Raises UnknownJobError."""
 
     def cancel(self, name: str, job_id: str) -> None:
-        """Ask that a job ends soon; harmless where it has ended."""
+        """Ask that a job ends soon; harmless where it has ended. Raises CancelRefusedError."""
 
     def log_link(self, spec: JobSpec, job_id: str) -> str:
         """Where people read the job's log; empty where there is nothing to read."""

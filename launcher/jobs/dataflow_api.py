@@ -11,6 +11,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import GoogleAuthError
 
 from launcher.jobs import (
+    CancelRefusedError,
     JobSpec,
     JobState,
     JobStatus,
@@ -72,22 +73,39 @@ class DataflowApi:
         return {"project_id": self.settings.project, "location": self.settings.region}
 
     def find(self, spec: JobSpec) -> JobStatus | None:
-        """The job of this name and these labels, of whatever state."""
-        request = {**self.where, "name": spec.name, "filter": "ALL"}
-        with translated():
-            found = self.client("JobsV1Beta3").list_jobs(request, timeout=TIMEOUT, retry=None)
-            for job in found:
-                if job.name == spec.name and is_ours(job, spec):
-                    return status_of(job)
-        return None
+        """The job of this name and these labels, in whatever state, or None.
+
+        Raises UnavailableError where that cannot be said now.
+        """
+        return self._newest(spec.name, lambda job: is_ours(job, spec))
 
     def by_name(self, name: str) -> JobStatus | None:
-        """The newest job of a name."""
+        """The job of this name that a launcher has launched, in whatever state, or None."""
+        return self._newest(name, is_a_launchers)
+
+    def _newest(self, name: str, is_it: Callable[[Any], bool]) -> JobStatus | None:
+        """The newest job of a name that is the one looked for."""
+        for listed in sorted(self._listed(name), key=lambda job: job.id, reverse=True):
+            try:
+                # The list holds summaries only, and those have no labels.
+                job = self._described(listed.id)
+            except UnknownJobError as error:
+                # For a while after a launch, jobs are listed that the service does not know yet.
+                raise UnavailableError(f"Dataflow lists {listed.id}: {error}") from error
+            if is_it(job):
+                return status_of(job)
+        return None
+
+    def _listed(self, name: str) -> list[Any]:
         request = {**self.where, "name": name, "filter": "ALL"}
         with translated():
             found = self.client("JobsV1Beta3").list_jobs(request, timeout=TIMEOUT, retry=None)
-            named = [job for job in found if job.name == name]
-        return status_of(max(named, key=lambda job: job.id)) if named else None
+            return [job for job in found if job.name == name]
+
+    def _described(self, job_id: str) -> Any:
+        request = {**self.where, "job_id": job_id, "view": "JOB_VIEW_DESCRIPTION"}
+        with translated():
+            return self.client("JobsV1Beta3").get_job(request, timeout=TIMEOUT, retry=None)
 
     def state(self, job_id: str) -> JobStatus:
         """How a job stands."""
@@ -97,14 +115,15 @@ class DataflowApi:
         return status_of(job)
 
     def cancel(self, job_id: str) -> None:
-        """Ask that a job be cancelled; one that has ended stays as it is."""
+        """Ask that a job be cancelled. Raises CancelRefusedError; one that has ended is left."""
         job = {"requested_state": "JOB_STATE_CANCELLED"}
         request = {**self.where, "job_id": job_id, "job": job}
         try:
             with translated():
                 self.client("JobsV1Beta3").update_job(request, timeout=TIMEOUT, retry=None)
-        except LaunchRefusedError:
-            return  # it has ended
+        except LaunchRefusedError as error:
+            if not self.state(job_id).state.is_over:
+                raise CancelRefusedError(str(error)) from error
 
     def log_link(self, job_id: str) -> str:
         """The job's page in Google's console."""
@@ -170,6 +189,12 @@ def is_ours(job: Any, spec: JobSpec) -> bool:
     """Whether a job carries the labels of what is to be launched."""
     labels: Mapping[str, str] = job.labels
     return all(labels.get(name) == value for name, value in spec.labels.items())
+
+
+def is_a_launchers(job: Any) -> bool:
+    """Whether a job's labels make up its name, as those of a launched job do."""
+    names = ("launcher-run", "launcher-step", "launcher-attempt")
+    return bool(job.name == "-".join(job.labels.get(name, "") for name in names))
 
 
 def status_of(job: Any) -> JobStatus:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from launcher.jobs import (
+    CancelRefusedError,
     JobSpec,
     JobState,
     JobStatus,
@@ -24,9 +25,11 @@ from launcher.jobs import (
     UnavailableError,
     UnknownJobError,
 )
+from launcher.jobs.wrapper import GRACE_SECONDS, write_json
 
 START_SECONDS = 120.0  # in which a job has to show that it lives
 END_SECONDS = 30.0  # in which jobs have to end before they are killed
+CANCEL_SECONDS = 2 * GRACE_SECONDS  # after which a job without its wrapper is killed
 _REMOVED = ".removed-"  # before the name of a folder that is being removed
 LOG_BYTES = 64 * 1024  # of a log that people are shown
 LONGEST_LINE = 500  # characters of an error
@@ -68,7 +71,7 @@ class LocalRunner:
         folder = self._folder / name
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            _write(folder / "job.json", {"words": list(words), "started": self._clock()})
+            write_json(folder / "job.json", {"words": list(words), "started": self._clock()})
             with (folder / "log").open("ab") as log:
                 subprocess.Popen(  # noqa: S603  # the words of chains.yaml
                     [sys.executable, "-m", "launcher.jobs.wrapper", str(folder)],
@@ -84,35 +87,36 @@ class LocalRunner:
             raise UnavailableError(f"the job cannot be started: {error.strerror}") from error
 
     def state(self, name: str, job_id: str) -> JobStatus:
-        """How the job stands, by its result or by whether it lives."""
+        """How the job stands, by its result or by whether it is alive."""
         folder = self._folder / name
         # Looked at before the result: a job that ends between the two has one.
         alive = is_alive(folder)
-        result = _read(folder / "result.json")
-        if result is not None:
-            return self._ended(folder, name, result)
+        code = _number(folder / "result.json", "code")
+        if code is not None:
+            return self._ended(folder, name, int(code))
         if alive:
             return JobStatus(job_id=name, state=JobState.RUNNING)
-        job = _read(folder / "job.json")
-        if job is None:
-            raise UnknownJobError(f"there is no local job {name}")
-        if (folder / "pid").exists() and (folder / "cancelled").exists():
-            return JobStatus(job_id=name, state=JobState.CANCELLED, error="cancelled")
         if (folder / "pid").exists():
-            error = "its process has ended without a result, as after a kill or a restart"
-            return JobStatus(job_id=name, state=JobState.FAILED, error=error)
-        if self._clock() - float(str(job["started"])) < START_SECONDS:
+            return _without_result(folder, name)
+        started = _number(folder / "job.json", "started")
+        if started is None:
+            raise UnknownJobError(f"there is no local job {name}")
+        if self._clock() - started < START_SECONDS:
             return JobStatus(job_id=name, state=JobState.WAITING)
         return JobStatus(job_id=name, state=JobState.FAILED, error="its process did not start")
 
     def cancel(self, name: str, job_id: str) -> None:
-        """Let the job's processes end."""
+        """Ask the job's processes to end; those that are still there later are killed."""
         folder = self._folder / name
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "cancelled").touch()
+        mark = folder / "cancelled"
+        if not mark.exists():
+            mark.touch()
         if is_alive(folder):
-            # One that is only about to begin sees the mark.
-            _signal(folder, signal.SIGTERM)
+            # One that is only about to begin sees the mark. The job's wrapper kills it after a
+            # while; if that is gone too, a later call of this has to.
+            is_late = self._clock() - mark.stat().st_mtime > CANCEL_SECONDS
+            _signal(folder, signal.SIGKILL if is_late else signal.SIGTERM)
 
     def log_link(self, spec: JobSpec, job_id: str) -> str:
         """The launcher's own address of the log."""
@@ -128,14 +132,14 @@ class LocalRunner:
         except OSError:
             return None
 
-    def _ended(self, folder: Path, name: str, result: Mapping[str, object]) -> JobStatus:
-        if result["code"] == 0:
+    def _ended(self, folder: Path, name: str, code: int) -> JobStatus:
+        if code == 0:
             return JobStatus(job_id=name, state=JobState.SUCCEEDED)
         if (folder / "cancelled").exists():
             return JobStatus(job_id=name, state=JobState.CANCELLED, error="cancelled")
         lines = [line.strip() for line in (self.log(name) or "").splitlines() if line.strip()]
         last = lines[-1][:LONGEST_LINE] if lines else "it has written nothing"
-        error = f"exit code {result['code']}: {last}"
+        error = f"exit code {code}: {last}"
         return JobStatus(job_id=name, state=JobState.FAILED, error=error)
 
     def _clean_environment(self) -> dict[str, str]:
@@ -202,19 +206,24 @@ def _last_written(folder: Path) -> float:
 def _signal(folder: Path, number: signal.Signals) -> None:
     try:
         os.killpg(int((folder / "pid").read_text()), number)
+    except PermissionError as error:
+        raise CancelRefusedError("this user may not end the job's process") from error
     except (OSError, ValueError):
         return  # it has ended meanwhile, or is only about to begin
 
 
-def _write(file: Path, values: Mapping[str, object]) -> None:
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(values))
-    temporary.replace(file)
+def _without_result(folder: Path, name: str) -> JobStatus:
+    """How a job stands that has begun and left no result, or a torn one, as after a power loss."""
+    if (folder / "cancelled").exists():
+        return JobStatus(job_id=name, state=JobState.CANCELLED, error="cancelled")
+    error = "its process has ended without a result, as after a kill or a restart"
+    return JobStatus(job_id=name, state=JobState.FAILED, error=error)
 
 
-def _read(file: Path) -> dict[str, object] | None:
+def _number(file: Path, name: str) -> float | None:
+    """A number in a JSON file; None where there is no such file, or it does not hold one."""
     try:
-        found: dict[str, object] = json.loads(file.read_text())
-    except FileNotFoundError:
+        found = json.loads(file.read_bytes())[name]
+    except (FileNotFoundError, ValueError, LookupError, TypeError, RecursionError):
         return None
-    return found
+    return found if isinstance(found, int | float) else None

@@ -1,8 +1,8 @@
 """The process around a local job: `python -m launcher.jobs.wrapper FOLDER`.
 
-It runs the words of `job.json` once, however often it is started for a folder, and writes how they
-ended. The lock on `alive` is handed on to the job, so that the job is known to live even where this
-process was killed.
+It runs the command of `job.json` once, however often it is started for a folder, and writes how it
+ended. The job inherits the lock on `alive`, so that it is known to be alive even if this process
+was killed. A job ends with its first process: what that one has started and left behind is killed.
 """
 
 import fcntl
@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,26 @@ def run(folder: Path) -> None:
         except FileExistsError:
             return  # another one was first
         code = 143 if (folder / "cancelled").exists() else _run(folder, lock.fileno())
-        temporary = folder / ".result.json"
-        temporary.write_text(json.dumps({"code": code}))
-        temporary.replace(folder / "result.json")
-    if code == -signal.SIGKILL and os.getpgrp() == os.getpid():
-        os.killpg(0, signal.SIGKILL)  # what it has started is not to go on without it
+        write_json(folder / "result.json", {"code": code})
+    if os.getpgrp() == os.getpid():
+        # Ends this process too, which has nothing left to do. A process that ignores SIGTERM would
+        # otherwise outlive a cancelled job, and work beside the next attempt of one that failed.
+        os.killpg(0, signal.SIGKILL)
+
+
+def write_json(file: Path, values: Mapping[str, object]) -> None:
+    """Write a file whole: after a crash there is the old one or the new one, on the disk."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    with temporary.open("w", encoding="utf-8") as opened:
+        json.dump(values, opened)
+        opened.flush()
+        os.fsync(opened.fileno())
+    temporary.replace(file)
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _run(folder: Path, lock: int) -> int:
@@ -48,7 +64,7 @@ def _run(folder: Path, lock: int) -> int:
         return 127
 
     def end(*_: Any) -> None:
-        # Once: who asks again, as long as it lives, must not put off what comes then.
+        # Once: a second request while the job is alive must not put off the SIGKILL.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         child.terminate()
         signal.signal(signal.SIGALRM, lambda *_: child.kill())

@@ -75,7 +75,7 @@ def _job_view(step: Step, job: JobRecord | None, run: RunRecord) -> JobView:
         attempt=job.attempt,
         started=job.started,
         ended=job.ended,
-        error=job.error,
+        error=job.warning or job.error,
         job_name=job.name,
         job_id=job.job_id,
         log_link=job.log_link,

@@ -12,7 +12,8 @@ from launcher.chains.driving import MOST_TRIES, NOT_KNOWN, drive
 from launcher.chains.reaping import reap
 from launcher.chains.records import Step
 from launcher.chains.runs import RefusedError, UnknownRunError
-from launcher.jobs import JobSpec, JobState, JobStatus, UnavailableError
+from launcher.jobs import JobSpec, JobState, JobStatus, LaunchRefusedError, UnavailableError
+from launcher.pages.board import chain_view
 from tests.support.fake_dataflow import FakeDataflow, Faults, log_event, serving, status_event
 from tests.support.launching import Launcher, ScriptedRunner, step, unbind
 
@@ -261,6 +262,54 @@ def test_cancelling_a_run(launcher: Launcher, fake: FakeDataflow) -> None:
     assert fake.named(f"{run.id}-one-1").state == "CANCELLED"
     with pytest.raises(RefusedError, match="is over: it is cancelled"):
         launcher.runs.cancel(run.id)
+
+
+def test_a_cancel_that_is_refused_shows_until_it_is_allowed(
+    launcher: Launcher, fake: FakeDataflow
+) -> None:
+    fake.script = lambda labels: ["RUNNING"]
+    run = launcher.start(step("one", limit=60.0))
+    while not fake.jobs:
+        launcher.deliveries.run(1)
+    fake.refuses_cancel = True
+    launcher.runs.cancel(run.id)
+    launcher.deliveries.run(12)
+    job = launcher.jobs(run)["one"]
+    assert job.state == "running"
+    assert job.warning.startswith("cannot be cancelled: Dataflow refuses: ")
+    assert chain_view(launcher.now(run), [job]).jobs[0].error == job.warning
+    fake.refuses_cancel = False
+    launcher.deliveries.run()
+    assert (launcher.now(run).state, launcher.jobs(run)["one"].warning) == ("cancelled", "")
+
+
+@pytest.mark.parametrize("error", [LaunchRefusedError("403"), UnavailableError("503")])
+def test_a_job_that_cannot_be_watched_says_so(
+    client: Any, fake: FakeDataflow, tmp_path: Path, error: Exception
+) -> None:
+    class Unwatched(ScriptedRunner):
+        answers: list[Any] = [error, JobStatus(job_id="7", state=JobState.RUNNING), DONE]
+
+        def state(self, name: str, job_id: str) -> JobStatus:
+            found = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+            if isinstance(found, Exception):
+                raise found
+            assert isinstance(found, JobStatus)
+            return found
+
+    runner = Unwatched(JobStatus(job_id="7", state=JobState.RUNNING))
+    launcher = Launcher(client, fake, tmp_path, runners={"check": runner})
+    run = launcher.start(Step(name="check", kind="check"))
+    job_id = f"{run.id}/check"
+    while not launcher.records.job(job_id) or not launcher.jobs(run)["check"].warning:
+        launcher.deliveries.run(1)
+    job = launcher.jobs(run)["check"]
+    assert (job.state, job.warning) == ("running", f"cannot be watched: {error}")
+    drive(launcher.context, job_id)
+    assert launcher.jobs(run)["check"].warning == ""
+    launcher.deliveries.run()
+    assert launcher.now(run).state == "succeeded"
+    unbind()
 
 
 MANY = 12  # more than a transaction may add tasks

@@ -15,6 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 PROJECT, REGION = "fake-project", "fake-region"
 GOOD = ("QUEUED", "PENDING", "RUNNING", "DONE")
 ENDED = {"DONE", "FAILED", "CANCELLED", "DRAINED", "UPDATED"}
+# The views of jobs.get that have labels; the generated clients send numbers.
+_WITH_LABELS = {"JOB_VIEW_ALL", "JOB_VIEW_DESCRIPTION", "2", "3"}
 _JOBS = re.compile(
     rf"/v1b3/projects/{PROJECT}/locations/{REGION}/jobs(?:/([^/:]+))?(/messages|/metrics)?"
 )
@@ -69,6 +71,7 @@ class FakeDataflow:
     jobs: dict[str, Job] = field(default_factory=dict)
     launched: Callable[[Job], None] = lambda job: None
     url: str = ""
+    refuses_cancel: bool = False
 
     def __post_init__(self) -> None:
         self.lock = threading.RLock()
@@ -131,7 +134,8 @@ class FakeDataflow:
             return status, {**made["job"], "clientRequestId": request.get("clientRequestId", "-")}
         if match[1] is None:
             named = [job for job in self.jobs.values() if query.get("name", job.name) == job.name]
-            return 200, {"jobs": [_shown(job) for job in named]}
+            # As the service: summaries, whatever view is asked for.
+            return 200, {"jobs": [_summary(job) for job in named]}
         job = self.jobs.get(match[1])
         if job is None or job.not_found > 0:
             if job is not None:
@@ -141,11 +145,13 @@ class FakeDataflow:
             shown = {"/messages": {"jobMessages": _messages(job)}, "/metrics": _metrics(job)}
             return 200, shown[match[2]]
         if method == "PUT":
+            if self.refuses_cancel:
+                return 403, _error(403, f"no permission to cancel {job.id}")
             if job.state not in ENDED:
                 job.states = [job.state, "CANCELLING", "CANCELLED"]
             return 200, _shown(job)
         job.move()
-        return 200, _shown(job)
+        return 200, (_shown if query.get("view") in _WITH_LABELS else _summary)(job)
 
     def _launch(self, given: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         name = given["jobName"]
@@ -156,17 +162,21 @@ class FakeDataflow:
             labels = given["environment"].get("additionalUserLabels", given.get("labels", {}))
             running = [self.add(name, labels, given)]
             self.launched(running[0])
-        return 200, {"job": _shown(running[0])}
+        return 200, {"job": _summary(running[0])}
 
 
 def _shown(job: Job) -> dict[str, Any]:
+    return {**_summary(job), "labels": job.labels}
+
+
+def _summary(job: Job) -> dict[str, Any]:
+    """A job in JOB_VIEW_SUMMARY, which has no labels."""
     return {
         "id": job.id,
         "name": job.name,
         "projectId": PROJECT,
         "location": REGION,
         "currentState": f"JOB_STATE_{job.state}",
-        "labels": job.labels,
         "type": "JOB_TYPE_BATCH",
     }
 

@@ -141,6 +141,14 @@ def test_one_run_for_a_slot(app: Flask, clock: Clock) -> None:
     assert (later["id"] != first["id"], later["state"]) == (True, "waiting")
 
 
+@pytest.mark.parametrize("url", ["/launchpipeline", "/reap", "/tasks/launcher/sweep"])
+def test_a_head_request_changes_nothing(app: Flask, url: str) -> None:
+    client = app.test_client()
+    assert client.head(url, headers=OUTSIDE).status_code == 403
+    assert client.head(url, headers=PLATFORM).status_code == 405
+    assert client.get("/api/runs", headers=PLATFORM).json == {"runs": []}
+
+
 def test_fifty_calls_at_once_start_one_chain(tmp_path: Path, clock: Clock) -> None:
     app = create_app(settings_in(tmp_path), clock=clock)
 

@@ -50,7 +50,7 @@ class Watch:
 def _post(client: Any, n: int) -> Entity:
     urls = (f"http://example.org/{n}",) if n % 8 == 0 else ()
     made = Post(5 * 10**17 + n * 3001, f"user{n * 7919 % 19_000}", TEXT, START + n * APART, urls)
-    return to_entity(made, client)
+    return to_entity(made, client, made.created_at)
 
 
 def _put_posts(client: Any, posts: int) -> None:

@@ -131,7 +131,7 @@ def make_store(path: Path, n: int) -> str:
     url = f"sqlite:///{path}"
     client = connect(url)
     for batch in posts(n):
-        client.put_multi([to_entity(post, client) for post in batch])
+        client.put_multi([to_entity(post, client, post.created_at) for post in batch])
     query = client.query(kind=KIND)
     query.add_filter(filter=PropertyFilter("created_at", ">=", START))
     _ = list(query.fetch(limit=1))  # so that its index is built

@@ -27,7 +27,10 @@ def import_files(files: Sequence[str], store: str, shift_to_now: bool, say: Say)
     with importing.sources(files, sys.stdin.buffer) as archives:
         scanned = importing.scan(archives)
         with closing(connect(store)) as client:
-            report = importing.store(archives, scanned, client, now if shift_to_now else None)
+            shift_to = now if shift_to_now else None
+            report = importing.store(
+                archives, scanned, client, lambda: datetime.now(UTC), shift_to=shift_to
+            )
     for line in text(report).splitlines():
         say(line)
     if scanned.newest and scanned.newest < now - WINDOW and not shift_to_now:
@@ -39,8 +42,6 @@ def import_files(files: Sequence[str], store: str, shift_to_now: bool, say: Say)
 
 def make_up(store: str, sink: str, say: Say) -> None:
     """Store a timeline up to now, and analyse it as of the last days, so there is a history."""
-    from itertools import islice
-
     from dfpipe import launch
     from dfpipe.datastore import connect
     from dfpipe.demo import timeline
@@ -48,11 +49,9 @@ def make_up(store: str, sink: str, say: Say) -> None:
 
     now = datetime.now(UTC).replace(microsecond=0)
     posts = timeline.timeline(now - DEMO_TIMELINE, now)
-    stored = 0
     with closing(connect(store)) as client:
-        while batch := list(islice(posts, storing.BATCH_POSTS)):
-            stored += storing.store_posts(client, batch)[0]
-    say(f"a made-up timeline, nothing in it is real: {stored:,} posts stored")
+        stored = storing.store(client, posts, now=now)
+    say(f"stored {stored.new:,} synthetic posts covering {DEMO_TIMELINE.days} days")
     for days in (2, 1):
         until = (now - timedelta(days=days)).isoformat()
         say(str(launch.launch([f"--source={store}", f"--sink={sink}", f"--until={until}"], {})))
@@ -61,13 +60,13 @@ def make_up(store: str, sink: str, say: Say) -> None:
 def keep_pushing(url: str, token: str, say: Say, stopping: threading.Event) -> None:
     """Push the posts of made-up timelines to the collector's /ingest as their times come."""
     from dfpipe.demo import timeline
-    from dfpipe.posts.formats.own import to_line
+    from dfpipe.posts.formats.own import post_line
 
     last = datetime.now(UTC)
     while not stopping.wait(DEMO_SECONDS):
         now = datetime.now(UTC)
         posts = [post for seed in DEMO_SEEDS for post in timeline.timeline(last, now, seed)]
-        lines = [to_line(p.tid, p.user, p.text, p.created_at, list(p.urls)) for p in posts]
+        lines = [post_line(post) for post in posts]
         if lines and not _push(url, token, lines):
             continue
         if lines:

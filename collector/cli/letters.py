@@ -1,5 +1,6 @@
 """Commands about dead letters: what could not be read as a post."""
 
+from datetime import UTC, datetime
 from itertools import islice
 
 import click
@@ -66,7 +67,7 @@ def replay(ids: tuple[str, ...], everything: bool, store: str | None) -> None:
         for letter_id, letter in zip(ids, chosen, strict=False):
             if letter is None:
                 raise _unknown(letter_id)
-        done = letters.replay(letter for letter in chosen if letter)
+        done = letters.replay((letter for letter in chosen if letter), datetime.now(UTC))
     click.echo(
         f"{done.read:,} read ({done.stored.new:,} new, {done.stored.replaced:,} replaced, "
         f"{done.stored.seen:,} seen before), {done.kept:,} kept"

@@ -92,7 +92,7 @@ class DeadLetters:
             self._client.delete(self._client.key(KIND, letter_id))
         return len(there)
 
-    def replay(self, letters: Iterable[DeadLetter]) -> Replayed:
+    def replay(self, letters: Iterable[DeadLetter], now: datetime) -> Replayed:
         """Read dead letters again, as after a reader was mended, and store what they give.
 
         One that still gives no post is kept.
@@ -100,13 +100,13 @@ class DeadLetters:
         stored = Stored()
         read = kept = 0
         for letter in letters:
-            done = self._replay(letter)
+            done = self._replay(letter, now)
             read += done is not None
             kept += done is None
             stored += done or Stored()
         return Replayed(stored, read, kept)
 
-    def _replay(self, letter: DeadLetter) -> Stored | None:
+    def _replay(self, letter: DeadLetter, now: datetime) -> Stored | None:
         if not letter.is_whole:
             return None
         source = letter.account.partition(":")[0]
@@ -116,7 +116,7 @@ class DeadLetters:
         posts = [result for result in results if isinstance(result, Post)]
         removed = [result.tid for result in results if isinstance(result, Deletion)]
         key = self._client.key(KIND, letter.id)
-        return store(self._client, posts, removed, also=lambda _: self._client.delete(key))
+        return store(self._client, posts, removed, now=now, also=lambda _: self._client.delete(key))
 
 
 def _from_entity(entity: Entity) -> DeadLetter:

@@ -155,7 +155,7 @@ class _Fetch:
             self._check_not_overtaken()
             Accounts(client).put(_counted(after, stored))
 
-        stored = store(client, posts, removed, beside=letters, also=advance)
+        stored = store(client, posts, removed, now=now, beside=letters, also=advance)
         self.account = _counted(after, stored)
         self.outcome = replace(
             self.outcome,

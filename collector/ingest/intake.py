@@ -96,8 +96,7 @@ def _line(record: object) -> bytes | Skip:
     (result,) = own.results(record)
     if not isinstance(result, Post):
         return result if isinstance(result, Skip) else Skip("not a post")
-    urls = list(result.urls)
-    line = own.to_line(result.tid, result.user, result.text, result.created_at, urls)
+    line = own.post_line(result)
     return line if len(line) <= MOST_LINE else Skip(f"the post is over {MOST_LINE:,} bytes")
 
 

@@ -109,7 +109,7 @@ class IngestWorker:
         return total if tasks else None
 
     def _take(self, tasks: list[Task]) -> Batch:
-        """Store the posts of tasks; of the same post the last one, which is the edited one."""
+        """Store the posts of tasks, and set aside what is no post."""
         client, now = self._service.client, self._service.clock()
         posts, letters = [], []
         for line in (line for task in tasks for line in (task.payload or b"").splitlines()):
@@ -118,7 +118,7 @@ class IngestWorker:
                 posts.append(found.result)
             elif isinstance(found.result, Skip):
                 letters.append(letter_entity(client, ACCOUNT, found, found.result.reason, now))
-        stored = store(client, posts, beside=letters)
+        stored = store(client, posts, now=now, beside=letters)
         return Batch(len(tasks), len(posts), len(letters), stored)
 
 

@@ -2,9 +2,9 @@
 
 import shutil
 import sys
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from pathlib import Path
 
 import click
@@ -93,13 +93,10 @@ def _import(store: str, now: datetime) -> tuple[int, int]:
     from dfpipe.demo import timeline
     from dfpipe.posts import storing
 
-    client = datastore.connect(store)
-    posts = timeline.timeline(now - TIMELINE, now)
-    stored = seen = 0
-    while batch := list(islice(posts, storing.BATCH_POSTS)):
-        new, _, old = storing.store_posts(client, batch)
-        stored, seen = stored + new, seen + old
-    return stored, seen
+    with closing(datastore.connect(store)) as client:
+        posts = timeline.timeline(now - TIMELINE, now)
+        stored = storing.store(client, posts, now=now)
+    return stored.new, stored.seen
 
 
 def _program() -> str:

@@ -3,6 +3,7 @@
 import sys
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 
 import click
 
@@ -49,9 +50,10 @@ def command(
     All files are read twice: first to the end, without storing anything, so that a missing, damaged
     or unknown file stops the import before it begins; then they are stored, 500 posts at a time. A
     record that cannot be stored is skipped and reported. An interrupted import leaves whole
-    batches, and is completed by a second one. Importing a file again changes nothing: a post that
-    is in the store stays as it is, unless the file has it with a longer text. A post that a notice
-    of deletion in one of the files names is removed and not stored, whichever comes first.
+    batches, and is completed by a second one. Importing a file again changes nothing: a stored post
+    is replaced only by a newer version (edited_at) or by a longer text of the same version. A post
+    that a deletion notice in one of the files names is removed and not stored, whichever comes
+    first.
     """
     # None of this is needed for --help, and it takes half a second to import.
     from dfpipe.commands.import_report import bar, json_text, text
@@ -61,7 +63,8 @@ def command(
     check(store_url)
     with importing.sources(files, sys.stdin.buffer) as archives, bar() as show:
         scanned = importing.scan(archives, strict, show)
-        now = datetime.now(UTC) if shift_to_now else None
+        clock = partial(datetime.now, UTC)
+        shift_to = clock() if shift_to_now else None
         with closing(connect(store_url)) as client:
-            report = importing.store(archives, scanned, client, now, show)
+            report = importing.store(archives, scanned, client, clock, shift_to=shift_to, show=show)
     click.echo(json_text(report) if as_json else text(report))

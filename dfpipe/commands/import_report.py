@@ -60,9 +60,9 @@ def text(report: importing.Report) -> str:
     >>> print(text(importing.Report(read=3, stored=2, skipped=skipped)))
              3 records read
              2 stored
-             0 replaced, having been stored with a shorter text
+             0 replaced by a newer version or a longer text
              0 seen before
-             0 deleted, or notices of that (0 posts taken out of the store)
+             0 deletion notices and posts they delete (0 stored posts removed)
              1 skipped
                1 x (a:1)
     """
@@ -70,11 +70,11 @@ def text(report: importing.Report) -> str:
     lines = [
         (report.read, "records read"),
         (report.stored, "stored"),
-        (report.replaced, "replaced, having been stored with a shorter text"),
+        (report.replaced, "replaced by a newer version or a longer text"),
         (report.seen, "seen before"),
         (
             report.deleted,
-            f"deleted, or notices of that ({report.removed:,} posts taken out of the store)",
+            f"deletion notices and posts they delete ({report.removed:,} stored posts removed)",
         ),
         (sum(skip.count for _, skip in skipped), "skipped"),
     ]

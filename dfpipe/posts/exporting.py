@@ -26,7 +26,7 @@ def export_lines(
     if until:
         query.add_filter(filter=PropertyFilter("created_at", "<", until))
     for post in query.fetch():
-        values = (post.get(name) for name in ("user", "text", "created_at", "urls"))
+        values = (post.get(name) for name in ("user", "text", "created_at", "urls", "edited_at"))
         yield to_line(post.key.id, *values)
 
 

@@ -20,10 +20,11 @@ from dfpipe.errors import UsageError
 from dfpipe.posts.formats.files import ArchiveError, Source, records
 from dfpipe.posts.formats.result import Deletion, Result, Skip
 from dfpipe.posts.post import Post
-from dfpipe.posts.storing import BATCH_POSTS, delete_posts, store_posts
+from dfpipe.posts.storing import Stored, batches
+from dfpipe.posts.storing import store as store_posts
 
-BATCH_CHARACTERS = 2_000_000  # of text; a commit may hold 10 MiB
 PLACES_SHOWN = 5
+SHOW_EVERY = 500  # records
 
 Progress = Callable[[str, int, int | None], None]  # stage, records done, records in all
 
@@ -32,10 +33,10 @@ Progress = Callable[[str, int, int | None], None]  # stage, records done, record
 class Report:
     """What became of each record that was read: each is counted in one of five ways.
 
-    `stored` are new posts, `replaced` those that were there with a shorter text, `seen` those that
-    were there; `deleted` are notices of deletion, earlier versions of edited posts, and posts that
-    one of these names; `skipped` gives for each reason the first places. `removed` tells how many
-    posts were taken out of the store.
+    `stored` are new posts, `replaced` those that were there in an earlier version or cut, `seen`
+    those that were there as they are or in a later or longer form; `deleted` are notices of
+    deletion, earlier versions of edited posts, and posts that one of these names; `skipped` gives
+    for each reason the first places. `removed` tells how many posts were removed from the store.
     """
 
     read: int = 0
@@ -45,6 +46,13 @@ class Report:
     deleted: int = 0
     skipped: dict[str, "Skipped"] = field(default_factory=dict)
     removed: int = 0
+
+    def add(self, done: Stored) -> None:
+        """Count what became of some posts."""
+        self.stored += done.new
+        self.replaced += done.replaced
+        self.seen += done.seen
+        self.removed += done.removed
 
 
 @dataclass(slots=True)
@@ -142,7 +150,7 @@ def scan(archives: Sequence[Source], strict: bool = False, show: Progress = no_p
                 f"{place}: {result.reason}: with --strict nothing was stored; mend it, or import "
                 "without --strict to skip it"
             )
-        if count % BATCH_POSTS == 0:
+        if count % SHOW_EVERY == 0:
             show("checking", count, None)
     return Scan(count, np.unique(np.array(deletions, np.int64)), newest)
 
@@ -157,6 +165,8 @@ def store(
     archives: Sequence[Source],
     scanned: Scan,
     client: Store,
+    clock: Callable[[], datetime],
+    *,
     shift_to: datetime | None = None,
     show: Progress = no_progress,
 ) -> Report:
@@ -164,19 +174,24 @@ def store(
 
     The order of posts and notices does not matter: a post that a notice in any of the archives
     names is not stored. With `shift_to` all times move by one constant, so that the newest post
-    gets that time.
+    gets that time. The clock gives each batch its `stored_at`.
     """
     moved = shift_to - scanned.newest if shift_to and scanned.newest else timedelta()
-    report = Report(removed=delete_posts(client, scanned.deletions))
-    for batch in _batches(_posts(archives, scanned, report)):
-        if moved:
-            batch = [replace(post, created_at=post.created_at + moved) for post in batch]
-        stored, replaced, seen = store_posts(client, batch)
-        report.stored += stored
-        report.replaced += replaced
-        report.seen += seen
+    report = Report()
+    for gone in batches(map(int, scanned.deletions)):
+        report.add(store_posts(client, (), gone, now=clock()))
+    posts = (_moved(post, moved) for post in _posts(archives, scanned, report))
+    for batch in batches(posts):
+        report.add(store_posts(client, batch, now=clock()))
         show("storing", report.read, scanned.read)
     return report
+
+
+def _moved(post: Post, by: timedelta) -> Post:
+    if not by:
+        return post
+    edited_at = post.edited_at + by if post.edited_at else None
+    return replace(post, created_at=post.created_at + by, edited_at=edited_at)
 
 
 def _posts(archives: Sequence[Source], scanned: Scan, report: Report) -> Iterator[Post]:
@@ -189,17 +204,3 @@ def _posts(archives: Sequence[Source], scanned: Scan, report: Report) -> Iterato
             report.deleted += 1
         else:
             yield result
-
-
-def _batches(posts: Iterable[Post]) -> Iterator[list[Post]]:
-    batch: list[Post] = []
-    characters = 0
-    for post in posts:
-        size = len(post.text) + sum(map(len, post.urls))
-        if len(batch) == BATCH_POSTS or (batch and characters + size > BATCH_CHARACTERS):
-            yield batch
-            batch, characters = [], 0
-        batch.append(post)
-        characters += size
-    if batch:
-        yield batch

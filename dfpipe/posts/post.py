@@ -8,8 +8,8 @@ from google.cloud.datastore import Entity
 from dfpipe.datastore import Store
 
 KIND = "Tweet"
-# Neither is ever filtered by, and an indexed string may not be longer than 1,500 bytes.
-UNINDEXED = ("text", "urls")
+# None of them is filtered by, and an indexed string may not be longer than 1,500 bytes.
+UNINDEXED = ("text", "urls", "edited_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,8 @@ class Post:
     """One post of a timeline.
 
     `tid` is its 64-bit id and the entity's key; `created_at` is aware and in UTC; `urls` are the
-    expanded links in the order of the text, a repeated one kept.
+    expanded links in the order of the text, a repeated one kept. `edited_at` is the time of this
+    version where its source tells of edits, and None where the post is as it was first written.
     """
 
     tid: int
@@ -25,16 +26,23 @@ class Post:
     text: str
     created_at: datetime
     urls: tuple[str, ...] = ()
+    edited_at: datetime | None = None
 
 
-def to_entity(post: Post, client: Store) -> Entity:
-    """The Datastore entity of a post, keyed by its id: storing a post twice stores it once."""
+def to_entity(post: Post, client: Store, stored_at: datetime) -> Entity:
+    """The Datastore entity of a post, keyed by its id: storing a post twice stores it once.
+
+    `stored_at` is the time of writing: it tells that an hour of posts has changed.
+    """
     entity = Entity(client.key(KIND, post.tid), exclude_from_indexes=UNINDEXED)
     entity["user"] = post.user
     entity["text"] = post.text
     entity["created_at"] = post.created_at
     entity["tid"] = post.tid
     entity["urls"] = list(post.urls)
+    entity["stored_at"] = stored_at
+    if post.edited_at is not None:
+        entity["edited_at"] = post.edited_at
     return entity
 
 
@@ -46,4 +54,5 @@ def from_entity(entity: Entity) -> Post:
         text=entity["text"],
         created_at=entity["created_at"],
         urls=tuple(entity["urls"]),
+        edited_at=entity.get("edited_at"),
     )

@@ -8,14 +8,13 @@ from google.cloud.datastore.query import PropertyFilter
 
 from dfpipe.datastore import Store
 from dfpipe.posts.post import KIND
-
-MOST_DELETES = 500  # in one commit
+from dfpipe.posts.storing import MOST_WRITES
 
 
 def purge(client: Store, until: datetime) -> Iterator[int]:
     """Remove the posts with created_at < until, the oldest first; yield how many so far.
 
-    Each step is one commit: what comes between two of them may stop it, and a second purge goes on.
+    Each step is one commit, and a purge that was stopped between two of them can be repeated.
     """
     removed = 0
     while keys := _oldest(client, until):
@@ -28,4 +27,4 @@ def _oldest(client: Store, until: datetime) -> list[Any]:
     query = client.query(kind=KIND, order=["created_at"])
     query.add_filter(filter=PropertyFilter("created_at", "<", until))
     query.keys_only()
-    return [entity.key for entity in query.fetch(limit=MOST_DELETES)]
+    return [entity.key for entity in query.fetch(limit=MOST_WRITES)]

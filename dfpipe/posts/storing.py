@@ -1,28 +1,30 @@
-"""Posts into the store: whole batches, each in one transaction, however often they come."""
+"""The one rule for storing a post, and the transactions that follow it."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from typing import Any, TypeVar
 
-import numpy as np
-import numpy.typing as npt
 from google.cloud.datastore import Entity
 
 from dfpipe.datastore import Store, run_in_transaction
 from dfpipe.posts.post import KIND, Post, to_entity
 
-BATCH_POSTS = 500  # the most that one commit takes
 MOST_WRITES = 500  # in one transaction, the one of `also` included
-# Of content in it, as UTF-8: what is there already is read in one answer of up to 4 MiB.
+# Of content in it, as UTF-8: the stored posts are read in one answer of up to 4 MiB.
 MOST_BYTES = 2_500_000
 
 # A post to store, the id of one to remove, or another entity to put beside them.
-Write = Post | int | Any
+Write = Post | int | Any  # Entity, which has no types
+AnyWrite = TypeVar("AnyWrite")
+
+_UNVERSIONED = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What became of posts: new, there with other content, there as they came; and removed."""
+    """Counts of posts: `new`, `replaced` and `seen` ones, one for each given, and `removed`."""
 
     new: int = 0
     replaced: int = 0
@@ -44,54 +46,70 @@ def store(
     posts: Iterable[Post],
     removed_ids: Iterable[int] = (),
     *,
+    now: datetime,
     beside: Iterable[Entity] = (),
     also: Callable[[Stored], None] | None = None,
 ) -> Stored:
     """Store posts and remove those of some ids, in transactions of at most 500 writes.
 
-    Of several posts with one id the last is stored, of a post that is also removed none. A post
-    that is there with other content is replaced. `beside` are other entities to put. `also` is
+    Of two forms of one post the later version stays (`Post.edited_at`; a post without it is older
+    than one with it), and of one version the form with the longer text, in whatever order and by
+    whatever way they come. Where neither wins, the stored form stays and nothing is written. A post
+    that is also removed is not stored.
+
+    `now` becomes the `stored_at` of what is written. `beside` are other entities to put. `also` is
     called within the last transaction, with the counts so far; it may read, make one write, and
     raise to undo this last batch.
     """
     removed = set(removed_ids)
-    last = {post.tid: post for post in posts}
-    kept = [post for tid, post in last.items() if tid not in removed]
-    batches = list(_batches([*kept, *sorted(removed), *beside]))
+    kept = (post for post in posts if post.tid not in removed)
     done = Stored()
-    for number, batch in enumerate(batches, 1):
-        then = also if number == len(batches) else None
-        done = run_in_transaction(client, _writing(client, batch, done, then))
+    waiting: list[Write] = []
+    for batch in batches(chain(kept, sorted(removed), beside), MOST_WRITES - (also is not None)):
+        if waiting:
+            done = run_in_transaction(client, _writing(client, waiting, now, done))
+        waiting = batch
+    if waiting or also:
+        done = run_in_transaction(client, _writing(client, waiting, now, done, also))
     return done
 
 
-def _batches(writes: Sequence[Write]) -> Iterator[list[Write]]:
-    """Cut writes into batches; none of them gives one empty batch, for what is `also` done."""
-    batch: list[Write] = []
+def batches(writes: Iterable[AnyWrite], most: int = MOST_WRITES) -> Iterator[list[AnyWrite]]:
+    """Cut writes into batches for one transaction each, by their number and their size."""
+    batch: list[AnyWrite] = []
     length = 0
     for write in writes:
         size = _size(write)
-        if len(batch) == MOST_WRITES - 1 or (batch and length + size > MOST_BYTES):
+        if len(batch) == most or (batch and length + size > MOST_BYTES):
             yield batch
             batch, length = [], 0
         batch.append(write)
         length += size
-    yield batch
+    if batch:
+        yield batch
 
 
 def _size(write: Write) -> int:
     if isinstance(write, Post):
-        return sum(len(text.encode()) for text in (write.text, *write.urls))
+        return sum(map(_utf8_size, (write.text, *write.urls)))
     if isinstance(write, Entity):
         return sum(len(value) for value in write.values() if isinstance(value, str | bytes))
     return 0
 
 
+def _utf8_size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
+
+
 def _writing(
-    client: Store, batch: list[Write], before: Stored, also: Callable[[Stored], None] | None
+    client: Store,
+    batch: list[Write],
+    now: datetime,
+    before: Stored,
+    also: Callable[[Stored], None] | None = None,
 ) -> Callable[[], Stored]:
     def write() -> Stored:
-        done = before + _write(client, batch)
+        done = before + _write(client, batch, now)
         if also is not None:
             also(done)
         return done
@@ -99,54 +117,42 @@ def _writing(
     return write
 
 
-def _write(client: Store, batch: list[Write]) -> Stored:
-    posts = [to_entity(write, client) for write in batch if isinstance(write, Post)]
-    gone = [client.key(KIND, write) for write in batch if isinstance(write, int)]
-    keys = [*(post.key for post in posts), *gone]
-    there = {entity.key.id: entity for entity in client.get_multi(keys)} if keys else {}
-    changed = [post for post in posts if dict(there.get(post.key.id, {})) != dict(post)]
-    beside = [write for write in batch if isinstance(write, Entity)]
-    new = sum(post.key.id not in there for post in changed)
-    removed = [key for key in gone if key.id in there]
-    client.put_multi([*changed, *beside])
-    client.delete_multi(removed)
-    return Stored(new, len(changed) - new, len(posts) - len(changed), len(removed))
+def _write(client: Store, batch: list[Write], now: datetime) -> Stored:
+    posts = [write for write in batch if isinstance(write, Post)]
+    ids = [write for write in batch if isinstance(write, int)]
+    keys = {tid: client.key(KIND, tid) for tid in (*(post.tid for post in posts), *ids)}
+    there = {found.key.id: found for found in client.get_multi([*keys.values()])} if keys else {}
+    winners, counts = _winners(posts, there)
+    changed = [to_entity(post, client, _later(now, there.get(post.tid))) for post in winners]
+    client.put_multi([*changed, *(write for write in batch if isinstance(write, Entity))])
+    gone = [keys[tid] for tid in ids if tid in there]
+    client.delete_multi(gone)
+    return counts + Stored(removed=len(gone))
 
 
-def store_posts(client: Store, posts: Sequence[Post]) -> tuple[int, int, int]:
-    """Store up to BATCH_POSTS posts in one commit; return how many were new, replaced and seen.
-
-    A post that is there already stays as it is, unless the given one has a longer text: the long
-    form of a post is preferred to the cut one, in whatever order they come.
-    """
-    keys = {post.tid: client.key(KIND, post.tid) for post in posts}
-    there = client.get_multi(list(keys.values()))
-    lengths = {entity.key.id: _length(entity.get("text")) for entity in there}
-    chosen: dict[int, Post] = {}
-    new = replaced = 0
+def _winners(posts: Iterable[Post], there: dict[int, Entity]) -> tuple[list[Post], Stored]:
+    """Return the posts to write, and what became of each given one."""
+    standing = {tid: _standing(e.get("edited_at"), e.get("text")) for tid, e in there.items()}
+    winners: dict[int, Post] = {}
+    new = replaced = seen = 0
     for post in posts:
-        length = lengths.get(post.tid)
-        if length is None or len(post.text) > length:
-            new += length is None
-            replaced += length is not None
-            chosen[post.tid] = post
-            lengths[post.tid] = len(post.text)
-    if chosen:
-        client.put_multi([to_entity(post, client) for post in chosen.values()])
-    return new, replaced, len(posts) - new - replaced
+        known, given = standing.get(post.tid), _standing(post.edited_at, post.text)
+        if known is not None and given <= known:
+            seen += 1
+            continue
+        new += known is None
+        replaced += known is not None
+        standing[post.tid], winners[post.tid] = given, post
+    return list(winners.values()), Stored(new, replaced, seen)
 
 
-def _length(text: object) -> int:
-    return len(text) if isinstance(text, str) else -1
+def _standing(edited_at: object, text: object) -> tuple[datetime, int]:
+    """What decides between two forms of one post; another program may have stored any values."""
+    version = edited_at if isinstance(edited_at, datetime) else _UNVERSIONED
+    return version, len(text) if isinstance(text, str) else -1
 
 
-def delete_posts(client: Store, tids: Sequence[int] | npt.NDArray[np.int64]) -> int:
-    """Remove the posts of these ids; return how many of them were there."""
-    removed = 0
-    for start in range(0, len(tids), BATCH_POSTS):
-        keys = [client.key(KIND, int(tid)) for tid in tids[start : start + BATCH_POSTS]]
-        there = [entity.key for entity in client.get_multi(keys)]
-        if there:
-            client.delete_multi(there)
-        removed += len(there)
-    return removed
+def _later(now: datetime, there: Entity | None) -> datetime:
+    """Return a `stored_at` above the present one, even if the clock was set back."""
+    before = None if there is None else there.get("stored_at")
+    return max(now, before + timedelta(microseconds=1)) if isinstance(before, datetime) else now

@@ -32,9 +32,9 @@ def test_import_then_export(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == [
         "         4 records read",
         "         3 stored",
-        "         0 replaced, having been stored with a shorter text",
+        "         0 replaced by a newer version or a longer text",
         "         0 seen before",
-        "         0 deleted, or notices of that (0 posts taken out of the store)",
+        "         0 deletion notices and posts they delete (0 stored posts removed)",
         "         1 skipped",
         "           1 broken JSON (a.jsonl.xz:4)",
     ]
@@ -155,12 +155,12 @@ import os, signal, sys
 from dfpipe.posts import importing
 from dfpipe.cli import main
 real, calls = importing.store_posts, []
-def store_posts(client, posts):
+def store_posts(*args, **kwargs):
+    done = real(*args, **kwargs)
     calls.append(1)
     if len(calls) == 3:
-        put = client.put_multi
-        client.put_multi = lambda entities: (put(entities), os.kill(os.getpid(), signal.SIGKILL))
-    return real(client, posts)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return done
 importing.store_posts = store_posts
 main(sys.argv[1:])
 """

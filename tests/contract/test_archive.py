@@ -2,12 +2,14 @@
 
 import io
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from dfpipe.posts import exporting, importing
 from dfpipe.posts.importing import Report
 
+NOW = datetime(2026, 3, 5, 12, 0, tzinfo=UTC)
 NOTICE = {"delete": {"status": {"id_str": "600"}}}
 
 
@@ -19,7 +21,7 @@ def line(tid: int, text: str, second: int) -> bytes:
 
 def do_import(client: Any, path: Path) -> Report:
     with importing.sources([str(path)], io.BytesIO()) as archives:
-        return importing.store(archives, importing.scan(archives), client)
+        return importing.store(archives, importing.scan(archives), client, lambda: NOW)
 
 
 def test_import_twice_then_export(client: Any, tmp_path: Path) -> None:

@@ -69,15 +69,15 @@ def test_posts_go_through_the_queue_into_the_store(
     assert work(service) is None
 
 
-def test_a_post_that_comes_again_is_stored_once_and_the_last_version_stays(
+def test_a_post_that_comes_again_is_stored_once_and_its_latest_version_stays(
     api: FlaskClient, service: TaskQueueService
 ) -> None:
     push(api, GOOD)
-    push(api, [GOOD, {**GOOD, "text": "An edit"}])
+    push(api, [GOOD, {**GOOD, "text": "Calm", "edited_at": "2026-01-09T22:00:00Z"}])
     push(api, {**GOOD, "text": "Storm!"})
     batch = work(service)
     assert (batch.tasks, batch.posts, batch.stored.new) == (3, 4, 1)
-    assert texts(service) == {7: "Storm!"}
+    assert texts(service) == {7: "Calm"}
 
 
 def test_what_is_not_stored_when_a_worker_dies_comes_again(
@@ -140,7 +140,7 @@ def test_dead_letters_of_the_queue_can_be_read_again(service: TaskQueueService) 
     Queue("ingest", service=service).add(Task(line, method="PULL"))
     assert work(service).set_aside == 1
     letters = DeadLetters(service.client)
-    done = letters.replay(letters.list())
+    done = letters.replay(letters.list(), service.clock())
     assert (done.read, done.kept) == (0, 1)
 
 

@@ -276,7 +276,9 @@ def test_old_posts_are_removed_once_a_day(settings: Settings, clock: Clock, tmp_
     service = make(settings, clock)
     limit = START - timedelta(days=30)
     entities = [
-        to_entity(Post(n, "u", "t", limit + timedelta(seconds=n - 701)), service.queue.client)
+        to_entity(
+            Post(n, "u", "t", limit + timedelta(seconds=n - 701)), service.queue.client, limit
+        )
         for n in range(1, 703)
     ]
     for first in range(0, len(entities), 500):

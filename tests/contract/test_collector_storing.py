@@ -1,7 +1,9 @@
 """Accounts, posts and dead letters of the collector in a store, on both stores."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from collector import sources
 from collector.fetching.accounts import UNFOLLOWED, Accounts, parse_account
 from collector.fetching.dead_letters import MOST_BYTES, DeadLetters, letter_entity
 from dfpipe.errors import UsageError
-from dfpipe.posts.importing import export_lines
+from dfpipe.posts.exporting import export_lines
 from dfpipe.posts.post import KIND, Post
 from dfpipe.posts.storing import MOST_WRITES, Stored, store
 
@@ -29,41 +31,61 @@ def texts(client: Any) -> dict[int, str]:
 # Posts
 
 
+def put(client: Any, posts: Iterable[Post], removed: Iterable[int] = (), **also: Any) -> Stored:
+    return store(client, posts, removed, now=NOW, **also)
+
+
 def test_posts_are_new_then_seen_then_replaced(client: Any) -> None:
     posts = [post(tid) for tid in range(1, 4)]
-    assert store(client, posts) == Stored(new=3)
-    assert store(client, posts) == Stored(seen=3)
-    assert store(client, [*posts[:2], post(3, "longer text")]) == Stored(seen=2, replaced=1)
-    assert store(client, [post(3, "cut")]) == Stored(replaced=1)
-    assert texts(client) == {1: "text", 2: "text", 3: "cut"}
+    assert put(client, posts) == Stored(new=3)
+    assert put(client, posts) == Stored(seen=3)
+    assert put(client, [*posts[:2], post(3, "longer text")]) == Stored(seen=2, replaced=1)
+    assert put(client, [post(3, "cut")]) == Stored(seen=1)
+    assert texts(client) == {1: "text", 2: "text", 3: "longer text"}
     assert len(list(export_lines(client))) == 3
 
 
-def test_a_change_of_anything_is_a_change(client: Any) -> None:
-    store(client, [post(1)])
-    for changed in [
-        post(1, user="ben"),
-        replace(post(1), urls=()),
-        replace(post(1), created_at=NOW + timedelta(hours=1)),
-    ]:
-        assert store(client, [changed]) == Stored(replaced=1)
-        assert store(client, [changed]) == Stored(seen=1)
+def test_a_newer_version_replaces_and_an_older_one_does_not(client: Any) -> None:
+    put(client, [post(1, "as it was first written")])
+    edits = [replace(post(1, "e" * n), edited_at=NOW + timedelta(hours=3 - n)) for n in (1, 2)]
+    assert put(client, edits[1:]) == Stored(replaced=1)
+    assert put(client, edits[:1]) == Stored(replaced=1)
+    assert put(client, [post(1, "as it was first written"), *edits]) == Stored(seen=3)
+    assert texts(client) == {1: "e"}
+
+
+def test_what_is_written_says_when_and_what_is_equal_is_not_written(client: Any) -> None:
+    def stored_at() -> datetime:
+        found: datetime = client.get(client.key(KIND, 1))["stored_at"]
+        return found
+
+    store(client, [post(1)], now=NOW)
+    store(client, [post(1)], now=NOW + timedelta(hours=1))
+    assert stored_at() == NOW
+    store(client, [post(1, "longer")], now=NOW + timedelta(hours=1))
+    assert stored_at() == NOW + timedelta(hours=1)
+    # Whoever keeps `stored_at` sees the change, also where a clock was set back.
+    store(client, [post(1, "longer yet")], now=NOW)
+    assert stored_at() == NOW + timedelta(hours=1, microseconds=1)
 
 
 def test_what_is_removed_is_not_stored(client: Any) -> None:
-    store(client, [post(1), post(2)])
-    done = store(client, [post(2, "again"), post(3)], [2, 3, 4])
+    put(client, [post(1), post(2)])
+    done = put(client, [post(2, "again"), post(3)], [2, 3, 4])
     assert done == Stored(removed=1)
     assert texts(client) == {1: "text"}
 
 
-def test_of_one_id_the_last_is_stored(client: Any) -> None:
-    assert store(client, [post(1, "a"), post(1, "b")]) == Stored(new=1)
-    assert texts(client) == {1: "b"}
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_of_one_id_the_same_form_stays_in_any_order(client: Any, order: tuple[int, ...]) -> None:
+    forms = [post(1, "cut"), post(1, "cut no more"), replace(post(1, "new"), edited_at=NOW)]
+    done = put(client, [forms[number] for number in order])
+    assert (done.new, done.replaced + done.seen) == (1, 2)
+    assert texts(client) == {1: "new"}
 
 
 def test_nothing_to_store(client: Any) -> None:
-    assert store(client, []) == Stored()
+    assert put(client, []) == Stored()
 
 
 def test_batches_are_of_500_writes_at_most_and_the_last_takes_what_is_also_done(
@@ -78,7 +100,7 @@ def test_batches_are_of_500_writes_at_most_and_the_last_takes_what_is_also_done(
         client.put(entity)
 
     number = 2 * MOST_WRITES + 7
-    done = store(client, [post(tid) for tid in range(1, number + 1)], also=also)
+    done = put(client, [post(tid) for tid in range(1, number + 1)], also=also)
     assert done == Stored(new=number)
     assert client.get(key)["new"] == number
     assert max(sizes) <= MOST_WRITES
@@ -88,10 +110,10 @@ def test_batches_are_of_500_writes_at_most_and_the_last_takes_what_is_also_done(
 def test_batches_are_cut_by_size_too(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = commits(client, monkeypatch)
     posts = [post(tid, "é" * 450_000) for tid in range(1, 11)]
-    store(client, posts)
+    put(client, posts)
     assert sizes == [2, 2, 2, 2, 2]
     # What is there is read whole, to see whether it has changed.
-    assert store(client, posts) == Stored(seen=10)
+    assert put(client, posts) == Stored(seen=10)
 
 
 def commits(client: Any, monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -119,7 +141,7 @@ def test_what_is_also_done_undoes_the_batch_when_it_raises(client: Any) -> None:
         raise LookupError("no")
 
     with pytest.raises(LookupError, match="no"):
-        store(client, [post(1)], also=also)
+        put(client, [post(1)], also=also)
     assert texts(client) == {}
 
 
@@ -226,7 +248,7 @@ def test_dead_letters_are_listed_read_again_and_removed(client: Any) -> None:
     letters = DeadLetters(client)
     assert len(list(letters.list())) == 2
     assert len(list(letters.list(1))) == 1
-    replayed = letters.replay(letters.list())
+    replayed = letters.replay(letters.list(), NOW)
     assert (replayed.read, replayed.kept, replayed.stored) == (1, 1, Stored(new=1))
     assert texts(client) == {5: "t"}
     (left,) = letters.list()
@@ -252,14 +274,14 @@ def test_what_is_too_large_is_cut(client: Any) -> None:
     letters = DeadLetters(client)
     (letter,) = letters.list()
     assert (letter.is_whole, len(letter.raw)) == (False, MOST_BYTES)
-    assert letters.replay([letter]).kept == 1
+    assert letters.replay([letter], NOW).kept == 1
 
 
 @pytest.mark.parametrize("raw", ["half \ud800", 2**70, {"a": "\ud800"}, None, [], "text"])
 def test_anything_can_be_kept(client: Any, raw: object) -> None:
     keep(client, raw)
     letters = DeadLetters(client)
-    assert letters.replay(letters.list()).kept == 1
+    assert letters.replay(letters.list(), NOW).kept == 1
 
 
 @pytest.mark.parametrize("source", [*sources.names(), "ingest"])

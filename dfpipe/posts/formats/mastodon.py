@@ -45,6 +45,7 @@ def _post(status: dict[str, Any]) -> Post:
         text,
         parse_time(status.get("created_at")),
         urls,
+        inside(original, "edited_at"),
     )
 
 

@@ -1,4 +1,4 @@
-"""The project's own JSON lines: tid, user, text, created_at and urls."""
+"""The project's own JSON lines: tid, user, text, created_at, urls, and edited_at of an edit."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -30,6 +30,7 @@ def _post(record: dict[str, Any]) -> Post:
         record.get("text"),
         parse_time(record.get("created_at")),
         _urls(record.get("urls")),
+        record.get("edited_at"),
     )
 
 
@@ -37,18 +38,33 @@ def _urls(value: object) -> list[str]:
     return strings([value] if isinstance(value, str) else items(value))
 
 
-def to_line(tid: int | None, user: object, text: object, created_at: object, urls: object) -> bytes:
-    """Return a record as one line; the time in RFC 3339 with Z, to the microsecond if need be.
+def post_line(post: Post) -> bytes:
+    """Return a post as one line."""
+    return to_line(post.tid, post.user, post.text, post.created_at, list(post.urls), post.edited_at)
 
-    A value of another type than a post's becomes null: what is stored may be anything.
+
+def to_line(
+    tid: int | None,
+    user: object,
+    text: object,
+    created_at: object,
+    urls: object,
+    edited_at: object = None,
+) -> bytes:
+    """Return a record as one line; times in RFC 3339 with Z, to the microsecond if need be.
+
+    A value of another type than a post's becomes null: what is stored may be anything. A post that
+    was never edited has no `edited_at`.
     """
-    record = {
+    record: dict[str, object] = {
         "tid": tid,
         "user": user if isinstance(user, str) else None,
         "text": text if isinstance(text, str) else None,
         "created_at": _rfc3339(created_at) if isinstance(created_at, datetime) else None,
         "urls": _urls(urls),
     }
+    if isinstance(edited_at, datetime):
+        record["edited_at"] = _rfc3339(edited_at)
     return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
 
 

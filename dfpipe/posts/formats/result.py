@@ -77,9 +77,16 @@ def strings(values: Iterable[object]) -> list[str]:
 
 
 def make_post(
-    tid: int, user: object, text: object, created_at: datetime, urls: Iterable[str] = ()
+    tid: int,
+    user: object,
+    text: object,
+    created_at: datetime,
+    urls: Iterable[str] = (),
+    edited_at: object = None,
 ) -> Post:
     """Return a post that every store takes; a missing user is the empty string.
+
+    `edited_at` is a time as `parse_time` takes it, or None.
 
     Raises RefusedError where a value is of the wrong type or beyond Datastore's limits.
     """
@@ -92,11 +99,12 @@ def make_post(
     if not isinstance(user, str):
         raise RefusedError("user is not a string")
     urls = tuple(urls)
+    version = None if edited_at is None else parse_time(edited_at, "edited_at")
     if _size(user) > MAX_USER_BYTES:
         raise RefusedError(f"user is over {MAX_USER_BYTES:,} bytes")
     if _size(text) + sum(map(_size, urls)) > MAX_CONTENT_BYTES:
         raise RefusedError(f"text and urls are over {MAX_CONTENT_BYTES:,} bytes")
-    return Post(tid, user, text, created_at, urls)
+    return Post(tid, user, text, created_at, urls, version)
 
 
 def _size(text: str) -> int:
@@ -131,25 +139,25 @@ def hashed_tid(name: str) -> int:
     return max(1, int.from_bytes(digest[:8], "big") >> 1)
 
 
-def parse_time(value: object) -> datetime:
+def parse_time(value: object, name: str = "created_at") -> datetime:
     """Return a time in UTC, given RFC 3339 or one of the two forms of v1.1 tweets.
 
     These are "Wed Jul 03 06:29:00 +0000 2019" and "2012-01-01 06:42:47 +0000". A time without its
     offset is refused, as is one outside the years 1970 to 2261. Raises RefusedError.
     """
     if value is None:
-        raise RefusedError("created_at is missing")
+        raise RefusedError(f"{name} is missing")
     if not isinstance(value, str):
-        raise RefusedError("created_at is not a string")
+        raise RefusedError(f"{name} is not a string")
     try:
         time = datetime.fromisoformat(_iso(value))
         time = time.astimezone(UTC) if time.tzinfo else time
     except (ValueError, OverflowError) as error:
-        raise RefusedError("created_at is not a time") from error
+        raise RefusedError(f"{name} is not a time") from error
     if time.tzinfo is None:
-        raise RefusedError("created_at has no time zone")
+        raise RefusedError(f"{name} has no time zone")
     if not FIRST_YEAR <= time.year <= LAST_YEAR:
-        raise RefusedError(f"created_at is not between {FIRST_YEAR} and {LAST_YEAR}")
+        raise RefusedError(f"{name} is not between {FIRST_YEAR} and {LAST_YEAR}")
     return time
 
 

@@ -20,11 +20,12 @@ from dfpipe.datastore import connect
 from dfpipe.errors import DfpipeError, UsageError
 from dfpipe.posts import exporting, importing, storing
 from dfpipe.posts.formats.files import ArchiveError
-from dfpipe.posts.formats.own import to_line
+from dfpipe.posts.formats.own import post_line
 from dfpipe.posts.importing import Report, Skipped
 from dfpipe.posts.post import KIND, Post, from_entity, to_entity
 
 DAY = datetime(2020, 1, 1, tzinfo=UTC)
+TIMES = st.datetimes(datetime(1970, 1, 1), datetime(2261, 12, 31), timezones=st.just(UTC))
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def deletion(tid: int) -> bytes:
 def do_import(client: Any, *names: str, stdin: bytes = b"", **options: Any) -> Report:
     with importing.sources(names, io.BytesIO(stdin)) as archives:
         scanned = importing.scan(archives, strict=options.pop("strict", False))
-        return importing.store(archives, scanned, client, **options)
+        return importing.store(archives, scanned, client, lambda: DAY, **options)
 
 
 def posts(client: Any) -> dict[int, Post]:
@@ -95,7 +96,7 @@ class TestImport:
         assert posts(client)[1].text == "cut no more at all"
 
     def test_a_stored_post_without_a_text_is_replaced(self, client: Any, folder: Path) -> None:
-        entity = to_entity(Post(1, "a", "", DAY), client)
+        entity = to_entity(Post(1, "a", "", DAY), client, DAY)
         entity["text"] = None
         client.put(entity)
         Path("a").write_bytes(line(1, ""))
@@ -134,7 +135,9 @@ class TestImport:
         shown: list[tuple[str, int, int | None]] = []
         with importing.sources(["a"], io.BytesIO()) as archives:
             scanned = importing.scan(archives, show=lambda *told: shown.append(told))
-            importing.store(archives, scanned, client, show=lambda *told: shown.append(told))
+            importing.store(
+                archives, scanned, client, lambda: DAY, show=lambda *told: shown.append(told)
+            )
         assert shown[:2] == [("checking", 500, None), ("checking", 1000, None)]
         assert shown[2:] == [
             ("storing", 501, 1201),
@@ -207,14 +210,13 @@ class TestExport:
     def test_lines_are_sorted_by_time_then_id(self, client: Any, folder: Path) -> None:
         times = {30: 5, 9: 5, 100: 5, 2**62: 4, 7: 6}
         made = {tid: Post(tid, "a", "x", DAY + timedelta(seconds=s)) for tid, s in times.items()}
-        storing.store_posts(client, list(made.values()))
+        storing.store(client, list(made.values()), now=DAY)
         tids = [json.loads(line)["tid"] for line in exporting.export_lines(client)]
         assert tids == [2**62, 9, 30, 100, 7]
 
     def test_a_window(self, client: Any, folder: Path) -> None:
-        storing.store_posts(
-            client, [Post(n, "", "", DAY + timedelta(seconds=n)) for n in range(1, 6)]
-        )
+        made = [Post(n, "", "", DAY + timedelta(seconds=n)) for n in range(1, 6)]
+        storing.store(client, made, now=DAY)
         since, until = DAY + timedelta(seconds=2), DAY + timedelta(seconds=4)
         lines = exporting.export_lines(client, since, until)
         assert [json.loads(line)["tid"] for line in lines] == [2, 3]
@@ -222,7 +224,7 @@ class TestExport:
         assert len(list(exporting.export_lines(client, until=until))) == 3
 
     def test_a_post_with_little_in_it(self, client: Any, folder: Path) -> None:
-        entity = to_entity(Post(1, "a", "x", DAY), client)
+        entity = to_entity(Post(1, "a", "x", DAY), client, DAY)
         for name in ("user", "text", "urls", "tid"):
             del entity[name]
         client.put(entity)
@@ -239,7 +241,7 @@ class TestExport:
     def test_a_post_that_another_program_has_stored(
         self, client: Any, folder: Path, other: Any
     ) -> None:
-        entity = to_entity(Post(1, "a", "x", DAY), client)
+        entity = to_entity(Post(1, "a", "x", DAY), client, DAY)
         client.put(entity)
         entity.update(dict.fromkeys(("user", "text", "created_at", "urls"), other))
         entity.key = client.key(KIND, 2)
@@ -293,8 +295,9 @@ class TestExport:
                 st.integers(1, 2**63 - 1),
                 st.text(max_size=300),
                 st.text(),
-                st.datetimes(datetime(1970, 1, 1), datetime(2261, 12, 31), timezones=st.just(UTC)),
+                TIMES,
                 st.lists(st.text(min_size=1, max_size=40), max_size=3).map(tuple),
+                st.none() | TIMES,
             ),
             unique_by=lambda post: post.tid,
             min_size=1,
@@ -310,12 +313,10 @@ class TestExport:
             closing(connect(f"sqlite:///{folder}/1.db")) as first,
             closing(connect(f"sqlite:///{folder}/2.db")) as second,
         ):
-            storing.store_posts(first, made)
+            storing.store(first, made, now=DAY)
             exported = b"".join(exporting.export_lines(first))
-            assert exported == b"".join(
-                to_line(p.tid, p.user, p.text, p.created_at, list(p.urls))
-                for p in sorted(made, key=lambda post: (post.created_at, post.tid))
-            )
+            in_order = sorted(made, key=lambda post: (post.created_at, post.tid))
+            assert exported == b"".join(map(post_line, in_order))
             assert do_import(second, "-", stdin=exported).stored == len(made)
             assert posts(second) == posts(first) == {post.tid: post for post in made}
 

@@ -159,7 +159,7 @@ def store(path: Path, posts: int, copies: int) -> str:
     for batch in synthetic.posts(posts):
         for copy in range(copies):
             more = [replace(post, tid=post.tid + copy) for post in batch]
-            client.put_multi([to_entity(post, client) for post in more])
+            client.put_multi([to_entity(post, client, post.created_at) for post in more])
     return url
 
 

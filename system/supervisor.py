@@ -84,7 +84,7 @@ class Supervisor:
             try:
                 process = subprocess.Popen(  # noqa: S603  # our own programs
                     program.command,
-                    # It closes with this process, however that ends: see system.child.
+                    # It closes with this process, however that ends: see service.child.
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,

@@ -83,7 +83,7 @@ class System:
 
     def program(self, name: str, module: str, *words: str) -> Program:
         """A process of one of the packages, which is told the settings of all."""
-        command = [sys.executable, "-m", "system.child", module, *words]
+        command = [sys.executable, "-m", "service.child", module, *words]
         return Program(name, command, self.environment())
 
     def environment(self) -> dict[str, str]:

@@ -4,7 +4,6 @@ import doctest
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
@@ -12,7 +11,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import psutil
 import pytest
 
 from dfpipe.errors import UsageError
@@ -24,8 +22,8 @@ from system.schedules import Daily, Every, parse
 from system.supervisor import Program, Supervisor
 from system.system import POLL
 from tests.support.command import dfpipe
-from tests.support.processes import ROOT, wait_until
-from tests.support.serving import free_ports, running
+from tests.support.processes import wait_until
+from tests.support.serving import free_ports
 
 MONDAY = datetime(2026, 11, 23, 10, 30, tzinfo=UTC)
 
@@ -113,34 +111,6 @@ def test_a_store_that_cannot_be_made_is_told_before_anything_starts(tmp_path: Pa
     done = dfpipe("serve", *words, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert "none/a.db cannot be made: check that its folder exists" in done.stderr
-
-
-def test_a_child_ends_with_its_starter(tmp_path: Path) -> None:
-    """The pipe closes, as it does when the starter is killed; the child's own child ends too."""
-    module = tmp_path / "steady.py"
-    module.write_text(
-        "import subprocess, sys, time\n"
-        "child = subprocess.Popen(['sleep', '600'])\n"
-        "print(child.pid, *sys.argv[1:], flush=True)\n"
-        "time.sleep(600)\n"
-    )
-    child = subprocess.Popen(
-        [sys.executable, "-m", "system.child", "steady", "word"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
-        start_new_session=True,
-    )
-    assert child.stdin
-    assert child.stdout
-    pid, word = child.stdout.readline().split()
-    below = psutil.Process(int(pid))
-    assert (word, child.poll(), below.name()) == ("word", None, "sleep")
-    child.stdin.close()
-    assert child.wait(60) == -signal.SIGTERM
-    wait_until(lambda: running([below]) == [])
-    child.stdout.close()
 
 
 def test_a_schedule_in_another_zone() -> None:

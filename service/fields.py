@@ -1,0 +1,118 @@
+"""Types of fields for pydantic models of settings, YAML files and request bodies.
+
+    class Limits(Section):
+        keep: Duration = timedelta(days=30)
+        target: WebUrl = ""
+
+`problem` words what pydantic refuses; service.environment and service.yaml_file use it.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from service.times import parse_duration, parse_time
+
+# By the types of pydantic's errors, where its words are not those of our users.
+_EXPECTED = {
+    "bool_parsing": "true or false",
+    "dict_type": "a mapping",
+    "float_parsing": "a number",
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "a number of at least {ge}",
+    "int_parsing": "a whole number",
+    "less_than_equal": "a number of at most {le}",
+    "list_type": "a list",
+    "model_type": "a mapping",
+    "string_type": "a text",
+    "tuple_type": "a list",
+}
+
+
+def _duration(value: object) -> object:
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+def _time(value: object) -> object:
+    return parse_time(value) if isinstance(value, str) else value
+
+
+def _words(value: object) -> object:
+    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+def _web_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        is_web = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.username
+    except ValueError:
+        is_web = False
+    if text and not is_web:
+        raise ValueError(f"{text[:80]!r}: expected a URL of the form https://HOST")
+    return text.rstrip("/")
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Time = Annotated[datetime, BeforeValidator(_time)]
+# Several words, separated by commas or spaces.
+Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
+# An http(s) address without credentials or a slash at its end; empty for none.
+WebUrl = Annotated[str, AfterValidator(_web_url)]
+
+
+class Section(BaseModel):
+    """A mapping with known fields alone; it cannot be changed once it is read."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _knows_its_fields(cls, values: Any) -> Any:
+        """Refuse other fields with a list of those that there are, which pydantic leaves out."""
+        known = [field.alias or name for name, field in cls.model_fields.items()]
+        for name in values if isinstance(values, Mapping) else ():
+            if name not in known and name not in cls.model_fields:
+                raise PydanticCustomError(
+                    "unknown_field",
+                    "unknown field; expected {allowed}",
+                    {"field": name, "allowed": ", ".join(known)},
+                )
+        return values
+
+    def changed(self, **fields: Any) -> Self:
+        """A copy with other values, which are not checked."""
+        return self.model_copy(update=fields)
+
+
+def where(error: ErrorDetails) -> tuple[int | str, ...]:
+    """The path of field names and positions to what was refused."""
+    field = error.get("ctx", {}).get("field")
+    return (*error["loc"], field) if error["type"] == "unknown_field" and field else error["loc"]
+
+
+def problem(error: ErrorDetails, *, is_secret: bool = False) -> str:
+    """What was given and what was expected, without the name of the field.
+
+    >>> problem({"type": "int_parsing", "loc": ("a",), "msg": "Input should be ...", "input": "b"})
+    "'b': expected a whole number"
+    """
+    kind, given = error["type"], f"{error['input']!s:.40}"
+    if kind == "missing":
+        return "missing; it is required"
+    if kind == "unknown_field":
+        return error["msg"]
+    if kind == "value_error":  # of a validator of our own, whose message may be whole
+        reason = str(error["ctx"]["error"])
+        whole = re.match(r"'.*?': expected ", reason)
+        return reason if whole and not is_secret else f"{_shown(given, is_secret)}: {reason}"
+    expected = _EXPECTED.get(kind) or re.sub(r"^\w+ should (be |have )?", "", error["msg"])
+    return f"{_shown(given, is_secret)}: expected {expected.format(**error.get('ctx', {}))}"
+
+
+def _shown(given: str, is_secret: bool) -> str:
+    return "a value that is not shown" if is_secret else repr(given)

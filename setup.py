@@ -18,9 +18,9 @@ WORKER = [
 ]
 # What a laptop adds: the embedded warehouse, readers of archives, tables and progress bars.
 LOCAL = [
-    "beautifulsoup4>=4.13,<5",
     "click>=8.2,<9",
     "duckdb>=1.5,<3",
+    "lxml>=6,<7",
     "orjson>=3.10,<4",
     "PyYAML>=6,<7",
     "pytz>=2025.2",
@@ -43,7 +43,7 @@ SERVICES = [
 # The collector's clients of the three networks, and what reads their answers; no Beam.
 COLLECTOR = [
     "atproto>=0.0.63,<0.1",
-    "beautifulsoup4>=4.13,<5",
+    "lxml>=6,<7",
     "Mastodon.py>=2.1,<3",
     "orjson>=3.10,<4",
     "rich>=14,<16",

@@ -25,6 +25,7 @@ from dfpipe.posts.formats.result import (
     inside,
     items,
     parse_time,
+    shielded,
 )
 from dfpipe.posts.post import Post
 
@@ -218,7 +219,7 @@ def _found(feed: list[object]) -> Iterator[Found]:
         post = inside(item, "post") or item
         uri, by = inside(post, "uri"), inside(item, "reason", "by", "did")
         name = f"{by or ''} {uri}" if isinstance(uri, str) else ""
-        for result in bluesky.results(item if isinstance(item, dict) else {}):
+        for result in shielded(bluesky.results(item if isinstance(item, dict) else {})):
             if isinstance(result, Post) and _is_withheld(post):
                 yield Found(Deletion(result.tid), item, name)
             else:

@@ -11,7 +11,7 @@ from collector.settings import Settings
 from collector.snowflakes import id_of_time, ids_within
 from collector.sources import Found, Limits, Page, Source, SourceError, UnavailableError
 from dfpipe.posts.formats import mastodon
-from dfpipe.posts.formats.result import Result, Skip, inside
+from dfpipe.posts.formats.result import Result, Skip, inside, shielded
 
 FORMS = ("home", "USER@HOST", "#TAG", "public")
 PAGE = 40  # the most that a server gives
@@ -33,7 +33,7 @@ def canonical(name: str) -> str | None:
 def read(raw: Any) -> Iterator[Result]:
     """Read one status."""
     if isinstance(raw, dict):
-        yield from mastodon.results(raw)
+        yield from shielded(mastodon.results(raw))
     else:
         yield Skip("not a status")
 

@@ -12,7 +12,7 @@ from collector.settings import Settings
 from collector.snowflakes import id_of_time, ids_within
 from collector.sources import AccountRefusedError, Found, Limits, Page, Source, UnavailableError
 from dfpipe.posts.formats import v2
-from dfpipe.posts.formats.result import Deletion, Result, Skip, inside, items
+from dfpipe.posts.formats.result import Deletion, Result, Skip, inside, items, shielded
 from dfpipe.posts.formats.v11 import WITHHELD
 from dfpipe.posts.post import Post
 
@@ -167,7 +167,7 @@ def _found(page: dict[str, Any]) -> Iterator[Found]:
         raw = {"data": [tweet], "includes": _included(tweet, users, tweets)}
         tid = inside(tweet, "id")
         name = tid if isinstance(tid, str) else ""
-        for result in v2.results(raw):
+        for result in shielded(v2.results(raw)):
             yield Found(_removed(tweet, result) or result, raw, name)
     for error in items(page.get("errors")):
         gone = inside(error, "resource_id")

@@ -1,9 +1,9 @@
 """Statuses of Mastodon's API, one by one or in lists; their content is HTML."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bs4 import BeautifulSoup, Tag
+from lxml import etree
 
 from dfpipe.posts.formats.result import (
     RefusedError,
@@ -17,8 +17,10 @@ from dfpipe.posts.formats.result import (
 )
 from dfpipe.posts.post import Post
 
-_BLOCKS = ("p", "blockquote", "ul", "ol", "li", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "div")
-_NO_LINKS = {"mention", "hashtag"}
+MOST_DEPTH = 100  # of nested tags; Mastodon itself writes four or five
+_BLOCKS = {"p", "blockquote", "ul", "ol", "li", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "div"}
+_UNSEEN = {"script", "style", "template"}
+_NO_LINKS = {"mention", "hashtag", "tag"}
 
 
 def results(status: dict[str, Any]) -> Iterator[Result]:
@@ -61,20 +63,54 @@ def html_text(content: str) -> tuple[str, list[str]]:
     """Return the text of HTML and its links in their order, without mentions and hashtags.
 
     Paragraphs and line breaks become newlines. A link's text is whole, also where it is shown
-    shortened.
+    shortened. Raises RefusedError for HTML that is nested more than MOST_DEPTH deep.
 
     >>> html_text('<p>See <a href="http://a.b/c"><span class="invisible">http://</span>a.b/c</a>')
     ('See http://a.b/c', ['http://a.b/c'])
     """
-    tree = BeautifulSoup(content, "html.parser")
-    for tag in tree.find_all("br"):
-        tag.replace_with("\n")
-    for tag in tree.find_all(_BLOCKS):
-        tag.append("\n")
-    urls = [str(tag["href"]) for tag in tree.find_all("a", href=True) if _is_link(tag)]
-    return tree.get_text().strip(), urls
+    reader = _Reader()
+    parser = etree.HTMLParser(target=reader)
+    parser.feed(content)
+    parser.close()
+    return "".join(reader.parts).strip(), reader.urls
 
 
-def _is_link(tag: Tag) -> bool:
-    labels = {*tag.get_attribute_list("class"), *tag.get_attribute_list("rel")}
-    return _NO_LINKS.isdisjoint(labels) and "tag" not in labels and bool(tag["href"])
+class _Reader:
+    """What lxml's parser calls for each tag and text: no tree is built, so time is linear."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.urls: list[str] = []
+        self._depth = 0
+        self._unseen = 0
+
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        """A tag is opened."""
+        self._depth += 1
+        if self._depth > MOST_DEPTH:
+            raise RefusedError("the HTML is nested too deeply")
+        self._unseen += tag in _UNSEEN
+        if tag == "br":
+            self.parts.append("\n")
+        elif tag == "a" and _is_link(attributes):
+            self.urls.append(attributes["href"])
+
+    def end(self, tag: str) -> None:
+        """A tag is closed, if only by the end of what it is in."""
+        self._depth -= 1
+        self._unseen -= tag in _UNSEEN
+        if tag in _BLOCKS:
+            self.parts.append("\n")
+
+    def data(self, text: str) -> None:
+        """Text, with its entities resolved."""
+        if not self._unseen:
+            self.parts.append(text)
+
+    def close(self) -> None:
+        """The end."""
+
+
+def _is_link(attributes: Mapping[str, str]) -> bool:
+    labels = f"{attributes.get('class', '')} {attributes.get('rel', '')}".split()
+    return bool(attributes.get("href")) and _NO_LINKS.isdisjoint(labels)

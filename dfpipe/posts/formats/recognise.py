@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from dfpipe.posts.formats import bluesky, mastodon, own, v2, v11
-from dfpipe.posts.formats.result import UNKNOWN, Result, inside
+from dfpipe.posts.formats.result import UNKNOWN, Result, inside, shielded
 
 Reader = Callable[[dict[str, Any]], Iterator[Result]]
 
@@ -20,7 +20,7 @@ def results(document: object, nesting: int = 2) -> Iterator[Result]:
         for record in found:
             yield from results(record, nesting - 1)
     elif isinstance(document, dict) and (reader := _reader(document)):
-        yield from reader(document)
+        yield from shielded(reader(document))
     else:
         yield UNKNOWN
 

@@ -1,7 +1,7 @@
 """What a record of an archive gives, and the checks that every format shares."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -50,11 +50,25 @@ class RefusedError(Exception):
 
 
 def attempt(make: Callable[..., Result], *arguments: object) -> Result:
-    """Return what `make` makes of the arguments, or the skip where it refuses."""
+    """Return what `make` makes of the arguments, or the skip where it refuses or fails."""
     try:
         return make(*arguments)
     except RefusedError as refusal:
         return Skip(str(refusal))
+    except Exception as error:  # whatever a library raises for one record is that record's fault
+        return _failure(error)
+
+
+def shielded(found: Iterable[Result]) -> Iterator[Result]:
+    """Yield the results of one record; an error among them is a Skip, and the last."""
+    try:
+        yield from found
+    except Exception as error:  # the same: the records after it are read
+        yield _failure(error)
+
+
+def _failure(error: Exception) -> Skip:
+    return Skip(f"cannot be read: {type(error).__name__}")
 
 
 def inside(value: object, *path: str) -> object:

@@ -1,5 +1,6 @@
 """The formats of Bluesky and Mastodon, on hand-made records in the shapes of recorded ones."""
 
+import html
 from datetime import UTC, datetime
 from typing import Any
 
@@ -176,6 +177,8 @@ class TestMastodon:
         [
             ("", "", []),
             ("plain", "plain", []),
+            ("<p>a<![foo[ x ]]>b</p>", "ab", []),
+            ("a<script>var x</script><style>p {}</style> b", "a b", []),
             ("<p>a<br>b</p><p>c</p>", "a\nb\nc", []),
             ("<p>1 &lt; 2 &amp;amp; <b>x</b>", "1 < 2 &amp; x", []),
             (
@@ -195,6 +198,36 @@ class TestMastodon:
     )
     def test_html(self, content: str, text: str, urls: list[str]) -> None:
         assert html_text(content) == (text, urls)
+
+    @given(st.lists(st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), max_size=20)))
+    def test_text_is_kept_as_it_is(self, paragraphs: list[str]) -> None:
+        content = "".join(f"<p>{html.escape(text)}</p>" for text in paragraphs)
+        assert html_text(content)[0] == "\n".join(paragraphs).strip()
+
+    def test_any_depth_is_read_or_refused(self) -> None:
+        assert html_text("<p>" * 30_000 + "x") == ("x", [])
+        deep = only(mastodon(content="<span>" * 30_000 + "x"))
+        assert deep == Skip("the HTML is nested too deeply")
+
+    @pytest.mark.parametrize(
+        "part", ["<a", "<!--", "<![foo[", "</x>", "&", '<a href="', "<p a", "<br>", "<b></i>"]
+    )
+    def test_no_html_takes_more_than_linear_time(self, part: str) -> None:
+        # Each of them took some parser minutes; this is at most a second on any machine.
+        only(mastodon(content=part * (900_000 // len(part))))
+
+    def test_what_a_library_raises_is_that_records_fault(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def failing(content: str) -> tuple[str, list[str]]:
+            if "bad" in content:
+                raise LookupError(content)
+            return html_text(content)
+
+        monkeypatch.setattr("dfpipe.posts.formats.mastodon.html_text", failing)
+        found = list(results([mastodon(content="bad"), mastodon()]))
+        assert found[0] == Skip("cannot be read: LookupError")
+        assert isinstance(found[1], Post)
 
     @pytest.mark.parametrize(
         ("changes", "reason"),

@@ -32,7 +32,8 @@ class QueueDefinition:
     """One queue of queue.yaml. `rate` is in tasks a second; a pull queue has no use for it.
 
     `users` may list, read, lease, delete and update; `writers` may insert; both are e-mail
-    addresses.
+    addresses. A task that is given up is kept as a dead letter, or deleted without
+    `dead_letters`.
     """
 
     name: str
@@ -44,6 +45,7 @@ class QueueDefinition:
     retry: TaskRetryOptions | None = None
     users: tuple[str, ...] = ()
     writers: tuple[str, ...] = ()
+    dead_letters: bool = True
 
     @property
     def is_pull(self) -> bool:
@@ -120,7 +122,7 @@ class _Reader:
         )
 
     def queue(self, node: yaml.Node) -> QueueDefinition:
-        known = ("name", "mode", *_PUSH_ONLY, "retry_parameters", "acl")
+        known = ("name", "mode", *_PUSH_ONLY, "retry_parameters", "acl", "dead_letters")
         fields = self.fields(node, "a queue", known)
         if "name" not in fields:
             raise self.refusal(node, "a queue has no name", "`name: NAME` in each queue")
@@ -140,6 +142,7 @@ class _Reader:
             else None,
             users=tuple(self.emails(fields, "user_email")),
             writers=tuple(self.emails(fields, "writer_email")),
+            dead_letters=self.value(fields, "dead_letters", _boolean, True),
         )
 
     def check_mode(self, node: yaml.Node, fields: dict[str, yaml.Node], mode: Mode) -> None:

@@ -12,6 +12,33 @@ from taskqueue.errors import InvalidTaskError
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
+# The framing of a request and the hop-by-hop headers (RFC 9110, 7.6.1) are the sender's alone.
+_FRAMING = {
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+}
+_PLATFORM = ("x-appengine-", "x-google-")
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a header is the sender's to set, so that a task's own one is dropped.
+
+    WSGI servers take an underscore for a hyphen, and so does this.
+    """
+    plain = name.lower().replace("_", "-")
+    return plain in _FRAMING or plain.startswith(_PLATFORM)
+
 
 def mapping(what: str, given: Any) -> Mapping[Any, Any]:
     """What is a dictionary, or nothing; raises InvalidTaskError for anything else."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from taskqueue import binding, limits
 from taskqueue.calls import Call, check_deadline, make_call
-from taskqueue.config import DEFAULT_QUEUE, QueueDefinition
+from taskqueue.config import DEFAULT_QUEUE
 from taskqueue.errors import (
     BadTaskStateError,
     BadTransactionStateError,
@@ -21,10 +21,12 @@ from taskqueue.errors import (
     InvalidTaskError,
     InvalidTaskNameError,
     QueuePausedError,
+    TombstonedTaskError,
     TooManyTasksError,
     TransactionalRequestTooLargeError,
     UnknownTaskError,
 )
+from taskqueue.forms import is_reserved
 from taskqueue.service import TaskQueueService, translated
 from taskqueue.statistics import QueueStatistics
 from taskqueue.storage.record import Request, StoredTask, is_generated
@@ -88,9 +90,13 @@ class Queue:
 
     def added(self, tasks: list[Task], transactional: bool = False) -> list[StoredTask]:
         """Add tasks as `add` does, and return them as they were stored."""
+        self._check_batch(tasks, transactional)
+        if not tasks:
+            return []
         definition = self.service.definition(self._name)
-        self._check_batch(tasks, definition, transactional)
-        return self._add(tasks, transactional) if tasks else []
+        if definition.is_pull != (tasks[0].method == "PULL"):
+            raise InvalidQueueModeError(f"queue {self._name!r} takes {definition.mode} tasks only")
+        return self._add(tasks, transactional)
 
     def _add(self, tasks: list[Task], transactional: bool) -> list[StoredTask]:
         service = self.service
@@ -115,11 +121,8 @@ class Queue:
                 raise failure
         return stored
 
-    def _check_batch(
-        self, tasks: list[Task], definition: QueueDefinition, transactional: bool
-    ) -> None:
-        pulls = {task.method == "PULL" for task in tasks}
-        if len(pulls) > 1:
+    def _check_batch(self, tasks: list[Task], transactional: bool) -> None:
+        if len({task.method == "PULL" for task in tasks}) > 1:
             raise InvalidTaskError("one call adds push or pull tasks, not both")
         if len(tasks) > limits.MAX_TASKS_PER_ADD:
             raise TooManyTasksError(
@@ -133,9 +136,6 @@ class Queue:
                 raise BadTaskStateError(f"task {task.name!r} was added before: make a new Task")
         if transactional:
             self._check_transactional(tasks)
-        if pulls and pulls != {definition.is_pull}:
-            kind = "pull" if definition.is_pull else "push"
-            raise InvalidQueueModeError(f"queue {self._name!r} takes {kind} tasks only")
 
     def _check_transactional(self, tasks: list[Task]) -> None:
         if self.service.client.current_transaction is None:
@@ -192,7 +192,7 @@ class Queue:
             return []
         now = self.service.now()
         with self.service.apart():
-            leased = lease(self._name, now, seconds, most, definition.retry)
+            leased = lease(definition, now, seconds, most)
         return [leased_task(stored) for stored in leased]
 
     def modify_task_lease(self, task: Task, lease_seconds: float) -> None:
@@ -201,21 +201,30 @@ class Queue:
         Raises TaskLeaseExpiredError where the lease has ended or another has the task,
         TombstonedTaskError where it was deleted, QueuePausedError in a paused queue.
         """
-        check_lease_seconds(lease_seconds)
         _check_task(task)
         if not task.name:
             raise BadTaskStateError("a task without a name has no lease: lease it first")
+        try:
+            task._eta_usec = self.modify_lease(task.name, task._eta_usec, lease_seconds)
+        except TombstonedTaskError:
+            # A generated name leaves no tombstone: the object tells that it was another queue's.
+            if not is_generated(task.name) or task.queue_name in (None, self._name):
+                raise
+            message = f"queue {self._name!r} never had the task {task.name!r}"
+            raise UnknownTaskError(message) from None
+
+    def modify_lease(self, name: str, ends: int, lease_seconds: float) -> int:
+        """Let the lease of a named task that ends at `ends` end so many seconds from now.
+
+        Times are in microseconds since 1970. Returns the new end; raises as `modify_task_lease`.
+        """
+        check_lease_seconds(lease_seconds)
         service = self.service
         service.pull_queue(self._name)
         if service.is_paused(self._name):
             raise QueuePausedError(f"queue {self._name!r} is paused: its leases cannot change")
-        if is_generated(task.name) and task.queue_name != self._name:
-            raise UnknownTaskError(f"queue {self._name!r} never had the task {task.name!r}")
-        now = service.now()
-        with self.service.apart():
-            task._eta_usec = service.store.modify_lease(
-                self._name, task.name, task._eta_usec, now, lease_seconds
-            )
+        with service.apart():
+            return service.store.modify_lease(self._name, name, ends, service.now(), lease_seconds)
 
     # Deleting
 
@@ -254,6 +263,27 @@ class Queue:
         self.service.definition(self._name)
         with self.service.apart():
             self.service.store.purge(self._name, self.service.now())
+
+    # Dead letters
+
+    def dead_letters(self, most: int = limits.MAX_TASKS_PER_LEASE) -> list[StoredTask]:
+        """The tasks that were given up, with their payloads, the oldest dead letter first.
+
+        `delete_tasks_by_name` removes them for good.
+        """
+        self.service.definition(self._name)
+        with self.service.apart():
+            return self.service.store.dead_letters(self._name, most)
+
+    def retry_dead_letter(self, name: str) -> StoredTask:
+        """Put a dead letter back into the queue, due at once, and return the task.
+
+        Raises UnknownTaskError where there is none of that name, and InvalidQueueModeError where
+        the queue has changed its mode since the task was added.
+        """
+        definition = self.service.definition(self._name)
+        with self.service.apart():
+            return self.service.store.revive(definition, name, self.service.now())
 
     def fetch_statistics(self, deadline: float = 10) -> QueueStatistics:
         """Count what stands in the queue."""
@@ -325,11 +355,7 @@ def _refuse_twice(name: str, before: dict[str, None]) -> None:
 
 
 def _request(task: Task, queue: str) -> Request:
-    headers = tuple(
-        (name, value)
-        for name, value in task._headers.items()
-        if not name.lower().startswith("x-appengine-")
-    )
+    headers = tuple((name, value) for name, value in task._headers.items() if not is_reserved(name))
     usec = task.dispatch_deadline_usec
     return Request(
         method=task.method,

@@ -9,7 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 
 from taskqueue.config import QueueDefinition
@@ -222,7 +222,7 @@ class Dispatcher:
         if tokens:
             with translated():
                 wanted = min(room, tokens)
-                tasks = service.leasing.claim(definition.name, now, self.settings.lease, wanted)
+                tasks = service.leasing.claim(definition, now, self.settings.lease, wanted)
                 self._launch(lane, tasks, start)
                 if len(tasks) < wanted:
                     next_due = service.store.next_due(definition.name)
@@ -314,7 +314,8 @@ class Dispatcher:
         assert flight.answer is not None
         lane = self._lane_of[flight.task.queue]
         throttle = lane.pace.slow_down(now) if flight.answer.status == THROTTLE else 0.0
-        return outcome_of(flight.task, flight.answer, lane.definition.retry, now, throttle)
+        outcome = outcome_of(flight.task, flight.answer, lane.definition.retry, now, throttle)
+        return replace(outcome, is_kept=lane.definition.dead_letters)
 
     def _report(self, flight: Flight, outcome: Outcome, is_held: bool, now: int) -> None:
         queue = flight.task.queue

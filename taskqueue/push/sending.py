@@ -10,6 +10,7 @@ from google.auth.exceptions import GoogleAuthError
 
 from service.auth import Credentials
 from taskqueue.errors import UsageError
+from taskqueue.forms import is_reserved
 from taskqueue.retry import TaskRetryOptions, backoff_seconds, effective, may_retry
 from taskqueue.storage.leasing import Outcome, Verdict
 from taskqueue.storage.record import StoredTask
@@ -44,15 +45,12 @@ def headers_of(
 ) -> dict[str, str]:
     """The headers of the attempt that a claimed task is at.
 
-    The task's own ones, of which none begins with X-AppEngine-; those that tell about the task and
-    the namespace that it was added in; and the credentials, which win.
+    The task's own ones without those that are the sender's (see `is_reserved`); those that tell
+    about the task and the namespace that it was added in; and the credentials, which win.
     """
     assert task.request is not None
-    own = {
-        name: value
-        for name, value in task.request.headers
-        if not name.lower().startswith("x-appengine-")
-    }
+    # Tasks of older versions were stored with all their headers.
+    own = {name: value for name, value in task.request.headers if not is_reserved(name)}
     known = {name.lower() for name in own}
     told = {
         "X-AppEngine-QueueName": task.queue,

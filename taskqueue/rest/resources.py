@@ -6,6 +6,7 @@ All times in resources are in microseconds since 1970, 64-bit numbers are string
 import base64
 import binascii
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from taskqueue.config import QueueDefinition
@@ -146,15 +147,9 @@ class QueueResources:
         now = service.now()
         if service.is_paused(queue):
             return tasks_resource([], self.project, now)
+        lease = partial(service.leasing.lease_by_tag, tag=tag) if by_tag else service.leasing.lease
         with translated():
-            if by_tag:
-                leased = service.leasing.lease_by_tag(
-                    queue, now, seconds, most, definition.retry, tag, most_bytes=most_bytes
-                )
-            else:
-                leased = service.leasing.lease(
-                    queue, now, seconds, most, definition.retry, most_bytes=most_bytes
-                )
+            leased = lease(definition, now, seconds, most, most_bytes=most_bytes)
         return tasks_resource(leased, self.project, now)
 
     def modify(
@@ -168,11 +163,10 @@ class QueueResources:
         task = self._task(queue, name)
         if not task.leased:
             raise TaskLeaseExpiredError(f"task {name!r} is not leased: lease it first")
-        leased = Task(name=name)
-        leased._eta_usec = task.due if lease_timestamp is None else lease_timestamp
-        Queue(queue, service=self.service).modify_task_lease(leased, seconds)
+        ends = task.due if lease_timestamp is None else lease_timestamp
+        due = Queue(queue, service=self.service).modify_lease(name, ends, seconds)
         # Not read again: what was given back may be another's by now.
-        changed = task._replace(due=leased._eta_usec, leased=seconds > 0)
+        changed = task._replace(due=due, leased=seconds > 0)
         return task_resource(changed, self.project, self.service.now())
 
     def delete(self, queue: str, name: str) -> None:
@@ -196,14 +190,15 @@ class QueueResources:
 
     def revive(self, queue: str, name: str) -> Resource:
         """Put a dead letter back into its queue."""
-        self._definition(queue)
+        definition = self._definition(queue)
         with translated():
             now = self.service.now()
-            return task_resource(self.service.store.revive(queue, name, now), self.project, now)
+            task = self.service.store.revive(definition, name, now)
+        return task_resource(task, self.project, now)
 
     def revive_all(self, queue: str) -> int:
         """Put all dead letters back that the queue has now; returns how many."""
-        self._definition(queue)
+        definition = self._definition(queue)
         revived, now = 0, self.service.now()
         with translated():
             while tasks := self.service.store.dead_letters(queue, MOST_LISTED):
@@ -212,7 +207,7 @@ class QueueResources:
                     if (task.dead or 0) > now:
                         return revived
                     with suppress(UnknownTaskError):  # another has put it back
-                        self.service.store.revive(queue, task.name, now)
+                        self.service.store.revive(definition, task.name, now)
                         revived += 1
         return revived
 

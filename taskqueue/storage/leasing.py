@@ -1,5 +1,6 @@
 """Taking tasks so that no other worker has them, and saying what became of them."""
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,12 +13,14 @@ from google.cloud.datastore import Entity
 
 from dfpipe.datastore import fetch_keys, get_values, run_in_transaction
 from taskqueue import limits
+from taskqueue.config import QueueDefinition
 from taskqueue.errors import TransientError
-from taskqueue.retry import TaskRetryOptions, effective, may_retry
+from taskqueue.retry import effective, may_retry
 from taskqueue.storage.record import (
     StoredTask,
     due_prefix,
     from_entity,
+    given_up,
     group_prefix,
     name_of,
     order_key,
@@ -34,8 +37,11 @@ FIRST_WAIT, LONGEST_WAIT = 0.005, 0.5  # seconds, after a collision
 WIDEST_SPREAD = 8
 FIRST_GUESS = 2**16  # bytes of a task, until some were seen
 
-# Changes the entity of a task that is due, so that it is taken; None where it is to be removed.
-Take = Callable[[Entity], Entity | None]
+# Changes the entity of a due task so that it is taken, or returns why the task is given up.
+Take = Callable[[Entity], str | None]
+
+
+_logger = logging.getLogger(__name__)
 
 
 class Verdict(Enum):
@@ -52,7 +58,8 @@ class Outcome:
     """What became of one task, which is as `claim` gave it.
 
     RETRY and RELEASE make it due again at `eta` (microseconds); RELEASE takes the attempt back, as
-    if the task had not been taken. `status` is the handler's answer, None where it gave none.
+    if the task had not been taken. `status` is the handler's answer, None where it gave none. DEAD
+    makes it a dead letter, or deletes it where the queue keeps none (`is_kept`).
     """
 
     task: StoredTask
@@ -60,6 +67,7 @@ class Outcome:
     eta: int = 0
     status: int | None = None
     reason: str | None = None
+    is_kept: bool = True
 
 
 class Leasing:
@@ -77,28 +85,26 @@ class Leasing:
 
     def lease(
         self,
-        queue: str,
+        queue: QueueDefinition,
         now: int,
         seconds: float,
         most: int,
-        retry: TaskRetryOptions | None = None,
         *,
         most_bytes: int = limits.MAX_LEASE_PAYLOAD_BYTES,
     ) -> list[StoredTask]:
         """Lease the pull tasks that are due, in the order of time and name.
 
-        Their payloads have at most `most_bytes` together. `retry` is the queue's: a task that was
-        leased as often as it may be is deleted instead.
+        Their payloads have at most `most_bytes` together. A task that was leased as often as its
+        retry options, or else those of the queue, allow is given up instead.
         """
-        return self._lease("due", due_prefix(queue), now, seconds, most, retry, most_bytes)
+        return self._lease(queue, "due", due_prefix(queue.name), now, seconds, most, most_bytes)
 
     def lease_by_tag(
         self,
-        queue: str,
+        queue: QueueDefinition,
         now: int,
         seconds: float,
         most: int,
-        retry: TaskRetryOptions | None = None,
         tag: str | None = None,
         *,
         most_bytes: int = limits.MAX_LEASE_PAYLOAD_BYTES,
@@ -108,57 +114,74 @@ class Leasing:
         Where the first task has no tag, only tasks without a tag are leased.
         """
         if tag is None:
-            prefix = due_prefix(queue)
-            query = self.store.in_range("due", prefix, order_key(prefix, now))
-            first = next(iter(query.fetch(limit=1)), None)
+            first = self._first_due(queue, now)
             if first is None:
                 return []
             tag = first.get("tag")
-        prefix = group_prefix(queue, tag)
-        return self._lease("group", prefix, now, seconds, most, retry, most_bytes)
+        prefix = group_prefix(queue.name, tag)
+        return self._lease(queue, "group", prefix, now, seconds, most, most_bytes)
+
+    def _first_due(self, queue: QueueDefinition, now: int) -> Entity | None:
+        """The pull task that comes first; push tasks before it are given up."""
+        prefix = due_prefix(queue.name)
+        while True:
+            query = self.store.in_range("due", prefix, order_key(prefix, now))
+            first: Entity | None = next(iter(query.fetch(limit=1)), None)
+            if first is None or "group" in first:
+                return first
+            self._take(queue, [first.key], now, limits.MAX_LEASE_PAYLOAD_BYTES, _other_mode)
 
     def _lease(
         self,
+        queue: QueueDefinition,
         order: str,
         prefix: str,
         now: int,
         seconds: float,
         most: int,
-        retry: TaskRetryOptions | None,
         most_bytes: int,
     ) -> list[StoredTask]:
         until = now + round(seconds * 1_000_000)
 
-        def take(entity: Entity) -> Entity | None:
-            retries = entity["retries"] + 1
-            if not may_retry(retries, 0.0, effective(retry_options(entity), retry)):
-                return None
-            entity["retries"] = retries
-            return postponed(entity, until, leased=True)
+        def take(entity: Entity) -> str | None:
+            if "group" not in entity:
+                return _other_mode(entity)
+            leases = entity["retries"]
+            if not may_retry(leases + 1, 0.0, effective(retry_options(entity), queue.retry)):
+                return f"leased {leases} times, as often as task_retry_limit allows"
+            entity["retries"] = leases + 1
+            postponed(entity, until, leased=True)
+            return None
 
         taken = self._take_due(
-            order, prefix, now, most, take, still_due=until <= now, most_bytes=most_bytes
+            queue, order, prefix, now, most, take, still_due=until <= now, most_bytes=most_bytes
         )
         if taken:
-            self.store.activity.record(taken[0].queue, len(taken), now)
+            self.store.activity.record(queue.name, len(taken), now)
         return self.store.with_payloads(taken)
 
-    def claim(self, queue: str, now: int, seconds: float, most: int) -> list[StoredTask]:
+    def claim(
+        self, queue: QueueDefinition, now: int, seconds: float, most: int
+    ) -> list[StoredTask]:
         """Take the push tasks that are due, in the order of time and name.
 
         They keep their `eta`, and are due again for everyone when the lease ends.
         """
         until = now + round(seconds * 1_000_000)
 
-        def take(entity: Entity) -> Entity:
+        def take(entity: Entity) -> str | None:
+            if "group" in entity:
+                return _other_mode(entity)
             entity["retries"] += 1
             entity.setdefault("first_try", now)
-            return sent(entity, until)
+            sent(entity, until)
+            return None
 
-        return self._take_due("due", due_prefix(queue), now, most, take)
+        return self._take_due(queue, "due", due_prefix(queue.name), now, most, take)
 
     def _take_due(
         self,
+        queue: QueueDefinition,
         order: str,
         prefix: str,
         now: int,
@@ -182,7 +205,7 @@ class Leasing:
             keys = self._some([key for key in found if name_of(key) not in seen], wanted)
             room = most_bytes - sum(task.size for task in taken)
             try:
-                got, left = self._take(keys, now, room, take)
+                got, left = self._take(queue, keys, now, room, take)
             except Aborted as error:
                 collisions += 1
                 self._after_collision(collisions, error)
@@ -211,7 +234,7 @@ class Leasing:
         return keys[start : start + wanted]
 
     def _take(
-        self, keys: list[Any], now: int, room: int, take: Take
+        self, queue: QueueDefinition, keys: list[Any], now: int, room: int, take: Take
     ) -> tuple[list[StoredTask], int]:
         """Take those that are still due, in one transaction.
 
@@ -219,7 +242,7 @@ class Leasing:
         """
         client = self.store.client
         changed: list[Entity] = []
-        removed: list[tuple[Any, int]] = []
+        hopeless: list[tuple[Entity, str]] = []
         size = left = 0
         with client.transaction():
             stored = {name_of(entity.key): entity for entity in client.get_multi(keys)}
@@ -232,14 +255,28 @@ class Leasing:
                 if size > min(room, MOST_BYTES):
                     left = len(keys) - at
                     break
-                taken = take(entity)
-                if taken is None:
-                    removed.append((key, parted))
+                if reason := take(entity):
+                    hopeless.append((entity, reason))
                 else:
-                    changed.append(taken)
+                    changed.append(entity)
             client.put_multi(changed)
-            self.store.remove(removed, now)
+            self._give_up(queue, hopeless, now)
+        for entity, reason in hopeless:
+            about = {"queue": queue.name, "task": name_of(entity.key).partition("/")[2]}
+            _logger.error("a task is given up: %s", reason, extra=about)
         return [task for entity in changed if (task := from_entity(entity))], left
+
+    def _give_up(
+        self, queue: QueueDefinition, tasks: Sequence[tuple[Entity, str]], now: int
+    ) -> None:
+        """Within a transaction: keep tasks as dead letters, or delete them if the queue says so."""
+        if not queue.dead_letters:
+            gone = ((entity.key, parted_size(entity.get("parted"))) for entity, _ in tasks)
+            self.store.remove(gone, now)
+            return
+        for entity, reason in tasks:
+            given_up(entity, now, reason)
+        self.store.client.put_multi([entity for entity, _ in tasks])
 
     def _after_collision(self, collisions: int, error: Aborted) -> None:
         if collisions > MOST_COLLISIONS:
@@ -286,7 +323,8 @@ class Leasing:
             held.append(found is not None and _holds(outcome.task, found[0]))
             if not held[-1]:
                 continue
-            if outcome.verdict is Verdict.DONE:
+            is_kept = outcome.is_kept or outcome.verdict is not Verdict.DEAD
+            if outcome.verdict is Verdict.DONE or not is_kept:
                 done.append((key, 0))
             else:
                 others.append(to_entity(_settled(outcome, now), self.store.client))
@@ -306,6 +344,12 @@ def _holds(task: StoredTask, leased: str | None) -> bool:
     A later lease ends later, so its end tells it apart.
     """
     return leased == order_key(due_prefix(task.queue), task.due)
+
+
+def _other_mode(entity: Entity) -> str:
+    """Why a task is given up that was added while its queue had the other mode."""
+    was, now = ("pull", "push") if "group" in entity else ("push", "pull")
+    return f"a {was} task in a queue that has become a {now} queue"
 
 
 def _is_due(entity: Entity, now: int) -> bool:

@@ -192,7 +192,7 @@ def to_entity(task: StoredTask, client: Store) -> Entity:
         entity["tag"] = task.tag
     if task.request or task.retry_options:
         entity["request"] = _packed(task.request, task.retry_options)
-    if task.first_try is not None:
+    if task.first_try is not None or task.reason:
         entity.update(_tried(task))
     return entity
 
@@ -293,7 +293,7 @@ def tombstone(key: Any, expires: datetime) -> Entity:
     return entity
 
 
-def postponed(entity: Entity, until: int, *, leased: bool) -> Entity:
+def postponed(entity: Entity, until: int, *, leased: bool) -> None:
     """Change the entity of a pull task: it may be taken, and its lease ends, at that time."""
     entity["due"] = order_key(entity["due"][:-16], until)
     entity["group"] = entity["group"][:-16] + entity["due"][-16:]
@@ -301,10 +301,16 @@ def postponed(entity: Entity, until: int, *, leased: bool) -> Entity:
     if leased:
         entity["leased"] = entity["due"]
     entity["eta"] = until
-    return entity
 
 
-def sent(entity: Entity, until: int) -> Entity:
-    """Change the entity of a push task: it is being sent, by a lease that ends at that time."""
+def sent(entity: Entity, until: int) -> None:
+    """Change the entity of a push task: it is being sent, under a lease that ends at that time."""
     entity["due"] = entity["leased"] = order_key(entity["due"][:-16], until)
-    return entity
+
+
+def given_up(entity: Entity, now: int, reason: str) -> None:
+    """Change the entity of a task: it is a dead letter, with its payload, since `now`."""
+    entity["dead"] = order_key(entity["due"][:-16], now)
+    entity["reason"] = reason
+    for name in ("due", "group", "leased"):
+        entity.pop(name, None)

@@ -18,8 +18,10 @@ from google.cloud.datastore.query import PropertyFilter
 
 from dfpipe.datastore import Query, Store, count, fetch_keys, get_values, run_in_transaction
 from taskqueue import limits
+from taskqueue.config import QueueDefinition
 from taskqueue.errors import (
     Error,
+    InvalidQueueModeError,
     TaskAlreadyExistsError,
     TaskLeaseExpiredError,
     TombstonedTaskError,
@@ -224,12 +226,17 @@ class TaskStore:
         def change() -> int:
             entity = self.client.get(self.key(queue, name))
             task = _alive(entity, queue, name)
-            if task.due != eta or task.due < now:
+            if not task.is_pull:
+                raise InvalidQueueModeError(
+                    f"task {name!r} is a push task: only leases of pull tasks can be changed"
+                )
+            if task.dead is not None or task.due != eta or task.due < now:
                 raise TaskLeaseExpiredError(
                     f"the lease of task {name!r} has ended, or another has the task: lease it again"
                 )
             until = now + round(seconds * 1_000_000)
-            self.client.put(postponed(entity, until, leased=seconds > 0))
+            postponed(entity, until, leased=seconds > 0)
+            self.client.put(entity)
             return until
 
         return run_in_transaction(self.client, change)
@@ -274,8 +281,11 @@ class TaskStore:
 
     def purge(self, queue: str, now: int) -> None:
         """Delete all tasks of a queue, leased ones too; dead letters stay."""
-        parted = self.in_range("parted", due_prefix(queue)).fetch()
-        self._remove_all(((entity.key, parted_size(entity["parted"])) for entity in parted), now)
+        found = self.in_range("parted", due_prefix(queue)).fetch()
+        parted = (
+            (entity.key, parted_size(entity["parted"])) for entity in found if "due" in entity
+        )
+        self._remove_all(parted, now)
         rest = fetch_keys(self.in_range("due", due_prefix(queue)))
         self._remove_all(((key, 0) for key in rest), now)
 
@@ -284,19 +294,25 @@ class TaskStore:
             with self.client.batch():
                 self.remove(chunk, now)
 
-    def revive(self, queue: str, name: str, now: int) -> StoredTask:
-        """Put a dead letter back into its queue, due at once, its counts at nought; returns it.
+    def revive(self, queue: QueueDefinition, name: str, now: int) -> StoredTask:
+        """Put a dead letter back into its queue, due at once, its counts at zero; returns it.
 
-        Raises UnknownTaskError where there is no such dead letter.
+        Raises UnknownTaskError where there is no such dead letter, and InvalidQueueModeError where
+        the queue takes no tasks of that kind any more.
         """
 
         def change() -> StoredTask:
-            entity = self.client.get(self.key(queue, name))
+            entity = self.client.get(self.key(queue.name, name))
             task = from_entity(entity) if entity else None
             if task is None or task.dead is None:
                 raise UnknownTaskError(
-                    f"queue {queue!r} has no dead letter {name!r}: "
-                    f"see `taskqueue deadletters --taskqueue_name={queue}`"
+                    f"queue {queue.name!r} has no dead letter {name!r}: "
+                    f"see `taskqueue deadletters --taskqueue_name={queue.name}`"
+                )
+            if task.is_pull != queue.is_pull:
+                raise InvalidQueueModeError(
+                    f"queue {queue.name!r} is a {queue.mode} queue now: it cannot take {name!r}; "
+                    "read the payload with `taskqueue gettask` and add a new task"
                 )
             revived = task.revived(now)
             self.client.put(to_entity(revived, self.client))

@@ -31,7 +31,7 @@ def queue(service: TaskQueueService) -> Queue:
 
 
 def claim(service: TaskQueueService, seconds: float = 60, most: int = 10) -> list[StoredTask]:
-    return service.leasing.claim("default", service.now(), seconds, most)
+    return service.leasing.claim(service.definition("default"), service.now(), seconds, most)
 
 
 def settle(service: TaskQueueService, task: StoredTask, verdict: Verdict, **words: Any) -> bool:
@@ -168,13 +168,13 @@ def test_dead_letters_are_kept_and_put_back(service: TaskQueueService, queue: Qu
     with pytest.raises(taskqueue.TombstonedTaskError):
         queue.add(Task(name="it"))
     queue.purge()
-    service.store.revive("default", "it", service.now())
+    service.store.revive(service.definition("default"), "it", service.now())
     (task,) = claim(service)
     assert (task.name, task.payload, task.retries, task.status) == ("it", b"x", 1, None)
     with pytest.raises(taskqueue.UnknownTaskError, match="no dead letter 'it'"):
-        service.store.revive("default", "it", service.now())
+        service.store.revive(service.definition("default"), "it", service.now())
     with pytest.raises(taskqueue.UnknownTaskError, match="no dead letter 'never'"):
-        service.store.revive("default", "never", service.now())
+        service.store.revive(service.definition("default"), "never", service.now())
     assert service.store.delete("default", [second.name], service.now()) == [True]
     assert service.store.dead_letters("default", 10) == []
 

@@ -36,7 +36,7 @@ class LocalRunner:
         service = self.engine.service
         number = 0
         for queue in self._queues:
-            tasks = service.leasing.claim(queue, service.now(), LEASE, MOST)
+            tasks = service.leasing.claim(service.definition(queue), service.now(), LEASE, MOST)
             if self._rng:
                 self._rng.shuffle(tasks)
             for task in tasks:

@@ -127,6 +127,20 @@ def test_lease_times_of_a_change(queue: Queue) -> None:
         Queue().modify_task_lease(task, 1)
 
 
+def test_what_is_checked_before_the_queue_is_looked_up(service: TaskQueueService) -> None:
+    """As in the old library, whose answers these are."""
+    never = Queue("never")
+    assert never.add([]) == never.delete_tasks([]) == never.delete_tasks_by_name([]) == []
+    with pytest.raises(taskqueue.TooManyTasksError, match="101 tasks in one call"):
+        never.add([pull_task() for _ in range(101)])
+    with pytest.raises(taskqueue.DuplicateTaskNameError):
+        never.add([pull_task(name="a"), pull_task(name="a")])
+    with pytest.raises(taskqueue.InvalidMaxTasksError):
+        never.lease_tasks(1, 1001)
+    with pytest.raises(taskqueue.UnknownQueueError):
+        never.add(pull_task())
+
+
 @pytest.mark.parametrize("deadline", [0, -1, float("nan")])
 def test_deadlines(queue: Queue, deadline: float) -> None:
     for call in (

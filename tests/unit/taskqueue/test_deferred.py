@@ -38,7 +38,7 @@ def service(tmp_path: Path) -> Iterator[TaskQueueService]:
 
 
 def body(service: TaskQueueService) -> bytes:
-    (task,) = service.leasing.claim("default", service.now(), 60, 10)
+    (task,) = service.leasing.claim(service.definition("default"), service.now(), 60, 10)
     return task.payload
 
 

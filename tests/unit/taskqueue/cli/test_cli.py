@@ -158,7 +158,7 @@ def test_push_tasks_and_dead_letters(
     assert (task["url"], task["method"]) == ("/w", "POST")
     retry = TaskRetryOptions(task_retry_limit=0)
     Queue().add(Task(url="/w", name="two", retry_options=retry))
-    for claimed in service.leasing.claim("default", service.now(), 60, 10):
+    for claimed in service.leasing.claim(service.definition("default"), service.now(), 60, 10):
         dead = Outcome(claimed, Verdict.DEAD, status=500, reason="the handler answered 500")
         service.leasing.settle([dead], service.now())
     items = shown(capsys, "deadletters", *store)["items"]

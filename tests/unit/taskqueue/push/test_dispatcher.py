@@ -165,7 +165,7 @@ def test_a_task_that_is_given_up(service: TaskQueueService, steps: Steps) -> Non
     steps.step()
     (dead,) = service.store.dead_letters("default", 10)
     assert (dead.name, dead.status, dead.reason) == ("lost", 500, "the handler answered 500")
-    service.store.revive("default", "lost", service.now())
+    service.store.revive(service.definition("default"), "lost", service.now())
     steps.clock.move(0.5)
     (flight,) = steps.step()
     assert (flight.task.name, flight.task.retries) == ("lost", 1)
@@ -179,7 +179,7 @@ def test_a_lease_is_extended_while_the_request_runs(
     for _ in range(5):
         steps.clock.move(29)
         steps.step()
-    assert service.leasing.claim("default", service.now(), 60, 10) == []
+    assert service.leasing.claim(service.definition("default"), service.now(), 60, 10) == []
     steps.answer(flight)
     steps.step()
     assert service.store.counts("default", service.now()).tasks == 0
@@ -191,7 +191,7 @@ def test_an_answer_after_the_lease_was_lost_changes_nothing(
     add(service)
     (flight,) = steps.step()
     steps.clock.move(61)
-    (other,) = service.leasing.claim("default", service.now(), 60, 10)
+    (other,) = service.leasing.claim(service.definition("default"), service.now(), 60, 10)
     steps.answer(flight)
     assert steps.step() == []
     assert service.store.get("default", other.name) == other
@@ -207,7 +207,7 @@ def test_a_task_whose_lease_was_lost_may_come_back_to_the_same_dispatcher(
     (first,) = steps.step()
     # The process stood still for a minute, and another took the task and died.
     steps.clock.move(61)
-    assert len(service.leasing.claim("default", service.now(), 1, 10)) == 1
+    assert len(service.leasing.claim(service.definition("default"), service.now(), 1, 10)) == 1
     assert steps.step() == []
     steps.clock.move(2)
     (second,) = steps.step()
@@ -283,7 +283,7 @@ def test_what_runs_too_long_at_the_end_is_given_back(
     steps = Steps(service, clock, grace=0)
     (flight,) = steps.step()
     steps.dispatcher._finish()
-    (task,) = service.leasing.claim("default", service.now(), 60, 10)
+    (task,) = service.leasing.claim(service.definition("default"), service.now(), 60, 10)
     assert (task.name, task.retries) == (flight.task.name, 1)
 
 

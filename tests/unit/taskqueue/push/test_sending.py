@@ -4,6 +4,7 @@ import json
 import logging
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -86,6 +87,50 @@ def test_a_tasks_own_headers() -> None:
     assert "Content-Type" not in headers
     # Where the dispatcher proves nothing, a task may bring a proof of its own.
     assert headers_of(task, {})["authorization"] == "forged"
+
+
+FRAMING = {
+    "Content-Length": "3",
+    "Transfer-Encoding": "chunked",
+    "Host": "evil.example",
+    "Connection": "close, X-Own",
+    "Keep-Alive": "timeout=1",
+    "Proxy-Connection": "close",
+    "Proxy-Authorization": "Basic eA==",
+    "TE": "trailers",
+    "Trailer": "X-Own",
+    "Upgrade": "websocket",
+    "Expect": "100-continue",
+    "X-Google-Real": "forged",
+    # What WSGI servers take for the names with hyphens.
+    "X_AppEngine_QueueName": "forged",
+    "Content_Length": "3",
+}
+
+
+@pytest.mark.parametrize("name", FRAMING)
+@pytest.mark.parametrize("write", [str, str.lower, str.upper], ids=["as is", "lower", "upper"])
+def test_framing_headers_are_the_senders_alone(name: str, write: Callable[[str], str]) -> None:
+    own = ((write(name), FRAMING[name]), ("X-Own", "1"))
+    headers = headers_of(TASK._replace(request=Request("POST", "/work", own)), {})
+    assert headers == headers_of(TASK, {}) | {"X-Own": "1"}
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "GET", "DELETE"])
+def test_a_task_cannot_smuggle_a_request(method: str) -> None:
+    """What a payload says is a body, whatever the task's own headers say of its length."""
+    payload = b"abcPOST /admin HTTP/1.1\r\nX-Ignore: "
+    smuggling = TASK._replace(
+        payload=payload if method in ("POST", "PUT") else b"",
+        request=Request(method, "/first", tuple(FRAMING.items())),
+    )
+    with serving() as handler:
+        send = Sender({"": handler.url}, lambda url: {"Authorization": "Bearer ours"})
+        answers = [send(task, None) for task in (smuggling, TASK)]
+    assert answers == [Answer(200), Answer(200)]
+    assert handler.paths() == ["/first", "/work"]
+    assert handler.requests[0].body == smuggling.payload
+    assert handler.requests[0].headers["Host"] == handler.url.removeprefix("http://")
 
 
 def outcome(answer: Answer, task: StoredTask = TASK, **retry: Any) -> Outcome:

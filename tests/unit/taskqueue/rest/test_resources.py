@@ -68,7 +68,7 @@ def test_who_gives_a_task_back_is_not_told_the_next_lease(
 
 def kill(service: TaskQueueService, when: int) -> None:
     """Let all due tasks of the queue `default` be given up at that time."""
-    claimed = service.leasing.claim("default", service.now(), 60, 10)
+    claimed = service.leasing.claim(service.definition("default"), service.now(), 60, 10)
     service.leasing.settle([Outcome(task, Verdict.DEAD) for task in claimed], when)
 
 

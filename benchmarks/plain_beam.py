@@ -23,7 +23,15 @@ from dfpipe.options import settings
 from dfpipe.posts.post import KIND
 from dfpipe.settings import Settings
 from dfpipe.version import VERSION
-from dfpipe.warehouse.tables import Run, UrlCount, WordCooccur, WordCount
+from dfpipe.warehouse.tables import (
+    URLS,
+    WORD_COOCCUR,
+    WORD_COUNTS,
+    Run,
+    UrlCount,
+    WordCooccur,
+    WordCount,
+)
 
 RUNNER = "FnApiRunner"  # that of `dfpipe run`
 Pair = tuple[str, str]
@@ -144,9 +152,13 @@ def write(
     )
     warehouse.connect(chosen.sink).replace_run(
         run,
-        [WordCount(ts, i, w, n, 100 * n / posts) for i, (w, n) in enumerate(words, 1)],
-        [UrlCount(ts, i, url, n) for i, (url, n) in enumerate(urls, 1)],
-        [WordCooccur(ts, i, *pair) for i, pair in enumerate(pairs, 1)],
+        {
+            WORD_COUNTS: [
+                WordCount(ts, i, w, n, 100 * n / posts) for i, (w, n) in enumerate(words, 1)
+            ],
+            URLS: [UrlCount(ts, i, url, n) for i, (url, n) in enumerate(urls, 1)],
+            WORD_COOCCUR: [WordCooccur(ts, i, *pair) for i, pair in enumerate(pairs, 1)],
+        },
     )
 
 

@@ -8,7 +8,7 @@ class DfpipeError(Exception):
 
 
 class NoResultsError(DfpipeError):
-    """A warehouse to which no run was written yet."""
+    """A warehouse to which no run was written yet, or none that has what was asked for."""
 
 
 class UsageError(DfpipeError):

@@ -23,13 +23,24 @@ from dfpipe.engines.read_ahead import Reading
 from dfpipe.errors import DfpipeError
 from dfpipe.posts.slices import TimeSlice
 from dfpipe.settings import Settings
+from dfpipe.transforms import read_posts
 from dfpipe.transforms.once import Once
 from dfpipe.transforms.pair_rankings import PairRankings
-from dfpipe.transforms.read_posts import TALLY, URLS, ReadTokens
+from dfpipe.transforms.read_posts import ReadTokens
 from dfpipe.transforms.top_counts import CountInShards, Ranked, TopCounts
 from dfpipe.transforms.write_results import WriteResults
 from dfpipe.version import VERSION
-from dfpipe.warehouse.tables import Run, UrlCount, WordCooccur, WordCount
+from dfpipe.warehouse.tables import (
+    RUNS,
+    URLS,
+    WORD_COOCCUR,
+    WORD_COUNTS,
+    Run,
+    Table,
+    UrlCount,
+    WordCooccur,
+    WordCount,
+)
 
 # Beam's in-process runner: it starts at once and raises the user's own exceptions.
 LOCAL_RUNNER = "FnApiRunner"
@@ -42,10 +53,7 @@ class Analysis:
     """The PCollections of an analysis, for a pipeline that goes on from one of them."""
 
     word_sets: beam.PCollection  # WordSets, one a batch
-    word_counts: beam.PCollection  # WordCount rows
-    urls: beam.PCollection  # UrlCount rows
-    word_cooccur: beam.PCollection  # WordCooccur rows
-    run: beam.PCollection  # the one Run row, its seconds 0.0
+    tables: dict[Table, beam.PCollection]  # rows; in RUNS the one Run, its seconds 0.0
     began: beam.PCollection | None  # in a template: when a job of it began
 
 
@@ -76,10 +84,10 @@ def build(
     began = None if given is None else pipeline | beam.Impulse() | "Began" >> beam.Map(now)
     read = ReadTokens(reading, window, settings.slices)
     tokens = (pipeline if began is None else began) | "ReadTokens" >> read
-    tally = tokens[TALLY] | "AddTallies" >> beam.CombineGlobally(add_tallies)
+    tally = tokens[read_posts.TALLY] | "AddTallies" >> beam.CombineGlobally(add_tallies)
     shards, held = settings.shards, settings.held_texts
     words = tokens.words | "CountWords" >> CountInShards(shards, WordSets.counts, held)
-    urls = tokens[URLS] | "CountUrls" >> CountInShards(shards, Counter.items, held)
+    urls = tokens[read_posts.URLS] | "CountUrls" >> CountInShards(shards, Counter.items, held)
     pairs = (tokens.words, words, tally) | "PairRankings" >> PairRankings(
         settings.top_pairs, settings.pair_candidates, shards
     )
@@ -95,15 +103,14 @@ def build(
         AsSingleton(top_words),
         AsSingleton(top_urls),
     )
-    return Analysis(
-        word_sets=tokens.words,
-        word_counts=top_words
+    tables = {
+        WORD_COUNTS: top_words
         | "WordRows" >> beam.FlatMap(lambda r, n: word_rows(r, n, value_of(ts)), n),
-        urls=top_urls | "UrlRows" >> beam.FlatMap(lambda r: url_rows(r, value_of(ts))),
-        word_cooccur=pairs | "PairRows" >> beam.FlatMap(lambda r: pair_rows(r, value_of(ts))),
-        run=run,
-        began=began,
-    )
+        URLS: top_urls | "UrlRows" >> beam.FlatMap(lambda r: url_rows(r, value_of(ts))),
+        WORD_COOCCUR: pairs | "PairRows" >> beam.FlatMap(lambda r: pair_rows(r, value_of(ts))),
+        RUNS: run,
+    }
+    return Analysis(tokens.words, tables, began)
 
 
 def word_rows(ranked: Ranked, tally: Tally, ts: datetime) -> Iterable[WordCount]:
@@ -138,6 +145,12 @@ def run_row(tally: Tally, words: int, urls: int, settings: Settings, runner: str
         runner=runner,
         version=VERSION,
         seconds=0.0,
+        languages=",".join(settings.languages),
+        stop_words=settings.stop_words_digest,
+        top_words=settings.top_words,
+        top_urls=settings.top_urls,
+        top_pairs=settings.top_pairs,
+        settings=settings.digest,
     )
 
 
@@ -177,10 +190,9 @@ def submit(
         pipeline = beam.Pipeline(options=options)
         runner = (options.view_as(StandardOptions).runner or LOCAL_RUNNER).rpartition(".")[2]
         analysis = build(pipeline, settings, runner, given)
-        tables = (analysis.run, analysis.word_counts, analysis.urls, analysis.word_cooccur)
         sink = part(settings, given, lambda s: s.sink)
         since = started if analysis.began is None else AsSingleton(analysis.began)
-        tables | "WriteResults" >> WriteResults(sink, since)
+        analysis.tables | "WriteResults" >> WriteResults(sink, since)
         return pipeline.run()
 
 

@@ -1,6 +1,7 @@
 """The settings of a run: the options of its command line, checked; no Beam."""
 
 import argparse
+import hashlib
 import math
 import os
 import re
@@ -9,7 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
-from dfpipe.analysis.stopwords import language_list, read_stop_words, stop_words_in_effect
+from dfpipe.analysis.stopwords import (
+    default_languages,
+    language_list,
+    read_stop_words,
+    stop_words_in_effect,
+)
 from dfpipe.analysis.text import MODES, Mode
 from dfpipe.errors import UsageError
 
@@ -37,6 +43,7 @@ class Settings:
     start: datetime
     end: datetime
     text: Mode
+    languages: tuple[str, ...]  # of the stop words; none in the classic mode
     stop_words: frozenset[str]
     top_words: int
     top_urls: int
@@ -51,6 +58,27 @@ class Settings:
     def ts(self) -> datetime:
         """The run's identity: the window's end, to the second."""
         return self.end.replace(microsecond=0)
+
+    @property
+    def stop_words_digest(self) -> str:
+        """Tell whether two runs left out the same words."""
+        return _digest(*sorted(self.stop_words))
+
+    @property
+    def digest(self) -> str:
+        """Tell whether the rankings of two runs can be compared: all but where and when."""
+        return _digest(
+            self.text,
+            self.stop_words_digest,
+            self.end - self.start,
+            self.top_words,
+            self.top_urls,
+            self.top_pairs,
+        )
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:12]
 
 
 class Parser(argparse.ArgumentParser):
@@ -144,17 +172,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def settings(given: Any, now: datetime) -> Settings:
     """Check the options of a run; `now` is the default end of the window. Raises UsageError."""
     end = _time(given.until) if given.until is not None else now
-    languages, words = given.languages, given.stopwords_file
+    mode, languages = _mode(given.text), language_list(given.languages)
+    file = given.stopwords_file
     return Settings(
         source=_required(given.source, "source", "STORE, as sqlite:///posts.db"),
         sink=_required(given.sink, "sink", "WAREHOUSE, as duckdb:///results.duckdb"),
         start=_start(end, given.days),
         end=end,
-        text=_mode(given.text),
+        text=mode,
+        languages=languages or default_languages(mode),
         stop_words=stop_words_in_effect(
-            _mode(given.text),
-            language_list(languages),
-            read_stop_words(words) if words is not None else (),
+            mode, languages, read_stop_words(file) if file is not None else ()
         ),
         processes=_count("processes", _cores() if given.processes is None else given.processes),
         **{

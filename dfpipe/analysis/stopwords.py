@@ -9,7 +9,6 @@ from dfpipe.analysis.text import Mode, normalise_stop_word
 from dfpipe.errors import UsageError
 
 LANGUAGES: tuple[str, ...] = tuple(sorted(stop_words.LANGUAGE_MAPPING))
-DEFAULT_LANGUAGES = ("en",)
 _ALWAYS = ("rt", "via", "amp")
 _CLASSIC = frozenset(
     "a amp an and are as at be been but by co do for has have he her his https if in is it me my "
@@ -34,8 +33,13 @@ def stop_words_in_effect(
                 "stop words is fixed: leave them out, or use --text=modern"
             )
         return _CLASSIC
-    listed = (word for language in languages or DEFAULT_LANGUAGES for word in _of(language))
+    listed = (word for language in languages or default_languages(mode) for word in _of(language))
     return frozenset(map(normalise_stop_word, (*listed, *_ALWAYS, *extra))) - {""}
+
+
+def default_languages(mode: Mode) -> tuple[str, ...]:
+    """Return the languages of a text mode's stop words where none are given."""
+    return ("en",) if mode == "modern" else ()
 
 
 def language_list(languages: str | None) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Writing a run's tables, all or nothing."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,35 +12,31 @@ from apache_beam.pvalue import AsList, AsSingleton
 from dfpipe import progress
 from dfpipe.engines.at_launch import value_of
 from dfpipe.warehouse import connect
-from dfpipe.warehouse.tables import Run, UrlCount, WordCooccur, WordCount
+from dfpipe.warehouse.tables import RUNS, TABLES, WORD_COOCCUR, Row, Run, Table, TableRows
 
 
 @dataclass
 class WriteResults(beam.PTransform):
     """Replace a run's rows in the warehouse, in one worker: they are few, whatever the posts are.
 
-    A bundle that is tried again replaces what its first try wrote. `started`, in seconds of the
-    Unix epoch, gives the row of the run its duration. In a template the sink may be a ValueProvider
-    and the other what a step gives.
+    A bundle that is retried replaces what its first try wrote. `started`, in seconds of the Unix
+    epoch, gives the row of the run its duration. In a template the sink may be a ValueProvider and
+    `started` what a step gives.
     """
 
     sink: str
     started: float | AsSingleton
 
-    def expand(self, tables: Any) -> beam.PCollection:
-        """Take (one Run, WordCount, UrlCount, WordCooccur); give the Run as it was written."""
-        run, words, urls, pairs = tables
+    def expand(self, tables: Mapping[Table, beam.PCollection]) -> beam.PCollection:
+        """Take the rows by table, with one Run for `runs`; give the Run as it was written."""
+        rows = {table.name: AsList(given) for table, given in tables.items() if table != RUNS}
+        run = tables[RUNS]
         return (
             run.pipeline
             | "Begin" >> beam.Impulse()
             | "ReplaceRun"
             >> beam.ParDo(
-                _ReplaceRun(self.sink),
-                self.started,
-                AsSingleton(run),
-                AsList(words),
-                AsList(urls),
-                AsList(pairs),
+                _ReplaceRun(self.sink), self.started, AsSingleton(run), **rows
             ).with_output_types(Run)
         )
 
@@ -49,29 +45,22 @@ class _ReplaceRun(beam.DoFn):
     def __init__(self, sink: str) -> None:
         self.sink = sink
 
-    def process(
-        self,
-        _: Any,
-        started: float,
-        run: Run,
-        words: Sequence[WordCount],
-        urls: Sequence[UrlCount],
-        pairs: Sequence[WordCooccur],
-    ) -> Iterable[Run]:
+    def process(self, _: Any, started: float, run: Run, **by_name: Sequence[Row]) -> Iterable[Run]:
         progress.stage("writing")
+        rows = {table: by_name[table.name] for table in TABLES if table.name in by_name}
         written = replace(run, seconds=time.time() - started)
-        connect(value_of(self.sink)).replace_run(written, words, urls, pairs)
-        for name, n in _figures(written, words, urls, pairs).items():
+        connect(value_of(self.sink)).replace_run(written, rows)
+        for name, n in _figures(written, rows).items():
             Metrics.counter("dfpipe", name).inc(n)
         yield written
 
 
-def _figures(run: Run, *tables: Sequence[Any]) -> dict[str, int]:
+def _figures(run: Run, rows: TableRows) -> dict[str, int]:
     """Return what a run has found, as counters: they reach the launching process on any runner."""
     return {
         "posts_analysed": run.tweets,
         "words_distinct": run.words,
         "urls_distinct": run.urls,
-        "pairs_ranked": len(tables[-1]),
-        "rows_written": 1 + sum(map(len, tables)),
+        "pairs_ranked": len(rows.get(WORD_COOCCUR, ())),
+        "rows_written": 1 + sum(map(len, rows.values())),
     }

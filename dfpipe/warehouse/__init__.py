@@ -1,29 +1,25 @@
-"""Where results go and are asked for: DuckDB or BigQuery behind the same methods."""
+"""Where results are written and queried: DuckDB or BigQuery, behind the same methods."""
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Protocol, cast
 
 from dfpipe.errors import UsageError
 from dfpipe.warehouse.named_queries import Result
-from dfpipe.warehouse.tables import Run, UrlCount, WordCooccur, WordCount
-
-FORMS = "duckdb:///FILE or bigquery://PROJECT/DATASET?location=L"
+from dfpipe.warehouse.tables import Run, TableRows
 
 
 class Warehouse(Protocol):
     """The result tables of many runs. Every method raises DfpipeError."""
 
     def prepare(self) -> None:
-        """Make sure that a run can be written: create what is absent, refuse what is not ours."""
+        """Make sure that a run can be written.
 
-    def replace_run(
-        self,
-        run: Run,
-        words: Sequence[WordCount],
-        urls: Sequence[UrlCount],
-        pairs: Sequence[WordCooccur],
-    ) -> None:
+        Creates the tables and columns that are absent, and refuses those that are not ours.
+        """
+
+    def replace_run(self, run: Run, rows: TableRows) -> None:
         """Replace all rows of `run.ts`, whole or not at all, and touch no others.
 
         It may be repeated, killed at any moment, and called by several processes at once.
@@ -39,20 +35,43 @@ class Warehouse(Protocol):
         """Within this, several queries cost less; nobody else may write meanwhile."""
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of warehouse.
+
+    Its module has `from_url(url) -> Warehouse` and is imported when it is needed: a worker installs
+    only the library of the warehouse that it writes to.
+    """
+
+    module: str
+    form: str  # of its URLs
+    dialect: str  # of its SQL, by sqlglot's name
+    is_local: bool = False  # a file, which other machines cannot reach
+
+
+KINDS = {
+    "duckdb": Kind("dfpipe.warehouse.duckdb_warehouse", "duckdb:///FILE", "duckdb", is_local=True),
+    "bigquery": Kind(
+        "dfpipe.warehouse.bigquery_warehouse",
+        "bigquery://PROJECT/DATASET?location=L",
+        "bigquery",
+    ),
+}
+FORMS = " or ".join(kind.form for kind in KINDS.values())
+
+
+def kind_of(url: str) -> Kind:
+    """Return the kind of a warehouse by the scheme of its URL. Raises UsageError."""
+    kind = KINDS.get(url.partition("://")[0])
+    if kind is None:
+        raise UsageError(f"{url!r} is not the URL of a warehouse: give {FORMS}")
+    return kind
+
+
 def connect(url: str) -> Warehouse:
     """Return the warehouse of a URL; nothing is opened yet.
 
     `duckdb:///relative.duckdb`, `duckdb:////absolute.duckdb` or
     `bigquery://PROJECT/DATASET?location=L`. Raises UsageError for any other form.
     """
-    scheme = url.partition("://")[0]
-    # A worker installs only the library of the warehouse that it writes to.
-    if scheme == "duckdb":
-        from dfpipe.warehouse import duckdb_warehouse
-
-        return duckdb_warehouse.from_url(url)
-    if scheme == "bigquery":
-        from dfpipe.warehouse import bigquery_warehouse
-
-        return bigquery_warehouse.from_url(url)
-    raise UsageError(f"the warehouse {url!r} has no known form: give {FORMS}")
+    return cast(Warehouse, import_module(kind_of(url).module).from_url(url))

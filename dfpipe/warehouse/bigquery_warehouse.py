@@ -14,26 +14,32 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from google.api_core.exceptions import Conflict, GoogleAPICallError, NotFound, RetryError
+from google.api_core.exceptions import (
+    BadRequest,
+    Conflict,
+    GoogleAPICallError,
+    NotFound,
+    RetryError,
+)
+from google.api_core.retry import Retry
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
-from google.cloud.bigquery.retry import DEFAULT_RETRY
+from google.cloud.bigquery.retry import DEFAULT_JOB_RETRY, DEFAULT_RETRY
 from requests.exceptions import RequestException
 
-from dfpipe.errors import DfpipeError, NoResultsError, UsageError
+from dfpipe.errors import DfpipeError, UsageError
 from dfpipe.warehouse import named_queries
 from dfpipe.warehouse.named_queries import NamedQuery, Result
+from dfpipe.warehouse.schema import columns_to_add, not_a_table, unreadable
 from dfpipe.warehouse.tables import (
     TABLES,
+    Column,
     Row,
     Run,
     Table,
-    UrlCount,
-    WordCooccur,
-    WordCount,
-    check_columns,
-    run_tables,
+    TableRows,
+    in_writing_order,
 )
 
 # Seconds. The client's own retry would go on for ten minutes, also where nobody answers.
@@ -42,6 +48,7 @@ RETRY = DEFAULT_RETRY.with_timeout(CALL_SECONDS)
 # A transaction is aborted where another writer's is first; then it is tried again.
 ATTEMPTS, FIRST_PAUSE, LONGEST_PAUSE = 20, 0.5, 10.0
 STAGING_LIFE = timedelta(hours=6)  # of what a killed writer leaves behind
+LEGACY_TYPES = {"INTEGER": "INT64", "FLOAT": "FLOAT64"}  # what the API calls them
 
 
 def from_url(url: str) -> "BigQueryWarehouse":
@@ -84,20 +91,13 @@ class BigQueryWarehouse:
             for table in TABLES:
                 self._query(_delete_sql(table, "FALSE"), dry_run=True)
 
-    def replace_run(
-        self,
-        run: Run,
-        words: Sequence[WordCount],
-        urls: Sequence[UrlCount],
-        pairs: Sequence[WordCooccur],
-    ) -> None:
+    def replace_run(self, run: Run, rows: TableRows) -> None:
         """Replace all rows of `run.ts` in one transaction.
 
         A writer that is killed leaves staging tables, which expire.
         """
-        bodies = {
-            table: _json_lines(rows) for table, rows in run_tables(run, words, urls, pairs) if rows
-        }
+        tables = in_writing_order(run, rows)
+        bodies = {table: _json_lines(given) for table, given in tables if given}
         name = f"staging_{run.ts:%Y%m%dT%H%M%S}_{_digest(self.dataset, bodies.values())}"
         with self._errors():
             self._create()
@@ -118,12 +118,8 @@ class BigQueryWarehouse:
             try:
                 job = self._query(named_queries.sql(name), _parameters(query, values))
                 rows = job.result(retry=RETRY, timeout=JOB_SECONDS, job_retry=None)
-            except NotFound as error:
-                raise NoResultsError(
-                    f"{self.dataset} holds no results: write a run to it with `dfpipe run --sink "
-                    f"bigquery://{self.dataset.project}/{self.dataset.dataset_id}`, or correct "
-                    f"the name ({_first_line(error)})"
-                ) from error
+            except (NotFound, BadRequest) as error:
+                raise self._unreadable() or error from error
             return Result.of((field.name for field in rows.schema), (row.values() for row in rows))
 
     def reading(self) -> AbstractContextManager[None]:
@@ -137,19 +133,56 @@ class BigQueryWarehouse:
         credentials = AnonymousCredentials() if emulated else None
         return bigquery.Client(self.dataset.project, credentials, location=self.location)
 
+    @property
+    def _url(self) -> str:
+        location = f"?location={self.location}" if self.location else ""
+        return f"bigquery://{self.dataset.project}/{self.dataset.dataset_id}{location}"
+
     def _create(self) -> None:
         """Create what is absent; who may only use the dataset need not be allowed to create it."""
         try:
-            self._client.get_dataset(self.dataset, retry=RETRY)
+            self._check_location(self._client.get_dataset(self.dataset, retry=RETRY))
         except NotFound:
             self._client.create_dataset(self.dataset, exists_ok=True, retry=RETRY)
         for table in TABLES:
             wanted = self._wanted(table)
-            try:
-                found = self._client.get_table(wanted.reference, retry=RETRY)
-            except NotFound:
+            found = self._find(table)
+            if found is None:
                 found = self._client.create_table(wanted, exists_ok=True, retry=RETRY)
-            check_columns(str(wanted.reference), table, [field.name for field in found.schema])
+            if found.table_type not in (None, "TABLE"):
+                raise not_a_table(str(self.dataset), table, found.table_type)
+            for name, column in columns_to_add(str(self.dataset), table, _columns(found)).items():
+                self._add_column(table, name, column)
+
+    def _add_column(self, table: Table, name: str, column: Column) -> None:
+        # It may be repeated, and has to be: BigQuery limits the rate of changes to a table.
+        sql = f"ALTER TABLE {table.name} ADD COLUMN IF NOT EXISTS {name} {column.kind}"
+        job = self._query(sql, job_retry=DEFAULT_JOB_RETRY)
+        job.result(retry=RETRY, timeout=JOB_SECONDS)
+
+    def _find(self, table: Table) -> bigquery.Table | None:
+        try:
+            return self._client.get_table(self.dataset.table(table.name), retry=RETRY)
+        except NotFound:
+            return None
+
+    def _check_location(self, found: bigquery.Dataset) -> None:
+        """Raise DfpipeError if the dataset is not where the URL says: no job would find it."""
+        if self.location and found.location and self.location.lower() != found.location.lower():
+            raise DfpipeError(
+                f"the dataset {self.dataset} is in {found.location}, not in {self.location}: give "
+                f"?location={found.location}, or leave the location out"
+            )
+
+    def _unreadable(self) -> DfpipeError | None:
+        """Return why a query failed; None if the dataset and its tables are as expected."""
+        try:
+            self._check_location(self._client.get_dataset(self.dataset, retry=RETRY))
+        except NotFound:
+            return unreadable(str(self.dataset), self._url, {})
+        found = {table.name: self._find(table) for table in TABLES}
+        columns = {name: _columns(table) for name, table in found.items() if table}
+        return unreadable(str(self.dataset), self._url, columns)
 
     def _wanted(self, table: Table) -> bigquery.Table:
         wanted = bigquery.Table(self.dataset.table(table.name), _schema(table))
@@ -192,11 +225,19 @@ class BigQueryWarehouse:
             timeout=CALL_SECONDS,
         )
 
-    def _query(self, sql: str, parameters: Sequence[Any] = (), dry_run: bool = False) -> Any:
+    def _query(
+        self,
+        sql: str,
+        parameters: Sequence[Any] = (),
+        dry_run: bool = False,
+        job_retry: Retry | None = None,
+    ) -> Any:
         config = bigquery.QueryJobConfig(
             default_dataset=self.dataset, query_parameters=parameters, dry_run=dry_run
         )
-        return self._client.query(sql, config, retry=RETRY, timeout=CALL_SECONDS, job_retry=None)
+        return self._client.query(
+            sql, config, retry=RETRY, timeout=CALL_SECONDS, job_retry=job_retry
+        )
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -214,8 +255,20 @@ class BigQueryWarehouse:
 
 def _schema(table: Table) -> list[bigquery.SchemaField]:
     return [
-        bigquery.SchemaField(name, kind, mode="REQUIRED") for name, kind in table.columns.items()
+        bigquery.SchemaField(name, column.kind, "NULLABLE" if column.nullable else "REQUIRED")
+        for name, column in table.columns.items()
     ]
+
+
+def _columns(table: bigquery.Table) -> dict[str, Column]:
+    return {field.name: _column(field) for field in table.schema}
+
+
+def _column(field: bigquery.SchemaField) -> Column:
+    kind = LEGACY_TYPES.get(field.field_type, field.field_type)
+    if field.mode == "REPEATED":
+        return Column(f"ARRAY<{kind}>", nullable=True)
+    return Column(kind, nullable=field.mode != "REQUIRED")
 
 
 def _json_lines(rows: Sequence[Row]) -> bytes:

@@ -4,7 +4,8 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,25 +14,25 @@ import duckdb
 
 from dfpipe.errors import DfpipeError, NoResultsError, UsageError
 from dfpipe.warehouse import named_queries
-from dfpipe.warehouse.named_queries import DUCKDB_FOLDER, Result
+from dfpipe.warehouse.named_queries import Result
+from dfpipe.warehouse.schema import columns_to_add, not_a_table, unreadable
 from dfpipe.warehouse.tables import (
     TABLES,
+    Column,
     Row,
     Run,
     Table,
-    UrlCount,
-    WordCooccur,
-    WordCount,
-    check_columns,
-    run_tables,
+    TableRows,
+    in_writing_order,
 )
 
 DUCKDB_TYPES = {
-    "TIMESTAMP": "TIMESTAMPTZ",
+    "TIMESTAMP": "TIMESTAMP WITH TIME ZONE",
     "INT64": "BIGINT",
     "STRING": "VARCHAR",
     "FLOAT64": "DOUBLE",
 }
+GOOGLESQL_TYPES = {ours: googles for googles, ours in DUCKDB_TYPES.items()}
 # How long to wait for another process to close the file, in seconds: before a terminal, and at the
 # end of a run, when hours of work may be lost.
 SHORT_PATIENCE, LONG_PATIENCE, PAUSE = 5.0, 60.0, 0.05
@@ -64,20 +65,14 @@ class DuckDBWarehouse:
         with self._writing(SHORT_PATIENCE):
             pass
 
-    def replace_run(
-        self,
-        run: Run,
-        words: Sequence[WordCount],
-        urls: Sequence[UrlCount],
-        pairs: Sequence[WordCooccur],
-    ) -> None:
+    def replace_run(self, run: Run, rows: TableRows) -> None:
         """Replace all rows of `run.ts` in one transaction."""
-        tables = run_tables(run, words, urls, pairs)
+        tables = in_writing_order(run, rows)
         with self._writing(LONG_PATIENCE) as connection:
             connection.begin()
-            for table, rows in tables:
+            for table, given in tables:
                 connection.execute(f"DELETE FROM {table.name} WHERE ts = ?", [run.ts])  # noqa: S608 - a name of ours
-                _insert(connection, table, rows)
+                _insert(connection, table, given)
             connection.commit()
 
     def query(self, name: str, **params: object) -> Result:
@@ -90,12 +85,10 @@ class DuckDBWarehouse:
             )
         with self._open(SHORT_PATIENCE, read_only=True) as connection:
             try:
-                cursor = connection.execute(named_queries.sql(name, DUCKDB_FOLDER), values)
-            except duckdb.CatalogException as error:
-                raise NoResultsError(
-                    f"{self.path} holds no results: write a run to it with "
-                    f"`dfpipe run --sink duckdb:///{self.path}`"
-                ) from error
+                cursor = connection.execute(named_queries.sql(name, "duckdb"), values)
+            except (duckdb.CatalogException, duckdb.BinderException) as error:
+                url = f"duckdb:///{self.path}"
+                raise unreadable(str(self.path), url, _columns(connection)) or error from error
             return Result.of((column[0] for column in cursor.description), cursor.fetchall())
 
     @contextmanager
@@ -113,11 +106,22 @@ class DuckDBWarehouse:
         if not os.path.exists(self.path):
             self._create()
         with self._open(patience, read_only=False) as connection:
-            for table in TABLES:
-                connection.execute(_create_sql(table))
-                described = connection.execute(f"DESCRIBE {table.name}").fetchall()
-                check_columns(str(self.path), table, [column[0] for column in described])
+            self._make_tables(connection)
             yield connection
+
+    def _make_tables(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Add the tables and columns that are absent. Raises DfpipeError for tables not ours."""
+        views = connection.execute("SELECT view_name FROM duckdb_views()").fetchall()
+        found = _columns(connection)
+        for table in TABLES:
+            if (table.name,) in views:
+                raise not_a_table(str(self.path), table, "view")
+            if table.name not in found:
+                connection.execute(_create_sql(table))
+                continue
+            for name, column in columns_to_add(str(self.path), table, found[table.name]).items():
+                kind = DUCKDB_TYPES[column.kind]
+                connection.execute(f"ALTER TABLE {table.name} ADD COLUMN {name} {kind}")
 
     def _create(self) -> None:
         """Make the file whole under another name: DuckDB cannot open one that was begun only."""
@@ -182,15 +186,35 @@ class DuckDBWarehouse:
             )
 
 
+def _columns(connection: duckdb.DuckDBPyConnection) -> Mapping[str, dict[str, Column]]:
+    """Return the columns of each table, their types in GoogleSQL if it has them."""
+    found: dict[str, dict[str, Column]] = defaultdict(dict)
+    rows = connection.execute(
+        "SELECT table_name, column_name, data_type, is_nullable FROM duckdb_columns() "
+        "WHERE schema_name = 'main' AND NOT internal"
+    ).fetchall()
+    for table, name, kind, nullable in rows:
+        found[table][name] = Column(GOOGLESQL_TYPES.get(kind, kind), nullable)
+    return found
+
+
 def _create_sql(table: Table) -> str:
-    columns = (f"{name} {DUCKDB_TYPES[kind]} NOT NULL" for name, kind in table.columns.items())
-    return f"CREATE TABLE IF NOT EXISTS {table.name} ({', '.join(columns)})"
+    columns = ", ".join(
+        f"{name} {DUCKDB_TYPES[column.kind]}{'' if column.nullable else ' NOT NULL'}"
+        for name, column in table.columns.items()
+    )
+    return f"CREATE TABLE {table.name} ({columns})"
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, table: Table, rows: Sequence[Row]) -> None:
     """Insert whole columns: one statement, however many rows."""
-    lists = ", ".join(f"unnest(?::{DUCKDB_TYPES[kind]}[])" for kind in table.columns.values())
-    connection.execute(f"INSERT INTO {table.name} SELECT {lists}", table.transpose(rows))
+    names = ", ".join(table.columns)
+    kinds = [DUCKDB_TYPES[column.kind] for column in table.columns.values()]
+    lists = ", ".join(f"unnest(?::{kind}[])" for kind in kinds)
+    connection.execute(
+        f"INSERT INTO {table.name} ({names}) SELECT {lists}",
+        table.transpose(rows),
+    )
 
 
 def _holder(error: duckdb.Error) -> str | None:

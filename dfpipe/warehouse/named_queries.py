@@ -11,9 +11,9 @@ from typing import Any
 from dfpipe.errors import UsageError
 
 FOLDER = Path(__file__).parent / "queries"
-# The same in DuckDB's dialect, made by dfpipe.warehouse.translate: sqlglot takes longer to import
-# than a query to answer.
-DUCKDB_FOLDER = FOLDER / "duckdb"
+# The dialect that they are written in. Folders in this one hold translations, which
+# dfpipe.warehouse.translate makes: sqlglot takes longer to import than a query to answer.
+WRITTEN = "bigquery"
 PARAMETER = re.compile(
     r"param (?P<name>\w+) (?P<kind>\w+)(?: = (?P<default>\S+))?: (?P<answers>.+)"
 )
@@ -106,9 +106,14 @@ def load(name: str) -> NamedQuery:
 
 
 @cache
-def sql(name: str, folder: Path = FOLDER) -> str:
-    """Return the text of a query in GoogleSQL, or from another folder."""
-    return (folder / f"{name}.sql").read_text(encoding="utf-8")
+def sql(name: str, dialect: str = WRITTEN) -> str:
+    """Return the text of a query in a dialect, by sqlglot's name for it."""
+    return (folder_of(dialect) / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def folder_of(dialect: str) -> Path:
+    """Return where the queries in a dialect are."""
+    return FOLDER if dialect == WRITTEN else FOLDER / dialect
 
 
 def parse(name: str, text: str) -> NamedQuery:

@@ -1,15 +1,29 @@
-"""The rows of the result tables, which are also their schemas."""
+"""The rows of the result tables, which are also their schemas.
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+To add a table, add a class and its `Table` here, and name that in `TABLES`. To add a column to a
+table that is out there, add a field whose type allows None: rows that are there already have none.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import Field, dataclass, fields
 from datetime import datetime
 from operator import attrgetter
-from typing import Any
+from typing import Any, ClassVar, Protocol, get_args
 
 from dfpipe.errors import DfpipeError
 
-# What a field's type is in GoogleSQL; every column is REQUIRED.
+# The GoogleSQL type of a field's type.
 SQL_TYPES: dict[Any, str] = {datetime: "TIMESTAMP", int: "INT64", str: "STRING", float: "FLOAT64"}
+
+
+class Row(Protocol):
+    """A frozen dataclass with a field for each column; `ts` names the run."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    @property
+    def ts(self) -> datetime:
+        """Return the identity of the row's run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +63,9 @@ class WordCooccur:
 class Run:
     """A complete run: the window's posts, the distinct words and URLs in them, and how it was made.
 
-    `ts` is the window's end, to the second, and names the run. Times are aware and in UTC.
+    `ts` is the window's end, to the second, and names the run. Times are aware and in UTC. Runs
+    with the same `settings`, a digest, were made alike; `stop_words` is a digest too. The fields
+    that may be None are so in rows that an older version wrote.
     """
 
     ts: datetime
@@ -63,9 +79,20 @@ class Run:
     runner: str
     version: str
     seconds: float
+    languages: str | None = None
+    stop_words: str | None = None
+    top_words: int | None = None
+    top_urls: int | None = None
+    top_pairs: int | None = None
+    settings: str | None = None
 
 
-Row = WordCount | UrlCount | WordCooccur | Run
+@dataclass(frozen=True, slots=True)
+class Column:
+    """The GoogleSQL type of a column and whether it may be NULL."""
+
+    kind: str
+    nullable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +104,23 @@ class Table:
     clustered_by: tuple[str, ...] = ()
 
     @property
-    def columns(self) -> dict[str, str]:
-        """Return the GoogleSQL type of each column, in order.
+    def columns(self) -> dict[str, Column]:
+        """Return the columns by name, in order; those whose field allows None are nullable.
 
-        >>> URLS.columns
-        {'ts': 'TIMESTAMP', 'rank': 'INT64', 'url': 'STRING', 'count': 'INT64'}
+        >>> [(name, column.kind) for name, column in URLS.columns.items()]
+        [('ts', 'TIMESTAMP'), ('rank', 'INT64'), ('url', 'STRING'), ('count', 'INT64')]
         """
-        return {field.name: SQL_TYPES[field.type] for field in fields(self.row)}
+        return {field.name: _column(field.type) for field in fields(self.row)}
 
     def transpose(self, rows: Iterable[Row]) -> Sequence[list[Any]]:
         """Return the values of the rows column by column."""
         rows = list(rows)
         return [list(map(attrgetter(name), rows)) for name in self.columns]
+
+
+def _column(hint: Any) -> Column:
+    kinds = [kind for kind in get_args(hint) or (hint,) if kind is not type(None)]
+    return Column(SQL_TYPES[kinds[0]], nullable=bool(get_args(hint)))
 
 
 WORD_COUNTS = Table("word_counts", WordCount, ("word",))
@@ -98,34 +130,20 @@ RUNS = Table("runs", Run)
 # In the order of writing: a run counts as soon as its row in `runs` is there.
 TABLES = (WORD_COUNTS, URLS, WORD_COOCCUR, RUNS)
 
+TableRows = Mapping[Table, Sequence[Row]]
 
-def run_tables(
-    run: Run,
-    words: Sequence[WordCount],
-    urls: Sequence[UrlCount],
-    pairs: Sequence[WordCooccur],
-) -> list[tuple[Table, Sequence[Row]]]:
-    """Return each table with its rows of the run, in the order of writing.
+
+def in_writing_order(run: Run, rows: TableRows) -> list[tuple[Table, Sequence[Row]]]:
+    """Return every table with its rows of the run; a table that is not given has no rows.
 
     Raises DfpipeError for a row of another run.
     """
-    tables: list[tuple[Table, Sequence[Row]]] = list(
-        zip(TABLES, (words, urls, pairs, [run]), strict=True)
-    )
-    for table, rows in tables:
-        for row in rows:
+    tables = [(table, rows.get(table, ())) for table in TABLES[:-1]]
+    for table, given in tables:
+        for row in given:
             if row.ts != run.ts:
                 raise DfpipeError(
-                    f"{table.name}: a row of ts {row.ts} was given for the run {run.ts}: "
-                    "a run replaces its own rows only"
+                    f"{table.name}: got a row with ts {row.ts} for the run {run.ts}: a run can "
+                    "replace only its own rows"
                 )
-    return tables
-
-
-def check_columns(place: str, table: Table, found: Sequence[str]) -> None:
-    """Raise DfpipeError where a table that is already there has other columns."""
-    if list(found) != list(table.columns):
-        raise DfpipeError(
-            f"{place} has a table {table.name} with the columns {', '.join(found)}, where "
-            f"{', '.join(table.columns)} are expected: give another place as --sink"
-        )
+    return [*tables, (RUNS, [run])]

@@ -3,22 +3,25 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import astuple, replace
-from datetime import UTC, datetime, timedelta
-from itertools import count
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-import duckdb
 import pytest
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import bigquery
 
 from dfpipe.errors import DfpipeError
 from dfpipe.warehouse import connect
-from dfpipe.warehouse.tables import TABLES, Run, UrlCount, WordCooccur, WordCount
+from dfpipe.warehouse.tables import (
+    RUNS,
+    TABLES,
+    URLS,
+    WORD_COOCCUR,
+    WORD_COUNTS,
+    UrlCount,
+    WordCooccur,
+    WordCount,
+)
+from tests.support.warehouses import DATASETS, TS, a_run, execute, expected, some_rows, stored
 
-TS = datetime(2015, 1, 11, tzinfo=UTC)
 HOSTILE = ["it's", 'a "b"', "line\nfeed\r", "tab\t\\", "nul\0nul", "❤️café日本", "\x1b[2J", ""]
 FLOATS = [0.1, 1 / 3, 5e-324, 1.7976931348623157e308, 2.0**53 + 2, 100.0, 33.333333333333336]
 
@@ -36,54 +39,15 @@ def sink(
         yield f"bigquery://contract/results{next(DATASETS)}"
 
 
-DATASETS = count()
-
-
-def execute(sink: str, sql: str) -> list[tuple[Any, ...]]:
-    """Run a statement past the seam."""
-    if sink.startswith("duckdb"):
-        with duckdb.connect(sink.removeprefix("duckdb:///")) as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            return connection.execute(sql).fetchall()
-    _, _, project, dataset = sink.split("/")
-    with bigquery.Client(project, AnonymousCredentials()) as client:
-        config = bigquery.QueryJobConfig(default_dataset=f"{project}.{dataset}")
-        return [row.values() for row in client.query(sql, config).result()]
-
-
-def stored(sink: str, ts: datetime = TS) -> dict[str, list[tuple[Any, ...]]]:
-    """The rows of a run in every table, times in UTC."""
-    found = {table.name: execute(sink, f"SELECT * FROM {table.name}") for table in TABLES}
-    return {name: sorted(row for row in rows if row[0] == ts) for name, rows in found.items()}
-
-
-def a_run(ts: datetime = TS, **changes: Any) -> Run:
-    run = Run(ts, ts - timedelta(days=4), ts, 7, 1, 3, 2, "modern", "FnApiRunner", "0.1.0", 1.5)
-    return replace(run, **changes)
-
-
-def some_rows(ts: datetime, name: str, n: int) -> tuple[Any, Any, Any]:
-    return (
-        [WordCount(ts, i, f"{name}{i}", 9, 9.5) for i in range(1, n + 1)],
-        [UrlCount(ts, i, f"https://{name}.org/{i}", 9) for i in range(1, n + 1)],
-        [WordCooccur(ts, i, f"{name}{i}", f"{name}{i}b", 9, 9.5) for i in range(1, n + 1)],
-    )
-
-
-def expected(run: Run, rows: tuple[Any, Any, Any]) -> dict[str, list[tuple[Any, ...]]]:
-    tables = zip(TABLES, (*rows, [run]), strict=True)
-    return {table.name: sorted(map(astuple, each)) for table, each in tables}
-
-
 def test_every_value_comes_back_as_it_was(sink: str) -> None:
-    rows = (
-        [WordCount(TS, i, text, 2**62 + i, 0.1) for i, text in enumerate(HOSTILE, 1)],
-        [UrlCount(TS, i, text, i) for i, text in enumerate(HOSTILE, 1)],
-        [WordCooccur(TS, i, "a", str(x), i, x) for i, x in enumerate(FLOATS, 1)],
-    )
+    rows = {
+        WORD_COUNTS: [WordCount(TS, i, text, 2**62 + i, 0.1) for i, text in enumerate(HOSTILE, 1)],
+        URLS: [UrlCount(TS, i, text, i) for i, text in enumerate(HOSTILE, 1)],
+        WORD_COOCCUR: [WordCooccur(TS, i, "a", str(x), i, x) for i, x in enumerate(FLOATS, 1)],
+    }
     run = a_run(window_start=TS - timedelta(microseconds=1), seconds=0.1 + 0.2)
 
-    connect(sink).replace_run(run, *rows)
+    connect(sink).replace_run(run, rows)
 
     assert stored(sink) == expected(run, rows)
 
@@ -91,9 +55,9 @@ def test_every_value_comes_back_as_it_was(sink: str) -> None:
 def test_a_run_replaces_its_own_rows_and_no_others(sink: str) -> None:
     earlier, later = TS - timedelta(seconds=1), TS + timedelta(days=400)
     for ts in (earlier, TS, later):
-        connect(sink).replace_run(a_run(ts), *some_rows(ts, "old", 4))
+        connect(sink).replace_run(a_run(ts), some_rows(ts, "old", 4))
 
-    connect(sink).replace_run(a_run(tweets=8), *some_rows(TS, "new", 2))
+    connect(sink).replace_run(a_run(tweets=8), some_rows(TS, "new", 2))
 
     assert stored(sink) == expected(a_run(tweets=8), some_rows(TS, "new", 2))
     for ts in (earlier, later):
@@ -104,7 +68,7 @@ def test_the_same_run_twice_is_the_run_once(sink: str) -> None:
     warehouse = connect(sink)
     for _ in range(2):
         warehouse.prepare()
-        warehouse.replace_run(a_run(), *some_rows(TS, "same", 3))
+        warehouse.replace_run(a_run(), some_rows(TS, "same", 3))
 
     assert stored(sink) == expected(a_run(), some_rows(TS, "same", 3))
 
@@ -113,55 +77,152 @@ def test_several_queries_may_go_together(sink: str) -> None:
     warehouse = connect(sink)
     with warehouse.reading(), pytest.raises(DfpipeError, match="write a run to it"):
         warehouse.query("latest_runs")
-    warehouse.replace_run(a_run(), [], [], [])
+    warehouse.replace_run(a_run(), {})
     with warehouse.reading():
         together = [warehouse.query(name) for name in ("latest_runs", "popular_words")]
     assert [len(answer.rows) for answer in together] == [1, 0]
-    warehouse.replace_run(a_run(TS + timedelta(hours=5)), [], [], [])
+    warehouse.replace_run(a_run(TS + timedelta(hours=5)), {})
     assert len(warehouse.query("latest_runs").rows) == 2
 
 
 def test_an_empty_run_leaves_its_row_only(sink: str) -> None:
-    connect(sink).replace_run(a_run(), *some_rows(TS, "old", 2))
+    connect(sink).replace_run(a_run(), some_rows(TS, "old", 2))
 
-    connect(sink).replace_run(a_run(tweets=0), [], [], [])
+    connect(sink).replace_run(a_run(tweets=0), {})
 
-    assert stored(sink) == expected(a_run(tweets=0), ([], [], []))
+    assert stored(sink) == expected(a_run(tweets=0), {})
 
 
 def test_many_rows(sink: str) -> None:
-    words = [WordCount(TS, i, f"word{i}", 5, i / 7) for i in range(20_000)]
+    rows = {WORD_COUNTS: [WordCount(TS, i, f"word{i}", 5, i / 7) for i in range(20_000)]}
 
-    connect(sink).replace_run(a_run(), words, [], [])
+    connect(sink).replace_run(a_run(), rows)
 
-    assert stored(sink) == expected(a_run(), (words, [], []))
+    assert stored(sink) == expected(a_run(), rows)
 
 
 def test_a_row_of_another_run_is_refused_and_nothing_written(sink: str) -> None:
     connect(sink).prepare()
     urls = [UrlCount(TS + timedelta(hours=1), 1, "https://a.org/", 1)]
 
-    with pytest.raises(DfpipeError, match=r"^urls: a row of ts .*01:00.* a run replaces its own"):
-        connect(sink).replace_run(a_run(), [], urls, [])
+    with pytest.raises(DfpipeError, match=r"^urls: got a row with ts .*01:00.* only its own rows"):
+        connect(sink).replace_run(a_run(), {URLS: urls})
 
     assert stored(sink) == {table.name: [] for table in TABLES}
 
 
-def test_a_table_with_other_columns_is_refused_before_the_work(sink: str) -> None:
+def typed(sink: str, googlesql: str) -> str:
+    """A column's type in the dialect of a warehouse."""
+    duckdb = {
+        "INT64": "BIGINT",
+        "STRING": "VARCHAR",
+        "FLOAT64": "DOUBLE",
+        "TIMESTAMP": "TIMESTAMPTZ",
+    }
+    return duckdb[googlesql] if sink.startswith("duckdb") else googlesql
+
+
+def make_again(sink: str, table: str, columns: str) -> None:
+    """Replace a table by one with other columns, given as `name TYPE, ...` in GoogleSQL."""
+    defined = [column.split(" ", 1) for column in columns.split(", ")]
+    kinds = [(name, *kind.split(" ", 1)) for name, kind in defined]
+    texts = [" ".join([name, typed(sink, kind), *rest]) for name, kind, *rest in kinds]
+    execute(sink, f"DROP TABLE {table}")
+    execute(sink, f"CREATE TABLE {table} ({', '.join(texts)})")
+
+
+URL_COLUMNS = "ts TIMESTAMP, rank INT64, url STRING, count INT64"
+WORD_COLUMNS = "ts TIMESTAMP, rank INT64, word STRING, count INT64, percent FLOAT64"
+
+
+@pytest.mark.parametrize(
+    ("table", "columns", "fault"),
+    [
+        ("urls", "id INT64, page INT64", "it has no column ts .TIMESTAMP.; it has no column rank"),
+        ("word_counts", WORD_COLUMNS.replace("FLOAT64", "INT64"), "percent is INT64, not FLOAT64"),
+        ("urls", URL_COLUMNS.replace("count INT64", "count STRING"), "count is STRING, not INT64"),
+        ("urls", f"{URL_COLUMNS}, size INT64 NOT NULL", "size is required, but dfpipe does not"),
+    ],
+)
+def test_a_table_that_cannot_hold_the_rows_is_refused_before_the_work(
+    sink: str, table: str, columns: str, fault: str
+) -> None:
+    connect(sink).prepare()
+    make_again(sink, table, columns)
+
+    with pytest.raises(DfpipeError, match=rf"cannot write to table {table}: {fault}.*: rename or"):
+        connect(sink).prepare()
+
+
+def test_a_view_in_the_place_of_a_table_is_refused_before_the_work(sink: str) -> None:
     connect(sink).prepare()
     execute(sink, "DROP TABLE urls")
-    integer = "BIGINT" if sink.startswith("duckdb") else "INT64"
-    execute(sink, f"CREATE TABLE urls (id {integer}, page {integer})")
+    execute(sink, "CREATE VIEW urls AS SELECT ts, rank, word AS url, count FROM word_counts")
 
-    with pytest.raises(DfpipeError, match=r"table urls with the columns id, page, where ts, rank"):
+    with pytest.raises(DfpipeError, match=r"urls is a view, not a table: rename or drop it, or "):
         connect(sink).prepare()
+
+
+def test_columns_in_another_order_and_columns_of_others_are_used_as_they_are(sink: str) -> None:
+    connect(sink).prepare()
+    make_again(sink, "urls", "note STRING, url STRING, count INT64, rank INT64, ts TIMESTAMP")
+
+    connect(sink).replace_run(a_run(), some_rows(TS, "a", 2))
+
+    assert stored(sink) == expected(a_run(), some_rows(TS, "a", 2))
+
+
+FIRST_COLUMNS = [name for name, column in RUNS.columns.items() if not column.nullable]
+
+
+def make_old(sink: str) -> None:
+    """Take away what later versions brought."""
+    execute(sink, "DROP TABLE word_cooccur")
+    execute(sink, f"CREATE TABLE old AS SELECT {', '.join(FIRST_COLUMNS)} FROM runs")
+    execute(sink, "DROP TABLE runs")
+    execute(sink, "CREATE TABLE runs AS SELECT * FROM old")
+
+
+def test_a_warehouse_of_an_older_version_gets_what_it_lacks(sink: str) -> None:
+    old, new = TS - timedelta(hours=6), a_run(languages="en", top_words=5)
+    rows = {WORD_COUNTS: some_rows(old, "a", 3)[WORD_COUNTS]}
+    connect(sink).replace_run(a_run(old), rows)
+    make_old(sink)
+
+    for _ in range(2):
+        connect(sink).replace_run(new, some_rows(TS, "b", 2))
+
+    assert stored(sink) == expected(new, some_rows(TS, "b", 2))
+    assert stored(sink, old) == expected(a_run(old), rows)
+    assert [run[0] for run in connect(sink).query("latest_runs").rows] == [TS, old]
+
+
+def test_preparing_brings_a_warehouse_up_to_date(sink: str) -> None:
+    connect(sink).prepare()
+    make_old(sink)
+
+    connect(sink).prepare()
+
+    assert connect(sink).query("latest_runs").rows == ()
+
+
+@pytest.mark.parametrize("query", ["latest_runs", "interesting_pairs"])
+def test_who_reads_a_warehouse_of_an_older_version_learns_what_to_do(sink: str, query: str) -> None:
+    connect(sink).replace_run(a_run(), some_rows(TS, "a", 3))
+    make_old(sink)
+
+    with pytest.raises(
+        DfpipeError, match=r"^\S+ was written by an older version .* with `dfpipe ru"
+    ):
+        connect(sink).query(query)
+    assert len(connect(sink).query("popular_words").rows) == 3
 
 
 def test_a_run_without_its_row_is_in_no_answer(sink: str) -> None:
     rows = some_rows(TS, "done", 2)
-    connect(sink).replace_run(a_run(), *rows)
+    connect(sink).replace_run(a_run(), rows)
     half = TS + timedelta(days=2)
-    connect(sink).replace_run(a_run(half), *some_rows(half, "half", 3))
+    connect(sink).replace_run(a_run(half), some_rows(half, "half", 3))
     execute(sink, "DELETE FROM runs WHERE ts > TIMESTAMP '2015-01-12 00:00:00+00'")
 
     warehouse = connect(sink)
@@ -180,13 +241,14 @@ def test_asking_creates_nothing_and_says_what_to_do(sink: str) -> None:
 WRITER = """
 import sys
 from dfpipe.warehouse import connect
-from tests.contract.test_warehouse import a_run, some_rows, TS
+from dfpipe.warehouse.duckdb_warehouse import DUCKDB_TYPES
+from tests.support.warehouses import a_run, some_rows, TS
 sink, names, times = sys.argv[1], sys.argv[2].split(), int(sys.argv[3])
 print("ready", flush=True)
 sys.stdin.readline()
 for i in range(times):
     name = names[i % len(names)]
-    connect(sink).replace_run(a_run(runner=name), *some_rows(TS, name, 50 * len(name)))
+    connect(sink).replace_run(a_run(runner=name), some_rows(TS, name, 50 * len(name)))
 """
 
 
@@ -225,7 +287,7 @@ def one_whole_run(sink: str, names: str) -> None:
 
 @pytest.mark.parametrize("milliseconds", [15, 90, 170])
 def test_a_killed_writer_leaves_a_whole_run(sink: str, milliseconds: int) -> None:
-    connect(sink).replace_run(a_run(runner="a"), *some_rows(TS, "a", 50))
+    connect(sink).replace_run(a_run(runner="a"), some_rows(TS, "a", 50))
     writer = start_writer(sink, "bb a", 1_000)
 
     go(writer)
@@ -235,7 +297,7 @@ def test_a_killed_writer_leaves_a_whole_run(sink: str, milliseconds: int) -> Non
     writer.communicate()
 
     one_whole_run(sink, "a bb")
-    connect(sink).replace_run(a_run(runner="ccc"), *some_rows(TS, "ccc", 150))
+    connect(sink).replace_run(a_run(runner="ccc"), some_rows(TS, "ccc", 150))
     assert stored(sink) == expected(a_run(runner="ccc"), some_rows(TS, "ccc", 150))
 
 

@@ -4,12 +4,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from google.api_core.exceptions import BadRequest
+from google.api_core.exceptions import BadRequest, NotFound
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import DefaultCredentialsError
 from google.cloud import bigquery
@@ -17,8 +17,8 @@ from google.cloud import bigquery
 from dfpipe.errors import DfpipeError
 from dfpipe.warehouse import bigquery_warehouse
 from dfpipe.warehouse.bigquery_warehouse import STAGING_LIFE, BigQueryWarehouse
-from dfpipe.warehouse.tables import TABLES
-from tests.contract.test_warehouse import (
+from dfpipe.warehouse.tables import TABLES, WORD_COUNTS
+from tests.support.warehouses import (
     DATASETS,
     TS,
     a_run,
@@ -47,21 +47,23 @@ class Recorded(BigQueryWarehouse):
 
     lost = 0
 
-    def __init__(self, dataset: str, lost: int = 0) -> None:
+    def __init__(self, dataset: str, lost: int = 0, location: str = "EU") -> None:
         self.pauses: list[float] = []
         self.staged: list[bigquery.Table] = []
         self.lost = lost
-        super().__init__("own", dataset, "EU", clock=lambda: NOW, sleep=self.pauses.append)
+        super().__init__("own", dataset, location, clock=lambda: NOW, sleep=self.pauses.append)
 
     def _load(self, staging: bigquery.Table, body: bytes) -> Any:
         self.staged.append(staging)
         return super()._load(staging, body)
 
-    def _query(self, sql: str, parameters: Any = (), dry_run: bool = False) -> Any:
+    def _query(self, sql: str, *rest: Any, **options: Any) -> Any:
+        if self.location == "US":  # the emulator runs a job wherever its data is
+            raise NotFound(f"Dataset {self.dataset} was not found in location US")
         if sql.startswith("BEGIN") and self.lost:
             self.lost -= 1
             raise BadRequest("Transaction is aborted due to concurrent update against table runs")
-        return super()._query(sql, parameters, dry_run)
+        return super()._query(sql, *rest, **options)
 
 
 def test_the_tables_are_as_specified(client: bigquery.Client, dataset: str) -> None:
@@ -71,7 +73,10 @@ def test_the_tables_are_as_specified(client: bigquery.Client, dataset: str) -> N
     for table in TABLES:
         made = client.get_table(f"own.{dataset}.{table.name}")
         fields = [(field.name, field.field_type, field.mode) for field in made.schema]
-        assert fields == [(name, kind, "REQUIRED") for name, kind in table.columns.items()]
+        assert fields == [
+            (name, column.kind, "NULLABLE" if column.nullable else "REQUIRED")
+            for name, column in table.columns.items()
+        ]
         assert (made.time_partitioning.type_, made.time_partitioning.field) == ("DAY", "ts")
         assert tuple(made.clustering_fields or ()) == table.clustered_by
 
@@ -81,7 +86,7 @@ def test_staging_is_named_by_its_rows_and_gone_in_the_end(
 ) -> None:
     writers = [Recorded(dataset) for _ in range(3)]
     for writer, n in zip(writers, (2, 2, 3), strict=True):
-        writer.replace_run(a_run(), *some_rows(TS, "a", n))
+        writer.replace_run(a_run(), some_rows(TS, "a", n))
 
     names = [[table.table_id for table in writer.staged] for writer in writers]
     assert names[0] == names[1]
@@ -102,11 +107,11 @@ def test_a_name_that_was_used_before_is_not_used_again(
     client: bigquery.Client, dataset: str
 ) -> None:
     first, again = Recorded(dataset), Recorded(dataset)
-    first.replace_run(a_run(), *some_rows(TS, "a", 2))
+    first.replace_run(a_run(), some_rows(TS, "a", 2))
     killed = first.staged[1].reference
     client.create_table(bigquery.Table(killed, first.staged[1].schema))
 
-    again.replace_run(a_run(), *some_rows(TS, "a", 2))
+    again.replace_run(a_run(), some_rows(TS, "a", 2))
 
     assert [table.table_id.split("_")[3] for table in again.staged] == ["1"] * 4
     assert stored(f"bigquery://own/{dataset}") == expected(a_run(), some_rows(TS, "a", 2))
@@ -116,7 +121,7 @@ def test_a_name_that_was_used_before_is_not_used_again(
 @pytest.mark.usefixtures("client")
 def test_a_lost_transaction_is_tried_again(dataset: str) -> None:
     writer = Recorded(dataset, lost=3)
-    writer.replace_run(a_run(), *some_rows(TS, "a", 2))
+    writer.replace_run(a_run(), some_rows(TS, "a", 2))
 
     assert writer.pauses == [0.5, 1.0, 2.0]
     assert stored(f"bigquery://own/{dataset}") == expected(a_run(), some_rows(TS, "a", 2))
@@ -129,7 +134,7 @@ def test_a_transaction_that_is_always_lost_is_an_error(
     monkeypatch.setattr(bigquery_warehouse, "ATTEMPTS", 3)
     writer = Recorded(dataset, lost=1_000)
     with pytest.raises(DfpipeError, match=rf"^own.{dataset}: 400 Transaction is aborted due to"):
-        writer.replace_run(a_run(), *some_rows(TS, "a", 2))
+        writer.replace_run(a_run(), some_rows(TS, "a", 2))
 
     assert len(writer.pauses) == 2
     assert stored(f"bigquery://own/{dataset}") == {table.name: [] for table in TABLES}
@@ -138,10 +143,10 @@ def test_a_transaction_that_is_always_lost_is_an_error(
 @pytest.mark.usefixtures("client")
 def test_any_other_failure_is_an_error_at_once(dataset: str) -> None:
     writer = Recorded(dataset)
-    words, _, _ = some_rows(TS, "a", 1)
-    object.__setattr__(words[0], "count", "many")
+    rows = some_rows(TS, "a", 1)
+    object.__setattr__(rows[WORD_COUNTS][0], "count", "many")
     with pytest.raises(DfpipeError, match=rf"^own.{dataset}: [^\n]+$"):
-        writer.replace_run(a_run(), words, [], [])
+        writer.replace_run(a_run(), rows)
 
     assert writer.pauses == []
 
@@ -164,8 +169,20 @@ def test_nobody_there_is_an_error_in_bounded_time(
         BigQueryWarehouse("own", dataset).query("latest_runs")
 
 
+@pytest.mark.usefixtures("client")
+@pytest.mark.parametrize("call", [lambda w: w.query("latest_runs"), lambda w: w.prepare()])
+def test_a_dataset_elsewhere_is_named_with_its_location(
+    dataset: str, call: Callable[[BigQueryWarehouse], object]
+) -> None:
+    Recorded(dataset).replace_run(a_run(), {})
+    message = rf"^the dataset own.{dataset} is in EU, not in US: give \?location=EU, or leave the "
+
+    with pytest.raises(DfpipeError, match=message):
+        call(Recorded(dataset, location="US"))
+
+
 def test_the_command_answers_from_bigquery(client: bigquery.Client, dataset: str) -> None:
-    Recorded(dataset).replace_run(a_run(), *some_rows(TS, "a", 2))
+    Recorded(dataset).replace_run(a_run(), some_rows(TS, "a", 2))
     sink = f"bigquery://own/{dataset}?location=EU"
     answer = subprocess.run(
         [sys.executable, "-m", "dfpipe", "query", "popular_words", "--sink", sink]

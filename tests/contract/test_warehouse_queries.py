@@ -11,9 +11,16 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from dfpipe.warehouse import connect, named_queries
-from dfpipe.warehouse.tables import Run, UrlCount, WordCooccur, WordCount
-from tests.contract.test_warehouse import DATASETS, a_run, execute
+from dfpipe.warehouse import connect, named_queries, tables
+from dfpipe.warehouse.tables import (
+    WORD_COOCCUR,
+    WORD_COUNTS,
+    Run,
+    UrlCount,
+    WordCooccur,
+    WordCount,
+)
+from tests.support.warehouses import DATASETS, a_run, execute
 
 FIRST = datetime(2015, 1, 11, tzinfo=UTC)
 WORDS = ["apple", "Zebra", "café", "日本", "ёлка", "'n'", "😀x"]
@@ -199,7 +206,12 @@ def compare(sink: str, found: Results) -> None:
     warehouse.prepare()
     for run in found.runs:
         ts = run.ts
-        warehouse.replace_run(run, found.words[ts], found.urls[ts], found.pairs[ts])
+        rows = {
+            WORD_COUNTS: found.words[ts],
+            tables.URLS: found.urls[ts],
+            WORD_COOCCUR: found.pairs[ts],
+        }
+        warehouse.replace_run(run, rows)
     orphan = "TIMESTAMP '2015-01-10 12:00:00+00'"  # of a run that has no row in runs
     execute(
         sink,

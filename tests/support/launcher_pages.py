@@ -8,7 +8,15 @@ from typing import Any
 
 from dfpipe import warehouse
 from dfpipe.datastore import connect
-from dfpipe.warehouse.tables import Run, UrlCount, WordCooccur, WordCount
+from dfpipe.warehouse.tables import (
+    URLS,
+    WORD_COOCCUR,
+    WORD_COUNTS,
+    Run,
+    UrlCount,
+    WordCooccur,
+    WordCount,
+)
 from launcher.chains.records import JobRecord, Records, RunRecord, Step
 from launcher.jobs import JobState
 from launcher.settings import Settings
@@ -50,7 +58,9 @@ def fill(
         WordCooccur(ts, place, first, second, 60 // place + 2, 321.5 / place)
         for place, (first, second) in enumerate(couples, 1)
     ]
-    warehouse.connect(url).replace_run(a_run(ts, 3.5 + len(words)), counts, urls, pairs)
+    warehouse.connect(url).replace_run(
+        a_run(ts, 3.5 + len(words)), {WORD_COUNTS: counts, URLS: urls, WORD_COOCCUR: pairs}
+    )
 
 
 def make_warehouse(folder: Path, runs: int = 12) -> str:

@@ -26,6 +26,7 @@ def test_defaults() -> None:
         start=NOW - timedelta(days=4),
         end=NOW,
         text="modern",
+        languages=("en",),
         stop_words=stop_words_in_effect("modern"),
         top_words=500,
         top_urls=300,

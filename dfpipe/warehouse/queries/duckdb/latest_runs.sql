@@ -9,7 +9,13 @@ SELECT
   text_mode,
   runner,
   version,
-  seconds
+  seconds,
+  languages,
+  stop_words,
+  top_words,
+  top_urls,
+  top_pairs,
+  settings
 FROM runs
 ORDER BY
   ts DESC

@@ -11,9 +11,9 @@ import pytest
 from dfpipe import cli
 from dfpipe.commands import query
 from dfpipe.warehouse import connect, named_queries
-from dfpipe.warehouse.tables import UrlCount, WordCount
-from tests.contract.test_warehouse import TS, a_run
+from dfpipe.warehouse.tables import URLS, WORD_COUNTS, UrlCount, WordCount
 from tests.support.command import dfpipe
+from tests.support.warehouses import TS, a_run
 
 Ask = Callable[..., tuple[int, str, str]]
 
@@ -36,7 +36,7 @@ def sink(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     words = [WordCount(TS, i, f"word{i}", 31 - i, 100 / (2 + i)) for i in range(1, 31)]
     urls = [UrlCount(TS, 1, "https://a.org/\x1b[2J\x9b1m\u202e\r\nend", 12_345)]
     url = f"duckdb:///{tmp_path / 'results.duckdb'}"
-    connect(url).replace_run(a_run(), words, urls, [])
+    connect(url).replace_run(a_run(), {WORD_COUNTS: words, URLS: urls})
     monkeypatch.setenv("DFPIPE_WAREHOUSE", url)
     return url
 
@@ -127,7 +127,7 @@ def test_parameters_and_limits(ask: Ask) -> None:
         (["word_history"], "query word_history needs word, the word, as it stands in the tables"),
         (["popular_words", "--format", "xml"], "Invalid value for '--format': 'xml' is not one "),
         (["popular_words"], "query popular_words needs --sink WAREHOUSE, or DFPIPE_WAREHOUSE in"),
-        (["popular_words", "--sink", "x.db"], "the warehouse 'x.db' has no known form: give duc"),
+        (["popular_words", "--sink", "x.db"], "'x.db' is not the URL of a warehouse: give duc"),
     ],
 )
 def test_wrong_words_are_one_line_and_status_2(

@@ -89,8 +89,7 @@ def wired() -> tuple[beam.Pipeline, Analysis]:
     options = parse(["--source=sqlite:///p.db", "--sink=duckdb:///r.duckdb"], {})
     pipeline = beam.Pipeline(options=options)
     analysis = build(pipeline, settings(options, synthetic.END))
-    tables = (analysis.run, analysis.word_counts, analysis.urls, analysis.word_cooccur)
-    _ = tables | "WriteResults" >> WriteResults("duckdb:///r.duckdb", 0.0)
+    _ = analysis.tables | "WriteResults" >> WriteResults("duckdb:///r.duckdb", 0.0)
     return pipeline, analysis
 
 
@@ -105,8 +104,9 @@ def test_a_template_gathers_its_time_besides() -> None:
     pipeline = beam.Pipeline(options=options)
     chosen = settings(options, synthetic.END)
     analysis = build(pipeline, chosen, given=at_launch.leave_open(chosen, options))
-    tables = (analysis.run, analysis.word_counts, analysis.urls, analysis.word_cooccur)
-    _ = tables | "WriteResults" >> WriteResults("duckdb:///r.duckdb", AsSingleton(analysis.began))
+    _ = analysis.tables | "WriteResults" >> WriteResults(
+        "duckdb:///r.duckdb", AsSingleton(analysis.began)
+    )
     assert gathering_steps(pipeline) ^ STEPS == {"WriteResults/ReplaceRun[4]"}
 
 

@@ -11,8 +11,8 @@ import pytest
 from dfpipe.errors import DfpipeError
 from dfpipe.warehouse import connect
 from dfpipe.warehouse.duckdb_warehouse import LONG_PATIENCE, PAUSE, SHORT_PATIENCE, DuckDBWarehouse
-from dfpipe.warehouse.tables import UrlCount
-from tests.contract.test_warehouse import TS, a_run, some_rows
+from dfpipe.warehouse.tables import URLS, UrlCount
+from tests.support.warehouses import TS, a_run, some_rows
 
 HOLDER = """
 import duckdb, sys
@@ -51,7 +51,7 @@ def process(program: str, word: str) -> Iterator["subprocess.Popen[str]"]:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "results.duckdb"
-    DuckDBWarehouse(path).replace_run(a_run(), *some_rows(TS, "old", 2))
+    DuckDBWarehouse(path).replace_run(a_run(), some_rows(TS, "old", 2))
     return path
 
 
@@ -60,7 +60,7 @@ def path(tmp_path: Path) -> Path:
     [
         (lambda warehouse: warehouse.query("latest_runs"), SHORT_PATIENCE),
         (lambda warehouse: warehouse.prepare(), SHORT_PATIENCE),
-        (lambda warehouse: warehouse.replace_run(a_run(), [], [], []), LONG_PATIENCE),
+        (lambda warehouse: warehouse.replace_run(a_run(), {}), LONG_PATIENCE),
     ],
 )
 def test_a_held_file_is_waited_for_and_its_holder_named(
@@ -79,7 +79,7 @@ def test_a_held_file_is_waited_for_and_its_holder_named(
 def test_a_file_that_is_released_in_time_is_written(path: Path) -> None:
     with process(HOLDER, str(path)) as holder:
         waiting = DuckDBWarehouse(path, lambda _: holder.communicate("\n") and None)
-        waiting.replace_run(a_run(tweets=8), *some_rows(TS, "new", 1))
+        waiting.replace_run(a_run(tweets=8), some_rows(TS, "new", 1))
     assert [row[3] for row in DuckDBWarehouse(path).query("latest_runs").rows] == [8]
 
 
@@ -114,7 +114,7 @@ def test_a_file_that_duckdb_reads_as_tables_is_no_warehouse(tmp_path: Path, name
 @pytest.mark.parametrize("name", [":memory:", "md:results", "sqlite:results"])
 def test_every_name_is_a_file_s(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    connect(f"duckdb:///{name}").replace_run(a_run(), *some_rows(TS, "kept", 1))
+    connect(f"duckdb:///{name}").replace_run(a_run(), some_rows(TS, "kept", 1))
     assert len(connect(f"duckdb:///{name}").query("popular_words").rows) == 1
     assert [file.name for file in tmp_path.iterdir()] == [name]
 
@@ -170,7 +170,7 @@ def test_a_writer_killed_at_the_creation_hinders_no_later_one(
             writer.kill()
             writer.wait()
 
-        connect(sink).replace_run(a_run(), [], [], [])
+        connect(sink).replace_run(a_run(), {})
 
     assert len(connect(sink).query("latest_runs").rows) == 1
 
@@ -186,13 +186,13 @@ def test_threads_of_one_process_take_turns(path: Path) -> None:
 
 
 def write_and_read(path: Path, name: str) -> None:
-    DuckDBWarehouse(path).replace_run(a_run(runner=name), *some_rows(TS, name, 5))
+    DuckDBWarehouse(path).replace_run(a_run(runner=name), some_rows(TS, name, 5))
     assert len(DuckDBWarehouse(path).query("popular_words").rows) == 5
 
 
 def test_a_host_may_have_more_posts_than_fit_a_byte(tmp_path: Path) -> None:
     urls = [UrlCount(TS, n, f"https://news{n % 3}.example/{n}", 90 // n + 1) for n in range(1, 21)]
     warehouse = DuckDBWarehouse(tmp_path / "results.duckdb")
-    warehouse.replace_run(a_run(), [], urls, [])
+    warehouse.replace_run(a_run(), {URLS: urls})
     counts = [row[-1] for row in warehouse.query("top_hosts").rows]
     assert counts == [155, 104, 79]

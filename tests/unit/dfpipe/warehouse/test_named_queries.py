@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from dfpipe.errors import UsageError
 from dfpipe.warehouse import named_queries, translate
-from dfpipe.warehouse.named_queries import DUCKDB_FOLDER, Parameter, load, names, sql
+from dfpipe.warehouse.named_queries import Parameter, folder_of, load, names, sql
+from dfpipe.warehouse.translate import DIALECTS
 
 SPECIFIED = {
     "latest_runs": [],
@@ -35,8 +36,9 @@ def test_the_queries_are_those_of_the_specification() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(SPECIFIED))
-def test_the_translation_is_that_of_the_query(name: str) -> None:
-    assert sql(name, DUCKDB_FOLDER) == translate.to_duckdb(sql(name)), (
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_translation_is_that_of_the_query(name: str, dialect: str) -> None:
+    assert sql(name, dialect) == translate.translate(sql(name), dialect), (
         "run `python -m dfpipe.warehouse.translate`"
     )
 
@@ -50,8 +52,9 @@ def test_a_query_uses_the_parameters_that_it_declares(name: str) -> None:
     assert {p.kind for p in query.parameters} <= {"STRING", "INT64", "TIMESTAMP"}
 
 
-def test_no_translation_is_left_over() -> None:
-    assert sorted(path.stem for path in DUCKDB_FOLDER.iterdir()) == names()
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_no_translation_is_left_over(dialect: str) -> None:
+    assert sorted(path.stem for path in folder_of(dialect).iterdir()) == names()
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,20 @@
 import doctest
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from dfpipe.errors import DfpipeError, UsageError
 from dfpipe.warehouse import connect, tables
-from dfpipe.warehouse.tables import RUNS, TABLES, Run, WordCount, check_columns, run_tables
+from dfpipe.warehouse.tables import (
+    RUNS,
+    TABLES,
+    WORD_COUNTS,
+    WordCount,
+    in_writing_order,
+)
+from tests.support.warehouses import TS, a_run
 
-TS = datetime(2015, 1, 11, tzinfo=UTC)
-RUN = Run(TS, TS - timedelta(days=4), TS, 0, 0, 0, 0, "modern", "FnApiRunner", "0.1.0", 1.0)
 # As the specification has them.
 SPECIFIED = {
     "word_counts": "ts TIMESTAMP, rank INT64, word STRING, count INT64, percent FLOAT64",
@@ -18,7 +23,8 @@ SPECIFIED = {
     "log_weight FLOAT64",
     "runs": "ts TIMESTAMP, window_start TIMESTAMP, window_end TIMESTAMP, tweets INT64, "
     "skipped INT64, words INT64, urls INT64, text_mode STRING, runner STRING, version STRING, "
-    "seconds FLOAT64",
+    "seconds FLOAT64, languages STRING, stop_words STRING, top_words INT64, top_urls INT64, "
+    "top_pairs INT64, settings STRING",
 }
 
 
@@ -27,7 +33,7 @@ def test_doctests() -> None:
 
 
 def test_the_schemas_are_those_of_the_specification() -> None:
-    found = {t.name: ", ".join(f"{n} {kind}" for n, kind in t.columns.items()) for t in TABLES}
+    found = {t.name: ", ".join(f"{n} {c.kind}" for n, c in t.columns.items()) for t in TABLES}
     assert found == SPECIFIED
     assert {t.name: t.clustered_by for t in TABLES if t.clustered_by} == {
         "word_counts": ("word",),
@@ -37,7 +43,7 @@ def test_the_schemas_are_those_of_the_specification() -> None:
 
 
 def test_the_row_of_the_run_is_written_last() -> None:
-    assert run_tables(RUN, [], [], [])[-1] == (RUNS, [RUN])
+    assert in_writing_order(a_run(), {})[-1] == (RUNS, [a_run()])
 
 
 def test_rows_turn_into_columns() -> None:
@@ -48,26 +54,20 @@ def test_rows_turn_into_columns() -> None:
 
 def test_a_row_of_another_run_is_an_error() -> None:
     message = (
-        "word_counts: a row of ts 2015-01-12 00:00:00+00:00 was given for the run "
-        "2015-01-11 00:00:00+00:00: a run replaces its own rows only"
+        "word_counts: got a row with ts 2015-01-12 00:00:00+00:00 for the run "
+        "2015-01-11 00:00:00+00:00: a run can replace only its own rows"
     )
     with pytest.raises(DfpipeError, match=f"^{re.escape(message)}$"):
-        run_tables(RUN, [WordCount(TS + timedelta(days=1), 1, "a", 1, 1.0)], [], [])
-
-
-def test_other_columns_are_an_error() -> None:
-    check_columns("f.duckdb", RUNS, list(RUNS.columns))
-    with pytest.raises(
-        DfpipeError, match=r"^f.duckdb has a table runs with the columns id, where ts, .* expected"
-    ):
-        check_columns("f.duckdb", RUNS, ["id"])
+        in_writing_order(
+            a_run(), {WORD_COUNTS: [WordCount(TS + timedelta(days=1), 1, "a", 1, 1.0)]}
+        )
 
 
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("results.duckdb", "the warehouse 'results.duckdb' has no known form: give duckdb:///FILE"),
-        ("sqlite:///x.db", "the warehouse 'sqlite:///x.db' has no known form: give duckdb:///FILE"),
+        ("results.duckdb", "'results.duckdb' is not the URL of a warehouse: give duckdb:///FILE"),
+        ("sqlite:///x.db", "'sqlite:///x.db' is not the URL of a warehouse: give duckdb:///FILE"),
         ("duckdb:///", "the warehouse 'duckdb:///' names no file: give duckdb:///FILE"),
         ("duckdb://x.duckdb", "the warehouse 'duckdb://x.duckdb' names no file: give"),
         ("bigquery://project", "the warehouse 'bigquery://project' names no dataset: give big"),
@@ -75,7 +75,7 @@ def test_other_columns_are_an_error() -> None:
         ("bigquery://p/d/t", "the warehouse 'bigquery://p/d/t' names no dataset: give bigq"),
         ("bigquery://[", r"the warehouse 'bigquery://\[' names no dataset: Invalid IPv6 URL"),
         ("bigquery://p/d?zone=a", "the warehouse 'bigquery://p/d\\?zone=a' names no dataset"),
-        ("", "the warehouse '' has no known form: give duckdb:///FILE or bigquery://PROJECT"),
+        ("", "'' is not the URL of a warehouse: give duckdb:///FILE or bigquery://PROJECT"),
     ],
 )
 def test_a_url_of_another_form_is_an_error(url: str, message: str) -> None:

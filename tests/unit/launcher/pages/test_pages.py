@@ -205,7 +205,7 @@ def test_what_cannot_be_shown(site: Site, url: str, code: int, message: str) -> 
 def test_a_run_without_posts(tmp_path: Path) -> None:
     site = Site(tmp_path)
     empty = replace(support.a_run(SLOT + SLOTS), tweets=0, words=0, urls=0)
-    warehouse.connect(site.settings.warehouse).replace_run(empty, [], [], [])
+    warehouse.connect(site.settings.warehouse).replace_run(empty, {})
     page = Page(site.text("/"))
     assert "There was no post in these days" in page.text
     assert "Popular words" not in page.text

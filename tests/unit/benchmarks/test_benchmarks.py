@@ -1,5 +1,6 @@
 """What is measured against computes the same: a competitor that is wrong is none."""
 
+import doctest
 import json
 import os
 import subprocess
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import stop_words
 
-from benchmarks import cores, duckdb_sql, pipeline, plain_beam
+from benchmarks import cores, duckdb_sql, lab, pipeline, plain_beam
 from dfpipe.demo.timeline import timeline
 from tests import oracle
 from tests.support.analysis import store_posts, tables
@@ -99,34 +100,66 @@ def test_a_difference_is_found() -> None:
 
 def test_the_memory_and_the_time_of_a_process_are_seen() -> None:
     code = "held = bytearray(300_000_000); held[::4096] = b'x' * len(held[::4096])"
-    seconds, cpu_seconds, megabytes = pipeline.measure([sys.executable, "-c", code])
+    sample = lab.measure([sys.executable, "-c", code])
     # A process's peak begins with the memory of the one that started it, here the suite's.
-    assert 300 < megabytes < 100_000
-    assert 0 < cpu_seconds < 2 * seconds + 1
+    assert 300 < lab.peak([sample]) < 100_000
+    assert 0 < sample.cpu_seconds < 2 * sample.seconds + 1
+
+
+def test_the_memory_of_a_command_and_of_its_workers_is_seen() -> None:
+    worker = "held = b'x' * 300_000_000; print('ready', flush=True); input()"
+    command = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {worker!r}])"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process = subprocess.Popen([sys.executable, "-c", command], **pipes)
+    assert process.stdout.readline() == b"ready\n"
+    sample = lab.Sample()
+    sample.look(process.pid)
+    assert 1_000_000 < sample.own < 300_000_000 < sample.worker < sample.peak
+    process.communicate(b"\n")
+    sample.look(process.pid)
+    assert lab.anonymous(process.pid) == 0
 
 
 def test_a_variant_that_fails_ends_the_measurement() -> None:
     with pytest.raises(SystemExit, match="no luck"):
-        pipeline.measure([sys.executable, "-c", "raise SystemExit('no luck')"])
+        lab.measure([sys.executable, "-c", "raise SystemExit('no luck')"])
 
 
-def test_the_figures_of_cores_are_of_the_same_posts(tmp_path: Path) -> None:
+def test_variants_that_write_different_rows_end_the_measurement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = iter([{"urls": [(1, "a", 2)]}, {"urls": [(1, "b", 2)]}])
+    monkeypatch.setattr(pipeline, "results", lambda sink: next(found))
+    sink = tmp_path / "r.duckdb"
+    check = pipeline.SameRows(sink)
+    sink.touch()
+    check()
+    sink.touch()
+    with pytest.raises(SystemExit, match="the rows differ"):
+        check()
+
+
+def test_cores_are_compared_on_the_same_posts(tmp_path: Path) -> None:
     lines = [json.dumps({**post, "created_at": post["created_at"].isoformat()}) for post in posts()]
     (tmp_path / "posts.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    words = [f"--until={END.isoformat()}", "--days=1", "--copies", "1", "--repeat=1"]
+    options = [f"--until={END.isoformat()}", "--days=1", "--copies", "1", "--repeat=1"]
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("there is one core only")
-    cores.main([str(tmp_path / "posts.jsonl"), f"--output={tmp_path}/r.md", *words])
+    cores.main([str(tmp_path / "posts.jsonl"), f"--output={tmp_path}/r.md", *options])
     written = (tmp_path / "r.md").read_text(encoding="utf-8")
-    assert f"| 1 | {len(lines):,} | 1 | " in written
-    assert "From 1 to " in written
+    assert "| 1 | 1 | " in written
+    assert "| 1 copies | " in written
 
 
-def test_processes_use_the_chosen_cores_alone() -> None:
+def test_processes_use_the_chosen_cores_only() -> None:
     usable = os.sched_getaffinity(0)
     one = min(usable)
     code = "import os; print(*os.sched_getaffinity(0))"
-    with cores.on_cores([one]):
+    with lab.on_cores([one]):
         told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert told.stdout.decode().split() == [str(one)]
     assert os.sched_getaffinity(0) == usable
+
+
+def test_examples() -> None:
+    assert doctest.testmod(lab).failed == 0

@@ -1,12 +1,10 @@
 """The model of the costs, and the posts and the processes that it is measured with."""
 
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
 
-from benchmarks import scale, scale_model, synthetic
+from benchmarks import lab, scale, scale_model, synthetic
 from benchmarks.scale_model import Line, Measured, Power, Saturation
 from dfpipe.analysis.text import Tokenizer
 
@@ -74,32 +72,12 @@ def test_words_of_all_ranks_differ() -> None:
     assert len({synthetic.word_of(rank) for rank in ranks}) == len(ranks)
 
 
-def test_the_memory_of_a_command_and_of_its_workers_is_seen() -> None:
-    worker = "held = b'x' * 300_000_000; print('ready', flush=True); input()"
-    command = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {worker!r}])"
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    process = subprocess.Popen([sys.executable, "-c", command], **pipes)
-    assert process.stdout.readline() == b"ready\n"
-    seen = scale.Processes()
-    scale.look(process.pid, seen)
-    assert 1_000_000 < seen.command < 300_000_000 < seen.worker
-    process.communicate(b"\n")
-    scale.look(process.pid, seen)
-    assert scale.anonymous(process.pid) == 0
-
-
-def test_a_command_that_fails_ends_the_measurement() -> None:
-    assert scale.run([sys.executable, "-c", "pass"]).cpu_seconds > 0
-    with pytest.raises(SystemExit, match="no luck"):
-        scale.run([sys.executable, "-c", "raise SystemExit('no luck')"])
-
-
 def test_the_report_has_all_figures() -> None:
-    one = scale.Processes(1.0, 2.0, 150_000_000)
+    one = lab.Sample(1.0, 2.0, 150_000_000)
     step = scale.Step("CountWords/GatherShards", "group", 16, 1_000_000, 70_000)
     sizes = [scale.Size(run, 200 * run.posts, one, one, one, [step]) for run in RUNS]
     last = replace(measured(10**7), cpu_seconds=404.0)
-    text = scale.report([*sizes, scale.Size(last, 2_000_000_000, one, one, one, [step])], "today")
+    text = scale.report([*sizes, scale.Size(last, 2_000_000_000, one, one, one, [step])])
     assert "CPU seconds: 2.0 + 20.0 * n / 10^6" in text
     assert "| cpu seconds | 202 | 404 | -50.0% |" in text
     assert "| CountWords/GatherShards | group | 16 | 1,000,000 | 70,000 |" in text

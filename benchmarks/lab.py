@@ -20,7 +20,7 @@ import psutil
 
 HERE = Path(__file__).parent
 DFPIPE = (sys.executable, "-m", "dfpipe")
-PAUSE = 0.05  # seconds between two samples of memory
+PAUSE = 0.1  # seconds between two samples of memory
 
 
 @dataclass(slots=True)

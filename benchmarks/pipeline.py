@@ -166,8 +166,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         "pipeline.py",
         f"""`{args.archive.name}`, a window of {args.days:g} days, {args.repeat} runs of each
 variant, taking turns. Every run of every variant wrote the same rows. A copy of the posts has other
-ids and times. Seconds are those of whole processes, including start and imports. Memory is that of a
-process and its children together.
+ids and times. Seconds are those of whole processes, including start and imports. Memory is that of
+a process and its children together.
 
 {lab.table(["text", "copies", "variant", *lab.FIGURES], rows)}
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import stop_words
 
-from dfpipe.demo import timeline
+from dfpipe.demo.timeline import timeline
 from dfpipe.posts.formats.own import to_line
 from tests import oracle
 from tests.support.analysis import tables

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from dfpipe.analysis.stopwords import stop_words_in_effect
-from dfpipe.demo import timeline
+from dfpipe.demo.timeline import timeline
 from dfpipe.posts.formats.files import Source, records
 from dfpipe.posts.formats.own import to_line
 from dfpipe.posts.post import Post

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from dfpipe.analysis.stopwords import stop_words_in_effect
-from dfpipe.demo import timeline
+from dfpipe.demo.timeline import timeline
 from dfpipe.posts.formats.own import to_line
 from tests import oracle
 from tests.support.analysis import END

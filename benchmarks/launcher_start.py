@@ -76,12 +76,12 @@ def main() -> None:
         took = [call(f"{url}/launchpipeline") for _ in range(number)]
         told("a slot that is known", took, cpu_seconds(master) - start)
         start = cpu_seconds(master)
-        took = [call(f"{url}/api/runs", new_slot(each)) for each in range(number)]
+        took = [call(f"{url}/api/executions", new_slot(each)) for each in range(number)]
         told("a new slot each time", took, cpu_seconds(master) - start)
         start = cpu_seconds(master)
         with ThreadPoolExecutor(50) as pool:
             body = new_slot(number)
-            took = list(pool.map(lambda _: call(f"{url}/api/runs", body), range(50)))
+            took = list(pool.map(lambda _: call(f"{url}/api/executions", body), range(50)))
         told("50 at once, a new slot", took, cpu_seconds(master) - start)
 
 

@@ -21,8 +21,8 @@ from launcher import jobs
 from launcher.chains import context, events, reaping, slots, sweeping
 from launcher.chains.chains import Chain, read_chains
 from launcher.chains.context import LOOK_URL, START_URL, Context
-from launcher.chains.records import JobRecord, RunRecord
-from launcher.chains.runs import RefusedError, Runs, UnknownRunError, look_at
+from launcher.chains.executions import Executions, RefusedError, UnknownExecutionError, look_at
+from launcher.chains.records import ExecutionRecord, JobRecord
 from launcher.chains.stages import start_workflow
 from launcher.jobs.runners import runners_of
 from launcher.metrics import CONTENT_TYPE, Metrics
@@ -39,7 +39,7 @@ from workflow.engine.engine import Engine
 from workflow.web.handlers import create_blueprint
 
 MOST_BODY = 64 * 1024  # bytes
-MOST_RUNS = 200  # in one answer
+MOST_EXECUTIONS = 200  # in one answer
 RETRY_AFTER = "10"  # seconds
 _logger = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ def create_app(
     app.register_blueprint(create_blueprint())
     found_results = warehouse.connect(settings.warehouse) if settings.warehouse else None
     pages = create_pages(
-        settings, found_results, bound.records, routes.runs, routes.start_now, clock
+        settings, found_results, bound.records, routes.executions, routes.start_now, clock
     )
     app.register_blueprint(pages)
     app.register_error_handler(HTTPException, _http_errors(Access(settings.look)))
@@ -97,19 +97,24 @@ class _Routes:
         self.settings = bound.settings
         self.chains = chains
         self.records = bound.records
-        self.runs = Runs(bound)
+        self.executions = Executions(bound)
         self.metrics = Metrics(self.records)
         read = Access(self.settings.look).read
         self._chain(self.settings.chain)  # a wrong name is found out now
         add = app.add_url_rule
         add("/launchpipeline", view_func=changing(self.launchpipeline))
-        add("/api/runs", "start_run", proven(self.start_run), methods=["POST"])
-        add("/api/runs", "list_runs", read(self.list_runs))
-        add("/api/runs/<run_id>", "show_run", read(self.show_run))
-        add("/api/runs/<run_id>/steps/<step>/log", "show_log", read(self.show_log))
+        add("/api/executions", "start_execution", proven(self.start_execution), methods=["POST"])
+        add("/api/executions", "list_executions", read(self.list_executions))
+        add("/api/executions/<execution_id>", "show_execution", read(self.show_execution))
+        add("/api/executions/<execution_id>/steps/<step>/log", "show_log", read(self.show_log))
         for name in ("cancel", "retry"):
-            url = f"/api/runs/<run_id>/{name}"
-            add(url, f"{name}_run", proven(getattr(self, f"{name}_run")), methods=["POST"])
+            url = f"/api/executions/<execution_id>/{name}"
+            add(
+                url,
+                f"{name}_execution",
+                proven(getattr(self, f"{name}_execution")),
+                methods=["POST"],
+            )
         add("/events/dataflow", view_func=proven(self.event), methods=["POST"])
         add(START_URL, view_func=proven(self.start_task), methods=["POST"])
         add(LOOK_URL, view_func=proven(self.look_task), methods=["POST"])
@@ -126,7 +131,7 @@ class _Routes:
         self.metrics.starts.labels("cron").inc()
         return self._start(self.settings.chain, self._slot_now())
 
-    def start_run(self) -> Response:
+    def start_execution(self) -> Response:
         """Start a chain for the slot that is now, or that the body names."""
         given = _given(request.get_data())
         if not isinstance(given, dict) or set(given) - {"chain", "slot"}:
@@ -138,15 +143,17 @@ class _Routes:
             return _error(400, f"slot {slots.written(slot)} is yet to come: give one that is past")
         return self._start(str(given.get("chain") or self.settings.chain), slot)
 
-    def start_now(self) -> RunRecord:
-        """The run of the chain for the slot that is now."""
+    def start_now(self) -> ExecutionRecord:
+        """The execution of the chain for the slot that is now."""
         self.metrics.starts.labels("page").inc()
-        return self.runs.start(self._chain(self.settings.chain), self._slot_now())
+        return self.executions.start(self._chain(self.settings.chain), self._slot_now())
 
     def _start(self, chain: str, slot: datetime) -> Response:
-        run = self.runs.start(self._chain(chain), slot)
-        _logger.info("run asked for", extra={"run": run.id, "state": run.state})
-        return _json(self._shown(run), 202)
+        execution = self.executions.start(self._chain(chain), slot)
+        _logger.info(
+            "execution asked for", extra={"execution": execution.id, "state": execution.state}
+        )
+        return _json(self._shown(execution), 202)
 
     def _slot_now(self) -> datetime:
         return slots.slot_of(self.context.now(), self.settings.slot)
@@ -160,29 +167,41 @@ class _Routes:
         return self.chains[name]
 
     def start_task(self) -> Response:
-        """Start the workflow of a run that has begun."""
-        run = self.records.run(request.form.get("run", ""))
-        if run is not None and not run.is_over and str(run.attempt) == request.form.get("attempt"):
-            start_workflow(run)
+        """Start the workflow of an execution that has begun."""
+        execution = self.records.execution(_execution_id())
+        if (
+            execution is not None
+            and not execution.is_over
+            and str(execution.attempt) == request.form.get("attempt")
+        ):
+            start_workflow(execution)
         return Response(status=204)
 
     def look_task(self) -> Response:
-        """Let the steps of a run look at their jobs: it is cancelled."""
-        look_at(self.context, request.form.get("run", ""))
+        """Let the steps of an execution look at their jobs: it is cancelled."""
+        look_at(self.context, _execution_id())
         return Response(status=204)
 
     # Watching and changing
 
-    def list_runs(self) -> Response:
-        """The newest runs."""
-        return _json({"runs": [self._shown(run) for run in self.records.runs(MOST_RUNS)]})
+    def list_executions(self) -> Response:
+        """The newest executions."""
+        return _json(
+            {
+                "executions": [
+                    self._shown(execution) for execution in self.records.executions(MOST_EXECUTIONS)
+                ]
+            }
+        )
 
-    def show_run(self, run_id: str) -> Response:
-        """A run and its steps, each with its job."""
-        run = self.records.run(run_id)
-        if run is None:
-            raise UnknownRunError(f"there is no run {run_id[:100]!r}: GET /api/runs lists them")
-        jobs_by_step = {job.step: job for job in self.records.jobs(run_id)}
+    def show_execution(self, execution_id: str) -> Response:
+        """An execution and its steps, each with its job."""
+        execution = self.records.execution(execution_id)
+        if execution is None:
+            raise UnknownExecutionError(
+                f"there is no execution {execution_id[:100]!r}: GET /api/executions lists them"
+            )
+        jobs_by_step = {job.step: job for job in self.records.jobs(execution_id)}
         steps = [
             {
                 "name": s.name,
@@ -190,41 +209,41 @@ class _Routes:
                 "needs": s.needs,
                 "job": _job(jobs_by_step.get(s.name)),
             }
-            for s in run.steps
+            for s in execution.steps
         ]
-        return _json({**self._shown(run), "steps": steps})
+        return _json({**self._shown(execution), "steps": steps})
 
-    def show_log(self, run_id: str, step: str) -> Response:
+    def show_log(self, execution_id: str, step: str) -> Response:
         """The end of the log that a local job has written."""
-        is_known = self.records.run(run_id) is not None and len(step) < 100
-        job = self.records.job(f"{run_id}/{step}") if is_known else None
+        is_known = self.records.execution(execution_id) is not None and len(step) < 100
+        job = self.records.job(f"{execution_id}/{step}") if is_known else None
         runner = self.context.runners.get(job.kind) if job else None
         text = getattr(runner, "log", lambda name: None)(job.name) if job and job.name else None
         if text is None:
             return _error(404, "there is no log here: the job's log link says where it is")
         return Response(text, content_type="text/plain; charset=utf-8")
 
-    def cancel_run(self, run_id: str) -> Response:
-        """Launch nothing more of a run, and end its jobs."""
-        return _json(self._shown(self.runs.cancel(run_id)), 202)
+    def cancel_execution(self, execution_id: str) -> Response:
+        """Launch nothing more of an execution, and end its jobs."""
+        return _json(self._shown(self.executions.cancel(execution_id)), 202)
 
-    def retry_run(self, run_id: str) -> Response:
+    def retry_execution(self, execution_id: str) -> Response:
         """Run again what has not succeeded."""
-        return _json(self._shown(self.runs.retry(run_id)), 202)
+        return _json(self._shown(self.executions.retry(execution_id)), 202)
 
-    def _shown(self, run: RunRecord) -> dict[str, Any]:
+    def _shown(self, execution: ExecutionRecord) -> dict[str, Any]:
         return {
-            "id": run.id,
-            "chain": run.chain,
-            "slot": slots.written(run.slot),
-            "state": run.state,
-            "attempt": run.attempt,
-            "error": run.error,
-            "created": _time(run.created),
-            "started": _time(run.started),
-            "ended": _time(run.ended),
-            "watch": f"{self.settings.url}/runs/{run.id}",
-            "api": f"{self.settings.url}/api/runs/{run.id}",
+            "id": execution.id,
+            "chain": execution.chain,
+            "slot": slots.written(execution.slot),
+            "state": execution.state,
+            "attempt": execution.attempt,
+            "error": execution.error,
+            "created": _time(execution.created),
+            "started": _time(execution.started),
+            "ended": _time(execution.ended),
+            "watch": f"{self.settings.url}/executions/{execution.id}",
+            "api": f"{self.settings.url}/api/executions/{execution.id}",
         }
 
     # The platform
@@ -248,12 +267,12 @@ class _Routes:
         """Remove what chains have left that ended long ago."""
         removed = sweeping.sweep(self.context)
         if any(removed.values()):
-            _logger.info("old runs are removed", extra=removed)
+            _logger.info("old executions are removed", extra=removed)
         return _json(removed)
 
     def healthz(self) -> Response:
         """Whether the store answers."""
-        self.records.run("healthz")
+        self.records.execution("healthz")
         return _json({"status": "ok"})
 
     def metrics_text(self) -> Response:
@@ -274,6 +293,11 @@ def changing(view: Callable[[], Response]) -> Callable[[], Response]:
         return view()
 
     return proven(checked)
+
+
+def _execution_id() -> str:
+    # Tasks that an older version has added call it a run.
+    return request.form.get("execution") or request.form.get("run", "")
 
 
 def _given(body: bytes) -> Any:
@@ -332,7 +356,7 @@ def _http_errors(access: Access) -> Callable[[HTTPException], Response]:
 
 
 def _usage_error(error: UsageError) -> Response:
-    status = {UnknownRunError: 404, RefusedError: 409}.get(type(error), 400)
+    status = {UnknownExecutionError: 404, RefusedError: 409}.get(type(error), 400)
     return _error(status, str(error))
 
 

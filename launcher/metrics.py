@@ -1,6 +1,10 @@
 """What the launcher tells Prometheus of itself."""
 
-from prometheus_client import CollectorRegistry, Counter, generate_latest
+from collections import Counter
+from collections.abc import Mapping
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -8,6 +12,8 @@ from prometheus_client.registry import Collector
 from launcher.chains.records import Records
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+# The second is the name of earlier versions, which dashboards may still have.
+NAMES = ("launcher_open_executions", "launcher_open_runs")
 
 
 class Metrics:
@@ -16,15 +22,15 @@ class Metrics:
     def __init__(self, records: Records) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_Open(records))
-        self.events = Counter(
+        self.events = prometheus_client.Counter(
             "launcher_events_total",
             "Events of Dataflow: ours, foreign, bad",
             ["kind"],
             registry=self._registry,
         )
-        self.starts = Counter(
+        self.starts = prometheus_client.Counter(
             "launcher_starts_total",
-            "Calls that ask for a run",
+            "Calls that start an execution",
             ["by"],
             registry=self._registry,
         )
@@ -35,7 +41,7 @@ class Metrics:
 
 
 class _Open(Collector):
-    """How many runs are open, by state, and how long the oldest has been."""
+    """How many executions are open, by chain and state."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
@@ -45,11 +51,14 @@ class _Open(Collector):
         return []
 
     def collect(self) -> list[GaugeMetricFamily]:
-        """The runs that are open now."""
-        family = GaugeMetricFamily("launcher_open_runs", "Runs not over", labels=["chain", "state"])
-        counts: dict[tuple[str, str], int] = {}
-        for run in self._records.open_runs():
-            counts[run.chain, run.state] = counts.get((run.chain, run.state), 0) + 1
-        for labels, number in sorted(counts.items()):
-            family.add_metric(labels, number)
-        return [family]
+        """The executions that are open now."""
+        open_now = self._records.open_executions()
+        counts = Counter((each.chain, each.state) for each in open_now)
+        return [_family(name, counts) for name in NAMES]
+
+
+def _family(name: str, counts: Mapping[tuple[str, str], int]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, "Executions not over", labels=["chain", "state"])
+    for labels, number in sorted(counts.items()):
+        family.add_metric(labels, number)
+    return family

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from dfpipe.errors import UsageError
-from launcher.chains.places import COMMON, places_in
+from launcher.chains.places import COMMON, OLD_NAMES, places_in
 from launcher.chains.records import Step
 from launcher.jobs.own import OWN, is_number
 from launcher.settings import parse_length
@@ -188,7 +188,7 @@ class _Reader:
             for name in names:
                 first, _, output = name.partition(".")
                 outputs = outputs_of(steps[first].kind) if first in before else ()
-                if name not in COMMON and output not in outputs:
+                if name not in (*COMMON, *OLD_NAMES) and output not in outputs:
                     theirs = [f"{first}.{each}" for each in outputs]
                     known = [*COMMON, *(theirs or ["or STEP.OUTPUT of a step before it"])]
                     raise self.refusal(

@@ -15,17 +15,17 @@ from typing import Literal, TypeVar
 from dfpipe.datastore import run_in_transaction
 from launcher.chains import slots
 from launcher.chains.context import Context
+from launcher.chains.executions import look_task
 from launcher.chains.places import filled
 from launcher.chains.records import (
     LONGEST_ERROR,
     SKIPPED,
     SUCCEEDED,
+    ExecutionRecord,
     JobRecord,
-    RunRecord,
     Step,
     has_become,
 )
-from launcher.chains.runs import look_task
 from launcher.jobs import (
     CancelRefusedError,
     JobSpec,
@@ -48,22 +48,28 @@ Action = Literal["none", "launch", "find", "watch"]
 _logger = logging.getLogger(__name__)
 
 
-def prepare(context: Context, run_id: str, name: str, pipeline_id: str, unmet: str) -> None:
-    """Make the record of a step's job, or take up the one of an earlier attempt of the run.
+def prepare(context: Context, execution_id: str, name: str, pipeline_id: str, unmet: str) -> None:
+    """Make the record of a step's job, or take up the one of an earlier attempt of the execution.
 
     `unmet` says why the step is not to start; empty where it is.
     """
     records = context.records
 
     def change() -> None:
-        run = records.run(run_id)
-        job = records.job(f"{run_id}/{name}")
-        if run is None or (job is not None and job.pipeline_id == pipeline_id):
+        execution = records.execution(execution_id)
+        job = records.job(f"{execution_id}/{name}")
+        if execution is None or (job is not None and job.pipeline_id == pipeline_id):
             return
         if job is None:
             now = context.now()
-            kind = run.step(name).kind
-            job = JobRecord(id=f"{run_id}/{name}", run=run_id, step=name, kind=kind, created=now)
+            kind = execution.step(name).kind
+            job = JobRecord(
+                id=f"{execution_id}/{name}",
+                execution=execution_id,
+                step=name,
+                kind=kind,
+                created=now,
+            )
         elif job.is_over and job.state != SUCCEEDED:
             job = _again(job)
         job = replace(job, pipeline_id=pipeline_id)
@@ -80,7 +86,7 @@ def _again(job: JobRecord) -> JobRecord:
     used = 1 if job.tries else 0
     return JobRecord(
         id=job.id,
-        run=job.run,
+        execution=job.execution,
         step=job.step,
         kind=job.kind,
         created=job.created,
@@ -109,40 +115,40 @@ class _Driver:
         self._id = job_id
 
     def step(self) -> Action:
-        action, run, job = self._transact(self._decide)
-        if run is None or job is None or action == "none":
+        action, execution, job = self._transact(self._decide)
+        if execution is None or job is None or action == "none":
             return "none"
         runner = self._context.runners[job.kind]
         try:
             if action == "watch":
-                self._watch(runner, run, job)
+                self._watch(runner, execution, job)
             else:
-                self._launch(runner, run, job, action)
+                self._launch(runner, execution, job, action)
         except UnavailableError as error:
             self._put_off(job, error)
         return action
 
     # Deciding, in a transaction
 
-    def _decide(self) -> tuple[Action, RunRecord | None, JobRecord | None]:
+    def _decide(self) -> tuple[Action, ExecutionRecord | None, JobRecord | None]:
         job = self._records.job(self._id)
-        run = self._records.run(job.run) if job else None
-        if job is None or run is None or job.is_over:
-            return "none", run, job
+        execution = self._records.execution(job.execution) if job else None
+        if job is None or execution is None or job.is_over:
+            return "none", execution, job
         now = self._context.now()
         if job.job_id:
-            return "watch", run, self._watched(run, job)
+            return "watch", execution, self._watched(execution, job)
         if job.tries and job.claimed_until is not None and job.claimed_until > now:
-            return "none", run, job
+            return "none", execution, job
         if not job.tries:
-            if run.is_cancelled or run.is_stopped:
-                self._end_unlaunched(run, job)
-                return "none", run, job
+            if execution.is_cancelled or execution.is_stopped:
+                self._end_unlaunched(execution, job)
+                return "none", execution, job
             if job.not_before is not None and job.not_before > now:
-                return "none", run, job
-        return self._claim(run, job)
+                return "none", execution, job
+        return self._claim(execution, job)
 
-    def _watched(self, run: RunRecord, job: JobRecord) -> JobRecord:
+    def _watched(self, execution: ExecutionRecord, job: JobRecord) -> JobRecord:
         """Mark a job that has had its time."""
         now = self._context.now()
         if job.deadline is None or job.deadline > now or job.is_late:
@@ -151,31 +157,35 @@ class _Driver:
         self._records.put_job(late)
         return late
 
-    def _claim(self, run: RunRecord, job: JobRecord) -> tuple[Action, RunRecord, JobRecord]:
+    def _claim(
+        self, execution: ExecutionRecord, job: JobRecord
+    ) -> tuple[Action, ExecutionRecord, JobRecord]:
         claimed = replace(
             job,
             tries=job.tries + 1,
             claimed_until=self._context.now() + self._context.settings.claim,
-            name=job.name or f"{run.id}-{job.step}-{job.attempt}",
+            name=job.name or f"{execution.id}-{job.step}-{job.attempt}",
         )
         self._records.put_job(claimed)
-        return "find" if job.tries else "launch", run, claimed
+        return "find" if job.tries else "launch", execution, claimed
 
-    def _end_unlaunched(self, run: RunRecord, job: JobRecord) -> None:
-        state = JobState.CANCELLED.value if run.is_cancelled else SKIPPED
-        error = job.error or "not started: " + (run.error or "the run was cancelled")
+    def _end_unlaunched(self, execution: ExecutionRecord, job: JobRecord) -> None:
+        state = JobState.CANCELLED.value if execution.is_cancelled else SKIPPED
+        error = job.error or "not started: " + (execution.error or "the execution was cancelled")
         ended = replace(job, state=state, error=error, ended=self._context.now())
         self._records.put_job(ended)
 
     # Launching
 
-    def _launch(self, runner: Runner, run: RunRecord, job: JobRecord, action: Action) -> None:
+    def _launch(
+        self, runner: Runner, execution: ExecutionRecord, job: JobRecord, action: Action
+    ) -> None:
         spec = None
         try:
-            spec = spec_of(self._context, run, job)
+            spec = spec_of(self._context, execution, job)
             status = runner.find(spec) if action == "find" else None
-            if status is None and (run.is_cancelled or run.is_stopped):
-                self._transact(lambda: self._end_unlaunched(run, job))
+            if status is None and (execution.is_cancelled or execution.is_stopped):
+                self._transact(lambda: self._end_unlaunched(execution, job))
                 return
             status = status or runner.launch(spec)
         except LaunchRefusedError as error:
@@ -224,11 +234,11 @@ class _Driver:
 
     # Watching
 
-    def _watch(self, runner: Runner, run: RunRecord, job: JobRecord) -> None:
+    def _watch(self, runner: Runner, execution: ExecutionRecord, job: JobRecord) -> None:
         warning = ""
         try:
             status = runner.state(job.name, job.job_id)
-            if not status.state.is_over and (run.is_cancelled or job.is_late):
+            if not status.state.is_over and (execution.is_cancelled or job.is_late):
                 warning = _cancel(runner, job)
                 status = runner.state(job.name, job.job_id)
         except (LaunchRefusedError, UnavailableError) as error:
@@ -267,13 +277,13 @@ class _Driver:
     # The end of an attempt, in a transaction
 
     def _ended(self, job: JobRecord, status: JobStatus) -> None:
-        run = self._records.run(job.run)
-        assert run is not None
-        step = run.step(job.step)
+        execution = self._records.execution(job.execution)
+        assert execution is not None
+        step = execution.step(job.step)
         state, error = status.state, status.error
         if job.is_late and state is not JobState.SUCCEEDED:
             state, error = JobState.FAILED, f"it took longer than its {step.limit:g} s"
-        is_free = not (run.is_cancelled or run.is_stopped)
+        is_free = not (execution.is_cancelled or execution.is_stopped)
         used = job.attempt - job.base
         if state is JobState.FAILED and used <= step.retries and is_free:
             self._records.put_job(self._next_attempt(job, step, used, error))
@@ -288,7 +298,7 @@ class _Driver:
         )
         self._records.put_job(ended)
         if state is not JobState.SUCCEEDED:
-            self._failed(run, step, ended)
+            self._failed(execution, step, ended)
 
     def _next_attempt(self, job: JobRecord, step: Step, used: int, error: str) -> JobRecord:
         seconds = min(step.backoff * 2.0 ** (used - 1), MOST_BACKOFF)
@@ -296,24 +306,29 @@ class _Driver:
         again = replace(_again(job), base=job.base, pipeline_id=job.pipeline_id, error=error)
         return replace(again, not_before=self._context.now() + timedelta(seconds=seconds))
 
-    def _failed(self, run: RunRecord, step: Step, job: JobRecord) -> None:
-        """Let the rest of the run know what the failure means for it."""
-        if step.on_failure in ("ignore", "skip") or run.is_stopped:
+    def _failed(self, execution: ExecutionRecord, step: Step, job: JobRecord) -> None:
+        """Let the rest of the execution know what the failure means for it."""
+        if step.on_failure in ("ignore", "skip") or execution.is_stopped:
             return
         error = f"step {step.name} {has_become(job.state)}" + (
             f": {job.error}" if job.error else ""
         )
         cancels = step.on_failure == "cancel"
-        self._records.put_run(
-            replace(run, is_stopped=True, is_cancelled=run.is_cancelled or cancels, error=error)
+        self._records.put_execution(
+            replace(
+                execution,
+                is_stopped=True,
+                is_cancelled=execution.is_cancelled or cancels,
+                error=error,
+            )
         )
         if cancels:
-            self._context.add(look_task(self._context, run.id), in_transaction=True)
+            self._context.add(look_task(self._context, execution.id), in_transaction=True)
 
     def _step_of(self, job: JobRecord) -> Step:
-        run = self._records.run(job.run)
-        assert run is not None
-        return run.step(job.step)
+        execution = self._records.execution(job.execution)
+        assert execution is not None
+        return execution.step(job.step)
 
     def _transact(self, step: Callable[[], Result]) -> Result:
         return run_in_transaction(self._context.service.client, step)
@@ -328,20 +343,20 @@ def _cancel(runner: Runner, job: JobRecord) -> str:
     return ""
 
 
-def spec_of(context: Context, run: RunRecord, job: JobRecord) -> JobSpec:
+def spec_of(context: Context, execution: ExecutionRecord, job: JobRecord) -> JobSpec:
     """What is to be launched for a job. Raises LaunchRefusedError for a place without a value."""
-    step = run.step(job.step)
-    values = _values(context, run)
+    step = execution.step(job.step)
+    values = _values(context, execution)
     try:
         return JobSpec(
             name=job.name,
             kind=step.kind,
-            slot=run.slot,
+            slot=execution.slot,
             template=filled(step.template, values),
             command=tuple(filled(word, values) for word in step.command),
             parameters={name: filled(text, values) for name, text in step.parameters.items()},
             labels={
-                "launcher-run": run.id,
+                "launcher-run": execution.id,
                 "launcher-step": step.name,
                 "launcher-attempt": str(job.attempt),
             },
@@ -350,17 +365,18 @@ def spec_of(context: Context, run: RunRecord, job: JobRecord) -> JobSpec:
         raise LaunchRefusedError(f"there is no value for {{{error.args[0]}}}") from error
 
 
-def _values(context: Context, run: RunRecord) -> dict[str, str]:
+def _values(context: Context, execution: ExecutionRecord) -> dict[str, str]:
     settings = context.settings
     values = {
-        "slot": slots.written(run.slot),
-        "run": run.id,
-        "chain": run.chain,
+        "slot": slots.written(execution.slot),
+        "execution": execution.id,
+        "run": execution.id,
+        "chain": execution.chain,
         "store": settings.store,
         "warehouse": settings.warehouse,
         "project": settings.dataflow.project,
         "region": settings.dataflow.region,
     }
-    for job in context.records.jobs(run.id):
+    for job in context.records.jobs(execution.id):
         values |= {f"{job.step}.{name}": str(value) for name, value in job.outputs.items()}
     return values

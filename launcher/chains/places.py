@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 
 _PLACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _NAME = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_]*)?")
-# What every step knows.
-COMMON = ("slot", "run", "chain", "store", "warehouse", "project", "region")
+# The values that every step has.
+COMMON = ("slot", "execution", "chain", "store", "warehouse", "project", "region")
+OLD_NAMES = ("run",)  # of `execution`
 
 
 def places_in(text: str) -> Iterator[str]:

@@ -14,20 +14,20 @@ from dfpipe.datastore import Store
 from launcher.jobs import JobState
 
 CHAIN = "LauncherChain"
-RUN = "LauncherRun"
+EXECUTION = "LauncherRun"
 JOB = "LauncherJob"
 LONGEST_ERROR = 1_000  # characters
-_RUN_ID = re.compile(r"[a-z0-9-]{1,100}")
+_EXECUTION_ID = re.compile(r"[a-z0-9-]{1,100}")
 
-# The states of a run.
+# The states of an execution.
 WAITING, RUNNING, SUCCEEDED = "waiting", "running", "succeeded"
 FAILED, CANCELLED, SKIPPED = "failed", "cancelled", "skipped"
-RUN_OVER = frozenset({SUCCEEDED, FAILED, CANCELLED, SKIPPED})
+OVER = frozenset({SUCCEEDED, FAILED, CANCELLED, SKIPPED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A step of a chain as chains.yaml has it; `chain` of a run is a list of them.
+    """A step of a chain as chains.yaml has it; `chain` of an execution is a list of them.
 
     `command` are the words of a local job, `template` is where a template lies. Parameters may hold
     places that are filled when the step starts: see launcher.chains.chains. `backoff` and `limit`
@@ -47,12 +47,12 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunRecord:
-    """A chain's run for one slot; `id` is that of launcher.chains.slots.
+class ExecutionRecord:
+    """A chain's execution for one slot; `id` is that of launcher.chains.slots.
 
     `state` is one of waiting, running, succeeded, failed, cancelled and skipped. `attempt` counts
-    from 1, and grows when a person lets the run be retried. `is_stopped`: nothing more is launched.
-    Times are aware and in UTC.
+    from 1 and grows with each retry by a person. `is_stopped`: nothing more is launched. Times are
+    aware and in UTC.
     """
 
     id: str
@@ -70,8 +70,8 @@ class RunRecord:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing of it runs any more, or will."""
-        return self.state in RUN_OVER
+        """Whether it has ended, or will never begin."""
+        return self.state in OVER
 
     @property
     def pipeline_id(self) -> str:
@@ -92,7 +92,7 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRecord:
-    """The job of a step of a run; `id` is "RUN/STEP".
+    """The job of a step of an execution; `id` is "EXECUTION/STEP".
 
     `state` is a value of JobState, or skipped where a step that it needs has not succeeded.
     `name` is the one that the runner knows it by, `job_id` the runner's own. `tries` counts the
@@ -102,12 +102,12 @@ class JobRecord:
     """
 
     id: str
-    run: str
+    execution: str
     step: str
     kind: str
     state: str = JobState.WAITING.value
     attempt: int = 1
-    # Attempts before this one are not counted as retries: a person has let the run be retried.
+    # Attempts up to this one do not count as retries: a person has retried the execution since.
     base: int = 0
     name: str = ""
     job_id: str = ""
@@ -131,7 +131,7 @@ class JobRecord:
         return self.state == SKIPPED or JobState(self.state).is_over
 
     def seconds(self, now: datetime) -> float | None:
-        """How long it has run; None before it was launched."""
+        """How long it has been running; None before it was launched."""
         return (
             None if self.started is None else ((self.ended or now) - self.started).total_seconds()
         )
@@ -146,38 +146,43 @@ def has_become(state: str) -> str:
     return f"{'has' if state in (FAILED, SUCCEEDED) else 'was'} {state}"
 
 
-# Those that queries ask for.
-_INDEXED = {RUN: {"chain", "state", "created", "slot"}, JOB: {"run", "name", "job_id", "state"}}
+# Fields whose property in the store has another name, from when an execution was called a run.
+_STORED_AS = {"execution": "run"}
+# The properties that queries filter or order by.
+_INDEXED = {
+    EXECUTION: {"chain", "state", "created", "slot"},
+    JOB: {"run", "name", "job_id", "state"},
+}
 
 
 class Records:
-    """The records of one store. What changes them together is in launcher.chains.runs."""
+    """The records of one store. What changes them together is in launcher.chains.executions."""
 
     def __init__(self, client: Store) -> None:
         self.client = client
 
     # For the page too
 
-    def run(self, run_id: str) -> RunRecord | None:
-        """The run of an id."""
-        if not _RUN_ID.fullmatch(run_id):
+    def execution(self, execution_id: str) -> ExecutionRecord | None:
+        """The execution of an id."""
+        if not _EXECUTION_ID.fullmatch(execution_id):
             return None
-        entity = self.client.get(self.client.key(RUN, run_id))
-        return None if entity is None else _run_of(entity)
+        entity = self.client.get(self.client.key(EXECUTION, execution_id))
+        return None if entity is None else _execution_of(entity)
 
-    def runs(self, limit: int = 50) -> list[RunRecord]:
-        """The runs that were made last, newest first."""
-        query = self.client.query(kind=RUN, order=["-created"])
-        return [_run_of(entity) for entity in query.fetch(limit=limit)]
+    def executions(self, limit: int = 50) -> list[ExecutionRecord]:
+        """The executions that were made last, newest first."""
+        query = self.client.query(kind=EXECUTION, order=["-created"])
+        return [_execution_of(entity) for entity in query.fetch(limit=limit)]
 
-    def jobs(self, run_id: str) -> list[JobRecord]:
-        """The jobs of a run, in no order; those of steps that were not reached are missing."""
-        return list(self._jobs("run", run_id))
+    def jobs(self, execution_id: str) -> list[JobRecord]:
+        """The jobs of an execution, in no order, of the steps that were reached."""
+        return list(self._jobs("run", execution_id))
 
     # For the launcher
 
     def job(self, job_id: str) -> JobRecord | None:
-        """The job of an id "RUN/STEP"."""
+        """The job of an id "EXECUTION/STEP"."""
         entity = self.client.get(self.client.key(JOB, job_id))
         return None if entity is None else _job_of(entity)
 
@@ -185,31 +190,31 @@ class Records:
         """The job whose attempt has this name at its runner."""
         return next(self._jobs("name", name), None)
 
-    def open_runs(self) -> list[RunRecord]:
-        """The runs that wait or are running."""
-        found: list[RunRecord] = []
+    def open_executions(self) -> list[ExecutionRecord]:
+        """The executions that wait or are running."""
+        found: list[ExecutionRecord] = []
         for state in (WAITING, RUNNING):
-            query = self.client.query(kind=RUN)
+            query = self.client.query(kind=EXECUTION)
             query.add_filter(filter=PropertyFilter("state", "=", state))
-            found += [_run_of(entity) for entity in query.fetch()]
+            found += [_execution_of(entity) for entity in query.fetch()]
         return found
 
-    def made_before(self, moment: datetime) -> Iterator[RunRecord]:
-        """The runs that were made before a time, oldest first."""
-        query = self.client.query(kind=RUN, order=["created"])
+    def made_before(self, moment: datetime) -> Iterator[ExecutionRecord]:
+        """The executions that were made before a time, oldest first."""
+        query = self.client.query(kind=EXECUTION, order=["created"])
         query.add_filter(filter=PropertyFilter("created", "<", moment))
-        return (_run_of(entity) for entity in query.fetch())
+        return (_execution_of(entity) for entity in query.fetch())
 
-    def delete(self, run: RunRecord) -> None:
-        """Delete a run and its jobs."""
-        jobs = [self.client.key(JOB, f"{run.id}/{step.name}") for step in run.steps]
-        self.client.delete_multi([*jobs, self.client.key(RUN, run.id)])
+    def delete(self, execution: ExecutionRecord) -> None:
+        """Delete an execution and its jobs."""
+        jobs = [self.client.key(JOB, f"{execution.id}/{step.name}") for step in execution.steps]
+        self.client.delete_multi([*jobs, self.client.key(EXECUTION, execution.id)])
 
-    def put_run(self, run: RunRecord) -> None:
-        """Store a run."""
-        values = asdict(run)
-        values["steps"] = json.dumps([asdict(step) for step in run.steps])
-        self._put(RUN, run.id, values)
+    def put_execution(self, execution: ExecutionRecord) -> None:
+        """Store an execution."""
+        values = asdict(execution)
+        values["steps"] = json.dumps([asdict(step) for step in execution.steps])
+        self._put(EXECUTION, execution.id, values)
 
     def put_job(self, job: JobRecord) -> None:
         """Store a job."""
@@ -219,7 +224,7 @@ class Records:
         self._put(JOB, job.id, values)
 
     def place(self, chain: str) -> tuple[str, tuple[str, ...]]:
-        """The run that has its chain for itself, and those that wait for it, by their ids."""
+        """The execution that has its chain for itself, and those that wait for it, by their ids."""
         entity = self.client.get(self.client.key(CHAIN, chain))
         return ("", ()) if entity is None else (entity["current"], tuple(entity["waiting"]))
 
@@ -232,6 +237,7 @@ class Records:
 
     def _put(self, kind: str, name: str, values: dict[str, Any]) -> None:
         del values["id"]
+        values = {_STORED_AS.get(name, name): value for name, value in values.items()}
         plain = tuple(set(values) - _INDEXED[kind])
         entity = Entity(self.client.key(kind, name), exclude_from_indexes=plain)
         entity.update(values)
@@ -243,10 +249,10 @@ class Records:
         return (_job_of(entity) for entity in query.fetch())
 
 
-def _run_of(entity: Any) -> RunRecord:
-    values = _values(entity, RunRecord)
+def _execution_of(entity: Any) -> ExecutionRecord:
+    values = _values(entity, ExecutionRecord)
     values["steps"] = tuple(step_of(each) for each in json.loads(values["steps"]))
-    return RunRecord(id=entity.key.name, **values)
+    return ExecutionRecord(id=entity.key.name, **values)
 
 
 def step_of(values: dict[str, Any]) -> Step:
@@ -262,4 +268,5 @@ def _job_of(entity: Any) -> JobRecord:
 
 
 def _values(entity: Any, kind: type) -> dict[str, Any]:
-    return {each.name: entity[each.name] for each in fields(kind) if each.name in entity}
+    stored = {each.name: _STORED_AS.get(each.name, each.name) for each in fields(kind)}
+    return {name: entity[own] for name, own in stored.items() if own in entity}

@@ -39,10 +39,10 @@ def written(slot: datetime) -> str:
     return f"{slot.replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
-def run_id(chain: str, slot: datetime) -> str:
-    """The id of the chain's run for a slot.
+def execution_id(chain: str, slot: datetime) -> str:
+    """The id of the chain's execution for a slot.
 
-    >>> run_id("analysis", datetime(2026, 1, 7, 10, tzinfo=UTC))
+    >>> execution_id("analysis", datetime(2026, 1, 7, 10, tzinfo=UTC))
     'analysis-20260107t100000'
     """
     return f"{chain}-{slot.year:04}{slot:%m%dt%H%M%S}"

@@ -6,8 +6,8 @@ from typing import Any
 
 from launcher.chains.context import POLL, current
 from launcher.chains.driving import drive, prepare
-from launcher.chains.records import SUCCEEDED, JobRecord, RunRecord, has_become
-from launcher.chains.runs import Runs
+from launcher.chains.executions import Executions
+from launcher.chains.records import SUCCEEDED, ExecutionRecord, JobRecord, has_become
 from workflow import Pipeline, PipelineExistsError
 
 FIRST_POLL = 1.0  # seconds; they double up to the setting
@@ -17,32 +17,32 @@ _logger = logging.getLogger(__name__)
 
 
 class ChainStage(Pipeline):
-    """A run of a chain."""
+    """An execution of a chain."""
 
-    def run(self, run_id: str, attempt: int) -> Any:
+    def run(self, execution_id: str, attempt: int) -> Any:
         """Yield the steps, each with the results of those that it needs, and then the end."""
-        run = current().records.run(run_id)
-        assert run is not None
+        execution = current().records.execution(execution_id)
+        assert execution is not None
         results: dict[str, Any] = {}
-        for step in run.steps:
+        for step in execution.steps:
             needed = [results[name] for name in step.needs]
-            stage = StepStage(run_id, step.name, *needed)
+            stage = StepStage(execution_id, step.name, *needed)
             results[step.name] = yield stage.with_params(**_PATIENT)
-        yield EndStage(run_id, attempt, *results.values()).with_params(**_PATIENT)
+        yield EndStage(execution_id, attempt, *results.values()).with_params(**_PATIENT)
 
     def finalized(self) -> None:
-        """Where the workflow was aborted by hand, its run is over."""
+        """Where the workflow was aborted by hand, its execution is over."""
         if self.was_aborted:
-            Runs(current()).finish(self.args[0], self.args[1], was_aborted=True)
+            Executions(current()).finish(self.args[0], self.args[1], was_aborted=True)
         super().finalized()
 
 
 class EndStage(Pipeline):
-    """The end of a run: every job is over."""
+    """The end of an execution: every job is over."""
 
-    def run(self, run_id: str, attempt: int, *results: Any) -> str:
-        """Write how it ended, and let the next run begin."""
-        return Runs(current()).finish(run_id, attempt)
+    def run(self, execution_id: str, attempt: int, *results: Any) -> str:
+        """Write how it ended, and let the next execution begin."""
+        return Executions(current()).finish(execution_id, attempt)
 
 
 class StepStage(Pipeline):
@@ -50,13 +50,13 @@ class StepStage(Pipeline):
 
     async_ = True
 
-    def run(self, run_id: str, name: str, *results: Any) -> None:
+    def run(self, execution_id: str, name: str, *results: Any) -> None:
         """Make the job's record and the first of the tasks that look after it."""
         context = current()
-        run = context.records.run(run_id)
-        assert run is not None
+        execution = context.records.execution(execution_id)
+        assert execution is not None
         assert self.pipeline_id is not None
-        prepare(context, run_id, name, self.pipeline_id, _unmet(run, list(results)))
+        prepare(context, execution_id, name, self.pipeline_id, _unmet(execution, list(results)))
         self._add(POLL, 0, "", 0.0)
 
     def callback(  # type: ignore[override]  # the words of its own tasks alone
@@ -66,7 +66,7 @@ class StepStage(Pipeline):
         context = current()
         job = drive(context, f"{self.args[0]}/{self.args[1]}")
         if job is None or job.pipeline_id != self.pipeline_id:
-            return  # gone, or that of a later attempt of the run
+            return  # gone, or that of a later attempt of the execution
         if job.is_over:
             self.complete(_result(job))
         elif what == POLL:
@@ -79,9 +79,9 @@ class StepStage(Pipeline):
     def try_cancel(self) -> bool:
         """Let the job be cancelled, where the workflow is aborted by hand."""
         context = current()
-        run = context.records.run(self.args[0])
-        if run is not None and not run.is_over and not run.is_cancelled:
-            Runs(context).cancel(self.args[0])
+        execution = context.records.execution(self.args[0])
+        if execution is not None and not execution.is_over and not execution.is_cancelled:
+            Executions(context).cancel(self.args[0])
         return True
 
     def _add(self, what: str, number: int, key: str, seconds: float) -> None:
@@ -94,24 +94,26 @@ class StepStage(Pipeline):
         context.add(context.look_task(self.pipeline_id, seconds, params=words, name=name))
 
 
-def start_workflow(run: RunRecord) -> None:
-    """Start the workflow of a run, unless it was started before."""
+def start_workflow(execution: ExecutionRecord) -> None:
+    """Start the workflow of an execution, unless it was started before."""
     try:
-        stage = ChainStage(run.id, run.attempt).with_params(**_PATIENT, target=current().target)
-        stage.start(idempotence_key=run.pipeline_id, queue_name=current().settings.queue)
+        stage = ChainStage(execution.id, execution.attempt).with_params(
+            **_PATIENT, target=current().target
+        )
+        stage.start(idempotence_key=execution.pipeline_id, queue_name=current().settings.queue)
     except PipelineExistsError:
-        _logger.debug("the workflow was started before: %s", run.pipeline_id)
+        _logger.debug("the workflow was started before: %s", execution.pipeline_id)
 
 
 def _result(job: JobRecord) -> dict[str, str]:
     return {"step": job.step, "state": job.state}
 
 
-def _unmet(run: RunRecord, results: list[dict[str, str]]) -> str:
+def _unmet(execution: ExecutionRecord, results: list[dict[str, str]]) -> str:
     """Why a step with these results of what it needs is not to start; empty where it is."""
     for result in results:
         is_ignored = (
-            run.step(result["step"]).on_failure == "ignore" and result["state"] != "skipped"
+            execution.step(result["step"]).on_failure == "ignore" and result["state"] != "skipped"
         )
         if result["state"] != SUCCEEDED and not is_ignored:
             return f"not started: step {result['step']} {has_become(result['state'])}"

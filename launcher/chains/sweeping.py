@@ -6,11 +6,11 @@ from itertools import islice
 
 from dfpipe.datastore import run_in_transaction
 from launcher.chains.context import Context
-from launcher.chains.records import RunRecord
+from launcher.chains.records import ExecutionRecord
 from launcher.jobs.local import remove_old
 from workflow.engine.engine import Engine
 
-MOST_RUNS = 500  # of one call
+MOST_EXECUTIONS = 500  # of one call
 
 
 def sweep(context: Context) -> dict[str, int]:
@@ -22,10 +22,10 @@ def sweep(context: Context) -> dict[str, int]:
     folders = remove_old(
         context.settings.jobs_folder, until.timestamp(), lambda name: _is_open(context, name)
     )
-    runs = 0
-    for run in islice(_old(context, until), MOST_RUNS):
-        runs += remove(context, run, until)
-    return {"runs": runs, "folders": folders}
+    executions = 0
+    for execution in islice(_old(context, until), MOST_EXECUTIONS):
+        executions += remove(context, execution, until)
+    return {"executions": executions, "folders": folders}
 
 
 def _is_open(context: Context, name: str) -> bool:
@@ -33,22 +33,24 @@ def _is_open(context: Context, name: str) -> bool:
     return job is not None and not job.is_over
 
 
-def _old(context: Context, until: datetime) -> Iterator[RunRecord]:
-    return (run for run in context.records.made_before(until) if _is_old(run, until))
+def _old(context: Context, until: datetime) -> Iterator[ExecutionRecord]:
+    return (
+        execution for execution in context.records.made_before(until) if _is_old(execution, until)
+    )
 
 
-def _is_old(run: RunRecord, until: datetime) -> bool:
-    return run.is_over and run.ended is not None and run.ended < until
+def _is_old(execution: ExecutionRecord, until: datetime) -> bool:
+    return execution.is_over and execution.ended is not None and execution.ended < until
 
 
-def remove(context: Context, run: RunRecord, until: datetime) -> bool:
-    """Remove a run, its record last: as long as that is there, another call comes by."""
+def remove(context: Context, execution: ExecutionRecord, until: datetime) -> bool:
+    """Remove an execution, its record last: as long as that is there, another call comes by."""
     engine = Engine(context.service)
-    for attempt in range(1, run.attempt + 1):
-        engine.cleanup_root(run.workflow_of(attempt))
+    for attempt in range(1, execution.attempt + 1):
+        engine.cleanup_root(execution.workflow_of(attempt))
 
     def change() -> bool:
-        now = context.records.run(run.id)
+        now = context.records.execution(execution.id)
         if now is None or not _is_old(now, until):
             return False  # somebody has let it be retried meanwhile
         context.records.delete(now)

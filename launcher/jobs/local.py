@@ -120,7 +120,7 @@ class LocalRunner:
 
     def log_link(self, spec: JobSpec, job_id: str) -> str:
         """The launcher's own address of the log."""
-        return "/api/runs/{launcher-run}/steps/{launcher-step}/log".format(**spec.labels)
+        return "/api/executions/{launcher-run}/steps/{launcher-step}/log".format(**spec.labels)
 
     def log(self, name: str) -> str | None:
         """The end of what the job has written; None where nothing of it is kept."""

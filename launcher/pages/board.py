@@ -1,42 +1,50 @@
-"""The chains as the pages show them, made from what is stored of runs and jobs."""
+"""The executions as the pages show them, made from the records of executions and jobs."""
 
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from launcher.chains.records import RUNNING, SKIPPED, WAITING, JobRecord, Records, RunRecord, Step
-from launcher.views.chains import ChainView, JobView
+from launcher.chains.records import (
+    RUNNING,
+    SKIPPED,
+    WAITING,
+    ExecutionRecord,
+    JobRecord,
+    Records,
+    Step,
+)
+from launcher.views.executions import ExecutionView, JobView
 
-MOST_KEPT = 200  # runs
+MOST_KEPT = 200  # executions
 RunKey = tuple[str, int, str]
 
 
 class Board:
-    """Reads the records of runs; those that are over are kept, as they change no more."""
+    """Reads the records of executions; those that are over are kept, as they change no more."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
         self._lock = threading.Lock()
-        self._kept: OrderedDict[RunKey, ChainView] = OrderedDict()
+        self._kept: OrderedDict[RunKey, ExecutionView] = OrderedDict()
 
-    def newest(self, limit: int) -> Sequence[ChainView]:
-        """The runs that were made last, newest first."""
-        return [self._view(run) for run in self._records.runs(limit)]
+    def newest(self, limit: int) -> Sequence[ExecutionView]:
+        """The executions that were made last, newest first."""
+        return [self._view(execution) for execution in self._records.executions(limit)]
 
-    def find(self, run_id: str) -> ChainView | None:
-        """A run by its id."""
-        run = self._records.run(run_id)
-        return self._view(run) if run else None
+    def find(self, execution_id: str) -> ExecutionView | None:
+        """An execution by its id."""
+        execution = self._records.execution(execution_id)
+        return self._view(execution) if execution else None
 
-    def _view(self, run: RunRecord) -> ChainView:
-        key = (run.id, run.attempt, run.state)
+    def _view(self, execution: ExecutionRecord) -> ExecutionView:
+        key = (execution.id, execution.attempt, execution.state)
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        jobs = self._records.jobs(run.id)
-        view = chain_view(run, jobs)
-        if run.is_over and all(job.is_over for job in jobs):
+        jobs = self._records.jobs(execution.id)
+        view = execution_view(execution, jobs)
+        if execution.is_over and all(job.is_over for job in jobs):
             with self._lock:
                 self._kept[key] = view
                 while len(self._kept) > MOST_KEPT:
@@ -44,28 +52,28 @@ class Board:
         return view
 
 
-def chain_view(run: RunRecord, jobs: Sequence[JobRecord]) -> ChainView:
-    """A run with a job for each of its steps, in the order of the file."""
+def execution_view(execution: ExecutionRecord, jobs: Sequence[JobRecord]) -> ExecutionView:
+    """An execution with a job for each of its steps, in the order of the file."""
     found = {job.step: job for job in jobs}
-    return ChainView(
-        id=run.id,
-        chain=run.chain,
-        slot=run.slot,
-        state=run.state,
-        attempt=run.attempt,
-        is_cancelled=run.is_cancelled,
-        created=run.created,
-        started=run.started,
-        ended=run.ended,
-        goes_on=run.state in (WAITING, RUNNING),
-        error=run.error,
-        jobs=tuple(_job_view(step, found.get(step.name), run) for step in run.steps),
+    return ExecutionView(
+        id=execution.id,
+        chain=execution.chain,
+        slot=execution.slot,
+        state=execution.state,
+        attempt=execution.attempt,
+        is_cancelled=execution.is_cancelled,
+        created=execution.created,
+        started=execution.started,
+        ended=execution.ended,
+        goes_on=execution.state in (WAITING, RUNNING),
+        error=execution.error,
+        jobs=tuple(_job_view(step, found.get(step.name), execution) for step in execution.steps),
     )
 
 
-def _job_view(step: Step, job: JobRecord | None, run: RunRecord) -> JobView:
+def _job_view(step: Step, job: JobRecord | None, execution: ExecutionRecord) -> JobView:
     if job is None:
-        state = SKIPPED if run.is_over else WAITING
+        state = SKIPPED if execution.is_over else WAITING
         return JobView(name=step.name, kind=step.kind, state=state, needs=step.needs)
     return JobView(
         name=step.name,

@@ -14,8 +14,8 @@ class LoginPages:
 
     def __init__(self, pages: Blueprint, access: Access) -> None:
         self.access = access
-        pages.add_url_rule("/login", "login", self.login, methods=["GET", "POST"])
-        pages.add_url_rule("/logout", "logout", self.logout, methods=["POST"])
+        pages.add_url_rule("/pages/login", "login", self.login, methods=["GET", "POST"])
+        pages.add_url_rule("/pages/logout", "logout", self.logout, methods=["POST"])
         pages.app_context_processor(lambda: {"has_login": access.look == "token"})
 
     def login(self) -> Any:

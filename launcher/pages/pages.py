@@ -3,12 +3,12 @@
 from flask import Blueprint
 
 from dfpipe.warehouse import Warehouse
+from launcher.chains.executions import Executions
 from launcher.chains.records import Records
-from launcher.chains.runs import Runs
-from launcher.pages import plot_library, rendering
+from launcher.pages import old_addresses, plot_library, rendering
 from launcher.pages.access import Access
 from launcher.pages.board import Board
-from launcher.pages.job_pages import JobPages, Start
+from launcher.pages.execution_pages import ExecutionPages, Start
 from launcher.pages.login_pages import LoginPages
 from launcher.pages.results import NoWarehouse, Results
 from launcher.pages.timeline_pages import TimelinePages
@@ -20,13 +20,13 @@ def create_pages(
     settings: Settings,
     warehouse: Warehouse | None,
     records: Records,
-    runs: Runs,
+    executions: Executions,
     start: Start,
     clock: Clock = utc_now,
 ) -> Blueprint:
     """The pages on what is in a warehouse, if there is one, and on the chains of the records.
 
-    The application needs a guard (service.auth). The buttons change `runs`, and
+    The application needs a guard (service.auth). The buttons change `executions`, and
     `start` the one of the current slot.
     """
     access = Access(settings.look)
@@ -39,7 +39,8 @@ def create_pages(
     )
     rendering.install(pages, clock)
     plot_library.install(pages)
+    old_addresses.install(pages)
     LoginPages(pages, access)
     TimelinePages(pages, access, Results(warehouse or NoWarehouse()))
-    JobPages(pages, access, Board(records), runs, start, clock)
+    ExecutionPages(pages, access, Board(records), executions, start, clock)
     return pages

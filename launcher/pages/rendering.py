@@ -10,8 +10,8 @@ from werkzeug.exceptions import HTTPException
 
 from dfpipe.datastore import StoreError
 from dfpipe.errors import DfpipeError, NoResultsError, UsageError
-from launcher.chains.runs import RefusedError, UnknownRunError
-from launcher.views.chains import ChainView, JobView, duration, look
+from launcher.chains.executions import RefusedError, UnknownExecutionError
+from launcher.views.executions import ExecutionView, JobView, duration, look
 from service.clock import Clock
 
 # Nothing but this service's own files, and no script or style within a page.
@@ -33,7 +33,7 @@ _logger = logging.getLogger(__name__)
 def install(pages: Blueprint, clock: Clock) -> None:
     """Add the filters, the headers and the messages."""
 
-    def took(view: ChainView | JobView) -> str:
+    def took(view: ExecutionView | JobView) -> str:
         return duration(view.started, view.ended, clock())
 
     for each in (rfc3339, minute, look, took):
@@ -83,7 +83,7 @@ def _headed(response: Response) -> Response:
 # The most special class of an error comes first.
 _MESSAGES: tuple[tuple[type[DfpipeError], int, str], ...] = (
     (NoResultsError, 404, "Nothing to show yet"),
-    (UnknownRunError, 404, "That is not there"),
+    (UnknownExecutionError, 404, "That is not there"),
     (RefusedError, 409, "That cannot be done"),
     (UsageError, 400, "That cannot be shown"),
     (DfpipeError, 503, "The results cannot be read now"),

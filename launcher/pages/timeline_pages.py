@@ -33,8 +33,8 @@ class TimelinePages:
         add = pages.add_url_rule
         add("/", "timeline", access.looked_at(self.timeline))
         add("/results", "runs", access.looked_at(self.runs))
-        add("/rankings/<name>", "ranking", access.looked_at(self.ranking))
-        add("/history", "history", access.looked_at(self.history))
+        add("/results/rankings/<name>", "ranking", access.looked_at(self.ranking))
+        add("/results/history", "history", access.looked_at(self.history))
         add("/api/queries", "queries", access.read(self.queries))
         add("/api/queries/<name>.<form>", "answer", access.read(self.answer))
 
@@ -87,7 +87,7 @@ class TimelinePages:
             name: value for name, value in request.args.items() if name in ("word", "w1", "w2")
         }
         if {*given} not in ({"word"}, {"w1", "w2"}) or not all(map(str.strip, given.values())):
-            raise UsageError("the address needs w1 and w2, or word, as /history?word=storm")
+            raise UsageError("the address needs w1 and w2, or word, as /results/history?word=storm")
         query = "word_history" if "word" in given else "pair_history"
         params = named_queries.load(query).bind(given)
         rows = as_dicts(self.results.history(query, params))[::-1]

@@ -21,10 +21,10 @@ HOSTILE = ("<script>alert(1)</script>", "<img/src=x/onerror=alert(2)>", "\"oncli
 RUN = f"analysis-{SLOT:%Y%m%dt%H%M%S}"
 VIEWS = {
     "timeline": "/",
-    "history": "/history?w1=storm&w2=ferry",
+    "history": "/results/history?w1=storm&w2=ferry",
     "results": "/results",
-    "runs": "/runs",
-    "run": f"/runs/{RUN}",
+    "runs": "/executions",
+    "run": f"/executions/{RUN}",
 }
 
 
@@ -35,9 +35,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     support.make_warehouse(folder)
     support.fill(settings.warehouse, SLOT + SLOTS, words=(*HOSTILE, *STORY))
     records = support.records_of(settings)
-    support.put_chain(records, SLOT - 2 * SLOTS, "succeeded", PLAIN)
-    support.put_chain(records, SLOT - SLOTS, "failed", BROKEN, f"exit code 1: {HOSTILE[1]}")
-    support.put_chain(records, SLOT, "running", FAN, "exit code 1")
+    support.put_execution(records, SLOT - 2 * SLOTS, "succeeded", PLAIN)
+    support.put_execution(records, SLOT - SLOTS, "failed", BROKEN, f"exit code 1: {HOSTILE[1]}")
+    support.put_execution(records, SLOT, "running", FAN, "exit code 1")
     with serving(settings) as found:
         yield found
 
@@ -71,7 +71,11 @@ def test_a_word_is_plotted_on_a_click_and_by_the_keyboard(service: Service, page
 def test_hostile_text_runs_nothing(service: Service, page: "Page") -> None:
     opened: list[str] = []
     page.on("dialog", lambda dialog: (opened.append(dialog.message), dialog.dismiss()))
-    for url in ("/", "/rankings/popular_words", f"/runs/analysis-{SLOT - SLOTS:%Y%m%dt%H%M%S}"):
+    for url in (
+        "/",
+        "/results/rankings/popular_words",
+        f"/executions/analysis-{SLOT - SLOTS:%Y%m%dt%H%M%S}",
+    ):
         page.goto(f"{service.url}{url}")
         assert page.get_by_text(HOSTILE[1]).count()
         assert not page.locator("main img, main script").count()
@@ -95,7 +99,7 @@ def test_a_run_is_chosen(service: Service, page: "Page") -> None:
 
 
 def test_a_run_is_followed_while_it_goes_on(service: Service, page: "Page") -> None:
-    page.goto(f"{service.url}/runs/{RUN}")
+    page.goto(f"{service.url}/executions/{RUN}")
     assert page.locator("#node-links [data-state=running]").count() == 1
     page.get_by_role("button", name="Cancel").focus()
     job = service.records.job(f"{RUN}/links")
@@ -116,22 +120,22 @@ def _values(record: Any) -> dict[str, Any]:
 def test_a_run_is_started_and_cancelled(service: Service, page: "Page") -> None:
     asked: list[str] = []
     page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.accept()))
-    page.goto(f"{service.url}/runs")
+    page.goto(f"{service.url}/executions")
     page.get_by_role("button", name="Run now").click()
-    page.wait_for_url(re.compile("/runs/analysis-"))
+    page.wait_for_url(re.compile("/executions/analysis-"))
     run_id = page.url.rpartition("/")[2]
     assert page.locator(".badge").first.inner_text() == "running"
     page.get_by_role("button", name="Cancel").click()
-    wait_until(lambda: bool((run := service.records.run(run_id)) and run.is_cancelled))
+    wait_until(lambda: bool((run := service.records.execution(run_id)) and run.is_cancelled))
     assert len(asked) == 2
 
 
 def test_a_question_that_is_declined_changes_nothing(service: Service, page: "Page") -> None:
     page.on("dialog", lambda dialog: dialog.dismiss())
     failed = f"analysis-{SLOT - SLOTS:%Y%m%dt%H%M%S}"
-    page.goto(f"{service.url}/runs/{failed}")
+    page.goto(f"{service.url}/executions/{failed}")
     page.get_by_role("button", name="Retry").click()
-    run = service.records.run(failed)
+    run = service.records.execution(failed)
     assert run
     assert run.attempt == 1
 
@@ -184,6 +188,6 @@ def test_the_pages_can_be_read_without_scripts(service: Service, browser: "Brows
     page.get_by_role("link", name="storm", exact=True).first.click()
     page.get_by_role("cell").first.wait_for()
     assert page.get_by_role("heading", level=1).inner_text() == "storm"
-    page.goto(f"{service.url}/runs/{RUN}")
+    page.goto(f"{service.url}/executions/{RUN}")
     assert page.locator("svg g[data-state]").count() == len(FAN)
     context.close()

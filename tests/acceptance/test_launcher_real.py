@@ -63,7 +63,8 @@ def test_fifty_jobs_on_dataflow_while_launcher_and_dispatcher_are_killed(
         with process(*service.gunicorn(), env=service.env):
             wait_until(service.is_up, DEADLINE)
             runs = [
-                service.ask("POST", "/api/runs", {"chain": name})["id"] for name in ("good", "bad")
+                service.ask("POST", "/api/executions", {"chain": name})["id"]
+                for name in ("good", "bad")
             ]
         both = (service.gunicorn(), service.dispatcher())
         with mortals(*both, env=service.env, kills=KILLS, seed=seed, lives=LIVES) as killed:
@@ -72,7 +73,7 @@ def test_fifty_jobs_on_dataflow_while_launcher_and_dispatcher_are_killed(
                 wait_until(lambda: all(service.is_over(run) for run in runs), DEADLINE)
                 late = pushing.taken + LATE
                 wait_until(lambda: pushing.taken >= late, DEADLINE)
-            ended = [service.ask("GET", f"/api/runs/{run}") for run in runs]
+            ended = [service.ask("GET", f"/api/executions/{run}") for run in runs]
     assert [each["state"] for each in ended] == ["succeeded", "failed"], ended
     assert ended[1]["error"] == "step broken has failed: Dataflow says FAILED"
     # Once each, and nothing behind the one that has failed.
@@ -124,5 +125,5 @@ def test_a_local_job_survives_the_launcher(tmp_path: Path) -> None:
             assert not service.is_over(run)
             mark.touch()
             wait_until(lambda: service.is_over(run), LONG)
-            assert service.ask("GET", f"/api/runs/{run}")["state"] == "succeeded"
+            assert service.ask("GET", f"/api/executions/{run}")["state"] == "succeeded"
     assert begun.read_text() == "x"

@@ -55,12 +55,12 @@ def test_what_it_prints_first(system: Serving) -> None:
 
 
 def test_who_has_no_proof_starts_nothing(system: Serving) -> None:
-    before = {run["id"] for run in system.get("/api/runs")["runs"]}
+    before = {run["id"] for run in system.get("/api/executions")["executions"]}
     forged = {"X-Appengine-Cron": "true"}
     assert system.call("/launchpipeline", token="") == (403, "")
     assert system.call("/launchpipeline", token="", headers=forged) == (403, "")
     assert system.call("/launchpipeline", token="ingest") == (403, "")
-    assert {run["id"] for run in system.get("/api/runs")["runs"]} == before
+    assert {run["id"] for run in system.get("/api/executions")["executions"]} == before
 
 
 def test_a_pushed_post_is_stored(system: Serving) -> None:
@@ -112,7 +112,7 @@ def processes(jobs: list[psutil.Process]) -> list[psutil.Process]:
 
 def test_killed_it_leaves_nothing_but_jobs_which_ctrl_c_ends(system: Serving) -> None:
     """The last test: a local job outlives the launcher, which may be back, and not a Ctrl-C."""
-    status, run = system.call("/api/runs", body={"chain": "slow"})
+    status, run = system.call("/api/executions", body={"chain": "slow"})
     assert status == 202
     system.wait(lambda: any(job.children() for job in wrappers(system, run["id"])))
     jobs = processes(wrappers(system, run["id"]))
@@ -123,8 +123,8 @@ def test_killed_it_leaves_nothing_but_jobs_which_ctrl_c_ends(system: Serving) ->
     wait_until(lambda: running(everybody) == [], SECONDS)
     assert running(jobs) == jobs
     system.start()
-    system.wait(lambda: system.call(f"/api/runs/{run['id']}")[0] == 200)
-    assert system.get(f"/api/runs/{run['id']}")["state"] == "running"
+    system.wait(lambda: system.call(f"/api/executions/{run['id']}")[0] == 200)
+    assert system.get(f"/api/executions/{run['id']}")["state"] == "running"
     assert processes(wrappers(system, run["id"])) == jobs
     everybody = [*system.children(), *jobs]
     assert system.end() == 0
@@ -139,8 +139,8 @@ def test_the_demo_shows_a_page_that_grows(tmp_path: Path) -> None:
         status, page = serving.call("/", token="")
         assert status == 200
         assert "Nothing in this run" not in page
-        serving.wait(lambda: len(serving.get("/api/runs")["runs"]) > 0)
-        runs = serving.get("/api/runs")["runs"]
+        serving.wait(lambda: len(serving.get("/api/executions")["executions"]) > 0)
+        runs = serving.get("/api/executions")["executions"]
         assert serving.run_ended(runs[-1]["id"])["state"] == "succeeded"
         serving.wait(lambda: any("posts pushed" in line for line in list(serving.lines)))
         everybody = serving.children()

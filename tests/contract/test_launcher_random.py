@@ -116,8 +116,8 @@ class Drive:
 
     def _launched(self, job: Job) -> None:
         self.launches.append((job.labels["launcher-step"], int(job.labels["launcher-attempt"])))
-        run = self.launcher.records.runs()[0]
-        if run.is_stopped or run.is_over:
+        execution = self.launcher.records.executions()[0]
+        if execution.is_stopped or execution.is_over:
             self.violations.append(job.name)
 
     def run(self, *steps: Step) -> Any:
@@ -158,18 +158,18 @@ def check_exactly(
 ) -> None:
     steps, ends = chain
     drive = Drive(client, fake, folder, ends, seed, kill_rate)
-    run = drive.run(*steps)
+    execution = drive.run(*steps)
     launches, states = expected(steps, ends)
     assert set(drive.launches) == launches
-    assert drive.launcher.states(run) == states
+    assert drive.launcher.states(execution) == states
     ignored = {each.name for each in steps if each.on_failure == "ignore"}
     is_good = all(state == "succeeded" or name in ignored for name, state in states.items())
-    assert run.state == ("succeeded" if is_good else "failed")
+    assert execution.state == ("succeeded" if is_good else "failed")
 
 
 @settings(max_examples=10)
 @given(chains(("skip", "ignore")), st.integers(0, 2**32), st.sampled_from([0.0, 0.03, 0.1]))
-def test_every_job_that_should_run_is_launched_once(
+def test_every_job_that_should_execution_is_launched_once(
     tmp_path_factory: pytest.TempPathFactory,
     fake: FakeDataflow,
     chain: tuple[list[Step], Ends],
@@ -195,14 +195,14 @@ def test_nothing_is_launched_after_a_failure(
     folder = tmp_path_factory.mktemp("launcher")
     client = connect(f"sqlite:///{folder}/store.db")
     drive = Drive(client, fake, folder, ends, seed, kill_rate)
-    run = drive.run(*steps)
-    states = drive.launcher.states(run)
+    execution = drive.run(*steps)
+    states = drive.launcher.states(execution)
     launched = {name for name, _ in drive.launches}
     for each in steps:
         if each.name in launched:
             assert {states[needed] for needed in each.needs} <= {"succeeded"}
     assert set(drive.launches) <= expected(steps, ends)[0]
-    assert run.state == ("succeeded" if set(states.values()) == {"succeeded"} else "failed")
+    assert execution.state == ("succeeded" if set(states.values()) == {"succeeded"} else "failed")
     client.close()
 
 

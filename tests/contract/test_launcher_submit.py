@@ -44,22 +44,22 @@ def test_a_submitted_job_is_watched_to_its_end(fake: FakeDataflow, tmp_path: Pat
             staging_location=str(tmp_path / "staging"),
         ),
     )
-    run = launcher.start(Step(name="analyse", kind="dataflow", parameters={"days": "2"}))
+    execution = launcher.start(Step(name="analyse", kind="dataflow", parameters={"days": "2"}))
     # A process that submits takes real time, of which the tests' clock knows nothing.
-    while not launcher.jobs(run) or not launcher.jobs(run)["analyse"].job_id:
+    while not launcher.jobs(execution) or not launcher.jobs(execution)["analyse"].job_id:
         launcher.deliveries.run(1)
     wait_until(lambda: bool(fake.jobs), LONG)
     launcher.deliveries.run()
-    job = launcher.jobs(run)["analyse"]
+    job = launcher.jobs(execution)["analyse"]
     assert (job.state, job.job_id) == ("succeeded", fake.named(job.name).id)
-    assert job.name == f"{run.id}-analyse-1"
+    assert job.name == f"{execution.id}-analyse-1"
     assert fake.named(job.name).labels == {
-        "launcher-run": run.id,
+        "launcher-run": execution.id,
         "launcher-step": "analyse",
         "launcher-attempt": "1",
     }
     words = (tmp_path / "jobs" / job.name / "job.json").read_text()
-    assert f"--until={written(run.slot)}" in words
+    assert f"--until={written(execution.slot)}" in words
     assert "--days=2" in words
     assert (tmp_path / "staging" / f"{staging.ROOT}.tar.gz").exists()
     client.close()

@@ -55,16 +55,18 @@ def swept(launcher: Launcher) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("kill_rate", [0.0, 0.15])
-def test_old_runs_are_removed_and_no_others(launcher: Launcher, kill_rate: float) -> None:
+def test_old_executions_are_removed_and_no_others(launcher: Launcher, kill_rate: float) -> None:
     old = launcher.run(step("one"), step("two", "one"))
     begun = launcher.clock()
     launcher.clock.move(20 * DAY)
     newer = launcher.run(step("one"))
     assert old.ended
-    open_run = replace(newer, id="chain-open", state="running", created=old.created, ended=None)
-    launcher.records.put_run(open_run)
+    open_execution = replace(
+        newer, id="chain-open", state="running", created=old.created, ended=None
+    )
+    launcher.records.put_execution(open_execution)
     open_job = JobRecord(
-        id="chain-open/one", run="chain-open", step="one", kind="local", name="of-an-open-job"
+        id="chain-open/one", execution="chain-open", step="one", kind="local", name="of-an-open-job"
     )
     launcher.records.put_job(replace(open_job, state="running"))
     gone = left(launcher, f"{old.id}-one-1", begun)
@@ -79,15 +81,15 @@ def test_old_runs_are_removed_and_no_others(launcher: Launcher, kill_rate: float
         removed = swept(launcher)
         launcher.kill_rate = 0.0
     if not kill_rate:
-        assert removed == {"runs": 1, "folders": 1}
-    assert sweep(launcher.context)["runs"] == 0
+        assert removed == {"executions": 1, "folders": 1}
+    assert sweep(launcher.context)["executions"] == 0
     launcher.deliveries.run()
-    assert launcher.records.run(old.id) is None
+    assert launcher.records.execution(old.id) is None
     assert launcher.records.jobs(old.id) == []
     assert current().record(old.pipeline_id) is None
     assert workflow_kinds(launcher, old.pipeline_id) == []
     assert launcher.now(newer) == newer
-    assert launcher.now(open_run) == open_run
+    assert launcher.now(open_execution) == open_execution
     assert current().record(newer.pipeline_id) is not None
     assert [each.exists() for each in (gone, half, recent, of_open)] == [False, False, True, True]
 
@@ -108,9 +110,9 @@ def test_a_living_job_is_kept(launcher: Launcher) -> None:
     launcher.clock.move(99 * DAY)
     with (folder / "alive").open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert sweep(launcher.context) == {"runs": 0, "folders": 0}
+        assert sweep(launcher.context) == {"executions": 0, "folders": 0}
         assert folder.exists()
-    assert sweep(launcher.context) == {"runs": 0, "folders": 1}
+    assert sweep(launcher.context) == {"executions": 0, "folders": 1}
     assert not folder.exists()
 
 
@@ -118,7 +120,7 @@ def test_a_run_that_is_retried_meanwhile_is_kept(launcher: Launcher, fake: FakeD
     fake.script = lambda labels: ["FAILED"]
     failed = launcher.run(step("one"))
     launcher.clock.move(31 * DAY)
-    again = launcher.runs.retry(failed.id)
+    again = launcher.executions.retry(failed.id)
     until = launcher.clock() - timedelta(days=30)
     assert not sweeping.remove(launcher.context, failed, until)
     assert launcher.now(failed) == again
@@ -134,11 +136,11 @@ def test_much_is_removed_in_several_calls(
         launcher.run(step("one"))
         launcher.clock.move(60)
     launcher.clock.move(31 * DAY)
-    monkeypatch.setattr(sweeping, "MOST_RUNS", 2)
-    assert [sweep(launcher.context)["runs"] for _ in range(3)] == [2, 1, 0]
+    monkeypatch.setattr(sweeping, "MOST_EXECUTIONS", 2)
+    assert [sweep(launcher.context)["executions"] for _ in range(3)] == [2, 1, 0]
 
 
-def test_a_slot_of_long_ago_may_be_run_again(launcher: Launcher, fake: FakeDataflow) -> None:
+def test_a_slot_of_long_ago_may_be_execution_again(launcher: Launcher, fake: FakeDataflow) -> None:
     old = launcher.run(step("one"))
     launcher.clock.move(31 * DAY)
     sweep(launcher.context)

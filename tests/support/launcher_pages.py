@@ -17,7 +17,7 @@ from dfpipe.warehouse.tables import (
     WordCooccur,
     WordCount,
 )
-from launcher.chains.records import JobRecord, Records, RunRecord, Step
+from launcher.chains.records import ExecutionRecord, JobRecord, Records, Step
 from launcher.jobs import JobState
 from launcher.settings import Settings
 from tests.support.processes import ROOT
@@ -33,7 +33,7 @@ STORY = (
 
 
 def a_run(ts: datetime, seconds: float = 3.5) -> Run:
-    """The row of a run."""
+    """The row of an execution."""
     start = ts - timedelta(days=4)
     return Run(ts, start, ts, 1000, 2, 5000, 300, "modern", "FnApiRunner", "0.1.0", seconds)
 
@@ -45,7 +45,7 @@ def fill(
     links: Sequence[str] = (),
     turn: int = 0,
 ) -> None:
-    """Write a run; another `turn` ranks the same words in another order."""
+    """Write an execution; another `turn` ranks the same words in another order."""
     turned = [*words[turn % len(words) :], *words[: turn % len(words)]]
     counts = [
         WordCount(ts, place, word, 400 // place + 3, (400 // place + 3) / 10)
@@ -64,7 +64,7 @@ def fill(
 
 
 def make_warehouse(folder: Path, runs: int = 12) -> str:
-    """A warehouse with so many runs, the newest of SLOT; returns its URL."""
+    """A warehouse with so many executions, the newest of SLOT; returns its URL."""
     url = f"duckdb:///{folder / 'results.duckdb'}"
     for number in range(runs):
         fill(url, SLOT - number * SLOTS, turn=number // 3)
@@ -79,19 +79,19 @@ def steps(needs: dict[str, tuple[str, ...]]) -> tuple[Step, ...]:
     )
 
 
-def put_chain(
+def put_execution(
     records: Records,
     slot: datetime,
     state: str,
     jobs: dict[str, tuple[str, tuple[str, ...]]],
     error: str = "",
 ) -> str:
-    """Store a run whose steps have these states and needs; returns its id."""
-    run_id = f"analysis-{slot:%Y%m%dt%H%M%S}"
+    """Store an execution whose steps have these states and needs; returns its id."""
+    execution_id = f"analysis-{slot:%Y%m%dt%H%M%S}"
     is_over = state not in ("waiting", "running")
-    records.put_run(
-        RunRecord(
-            id=run_id,
+    records.put_execution(
+        ExecutionRecord(
+            id=execution_id,
             chain="analysis",
             slot=slot,
             state=state,
@@ -103,28 +103,28 @@ def put_chain(
         )
     )
     for name, (job_state, _) in jobs.items():
-        _put_job(records, run_id, name, job_state, slot, error)
-    return run_id
+        _put_job(records, execution_id, name, job_state, slot, error)
+    return execution_id
 
 
 def _put_job(
-    records: Records, run_id: str, step: str, state: str, slot: datetime, error: str
+    records: Records, execution_id: str, step: str, state: str, slot: datetime, error: str
 ) -> None:
     has_begun = state not in ("waiting", "skipped")
     is_over = state != "skipped" and JobState(state).is_over
     records.put_job(
         JobRecord(
-            id=f"{run_id}/{step}",
-            run=run_id,
+            id=f"{execution_id}/{step}",
+            execution=execution_id,
             step=step,
             kind="local",
             state=state,
-            name=f"{run_id}-{step}-1",
-            job_id=f"pid-{len(step)}0{len(run_id)}" if has_begun else "",
+            name=f"{execution_id}-{step}-1",
+            job_id=f"pid-{len(step)}0{len(execution_id)}" if has_begun else "",
             started=slot + timedelta(seconds=3) if has_begun else None,
             ended=slot + timedelta(minutes=12) if is_over else None,
             error=error if state == "failed" else "",
-            log_link=f"/runs/{run_id}/{step}.log" if has_begun else "",
+            log_link=f"/executions/{execution_id}/{step}.log" if has_begun else "",
         )
     )
 

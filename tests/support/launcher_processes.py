@@ -61,7 +61,7 @@ class Service:
         return self._answers("/healthz") is not None
 
     def is_over(self, run: str) -> bool:
-        found = self._answers(f"/api/runs/{run}")
+        found = self._answers(f"/api/executions/{run}")
         return found is not None and found["state"] not in ("waiting", "running")
 
     def _answers(self, path: str) -> Any:

@@ -89,7 +89,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     site = Site(tmp_path_factory.mktemp("site"), runs=12)
     fill(site.settings.warehouse, SLOT + SLOTS, words=(*HOSTILE, *STORY), links=LINKS)
     error = "exit code 1: <img src=x onerror=alert(7)>"
-    support.put_chain(site.records, SLOT - 2 * SLOTS, "succeeded", PLAIN)
-    support.put_chain(site.records, SLOT - SLOTS, "failed", BROKEN, error)
-    support.put_chain(site.records, SLOT, "running", FAN, error)
+    support.put_execution(site.records, SLOT - 2 * SLOTS, "succeeded", PLAIN)
+    support.put_execution(site.records, SLOT - SLOTS, "failed", BROKEN, error)
+    support.put_execution(site.records, SLOT, "running", FAN, error)
     return site

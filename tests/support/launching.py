@@ -13,8 +13,8 @@ from launcher.app import bind
 from launcher.chains import context
 from launcher.chains.chains import Chain
 from launcher.chains.context import LOOK_URL, START_URL, Context
-from launcher.chains.records import JobRecord, RunRecord, Step
-from launcher.chains.runs import Runs, look_at
+from launcher.chains.executions import Executions, look_at
+from launcher.chains.records import ExecutionRecord, JobRecord, Step
 from launcher.chains.stages import start_workflow
 from launcher.jobs import JobSpec, JobStatus, Runner
 from launcher.jobs.runners import runners_of
@@ -58,12 +58,16 @@ class TaskDeliveries(Deliveries):
         assert task.request is not None
         words = dict(parse_qsl(task.payload.decode(), keep_blank_values=True))
         if urlsplit(task.request.url).path == START_URL:
-            run = context.current().records.run(words["run"])
-            if run is not None and not run.is_over and str(run.attempt) == words["attempt"]:
-                start_workflow(run)
+            execution = context.current().records.execution(words["execution"])
+            if (
+                execution is not None
+                and not execution.is_over
+                and str(execution.attempt) == words["attempt"]
+            ):
+                start_workflow(execution)
             return 200
         if urlsplit(task.request.url).path == LOOK_URL:
-            look_at(context.current(), words["run"])
+            look_at(context.current(), words["execution"])
             return 200
         stage = current().stage(words.pop("pipeline_id"), resolve_outputs=False)
         if stage is not None:
@@ -97,7 +101,7 @@ class Launcher:
         mortal = {kind: MortalRunner(runner, self.live) for kind, runner in found.items()}
         self.context = bind(Context(self.settings, service, mortal))
         self.records = self.context.records
-        self.runs = Runs(self.context)
+        self.executions = Executions(self.context)
         self.deliveries = TaskDeliveries(current(), self.clock, self.rng, again)
 
     def is_killed(self) -> bool:
@@ -106,26 +110,28 @@ class Launcher:
     def live(self) -> None:
         self.context.service.client._live()
 
-    def start(self, *steps: Step, slot: datetime | None = None) -> RunRecord:
+    def start(self, *steps: Step, slot: datetime | None = None) -> ExecutionRecord:
         """Start a chain of steps for a slot, by default the clock's time."""
-        return self.runs.start(Chain("chain", steps), slot or self.clock().replace(microsecond=0))
+        return self.executions.start(
+            Chain("chain", steps), slot or self.clock().replace(microsecond=0)
+        )
 
-    def run(self, *steps: Step) -> RunRecord:
+    def run(self, *steps: Step) -> ExecutionRecord:
         """Run a chain to its end."""
         started = self.start(*steps)
         self.deliveries.run()
         return self.now(started)
 
-    def now(self, run: RunRecord) -> RunRecord:
-        found = self.records.run(run.id)
+    def now(self, execution: ExecutionRecord) -> ExecutionRecord:
+        found = self.records.execution(execution.id)
         assert found is not None
         return found
 
-    def jobs(self, run: RunRecord) -> dict[str, JobRecord]:
-        return {job.step: job for job in self.records.jobs(run.id)}
+    def jobs(self, execution: ExecutionRecord) -> dict[str, JobRecord]:
+        return {job.step: job for job in self.records.jobs(execution.id)}
 
-    def states(self, run: RunRecord) -> dict[str, str]:
-        return {name: job.state for name, job in self.jobs(run).items()}
+    def states(self, execution: ExecutionRecord) -> dict[str, str]:
+        return {name: job.state for name, job in self.jobs(execution).items()}
 
 
 class ScriptedRunner:

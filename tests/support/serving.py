@@ -120,8 +120,8 @@ class Serving:
 
     def run_ended(self, run_id: str) -> dict[str, Any]:
         """The run, once it has ended."""
-        self.wait(lambda: self.get(f"/api/runs/{run_id}")["ended"])
-        return dict(self.get(f"/api/runs/{run_id}"))
+        self.wait(lambda: self.get(f"/api/executions/{run_id}")["ended"])
+        return dict(self.get(f"/api/executions/{run_id}"))
 
     def children(self) -> list[psutil.Process]:
         """All processes below it."""

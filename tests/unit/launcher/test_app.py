@@ -38,17 +38,17 @@ chains:
 """
 CLOSED = [
     ("GET", "/launchpipeline"),
-    ("POST", "/api/runs"),
-    ("POST", "/api/runs/first-20260107t100000/cancel"),
-    ("POST", "/api/runs/first-20260107t100000/retry"),
+    ("POST", "/api/executions"),
+    ("POST", "/api/executions/first-20260107t100000/cancel"),
+    ("POST", "/api/executions/first-20260107t100000/retry"),
     ("POST", "/events/dataflow"),
     ("POST", "/tasks/launcher/start"),
     ("POST", "/tasks/launcher/look"),
     ("POST", "/reap"),
     ("GET", "/tasks/launcher/sweep"),
     ("POST", "/_ah/pipeline/run"),
-    ("GET", "/api/runs"),
-    ("GET", "/api/runs/first-20260107t100000"),
+    ("GET", "/api/executions"),
+    ("GET", "/api/executions/first-20260107t100000"),
 ]
 
 
@@ -87,7 +87,7 @@ def test_without_proof_nothing_is_told_or_started(
 ) -> None:
     answer = app.test_client().open(url, method=method, headers=headers | OUTSIDE)
     assert (answer.status_code, answer.data) == (403, b"")
-    assert app.test_client().get("/api/runs", headers=PLATFORM).json == {"runs": []}
+    assert app.test_client().get("/api/executions", headers=PLATFORM).json == {"executions": []}
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_wrong_oidc_token_starts_nothing(tmp_path: Path, claims: dict[str, Any
         answer = client.open(url, method=method, headers=wrong | OUTSIDE)
         assert (answer.status_code, answer.data) == (403, b"")
     good = {"Authorization": f"Bearer {google.token()}"}
-    assert client.get("/api/runs", headers=good | OUTSIDE).json == {"runs": []}
+    assert client.get("/api/executions", headers=good | OUTSIDE).json == {"executions": []}
     assert client.get("/launchpipeline", headers=good | OUTSIDE).status_code == 202
     unbind()
 
@@ -131,10 +131,10 @@ def test_one_run_for_a_slot(app: Flask, clock: Clock) -> None:
     first = client.get("/launchpipeline", headers=PLATFORM).json
     assert first is not None
     assert first["id"].startswith("first-2026010")
-    assert first["watch"] == f"/runs/{first['id']}"
+    assert first["watch"] == f"/executions/{first['id']}"
     clock.move(60)
     assert client.get("/launchpipeline", headers=PLATFORM).json == first
-    assert client.post("/api/runs", headers=PLATFORM).json == first
+    assert client.post("/api/executions", headers=PLATFORM).json == first
     clock.move(5 * 3600)
     later = client.get("/launchpipeline", headers=PLATFORM).json
     assert later is not None
@@ -146,7 +146,7 @@ def test_a_head_request_changes_nothing(app: Flask, url: str) -> None:
     client = app.test_client()
     assert client.head(url, headers=OUTSIDE).status_code == 403
     assert client.head(url, headers=PLATFORM).status_code == 405
-    assert client.get("/api/runs", headers=PLATFORM).json == {"runs": []}
+    assert client.get("/api/executions", headers=PLATFORM).json == {"executions": []}
 
 
 def test_fifty_calls_at_once_start_one_chain(tmp_path: Path, clock: Clock) -> None:
@@ -167,7 +167,7 @@ def test_what_an_operator_asks_for(app: Flask) -> None:
     client = app.test_client()
 
     def post(body: Any) -> Any:
-        return client.post("/api/runs", json=body, headers=PLATFORM)
+        return client.post("/api/executions", json=body, headers=PLATFORM)
 
     run = post({"chain": "second", "slot": "2026-01-01T00:00:00Z"})
     assert (run.status_code, run.json["id"]) == (202, "second-20260101t000000")
@@ -188,7 +188,7 @@ def test_a_body_is_read_whatever_its_type_is_said_to_be(app: Flask) -> None:
     client = app.test_client()
 
     def post(body: bytes, kind: str) -> Any:
-        return client.post("/api/runs", data=body, content_type=kind, headers=PLATFORM)
+        return client.post("/api/executions", data=body, content_type=kind, headers=PLATFORM)
 
     # As curl -d says it, where nobody tells it better.
     form = "application/x-www-form-urlencoded"
@@ -198,12 +198,12 @@ def test_a_body_is_read_whatever_its_type_is_said_to_be(app: Flask) -> None:
     for body in (b"slot=2026-01-01", b"\xff\xfe", b"[" * 30_000):
         for kind in (form, "application/json"):
             assert post(body, kind).status_code == 400
-    assert len((client.get("/api/runs", headers=PLATFORM).json or {})["runs"]) == 1
+    assert len((client.get("/api/executions", headers=PLATFORM).json or {})["executions"]) == 1
 
 
 @pytest.mark.parametrize(
     ("method", "url", "code"),
-    [("GET", "/nothing", 404), ("GET", "/runs/", 404), ("GET", "/runs/x/cancel", 405)],
+    [("GET", "/nothing", 404), ("GET", "/executions/", 404), ("GET", "/executions/x/cancel", 405)],
     ids=["nothing", "slash", "method"],
 )
 def test_a_browser_is_told_in_a_page_and_a_script_in_json(
@@ -224,7 +224,7 @@ def test_a_browser_is_told_in_a_page_and_a_script_in_json(
 
 
 @pytest.mark.parametrize(
-    "url", ["/", "/nothing", "/api/runs", "/launchpipeline", "/healthz", "/_ah/pipeline/list"]
+    "url", ["/", "/nothing", "/api/executions", "/launchpipeline", "/healthz", "/_ah/pipeline/list"]
 )
 def test_every_answer_has_the_headers_of_a_page(app: Flask, url: str) -> None:
     headers = app.test_client().get(url).headers
@@ -238,15 +238,15 @@ def test_runs_and_their_steps(app: Flask) -> None:
     client = app.test_client()
     run = client.get("/launchpipeline", headers=PLATFORM).json
     assert run is not None
-    shown = client.get(f"/api/runs/{run['id']}", headers=PLATFORM).json
+    shown = client.get(f"/api/executions/{run['id']}", headers=PLATFORM).json
     assert shown is not None
     assert shown["steps"] == [{"name": "one", "kind": "flex-template", "needs": [], "job": None}]
-    log = f"/api/runs/{run['id']}/steps/one/log"
-    for url in ("/api/runs/nobody", "/api/runs/" + "x" * 3000, log):
+    log = f"/api/executions/{run['id']}/steps/one/log"
+    for url in ("/api/executions/nobody", "/api/executions/" + "x" * 3000, log):
         answer = client.get(url, headers=PLATFORM)
         assert (answer.status_code, list(answer.json or {})) == (404, ["error"])
-    assert client.post(f"/api/runs/{run['id']}/retry", headers=PLATFORM).status_code == 409
-    cancelled = client.post(f"/api/runs/{run['id']}/cancel", headers=PLATFORM)
+    assert client.post(f"/api/executions/{run['id']}/retry", headers=PLATFORM).status_code == 409
+    cancelled = client.post(f"/api/executions/{run['id']}/cancel", headers=PLATFORM)
     assert (cancelled.status_code, cancelled.json["state"]) == (202, "running")
 
 
@@ -254,9 +254,9 @@ def test_the_log_of_a_job_that_has_written_nothing(app: Flask, tmp_path: Path) -
     client = app.test_client()
     run = client.get("/launchpipeline", headers=PLATFORM).json
     assert run is not None
-    job = JobRecord(id=f"{run['id']}/one", run=run["id"], step="one", kind="local", name="quiet")
+    job = JobRecord(id=f"{run['id']}/one", execution=run["id"], step="one", kind="local", name="quiet")
     context.current().records.put_job(job)
-    log = f"/api/runs/{run['id']}/steps/one/log"
+    log = f"/api/executions/{run['id']}/steps/one/log"
     assert client.get(log).status_code == 404
     (tmp_path / "jobs" / "quiet").mkdir(parents=True)
     (tmp_path / "jobs" / "quiet" / "log").touch()
@@ -307,7 +307,7 @@ def test_health_and_metrics(app: Flask) -> None:
     assert client.get("/healthz", headers=OUTSIDE).json == {"status": "ok"}
     client.get("/launchpipeline", headers=PLATFORM)
     text = client.get("/metrics", headers=OUTSIDE).text
-    assert 'launcher_open_runs{chain="first",state="running"} 1.0' in text
+    assert 'launcher_open_executions{chain="first",state="running"} 1.0' in text
     assert 'launcher_starts_total{by="cron"} 1.0' in text
 
 
@@ -315,12 +315,12 @@ def test_reaping(app: Flask) -> None:
     client = app.test_client()
     client.get("/launchpipeline", headers=PLATFORM)
     answer = client.post("/reap", headers=PLATFORM)
-    assert (answer.json or {})["runs"] == 1
+    assert (answer.json or {})["executions"] == 1
 
 
 def test_sweeping(app: Flask) -> None:
     answer = app.test_client().get("/tasks/launcher/sweep", headers=PLATFORM)
-    assert answer.json == {"runs": 0, "folders": 0}
+    assert answer.json == {"executions": 0, "folders": 0}
 
 
 def test_wrong_settings_are_found_at_the_start(tmp_path: Path) -> None:

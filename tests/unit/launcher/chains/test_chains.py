@@ -168,7 +168,7 @@ def test_steps_are_ordered_by_their_needs() -> None:
             + "  - {name: a, kind: check}\n"
             + '  - {name: b, kind: local, needs: [a], command: [x, "{a.postings}"]}\n',
             "f.yaml:5: the step 'b' has {a.postings}, for which there is no value; "
-            "give one of slot, run, chain, store, warehouse, project, region, "
+            "give one of slot, execution, chain, store, warehouse, project, region, "
             "a.job_id, a.name, a.posts, a.words",
             id="unknown-output",
         ),

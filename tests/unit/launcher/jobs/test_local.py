@@ -34,7 +34,7 @@ def test_a_local_job_succeeds(local: LocalRunner) -> None:
     assert local.launch(given).job_id == "job-1"
     assert ended(local).state is JobState.SUCCEEDED
     assert "given ['--until=2026']" in local.log("job-1")
-    assert local.log_link(given, "job-1") == "/api/runs/run/steps/step/log"
+    assert local.log_link(given, "job-1") == "/api/executions/run/steps/step/log"
     found = local.find(given)
     assert found is not None
     assert found.state is JobState.SUCCEEDED

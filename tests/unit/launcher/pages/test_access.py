@@ -23,7 +23,7 @@ def client_of(look: str, auth: AuthSettings = TOKEN, transport: Any = None) -> A
     app.add_url_rule("/page", "page", access.looked_at(lambda: "page"))
     app.add_url_rule("/data", "data", access.read(lambda: "data"))
     app.add_url_rule("/button", "button", access.pressed(lambda: "pressed"), methods=["POST"])
-    app.add_url_rule("/login", "pages.login", lambda: "login")
+    app.add_url_rule("/pages/login", "pages.login", lambda: "login")
     return app.test_client()
 
 
@@ -90,7 +90,7 @@ def test_with_a_token_a_person_is_sent_to_the_login() -> None:
     answer = client.get("/page?run=1", base_url=LOCAL)
     assert (answer.status_code, answer.location) == (
         302,
-        "/login?next=%2Fpage%3Frun%3D1",
+        "/pages/login?next=%2Fpage%3Frun%3D1",
     )
     assert status(client, "/data") == 403
     assert status(client, "/button") == 403

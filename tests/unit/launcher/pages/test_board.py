@@ -10,7 +10,7 @@ from dfpipe.datastore import connect
 from launcher.chains.records import JobRecord, Records
 from launcher.pages import board
 from launcher.pages.board import Board
-from tests.support.launcher_pages import BROKEN, FAN, PLAIN, SLOT, SLOTS, put_chain, steps
+from tests.support.launcher_pages import BROKEN, FAN, PLAIN, SLOT, SLOTS, put_execution, steps
 
 
 class Counted(Records):
@@ -20,9 +20,9 @@ class Counted(Records):
         super().__init__(client)
         self.asked = 0
 
-    def jobs(self, run_id: str) -> list[JobRecord]:
+    def jobs(self, execution_id: str) -> list[JobRecord]:
         self.asked += 1
-        return super().jobs(run_id)
+        return super().jobs(execution_id)
 
 
 @pytest.fixture
@@ -31,8 +31,8 @@ def records(tmp_path: Path) -> Counted:
 
 
 def test_jobs_stand_in_the_order_of_the_file(records: Counted) -> None:
-    run_id = put_chain(records, SLOT, "running", FAN)
-    view = Board(records).find(run_id)
+    execution_id = put_execution(records, SLOT, "running", FAN)
+    view = Board(records).find(execution_id)
     assert view
     assert [(job.name, job.state, job.needs) for job in view.jobs] == [
         (name, state, needs) for name, (state, needs) in FAN.items()
@@ -46,18 +46,18 @@ def test_jobs_stand_in_the_order_of_the_file(records: Counted) -> None:
 def test_steps_that_were_not_reached_have_no_record(
     records: Counted, state: str, expected: str
 ) -> None:
-    run_id = put_chain(records, SLOT, state, {"first": ("failed", ())})
-    run = records.run(run_id)
-    assert run
-    records.put_run(replace(run, steps=steps({"first": (), "second": ("first",)})))
-    view = Board(records).find(run_id)
+    execution_id = put_execution(records, SLOT, state, {"first": ("failed", ())})
+    execution = records.execution(execution_id)
+    assert execution
+    records.put_execution(replace(execution, steps=steps({"first": (), "second": ("first",)})))
+    view = Board(records).find(execution_id)
     assert view
     assert [job.state for job in view.jobs] == ["failed", expected]
 
 
 def test_chains_that_are_over_are_read_once(records: Counted) -> None:
-    put_chain(records, SLOT - SLOTS, "failed", BROKEN)
-    put_chain(records, SLOT, "running", FAN)
+    put_execution(records, SLOT - SLOTS, "failed", BROKEN)
+    put_execution(records, SLOT, "running", FAN)
     found = Board(records)
     for _ in range(3):
         assert [view.state for view in found.newest(9)] == ["running", "failed"]
@@ -65,27 +65,27 @@ def test_chains_that_are_over_are_read_once(records: Counted) -> None:
 
 
 def test_a_retried_chain_is_read_again(records: Counted) -> None:
-    run_id, found = put_chain(records, SLOT, "failed", BROKEN), Board(records)
-    assert found.find(run_id) == found.find(run_id)
-    run = records.run(run_id)
-    assert run
-    records.put_run(replace(run, attempt=2, state="succeeded"))
-    view = found.find(run_id)
+    execution_id, found = put_execution(records, SLOT, "failed", BROKEN), Board(records)
+    assert found.find(execution_id) == found.find(execution_id)
+    execution = records.execution(execution_id)
+    assert execution
+    records.put_execution(replace(execution, attempt=2, state="succeeded"))
+    view = found.find(execution_id)
     assert view
     assert (view.state, view.attempt) == ("succeeded", 2)
 
 
 def test_a_chain_whose_job_still_ends_is_read_again(records: Counted) -> None:
-    run_id, found = put_chain(records, SLOT, "cancelled", FAN), Board(records)
-    found.find(run_id)
-    found.find(run_id)
+    execution_id, found = put_execution(records, SLOT, "cancelled", FAN), Board(records)
+    found.find(execution_id)
+    found.find(execution_id)
     assert records.asked == 2
 
 
 def test_no_more_is_kept_than_said(records: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(board, "MOST_KEPT", 1)
     found = Board(records)
-    ids = [put_chain(records, SLOT - n * SLOTS, "succeeded", PLAIN) for n in range(2)]
-    for run_id in (*ids, ids[1], ids[0]):
-        found.find(run_id)
+    ids = [put_execution(records, SLOT - n * SLOTS, "succeeded", PLAIN) for n in range(2)]
+    for execution_id in (*ids, ids[1], ids[0]):
+        found.find(execution_id)
     assert records.asked == 3

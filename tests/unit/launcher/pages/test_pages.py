@@ -23,13 +23,13 @@ PAGES = {
     "timeline": "/",
     "an older run": "/?run=2026-01-07T05:00:00Z&since=6",
     "results": "/results",
-    "ranking": "/rankings/popular_words",
-    "links": "/rankings/top_urls",
-    "pairs": "/rankings/emerging_pairs?since=6",
-    "history": "/history?word=%3Cscript%3Ealert(1)%3C/script%3E",
-    "history of a pair": "/history?w1=%3Cscript%3Ealert(1)%3C/script%3E&w2={{7*7}}",
-    "runs": "/runs",
-    "run": f"/runs/{RUN}",
+    "ranking": "/results/rankings/popular_words",
+    "links": "/results/rankings/top_urls",
+    "pairs": "/results/rankings/emerging_pairs?since=6",
+    "history": "/results/history?word=%3Cscript%3Ealert(1)%3C/script%3E",
+    "history of a pair": "/results/history?w1=%3Cscript%3Ealert(1)%3C/script%3E&w2={{7*7}}",
+    "runs": "/executions",
+    "run": f"/executions/{RUN}",
 }
 
 
@@ -54,7 +54,7 @@ def test_hostile_text_is_shown_as_it_is(site: Site) -> None:
     for text in (*HOSTILE, LINKS[0], *(link.removeprefix("https://") for link in LINKS[1:])):
         assert text in page.text
     assert set(LINKS[1:]) <= set(page.links())
-    assert "<img src=x onerror=alert(7)>" in Page(site.text(f"/runs/{RUN}")).text
+    assert "<img src=x onerror=alert(7)>" in Page(site.text(f"/executions/{RUN}")).text
 
 
 def test_every_link_of_a_page_leads_somewhere(site: Site, url: str) -> None:
@@ -131,10 +131,10 @@ def test_of_many_runs_the_chosen_one_is_among_the_choice(
 
 
 def test_history_tells_the_ranks_of_every_run(site: Site) -> None:
-    page = Page(site.text("/history?word=storm"))
+    page = Page(site.text("/results/history?word=storm"))
     assert "Ranked in 13 of 13 runs, at best number 1." in page.text
-    assert "not ranked" in Page(site.text(f"/history?word={quote(HOSTILE[4])}")).text
-    assert "Ranked in 0 of 13 runs." in Page(site.text("/history?word=nobody")).text
+    assert "not ranked" in Page(site.text(f"/results/history?word={quote(HOSTILE[4])}")).text
+    assert "Ranked in 0 of 13 runs." in Page(site.text("/results/history?word=nobody")).text
 
 
 # Data
@@ -174,7 +174,7 @@ def test_parameters_and_limit_of_an_answer(site: Site) -> None:
     [
         ("/api/queries/nothing.json", 404, ""),
         ("/api/queries/popular_words.xml", 404, ""),
-        ("/api/runs.xml", 404, ""),
+        ("/api/executions.xml", 404, ""),
         ("/api/queries/popular_words.json?tz=1", 400, "its parameters are ts"),
         ("/api/queries/word_history.csv", 400, "needs word"),
         ("/api/queries/popular_words.json?limit=-1", 400, "limit is '-1': give a whole number"),
@@ -182,12 +182,12 @@ def test_parameters_and_limit_of_an_answer(site: Site) -> None:
         ("/?run=yesterday", 400, "run is 'yesterday': give a time such as"),
         ("/?since=x", 400, "since is 'x': give a whole number"),
         ("/?run=2020-01-01T00:00:00Z", 200, "no run before 2020-01-01T00:00:00Z"),
-        ("/history", 400, "needs w1"),
-        ("/history?word=", 400, "the address needs w1 and w2, or word"),
-        ("/history?w1=a", 400, "the address needs w1 and w2, or word"),
-        ("/history?word=a&w1=b&w2=c", 400, "the address needs w1 and w2, or word"),
-        ("/rankings/word_history", 404, ""),
-        ("/runs/nothing", 404, "there is no run"),
+        ("/results/history", 400, "needs w1"),
+        ("/results/history?word=", 400, "the address needs w1 and w2, or word"),
+        ("/results/history?w1=a", 400, "the address needs w1 and w2, or word"),
+        ("/results/history?word=a&w1=b&w2=c", 400, "the address needs w1 and w2, or word"),
+        ("/results/rankings/word_history", 404, ""),
+        ("/executions/nothing", 404, "there is no execution"),
         ("/results?from=x", 400, "from is"),
     ],
     ids=str,
@@ -215,7 +215,7 @@ def test_without_a_warehouse_there_are_the_chains(tmp_path: Path) -> None:
     site = Site(tmp_path, warehouse="")
     assert "set DFPIPE_WAREHOUSE" in Page(site.text("/")).text
     assert site.get("/api/queries/popular_words.json").status_code == 404
-    assert "No chain has run yet." in Page(site.text("/runs")).text
+    assert "No chain has been executed yet." in Page(site.text("/executions")).text
 
 
 def test_a_warehouse_without_runs(tmp_path: Path) -> None:

@@ -19,19 +19,21 @@ def with_token(folder: Path) -> Site:
 
 def test_with_a_token_people_log_in_and_out(tmp_path: Path) -> None:
     site = with_token(tmp_path)
-    answer = site.get("/history?word=storm")
-    assert answer.location == "/login?next=%2Fhistory%3Fword%3Dstorm"
+    answer = site.get("/results/history?word=storm")
+    assert answer.location == "/pages/login?next=%2Fresults%2Fhistory%3Fword%3Dstorm"
     page = Page(site.text(answer.location))
     assert "Log out" not in page.text
-    refused = site.post("/login", data={"token": "another"})
+    refused = site.post("/pages/login", data={"token": "another"})
     assert (refused.status_code, "Set-Cookie" in refused.headers) == (403, False)
     assert "That is not the token." in refused.text
-    entered = site.post("/login", data={"token": SECRET, "next": "/history?word=storm"})
-    assert (entered.status_code, entered.location) == (303, "/history?word=storm")
+    entered = site.post(
+        "/pages/login", data={"token": SECRET, "next": "/results/history?word=storm"}
+    )
+    assert (entered.status_code, entered.location) == (303, "/results/history?word=storm")
     assert "Log out" in Page(site.text("/")).text
-    assert site.get("/login").location == "/"
-    assert site.post("/logout", headers={"Origin": "http://e.example"}).status_code == 403
-    assert site.post("/logout").location == "/login"
+    assert site.get("/pages/login").location == "/"
+    assert site.post("/pages/logout", headers={"Origin": "http://e.example"}).status_code == 403
+    assert site.post("/pages/logout").location == "/pages/login"
     assert site.get("/").status_code == 302
 
 
@@ -41,15 +43,21 @@ def test_with_a_token_people_log_in_and_out(tmp_path: Path) -> None:
     ids=["no scheme", "other site", "backslash", "tab", "nothing", "no path"],
 )
 def test_the_login_leads_to_this_service_alone(tmp_path: Path, after: str) -> None:
-    answer = with_token(tmp_path).post("/login", data={"token": SECRET, "next": after})
+    answer = with_token(tmp_path).post("/pages/login", data={"token": SECRET, "next": after})
     assert answer.location == "/"
 
 
 def test_strangers_learn_nothing(tmp_path: Path) -> None:
     site = with_token(tmp_path)
-    for url in ("/api/queries", "/api/queries/popular_words.csv", "/api/runs.json"):
+    for url in ("/api/queries", "/api/queries/popular_words.csv", "/api/executions.json"):
         assert (site.get(url).status_code, site.get(url).data) == (403, b"")
-    for url in ("/", "/results", "/runs", "/runs/nothing", "/rankings/popular_words"):
+    for url in (
+        "/",
+        "/results",
+        "/executions",
+        "/executions/nothing",
+        "/results/rankings/popular_words",
+    ):
         assert site.get(url).status_code == 302
     proof = {"Authorization": f"Bearer {SECRET}"}
     assert site.get("/api/queries/popular_words.csv", headers=proof).status_code == 200
@@ -58,8 +66,8 @@ def test_strangers_learn_nothing(tmp_path: Path) -> None:
 
 def test_nothing_secret_is_in_the_pages(tmp_path: Path) -> None:
     site = with_token(tmp_path)
-    site.post("/login", data={"token": SECRET})
-    for url in ("/", "/runs", "/login", "/nothing", "/?run=x"):
+    site.post("/pages/login", data={"token": SECRET})
+    for url in ("/", "/executions", "/pages/login", "/nothing", "/?run=x"):
         assert SECRET not in site.get(url, follow_redirects=True).text
 
 
@@ -78,8 +86,10 @@ def test_on_app_engine_people_come_by_the_proxy(tmp_path: Path) -> None:
             "headers": {"X-Forwarded-For": "198.51.100.9"}
             | {name.replace("_", "-"): text for name, text in headers.items()},
         }
-        found = [site.client.get(url, **sent) for url in ("/", "/runs", "/api/runs.json")]
-        return [each.status_code for each in (*found, site.client.post("/runs", **sent))]
+        found = [
+            site.client.get(url, **sent) for url in ("/", "/executions", "/api/executions.json")
+        ]
+        return [each.status_code for each in (*found, site.client.post("/executions", **sent))]
 
     header = IAP_HEADER.replace("-", "_")
     assert codes(**{header: proxy.assertion()}) == [200, 200, 200, 303]

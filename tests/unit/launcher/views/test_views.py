@@ -12,7 +12,7 @@ from dfpipe.warehouse import named_queries
 from dfpipe.warehouse.named_queries import Result
 from launcher.jobs import JobState
 from launcher.views import graph, talk
-from launcher.views.chains import LOOKS, ChainView, JobView, duration, look, picture
+from launcher.views.executions import LOOKS, ExecutionView, JobView, duration, look, picture
 
 NOW = datetime(2026, 1, 7, 12, tzinfo=UTC)
 URLS = ("ts", "rank", "url", "count")
@@ -132,7 +132,7 @@ def test_days_and_what_has_not_begun() -> None:
 
 def test_a_long_name_is_cut_in_its_box_and_told_beside_it() -> None:
     job = JobView(name="a-name-that-is-much-too-long-for-a-box", kind="local", state="running")
-    chain = ChainView(id="r", chain="c", slot=NOW, state="running", goes_on=True, jobs=(job,))
+    chain = ExecutionView(id="r", chain="c", slot=NOW, state="running", goes_on=True, jobs=(job,))
     (node,) = picture(chain, NOW).nodes
     assert node.text == "a-name-that-is-much-t…"
     assert (node.about, node.job.name) == ("running", job.name)

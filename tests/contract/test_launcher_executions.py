@@ -1,4 +1,4 @@
-"""Runs of chains on both stores: overlap, failures, retries, limits, cancelling, lost tasks."""
+"""Executions on both stores: overlap, failures, retries, limits, cancelling, lost tasks."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -9,11 +9,11 @@ import pytest
 
 from launcher.chains import events
 from launcher.chains.driving import MOST_TRIES, NOT_KNOWN, drive
+from launcher.chains.executions import RefusedError, UnknownExecutionError
 from launcher.chains.reaping import reap
 from launcher.chains.records import Step
-from launcher.chains.runs import RefusedError, UnknownRunError
 from launcher.jobs import JobSpec, JobState, JobStatus, LaunchRefusedError, UnavailableError
-from launcher.pages.board import chain_view
+from launcher.pages.board import execution_view
 from tests.support.fake_dataflow import FakeDataflow, Faults, log_event, serving, status_event
 from tests.support.launching import Launcher, ScriptedRunner, step, unbind
 
@@ -41,23 +41,25 @@ def ends(**states: str) -> Any:
     return script
 
 
-def test_a_chain_runs_to_its_end(launcher: Launcher) -> None:
-    run = launcher.run(step("one"), step("left", "one"), step("right", "one"), step("last", "left"))
-    assert run.state == "succeeded"
-    assert run.started is not None
-    assert run.ended is not None
-    assert set(launcher.states(run).values()) == {"succeeded"}
-    job = launcher.jobs(run)["last"]
-    assert job.name == f"{run.id}-last-1"
+def test_a_chain_executions_to_its_end(launcher: Launcher) -> None:
+    execution = launcher.run(
+        step("one"), step("left", "one"), step("right", "one"), step("last", "left")
+    )
+    assert execution.state == "succeeded"
+    assert execution.started is not None
+    assert execution.ended is not None
+    assert set(launcher.states(execution).values()) == {"succeeded"}
+    job = launcher.jobs(execution)["last"]
+    assert job.name == f"{execution.id}-last-1"
     assert "/dataflow/jobs/fake-region/" in job.log_link
     assert launcher.records.place("chain") == ("", ())
 
 
 def test_what_is_launched(launcher: Launcher, fake: FakeDataflow) -> None:
     parameters = {"until": "{slot}", "input": "{first.job_id}", "plain": "{{}}"}
-    run = launcher.run(step("first"), step("second", "first", parameters=parameters))
-    given = fake.named(f"{run.id}-second-1").request
-    first = fake.named(f"{run.id}-first-1")
+    execution = launcher.run(step("first"), step("second", "first", parameters=parameters))
+    given = fake.named(f"{execution.id}-second-1").request
+    first = fake.named(f"{execution.id}-first-1")
     assert given["parameters"] == {
         "until": "2026-01-07T12:00:00Z",
         "input": first.id,
@@ -66,13 +68,13 @@ def test_what_is_launched(launcher: Launcher, fake: FakeDataflow) -> None:
     assert given["containerSpecGcsPath"] == "gs://fake/spec.json"
     labels = given["environment"]["additionalUserLabels"]
     assert labels == {
-        "launcher-run": run.id,
+        "launcher-run": execution.id,
         "launcher-step": "second",
         "launcher-attempt": "1",
     }
 
 
-def test_a_second_start_gives_the_same_run(launcher: Launcher, fake: FakeDataflow) -> None:
+def test_a_second_start_gives_the_same_execution(launcher: Launcher, fake: FakeDataflow) -> None:
     first = launcher.start(step("one"))
     assert launcher.start(step("one")) == first
     launcher.deliveries.run()
@@ -86,12 +88,12 @@ def test_only_success_lets_the_next_step_start(
     launcher: Launcher, fake: FakeDataflow, state: str
 ) -> None:
     fake.script = ends(one=state)
-    run = launcher.run(step("one"), step("two", "one"))
-    assert run.state == "failed"
+    execution = launcher.run(step("one"), step("two", "one"))
+    assert execution.state == "failed"
     became = "has failed" if state == "FAILED" else f"was {state.lower()}"
-    assert run.error.startswith(f"step one {became}: Dataflow says {state}")
-    assert launcher.states(run) == {"one": state.lower(), "two": "skipped"}
-    assert fake.names() == [f"{run.id}-one-1"]
+    assert execution.error.startswith(f"step one {became}: Dataflow says {state}")
+    assert launcher.states(execution) == {"one": state.lower(), "two": "skipped"}
+    assert fake.names() == [f"{execution.id}-one-1"]
 
 
 @pytest.mark.parametrize(
@@ -112,39 +114,39 @@ def test_what_a_failure_means_for_the_rest(
 
     fake.script = script
     steps = (step("a"), step("b", on_failure=policy), step("after-b", "b"), step("after-a", "a"))
-    run = launcher.run(*steps)
-    assert launcher.states(run) == {"a": "succeeded", **states}
-    assert run.state == outcome
+    execution = launcher.run(*steps)
+    assert launcher.states(execution) == {"a": "succeeded", **states}
+    assert execution.state == outcome
 
 
-def test_a_failure_may_cancel_what_runs(launcher: Launcher, fake: FakeDataflow) -> None:
+def test_a_failure_may_cancel_what_executions(launcher: Launcher, fake: FakeDataflow) -> None:
     def script(labels: dict[str, str]) -> list[str]:
         return ["RUNNING", "FAILED"] if labels["launcher-step"] == "b" else ["RUNNING"]
 
     fake.script = script
-    run = launcher.run(step("a"), step("b", on_failure="cancel"), step("c", "a"))
-    assert launcher.states(run) == {"a": "cancelled", "b": "failed", "c": "skipped"}
-    assert run.state == "failed"
+    execution = launcher.run(step("a"), step("b", on_failure="cancel"), step("c", "a"))
+    assert launcher.states(execution) == {"a": "cancelled", "b": "failed", "c": "skipped"}
+    assert execution.state == "failed"
 
 
 def test_retries_wait_longer_each_time(launcher: Launcher, fake: FakeDataflow) -> None:
     moments = []
     fake.launched = lambda job: moments.append(launcher.clock())
     fake.script = ends(one="FAILED")
-    run = launcher.run(step("one", retries=2, backoff=1000.0))
-    assert fake.names() == [f"{run.id}-one-{attempt}" for attempt in (1, 2, 3)]
+    execution = launcher.run(step("one", retries=2, backoff=1000.0))
+    assert fake.names() == [f"{execution.id}-one-{attempt}" for attempt in (1, 2, 3)]
     first, second = moments[1] - moments[0], moments[2] - moments[1]
     assert timedelta(seconds=1000) <= first < timedelta(seconds=1500)
     assert timedelta(seconds=2000) <= second < timedelta(seconds=2500)
-    assert run.state == "failed"
+    assert execution.state == "failed"
 
 
 def test_a_job_that_never_ends_is_cancelled_at_its_limit(
     launcher: Launcher, fake: FakeDataflow
 ) -> None:
     fake.script = lambda labels: ["RUNNING"]
-    run = launcher.run(step("one", limit=3600.0), step("two", "one"))
-    job = launcher.jobs(run)["one"]
+    execution = launcher.run(step("one", limit=3600.0), step("two", "one"))
+    job = launcher.jobs(execution)["one"]
     assert (job.state, job.error) == ("failed", "it took longer than its 3600 s")
     assert fake.named(job.name).state == "CANCELLED"
     assert job.started is not None
@@ -156,21 +158,21 @@ def test_a_job_that_is_never_known_fails(launcher: Launcher, fake: FakeDataflow)
     fake.faults = Faults(not_found=10**9)
     fake.rng.seed(1)
     started = launcher.clock()
-    run = launcher.run(step("one"))
-    job = launcher.jobs(run)["one"]
+    execution = launcher.run(step("one"))
+    job = launcher.jobs(execution)["one"]
     assert job.state == "failed"
     assert "could not be found" in job.error
     assert launcher.clock() - started >= NOT_KNOWN
 
 
 def test_a_refused_launch_fails_with_the_reason(launcher: Launcher) -> None:
-    run = launcher.run(step("one", parameters={"x": "{two.job_id}"}))
-    assert launcher.jobs(run)["one"].error == "there is no value for {two.job_id}"
-    assert run.state == "failed"
+    execution = launcher.run(step("one", parameters={"x": "{two.job_id}"}))
+    assert launcher.jobs(execution)["one"].error == "there is no value for {two.job_id}"
+    assert execution.state == "failed"
 
 
 def test_an_event_that_comes_twice_is_one(launcher: Launcher, fake: FakeDataflow) -> None:
-    run = launcher.start(step("one"))
+    execution = launcher.start(step("one"))
     fake.script = lambda labels: ["RUNNING"]
     while not fake.jobs:
         launcher.deliveries.run(1)
@@ -186,18 +188,18 @@ def test_an_event_that_comes_twice_is_one(launcher: Launcher, fake: FakeDataflow
     ]
     assert len(looks) == 2  # of the four events two came twice
     launcher.deliveries.run()
-    assert launcher.now(run).state == "succeeded"
+    assert launcher.now(execution).state == "succeeded"
 
 
 def test_events_of_others_are_passed_over(launcher: Launcher, fake: FakeDataflow) -> None:
-    run = launcher.start(step("one"))
+    execution = launcher.start(step("one"))
     foreign = fake.add("somebody-elses", {}, {}, "DONE")
     assert not events.take(launcher.context, events.read_event(*log_event(foreign)))
     launcher.deliveries.run()
-    ours = launcher.jobs(run)["one"]
+    ours = launcher.jobs(execution)["one"]
     twin = fake.add(ours.name, {}, {}, "FAILED")
     assert not events.take(launcher.context, events.read_event(*status_event(twin)))
-    assert launcher.now(run).state == "succeeded"
+    assert launcher.now(execution).state == "succeeded"
 
 
 def test_a_slot_waits_for_the_one_before(launcher: Launcher, fake: FakeDataflow) -> None:
@@ -208,18 +210,18 @@ def test_a_slot_waits_for_the_one_before(launcher: Launcher, fake: FakeDataflow)
     third = launcher.start(step("one"))
     assert (second.state, third.state) == ("waiting", "waiting")
     launcher.deliveries.run()
-    runs = [launcher.now(run) for run in (first, second, third)]
-    assert [run.state for run in runs] == ["succeeded"] * 3
-    ended = [run.ended for run in runs]
+    executions = [launcher.now(execution) for execution in (first, second, third)]
+    assert [execution.state for execution in executions] == ["succeeded"] * 3
+    ended = [execution.ended for execution in executions]
     assert ended == sorted(ended, key=str)
-    assert fake.names() == [f"{run.id}-one-1" for run in runs]
+    assert fake.names() == [f"{execution.id}-one-1" for execution in executions]
 
 
-def test_a_waiting_run_can_be_cancelled(launcher: Launcher, fake: FakeDataflow) -> None:
+def test_a_waiting_execution_can_be_cancelled(launcher: Launcher, fake: FakeDataflow) -> None:
     first = launcher.start(step("one"))
     launcher.clock.move(1)
     second = launcher.start(step("one"))
-    assert launcher.runs.cancel(second.id).state == "cancelled"
+    assert launcher.executions.cancel(second.id).state == "cancelled"
     launcher.deliveries.run()
     assert launcher.now(first).state == "succeeded"
     assert len(fake.jobs) == 1
@@ -245,42 +247,45 @@ def test_a_slot_may_be_skipped_or_cancel_the_one_before(
     launcher.clock.move(1)
     third = launcher.start(step("one"))
     launcher.deliveries.run()
-    assert [launcher.now(run).state for run in (first, second, third)] == states
+    assert [launcher.now(execution).state for execution in (first, second, third)] == states
     unbind()
 
 
 def test_cancelling_a_run(launcher: Launcher, fake: FakeDataflow) -> None:
     fake.script = lambda labels: ["RUNNING"]
-    run = launcher.start(step("one"), step("two", "one"))
+    execution = launcher.start(step("one"), step("two", "one"))
     while not fake.jobs:
         launcher.deliveries.run(1)
-    assert launcher.runs.cancel(run.id).is_cancelled
+    assert launcher.executions.cancel(execution.id).is_cancelled
     launcher.deliveries.run()
-    assert launcher.now(run).state == "cancelled"
-    assert launcher.states(run) == {"one": "cancelled", "two": "skipped"}
-    assert launcher.jobs(run)["two"].error == "not started: step one was cancelled"
-    assert fake.named(f"{run.id}-one-1").state == "CANCELLED"
+    assert launcher.now(execution).state == "cancelled"
+    assert launcher.states(execution) == {"one": "cancelled", "two": "skipped"}
+    assert launcher.jobs(execution)["two"].error == "not started: step one was cancelled"
+    assert fake.named(f"{execution.id}-one-1").state == "CANCELLED"
     with pytest.raises(RefusedError, match="is over: it is cancelled"):
-        launcher.runs.cancel(run.id)
+        launcher.executions.cancel(execution.id)
 
 
 def test_a_cancel_that_is_refused_shows_until_it_is_allowed(
     launcher: Launcher, fake: FakeDataflow
 ) -> None:
     fake.script = lambda labels: ["RUNNING"]
-    run = launcher.start(step("one", limit=60.0))
+    execution = launcher.start(step("one", limit=60.0))
     while not fake.jobs:
         launcher.deliveries.run(1)
     fake.refuses_cancel = True
-    launcher.runs.cancel(run.id)
+    launcher.executions.cancel(execution.id)
     launcher.deliveries.run(12)
-    job = launcher.jobs(run)["one"]
+    job = launcher.jobs(execution)["one"]
     assert job.state == "running"
     assert job.warning.startswith("cannot be cancelled: Dataflow refuses: ")
-    assert chain_view(launcher.now(run), [job]).jobs[0].error == job.warning
+    assert execution_view(launcher.now(execution), [job]).jobs[0].error == job.warning
     fake.refuses_cancel = False
     launcher.deliveries.run()
-    assert (launcher.now(run).state, launcher.jobs(run)["one"].warning) == ("cancelled", "")
+    assert (launcher.now(execution).state, launcher.jobs(execution)["one"].warning) == (
+        "cancelled",
+        "",
+    )
 
 
 @pytest.mark.parametrize("error", [LaunchRefusedError("403"), UnavailableError("503")])
@@ -299,16 +304,16 @@ def test_a_job_that_cannot_be_watched_says_so(
 
     runner = Unwatched(JobStatus(job_id="7", state=JobState.RUNNING))
     launcher = Launcher(client, fake, tmp_path, runners={"check": runner})
-    run = launcher.start(Step(name="check", kind="check"))
-    job_id = f"{run.id}/check"
-    while not launcher.records.job(job_id) or not launcher.jobs(run)["check"].warning:
+    execution = launcher.start(Step(name="check", kind="check"))
+    job_id = f"{execution.id}/check"
+    while not launcher.records.job(job_id) or not launcher.jobs(execution)["check"].warning:
         launcher.deliveries.run(1)
-    job = launcher.jobs(run)["check"]
+    job = launcher.jobs(execution)["check"]
     assert (job.state, job.warning) == ("running", f"cannot be watched: {error}")
     drive(launcher.context, job_id)
-    assert launcher.jobs(run)["check"].warning == ""
+    assert launcher.jobs(execution)["check"].warning == ""
     launcher.deliveries.run()
-    assert launcher.now(run).state == "succeeded"
+    assert launcher.now(execution).state == "succeeded"
     unbind()
 
 
@@ -321,18 +326,18 @@ def test_cancelling_a_run_of_many_jobs(
 ) -> None:
     launcher = Launcher(client, fake, tmp_path, overlap="cancel")
     fake.script = lambda labels: ["RUNNING"]
-    run = launcher.start(*(step(f"s{number}") for number in range(MANY)))
+    execution = launcher.start(*(step(f"s{number}") for number in range(MANY)))
     while len(fake.jobs) < MANY:
         launcher.deliveries.run(1)
     fake.script = ends()
     launcher.clock.move(1)
     if by == "hand":
-        launcher.runs.cancel(run.id)
+        launcher.executions.cancel(execution.id)
     else:
         launcher.start(step("next"))
     launcher.deliveries.run()
-    assert launcher.now(run).state == "cancelled"
-    assert set(launcher.states(run).values()) == {"cancelled"}
+    assert launcher.now(execution).state == "cancelled"
+    assert set(launcher.states(execution).values()) == {"cancelled"}
     unbind()
 
 
@@ -342,36 +347,36 @@ def test_a_failure_may_cancel_many_jobs(launcher: Launcher, fake: FakeDataflow) 
 
     fake.script = script
     many = [step(f"s{number}") for number in range(MANY)]
-    run = launcher.run(step("bad", on_failure="cancel"), *many)
-    assert run.state == "failed"
-    assert launcher.states(run) == {"bad": "failed"} | {s.name: "cancelled" for s in many}
+    execution = launcher.run(step("bad", on_failure="cancel"), *many)
+    assert execution.state == "failed"
+    assert launcher.states(execution) == {"bad": "failed"} | {s.name: "cancelled" for s in many}
 
 
 def test_retrying_a_run_keeps_what_has_succeeded(launcher: Launcher, fake: FakeDataflow) -> None:
     fake.script = ends(two="FAILED")
-    run = launcher.run(step("one"), step("two", "one", retries=1), step("three", "two"))
-    assert run.state == "failed"
+    execution = launcher.run(step("one"), step("two", "one", retries=1), step("three", "two"))
+    assert execution.state == "failed"
     fake.script = ends()
-    again = launcher.runs.retry(run.id)
+    again = launcher.executions.retry(execution.id)
     assert (again.state, again.attempt) == ("running", 2)
     launcher.deliveries.run()
-    assert launcher.now(run).state == "succeeded"
-    names = [name.removeprefix(f"{run.id}-") for name in fake.names()]
+    assert launcher.now(execution).state == "succeeded"
+    names = [name.removeprefix(f"{execution.id}-") for name in fake.names()]
     assert names == ["one-1", "two-1", "two-2", "two-3", "three-1"]
     with pytest.raises(RefusedError, match="nothing to retry"):
-        launcher.runs.retry(run.id)
+        launcher.executions.retry(execution.id)
 
 
 def test_what_cannot_be_done_is_refused(launcher: Launcher) -> None:
-    run = launcher.start(step("one"))
+    execution = launcher.start(step("one"))
     with pytest.raises(RefusedError, match="is running: cancel it, or wait"):
-        launcher.runs.retry(run.id)
-    with pytest.raises(UnknownRunError, match="there is no run 'nobody'"):
-        launcher.runs.cancel("nobody")
+        launcher.executions.retry(execution.id)
+    with pytest.raises(UnknownExecutionError, match="there is no execution 'nobody'"):
+        launcher.executions.cancel("nobody")
 
 
 def test_lost_tasks_are_found_missing(launcher: Launcher, fake: FakeDataflow) -> None:
-    run = launcher.start(step("one"), step("two", "one"))
+    execution = launcher.start(step("one"), step("two", "one"))
     store = launcher.context.service.store
 
     def lose() -> None:
@@ -379,29 +384,31 @@ def test_lost_tasks_are_found_missing(launcher: Launcher, fake: FakeDataflow) ->
         store.delete("default", names, launcher.context.service.now())
 
     lose()
-    assert reap(launcher.context)["runs"] == 1
+    assert reap(launcher.context)["executions"] == 1
     while not fake.jobs:
         launcher.deliveries.run(1)
     lose()
     for _ in range(40):
-        if launcher.now(run).is_over:
+        if launcher.now(execution).is_over:
             break
         reap(launcher.context)
         launcher.deliveries.run()
         launcher.clock.move(600)
-    assert launcher.now(run).state == "succeeded"
+    assert launcher.now(execution).state == "succeeded"
     assert len(fake.jobs) == 2
 
 
-def test_a_workflow_that_is_aborted_ends_its_run(launcher: Launcher, fake: FakeDataflow) -> None:
+def test_a_workflow_that_is_aborted_ends_its_execution(
+    launcher: Launcher, fake: FakeDataflow
+) -> None:
     fake.script = lambda labels: ["RUNNING"]
-    run = launcher.start(step("one"))
+    execution = launcher.start(step("one"))
     while not fake.jobs:
         launcher.deliveries.run(1)
-    assert launcher.deliveries.engine.abort_root(run.pipeline_id, "by hand")
+    assert launcher.deliveries.engine.abort_root(execution.pipeline_id, "by hand")
     launcher.deliveries.run()
-    assert launcher.now(run).state == "cancelled"
-    assert fake.named(f"{run.id}-one-1").state == "CANCELLED"
+    assert launcher.now(execution).state == "cancelled"
+    assert fake.named(f"{execution.id}-one-1").state == "CANCELLED"
 
 
 def test_what_the_launcher_does_itself_is_not_tried_for_ever(
@@ -410,14 +417,14 @@ def test_what_the_launcher_does_itself_is_not_tried_for_ever(
     busy = [UnavailableError("the warehouse is busy")] * MOST_TRIES
     check = ScriptedRunner(*busy)
     launcher = Launcher(client, fake, tmp_path, runners={"check": check})
-    run = launcher.run(Step(name="check", kind="check"))
-    assert launcher.jobs(run)["check"].error == "the warehouse is busy"
+    execution = launcher.run(Step(name="check", kind="check"))
+    assert launcher.jobs(execution)["check"].error == "the warehouse is busy"
     assert len(check.specs) == MOST_TRIES
     check.launches = [UnavailableError("busy"), DONE]
-    launcher.runs.retry(run.id)
+    launcher.executions.retry(execution.id)
     launcher.deliveries.run()
-    assert launcher.now(run).state == "succeeded"
-    assert launcher.jobs(run)["check"].outputs["posts"] == 12
+    assert launcher.now(execution).state == "succeeded"
+    assert launcher.jobs(execution)["check"].outputs["posts"] == 12
     unbind()
 
 
@@ -436,7 +443,7 @@ def test_a_launch_that_goes_on_is_nobody_elses(
 
     slow = Slow(DONE)
     launcher = Launcher(client, fake, tmp_path, runners={"check": slow})
-    run = launcher.run(Step(name="check", kind="check"))
-    assert run.state == "succeeded"
+    execution = launcher.run(Step(name="check", kind="check"))
+    assert execution.state == "succeeded"
     assert slow.calls == 1
     unbind()

@@ -37,8 +37,8 @@ class JobView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChainView:
-    """A chain's run for a slot, with its jobs in the order of the file.
+class ExecutionView:
+    """A chain's execution for a slot, with its jobs in the order of the file.
 
     `goes_on`: it may change by itself.
     """
@@ -82,7 +82,7 @@ class Picture:
     box_height: int = HEIGHT
 
 
-def picture(chain: ChainView, now: datetime) -> Picture:
+def picture(chain: ExecutionView, now: datetime) -> Picture:
     """The graph of a chain."""
     graph = draw({job.name: job.needs for job in chain.jobs})
     jobs = {job.name: job for job in chain.jobs}

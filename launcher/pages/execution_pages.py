@@ -1,0 +1,160 @@
+"""The pages on executions and their jobs: lists, graphs, buttons, and JSON and CSV of them."""
+
+import csv
+import dataclasses
+import io
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from flask import Blueprint, Response, abort, jsonify, redirect, request, url_for
+
+from launcher.chains.executions import Executions, UnknownExecutionError
+from launcher.chains.records import ExecutionRecord
+from launcher.pages.access import Access
+from launcher.pages.board import Board
+from launcher.pages.rendering import harmless, page, rfc3339, whole
+from launcher.views.executions import ExecutionView, picture
+from service.clock import Clock
+
+PAGE_EXECUTIONS = 30
+MOST_EXECUTIONS = 480  # in a list or a download
+JOB_COLUMNS = (
+    "name",
+    "kind",
+    "state",
+    "attempt",
+    "started",
+    "ended",
+    "error",
+    "job_name",
+    "job_id",
+    "log_link",
+)
+EXECUTION_COLUMNS = ("id", "chain", "slot", "state", "started", "ended", "error")
+# Starts the chain of the current slot, if it was not.
+Start = Callable[[], ExecutionRecord]
+
+
+class ExecutionPages:
+    """The routes on executions and their jobs."""
+
+    def __init__(
+        self,
+        pages: Blueprint,
+        access: Access,
+        board: Board,
+        executions: Executions,
+        start: Start,
+        clock: Clock,
+    ) -> None:
+        self.board = board
+        self.executions = executions
+        self.start = start
+        self.clock = clock
+        add = pages.add_url_rule
+        add("/executions", "executions", access.looked_at(self.list_page))
+        add("/executions/<execution_id>", "execution", access.looked_at(self.page))
+        add("/api/executions.<form>", "executions_data", access.read(self.executions_data))
+        add("/api/jobs.<form>", "jobs_data", access.read(self.jobs_data))
+        for url, name in (
+            ("/executions", "execute_now"),
+            ("/executions/<execution_id>/cancel", "cancel"),
+            ("/executions/<execution_id>/retry", "retry"),
+        ):
+            add(url, name, access.pressed(getattr(self, name)), methods=["POST"])
+
+    def list_page(self) -> Response:
+        """The newest executions."""
+        most = min(max(whole("show", PAGE_EXECUTIONS), 1), MOST_EXECUTIONS)
+        found = self.board.newest(most + 1)
+        shown = found[:most]
+        return page(
+            "launcher_executions.html",
+            executions=shown,
+            goes_on=any(each.goes_on for each in shown),
+            more=4 * most if len(found) > most else None,
+        )
+
+    def page(self, execution_id: str) -> Response:
+        """An execution, its graph and its jobs."""
+        found = self._found(execution_id)
+        return page(
+            "launcher_execution.html",
+            execution=found,
+            picture=picture(found, self.clock()),
+            was_there="before" in request.args,
+        )
+
+    # Buttons
+
+    def execute_now(self) -> Any:
+        """Start the chain of the current slot, or show the one that was started before."""
+        now = self.clock()
+        execution = self.start()
+        before = "1" if execution.created < now else None
+        return redirect(url_for("pages.execution", execution_id=execution.id, before=before), 303)
+
+    def cancel(self, execution_id: str) -> Any:
+        """Cancel an execution."""
+        self.executions.cancel(execution_id)
+        return redirect(url_for("pages.execution", execution_id=execution_id), 303)
+
+    def retry(self, execution_id: str) -> Any:
+        """Execute again the steps that did not succeed."""
+        self.executions.retry(execution_id)
+        return redirect(url_for("pages.execution", execution_id=execution_id), 303)
+
+    # Data
+
+    def executions_data(self, form: str) -> Response:
+        """The newest executions, in JSON with their jobs."""
+        found = self.board.newest(MOST_EXECUTIONS)
+        if form == "json":
+            return jsonify([_plain(each) for each in found])
+        return _csv(
+            form, "chains", EXECUTION_COLUMNS, (_cells(c, EXECUTION_COLUMNS) for c in found)
+        )
+
+    def jobs_data(self, form: str) -> Response:
+        """The jobs of the newest executions."""
+        columns = ("execution", "slot", *JOB_COLUMNS)
+        found = [
+            [execution.id, rfc3339(execution.slot), *_cells(job, JOB_COLUMNS)]
+            for execution in self.board.newest(MOST_EXECUTIONS)
+            for job in execution.jobs
+        ]
+        if form == "json":
+            return jsonify([dict(zip(columns, row, strict=True)) for row in found])
+        return _csv(form, "jobs", columns, found)
+
+    def _found(self, execution_id: str) -> ExecutionView:
+        found = self.board.find(execution_id)
+        if found is None:
+            raise UnknownExecutionError(f"there is no execution {execution_id[:80]!r}")
+        return found
+
+
+def _plain(view: Any) -> dict[str, Any]:
+    """An execution for JSON."""
+    found = dataclasses.asdict(view)
+    for each in (found, *found["jobs"]):
+        each.update({k: rfc3339(v) for k, v in each.items() if isinstance(v, datetime)})
+    return found
+
+
+def _cells(view: Any, columns: Iterable[str]) -> list[Any]:
+    values = (getattr(view, name) for name in columns)
+    return [rfc3339(v) if isinstance(v, datetime) else "" if v is None else v for v in values]
+
+
+def _csv(form: str, name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Response:
+    if form != "csv":
+        abort(404)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(map(harmless, row) for row in rows)
+    response = Response(text.getvalue(), content_type="text/csv; charset=utf-8")
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
+    return response

@@ -1,0 +1,135 @@
+"""The launcher's pages on chains and jobs: graph, buttons, lists, and the same as data."""
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support import launcher_pages as support
+from tests.support.launcher_pages import BROKEN, FAN, PLAIN, SLOT, SLOTS
+from tests.support.launcher_site import RUN, Page, Site
+
+pytestmark = pytest.mark.usefixtures("unbound_launcher")
+
+
+def test_chains_and_jobs_as_data(site: Site) -> None:
+    found = site.rows("/api/executions.json")
+    assert [chain["state"] for chain in found] == ["running", "failed", "succeeded"]
+    assert [job["name"] for job in found[0]["jobs"]] == list(FAN)
+    lines = list(csv.DictReader(io.StringIO(site.text("/api/executions.csv"))))
+    assert [line["id"] for line in lines] == [chain["id"] for chain in found]
+    jobs = list(csv.DictReader(io.StringIO(site.text("/api/jobs.csv"))))
+    assert len(jobs) == len(site.rows("/api/jobs.json")) == len(FAN) + len(PLAIN) + len(BROKEN)
+
+
+def test_a_spreadsheet_finds_no_formula(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    support.put_execution(site.records, SLOT, "failed", BROKEN, "=HYPERLINK(1)")
+    (line,) = csv.DictReader(io.StringIO(site.text("/api/executions.csv")))
+    assert line["error"] == "'=HYPERLINK(1)"
+
+
+def test_the_graph_has_every_step_in_its_colour(site: Site) -> None:
+    page = Page(site.text(f"/executions/{RUN}"))
+    states = [attrs["data-state"] for tag, attrs in page.tags if tag == "g"]
+    assert sorted(map(str, states)) == sorted(
+        {"drained": "cancelled"}.get(state, state) for state, _ in FAN.values()
+    )
+    assert sum(attrs.get("class") == "edge" for _, attrs in page.tags) == 10
+
+
+def test_which_buttons_there_are(site: Site) -> None:
+    def actions(url: str) -> list[str]:
+        page = Page(site.text(url))
+        return [
+            str(attrs["action"]) for tag, attrs in page.tags if tag == "form" and "action" in attrs
+        ]
+
+    assert actions("/executions") == ["/executions"]
+    assert actions(f"/executions/{RUN}") == [f"/executions/{RUN}/cancel"]
+    failed, done = "analysis-20260107t050000", "analysis-20260107t000000"
+    assert actions(f"/executions/{failed}") == [f"/executions/{failed}/retry"]
+    assert actions(f"/executions/{done}") == []
+
+
+def test_buttons_start_cancel_and_retry(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    answer = site.post("/executions")
+    assert answer.status_code == 303
+    execution_id = answer.location.rpartition("/")[2]
+    assert site.post("/executions").location == answer.location
+    execution = site.records.execution(execution_id)
+    assert execution
+    assert (execution.state, execution.attempt) == ("running", 1)
+    assert "running" in Page(site.text(answer.location)).text
+    assert site.post(f"/executions/{execution_id}/retry").status_code == 409
+    assert site.post(f"/executions/{execution_id}/cancel").location == answer.location
+    execution = site.records.execution(execution_id)
+    assert execution
+    assert execution.is_cancelled
+    for button in ("cancel", "retry"):
+        assert site.post(f"/executions/nothing/{button}").status_code == 404
+
+
+def test_a_slot_that_has_had_its_run_is_told(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    execution_id = support.put_execution(site.records, SLOT, "succeeded", PLAIN)
+    answer = site.post("/executions")
+    assert answer.location == f"/executions/{execution_id}?before=1"
+    assert "The chain was already started" in Page(site.text(answer.location)).text
+    assert (
+        "The chain was already started" not in Page(site.text(f"/executions/{execution_id}")).text
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("/results", "Timeline"),
+        ("/results/history?word=storm", "Timeline"),
+        (f"/executions/{RUN}", "Executions"),
+    ],
+    ids=["results", "history", "run"],
+)
+def test_the_menu_tells_where_a_page_is(site: Site, url: str, name: str) -> None:
+    text = site.text(url)
+    assert re.findall(r'aria-current="true">([^<]*)<', text) == [name]
+
+
+def test_a_failed_chain_is_retried(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    execution_id = support.put_execution(site.records, SLOT, "failed", BROKEN)
+    assert "Retry" in Page(site.text(f"/executions/{execution_id}")).text
+    assert site.post(f"/executions/{execution_id}/retry").status_code == 303
+    execution = site.records.execution(execution_id)
+    assert execution
+    assert (execution.state, execution.attempt) == ("running", 2)
+    assert "Cancel" in Page(site.text(f"/executions/{execution_id}")).text
+
+
+@pytest.mark.parametrize(
+    "url", ["/executions", f"/executions/{RUN}/cancel", f"/executions/{RUN}/retry"]
+)
+def test_a_button_of_another_site_changes_nothing(site: Site, url: str) -> None:
+    before = site.rows("/api/executions.json")
+    answer = site.post(url, headers={"Origin": "http://evil.example"})
+    assert (answer.status_code, answer.data) == (403, b"")
+    assert site.rows("/api/executions.json") == before
+    assert site.get(f"{url}").status_code in (200, 405)
+
+
+def test_of_many_chains_the_newest_are_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("launcher.pages.execution_pages.PAGE_EXECUTIONS", 2)
+    site = Site(tmp_path)
+    assert "No chain has been executed yet." in Page(site.text("/executions")).text
+    for number in range(5):
+        support.put_execution(site.records, SLOT - number * SLOTS, "succeeded", PLAIN)
+    page = Page(site.text("/executions"))
+    assert len([link for link in page.links() if link.startswith("/executions/")]) == 2
+    assert "/executions?show=8" in page.links()
+    more = Page(site.text("/executions?show=8")).links()
+    assert len([link for link in more if link.startswith("/executions/")]) == 5

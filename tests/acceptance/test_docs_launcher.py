@@ -43,7 +43,12 @@ def test_every_word_of_chains_yaml_is_in_the_reference() -> None:
 
 def test_every_metric_and_kind_is_in_the_reference() -> None:
     source = Path(metrics.__file__).read_text(encoding="utf-8")
-    for name in (*re.findall(r'"(launcher_\w+)"', source), records.RUN, records.JOB, records.CHAIN):
+    for name in (
+        *re.findall(r'"(launcher_\w+)"', source),
+        records.EXECUTION,
+        records.JOB,
+        records.CHAIN,
+    ):
         assert f"`{name}`" in REFERENCE
 
 

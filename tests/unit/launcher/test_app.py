@@ -254,7 +254,8 @@ def test_the_log_of_a_job_that_has_written_nothing(app: Flask, tmp_path: Path) -
     client = app.test_client()
     run = client.get("/launchpipeline", headers=PLATFORM).json
     assert run is not None
-    job = JobRecord(id=f"{run['id']}/one", execution=run["id"], step="one", kind="local", name="quiet")
+    names = {"execution": run["id"], "step": "one", "name": "quiet"}
+    job = JobRecord(id=f"{run['id']}/one", kind="local", **names)
     context.current().records.put_job(job)
     log = f"/api/executions/{run['id']}/steps/one/log"
     assert client.get(log).status_code == 404

@@ -109,10 +109,13 @@ def modern_words(text: str) -> set[str]:
     >>> sorted(modern_words("#Café’s ❤️love covid19 2015 @someone https://t.co/x &amp; a"))
     ['café', 'covid19', 'love']
     """
-    text = html.unescape(text)
-    text = re.sub(r"https?://\S*", " ", text, flags=re.IGNORECASE)
-    text = regex.sub(r"(?<!\w)[@＠]\w*", " ", text)
-    words = {strip(word) for word in regex.findall(r"[\p{L}\p{N}'][\p{L}\p{M}\p{N}']*", fold(text))}
+    # Python reads no number of thousands of digits.
+    text = re.sub("&#0+(?=[0-9])", "&#", text)
+    text = html.unescape(re.sub("&#[0-9]{8,}", "&#99999999", text))
+    text = re.sub(r"https?://t\.co/(?-i:[a-zA-Z0-9])+|https?://\S*", " ", text, flags=re.IGNORECASE)
+    text = re.sub(r"(?<![a-zA-Z0-9_])[@＠][a-zA-Z0-9_]+([.@-][a-zA-Z0-9_]+)*", " ", text)
+    words = regex.findall(r"[\p{L}\p{N}'][\p{L}\p{M}\p{N}'\u200c\u200d]*", fold(text))
+    words = [strip(word.rstrip("\u200c\u200d")) for word in words]
     return {word for word in words if len(word) > 1 and regex.search(r"\p{L}", word)}
 
 
@@ -121,7 +124,14 @@ def fold(text: str) -> str:
     >>> fold("ＮＡＳＡ’s 1\ufe0f\u20e3")
     "nasa's 1  "
     """
-    text = unicodedata.normalize("NFKC", text).lower()
+    marks = 0
+    kept = []
+    for char in text:
+        is_mark = unicodedata.category(char)[0] == "M" or char in "\uff9e\uff9f"
+        marks = marks + 1 if is_mark else 0
+        if marks <= 30:
+            kept.append(char)
+    text = unicodedata.normalize("NFKC", "".join(kept)).lower()
     text = re.sub("[\u2019\u02bc]", "'", text)
     return re.sub("[\ufe00-\ufe0f\u20e3]", " ", text)
 

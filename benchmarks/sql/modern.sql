@@ -2,42 +2,34 @@
 -- NFKC and lower case, are Python's, called only for the posts in which they can change something.
 CREATE TEMP MACRO is_ascii(text) AS strlen(text) = length(text);
 
--- White space and word characters are spelled out, as RE2's \s and \w are ASCII alone.
+-- White space is spelled out, as RE2's \s is ASCII alone.
 CREATE TEMP TABLE linkless AS
 SELECT id, regexp_replace(
     CASE WHEN contains(text, '&') THEN unescape(text) ELSE text END,
-    '(?i)https?://[^\s\x0b\x1c-\x1f\x85\pZ]*', ' ', 'g') AS text
+    '(?i)https?://(?:t\.co/(?-i:[A-Za-z0-9]+)|[^\s\x0b\x1c-\x1f\x85\pZ]*)', ' ', 'g') AS text
 FROM posts;
 
--- RE2 cannot look behind: the character before the @ is matched and put back. Of several @ in a
--- row the last one begins the mention, and those before it are in no word either.
+-- RE2 cannot look behind: the character before the @ is matched and put back.
 CREATE TEMP TABLE mentionless AS
-SELECT id, CASE
-    WHEN NOT (contains(text, '@') OR contains(text, '＠')) THEN text
-    WHEN is_ascii(text) THEN regexp_replace(text, '(^|\W)@+\w*', '\1 ', 'g')
-    ELSE regexp_replace(text,
-        '(^|[^\pL\pM\p{Nd}\p{Nl}\p{Pc}\x{200c}\x{200d}\x{24b6}-\x{24e9}])'
-        '[@＠]+[\pL\pM\p{Nd}\p{Nl}\p{Pc}\x{200c}\x{200d}\x{24b6}-\x{24e9}]*', '\1 ', 'g')
-    END AS text
-FROM linkless;
+SELECT id, regexp_replace(text, '(^|\W)[@＠]\w+(?:[.@-]\w+)*', '\1 ', 'g') AS text FROM linkless;
 
 -- A variation selector or a keycap mark is a mark, and would be a part of its word.
 CREATE TEMP TABLE folded AS
 SELECT id, CASE
     WHEN is_ascii(text) THEN lower(text)
     ELSE translate(
-        regexp_replace(fold(text), '[\x{fe00}-\x{fe0f}\x{20e3}]', ' ', 'g'), '’ʼ', '''''')
+        regexp_replace(fold(regexp_replace(text, '(\pM{30})\pM+', '\1', 'g')), '[\x{fe00}-\x{fe0f}\x{20e3}]', ' ', 'g'), '’ʼ', '''''')
     END AS text
 FROM mentionless;
 
 CREATE TEMP TABLE tokenized AS
-SELECT id, regexp_extract_all(text, '[\pL\pN''][\pL\pM\pN'']*') AS runs FROM folded;
+SELECT id, regexp_extract_all(text, '[\pL\pN''][\pL\pM\pN''\x{200c}\x{200d}]*') AS runs FROM folded;
 
 CREATE TEMP TABLE post_runs AS
 SELECT id, unnest(list_distinct(runs)) AS run FROM tokenized;
 
 CREATE TEMP MACRO word_of(run) AS
-    rtrim(regexp_replace(trim(run, ''''), '''s$', ''), '''');
+    rtrim(regexp_replace(trim(rtrim(run, chr(8204) || chr(8205)), ''''), '''s$', ''), '''');
 CREATE TEMP MACRO is_word(word) AS length(word) > 1 AND regexp_matches(word, '\pL');
 
 CREATE TEMP MACRO tracks(name) AS

@@ -28,6 +28,8 @@ PIECES = st.sampled_from(
     ]
     + ["⃣", "❤", "é", "e\u0301", "ﬁ", "Ⅷ", "İ", "ß", "ｅ", "१", "ا", "ــ", "漢", "a", "Zz", "9", " "]
     + ["\n", "\x00", "\u200d", "#", "RT", "the", "́", "&lt", "&notit;", "&#x41;"]
+    + ["@mio@chaos.social", "@mio.bsky.social", "@", "-", ".", "https://t.co/Ab1", "\u200c", "می"]
+    + ["\u0316\u0301" * 15, "\u0301" * 31, "\uff9e", "\uff9e\u0301" * 16, "क्", "&#", "0" * 8, "٣"]
 )
 TEXTS = st.one_of(st.text(), st.lists(PIECES, max_size=12).map("".join))
 URLS = st.one_of(
@@ -60,6 +62,38 @@ def test_the_docstrings_examples_hold() -> None:
 @given(TEXTS)
 def test_modern_words_are_those_of_the_oracle(value: str) -> None:
     assert Tokenizer("modern", set()).words(value) == oracle.modern_words(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("storm@mio.bsky.social", {"storm", "mio", "bsky", "social"}),
+        ("by @mio.bsky.social.", {"by"}),
+        ("by @mio@chaos.social, @a-b.example. The end", {"by", "the", "end"}),
+        ("@mio漢字 ＠anna's", {"漢字"}),
+        ("漢字@mio 日本", {"漢字", "日本"}),
+        ("@ anna @@ben @.com @漢字", {"anna", "com", "漢字"}),
+        ("HTTPS://T.CO/Ab1漢字 https://t.co/x?next", {"漢字", "next"}),
+        ("https://t.com/xyz https://t.co/ https://t.co/é https://news.example/é漢", set()),
+        (
+            "می\u200cخواهم क्\u200dष end\u200d \u200cword",
+            {"می\u200cخواهم", "क्\u200dष", "end", "word"},
+        ),
+        ("&#" + "0" * 5000 + "65;bc &#" + "9" * 5000 + ";de &#00000066;cd", {"abc", "de", "bcd"}),
+    ],
+)
+def test_modern_examples(value: str, expected: set[str]) -> None:
+    found = Tokenizer("modern", set()).words(value)
+    assert found == oracle.modern_words(value)
+    assert found == expected
+
+
+@pytest.mark.parametrize("run", ["\u0316\u0301", "\uff9e\u0301", "\u0301"])
+def test_runs_of_marks_are_cut_before_they_cost_quadratic_time(run: str) -> None:
+    many = "q" + run * 200_000
+    assert len(text.fold(many)) == 31
+    assert text.normalise_stop_word(many) == text.fold(many)
+    assert Tokenizer("modern", set()).words(f"{many} {many}") == {text.fold(many)}
 
 
 @given(TEXTS, st.sets(TEXTS, max_size=3))

@@ -2,12 +2,16 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from google.api_core.exceptions import GoogleAPIError, InvalidArgument
+from google.auth.exceptions import GoogleAuthError
 
 from collector.fetching.dead_letters import letter_entity
 from collector.ingest.intake import QUEUE
 from collector.sources import Found
+from dfpipe.datastore import StoreError
 from dfpipe.errors import DfpipeError
 from dfpipe.posts.formats import own
 from dfpipe.posts.formats.files import parse
@@ -21,6 +25,7 @@ from taskqueue.service import translated
 ACCOUNT = "ingest"  # under which dead letters are put
 # In an embedded store one commit at a time is written: /ingest shall not wait long for this one.
 BATCH_POSTS = 200
+MOST_REASON = 1_000  # characters
 _logger = logging.getLogger(__name__)
 
 
@@ -86,7 +91,7 @@ class IngestWorker:
             try:
                 taken = (self.work() or Batch()).tasks
             except (Error, DfpipeError) as error:
-                _logger.warning("a batch waits for the end of its lease: %s", error)
+                _logger.warning("no tasks could be leased: %s", error)
             # Many small leases cost more than a few large ones.
             if taken < self._settings.most_tasks:
                 self._stopping.wait(self._settings.poll)
@@ -94,32 +99,59 @@ class IngestWorker:
     def work(self) -> Batch | None:
         """Take in what one lease gives, in batches; None where no task was free.
 
-        Raises what the queue and the store raise: the tasks come again when their lease ends.
+        The tasks of a batch that cannot be stored come again when their lease ends. Raises what
+        leasing raises.
         """
         tasks = self._queue.lease_tasks(self._settings.lease, self._settings.most_tasks)
         total = Batch()
         for some in batches(tasks):
-            with translated():
-                batch = self._take(some)
-            # At once: the rest may take longer than the lease.
-            self._queue.delete_tasks(some)
+            try:
+                batch = self._finish(some)
+            except (Error, DfpipeError) as error:
+                _logger.warning("%d tasks wait for the end of their lease: %s", len(some), error)
+                continue
             _logger.info("a batch is stored", extra={"tasks": batch.tasks, "posts": batch.posts})
             self._on_batch(batch)
             total += batch
         return total if tasks else None
 
-    def _take(self, tasks: list[Task]) -> Batch:
-        """Store the posts of tasks, and set aside what is no post."""
+    def _finish(self, tasks: list[Task]) -> Batch:
+        """Store the posts of tasks and delete the tasks at once: the rest may take long."""
+        found = [read_line(line) for task in tasks for line in (task.payload or b"").splitlines()]
+        with translated():
+            batch = replace(self._store(found), tasks=len(tasks))
+        self._queue.delete_tasks(tasks)
+        return batch
+
+    def _store(self, found: Sequence[Found]) -> Batch:
+        """Store posts, and set aside what is no post or what the store refuses."""
+        try:
+            return self._store_together(found)
+        except Exception as error:  # of any library, for one post: the others must not wait for it
+            if _is_outage(error):
+                raise
+            if len(found) > 1:
+                return sum((self._store([one]) for one in found), Batch())
+            (one,) = found
+            reason = f"cannot be stored: {type(error).__name__}: {error}"[:MOST_REASON]
+            return self._store_together([replace(one, result=Skip(reason))])
+
+    def _store_together(self, found: Sequence[Found]) -> Batch:
         client, now = self._service.client, self._service.clock()
-        posts, letters = [], []
-        for line in (line for task in tasks for line in (task.payload or b"").splitlines()):
-            found = read_line(line)
-            if isinstance(found.result, Post):
-                posts.append(found.result)
-            elif isinstance(found.result, Skip):
-                letters.append(letter_entity(client, ACCOUNT, found, found.result.reason, now))
+        posts = [each.result for each in found if isinstance(each.result, Post)]
+        letters = [
+            letter_entity(client, ACCOUNT, each.raw, each.result.reason, now)
+            for each in found
+            if isinstance(each.result, Skip)
+        ]
         stored = store(client, posts, now=now, beside=letters)
-        return Batch(len(tasks), len(posts), len(letters), stored)
+        return Batch(0, len(posts), len(letters), stored)
+
+
+def _is_outage(error: Exception) -> bool:
+    """Whether the store fails, rather than refuses what it is given."""
+    is_of_store = isinstance(error, StoreError | GoogleAPIError | GoogleAuthError)
+    return is_of_store and not isinstance(error, InvalidArgument)
 
 
 def batches(tasks: Iterable[Task]) -> Iterator[list[Task]]:

@@ -1,5 +1,6 @@
 """Two processes fetch the same accounts and are killed again and again: nothing is lost."""
 
+import json
 import os
 import random
 import signal
@@ -12,11 +13,25 @@ from typing import Any
 import pytest
 
 from collector.fetching.accounts import Accounts
+from collector.fetching.dead_letters import DeadLetters
+from collector.ingest.intake import Intake
+from collector.ingest.worker import IngestWorker
+from taskqueue import TaskQueueService
 from tests.support.collecting import stored_posts
+from tests.support.collectors import GOOD
 from tests.support.network_server import Fault, Networks, serving_networks, window
 from tests.support.networks import Life, World
 from tests.support.processes import ROOT, wait_until
 
+# Leases what it gets, as an ingest worker does, and is killed with it in hand.
+KILLED_WITH_A_LEASE = """
+import os, signal, sys, time
+from taskqueue import Queue, TaskQueueService
+queue = Queue("ingest", service=TaskQueueService(sys.argv[1], "queue.yaml"))
+while not queue.lease_tasks(0.1, 500):
+    time.sleep(0.02)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
 NAMES = ["x:@anna", "bluesky:ben.test", "mastodon:carl"]
 
 
@@ -66,6 +81,27 @@ def test_two_workers_killed_again_and_again(
             worker.wait()
     assert stored_posts(client) == networks.world.expected(datetime.now(UTC))
     assert networks.over_the_limit == []
+
+
+def test_what_was_acknowledged_outlives_eleven_workers_that_held_it(
+    client: Any, store_url: str
+) -> None:
+    service = TaskQueueService(store_url, ROOT / "queue.yaml")
+    posts = [{**GOOD, "tid": tid} for tid in range(1, 6)]
+    assert len(Intake(service, 10).take(json.dumps(posts).encode()).lines) == 5
+    words = [sys.executable, "-c", KILLED_WITH_A_LEASE, store_url]
+    killed = [subprocess.Popen(words, cwd=ROOT) for _ in range(11)]
+    try:
+        wait_until(lambda: all(process.poll() is not None for process in killed), 60)
+    finally:
+        for process in killed:
+            process.kill()
+    assert [process.wait() for process in killed] == [-signal.SIGKILL] * 11
+    worker = IngestWorker(service)
+    wait_until(lambda: worker.work() is not None, 60)
+    assert set(stored_posts(client)) == {1, 2, 3, 4, 5}
+    assert service.store.tasks("ingest", 10) == []
+    assert list(DeadLetters(client).list()) == []
 
 
 def start(words: list[str], names: list[str]) -> "subprocess.Popen[bytes]":

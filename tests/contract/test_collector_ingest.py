@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from google.api_core.exceptions import InvalidArgument, ServiceUnavailable
 
 from collector.app import open_service
 from collector.fetching.dead_letters import DeadLetters
@@ -174,3 +175,56 @@ def test_a_worker_takes_no_more_tasks_than_it_is_told(
         push(api, {**GOOD, "tid": tid})
     batches = [work(service, most_tasks=2) for _ in range(3)]
     assert [batch.tasks if batch else 0 for batch in batches] == [2, 1, 0]
+
+
+@pytest.mark.parametrize("refusal", [ValueError("no"), InvalidArgument("no")])
+def test_a_post_that_the_store_refuses_is_set_aside_alone(
+    api: FlaskClient,
+    service: TaskQueueService,
+    monkeypatch: pytest.MonkeyPatch,
+    refusal: Exception,
+) -> None:
+    push(api, [{**GOOD, "tid": tid} for tid in range(1, 301)])
+    push(api, [{**GOOD, "tid": tid} for tid in range(301, 601)])
+    put_multi = service.client.put_multi
+
+    def refuse(entities: Any) -> None:
+        if any(entity.key.id == 150 for entity in entities):
+            raise refusal
+        put_multi(entities)
+
+    monkeypatch.setattr(service.client, "put_multi", refuse)
+    batch = work(service)
+    assert (batch.tasks, batch.posts, batch.set_aside, batch.stored.new) == (2, 599, 1, 599)
+    assert set(texts(service)) == set(range(1, 601)) - {150}
+    (letter,) = DeadLetters(service.client).list()
+    assert letter.error == f"cannot be stored: {type(refusal).__name__}: {refusal}"
+    assert service.store.tasks("ingest", 10) == []
+    monkeypatch.undo()
+    done = DeadLetters(service.client).replay([letter], service.clock())
+    assert (done.read, done.stored.new) == (1, 1)
+
+
+def test_a_batch_that_cannot_be_stored_comes_again_and_the_rest_of_its_lease_is_worked(
+    api: FlaskClient,
+    service: TaskQueueService,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for first in (1, 1001, 2001):
+        push(api, [{**GOOD, "tid": first + n} for n in range(500)])
+        clock.move(1)
+    put_multi = service.client.put_multi
+
+    def fail(entities: Any) -> None:
+        if any(entity.key.id == 1001 for entity in entities):
+            raise ServiceUnavailable("down")
+        put_multi(entities)
+
+    monkeypatch.setattr(service.client, "put_multi", fail)
+    batch = work(service)
+    assert (batch.tasks, batch.stored.new, batch.set_aside) == (2, 1000, 0)
+    monkeypatch.undo()
+    clock.move(61)
+    assert work(service).stored.new == 500
+    assert len(texts(service)) == 1500

@@ -260,7 +260,7 @@ class Delay(Pipeline):
 
     def run(self, seconds: float) -> None:
         """Add a task for later; its name lets there be one only."""
-        task = self.get_callback_task(name=_task_name(self), countdown=max(0, seconds))
+        task = self.get_callback_task(name=self._task_name(), countdown=max(0, seconds))
         with suppress(taskqueue.TaskAlreadyExistsError, taskqueue.TombstonedTaskError):
             task.add(self.queue_name)
 
@@ -273,20 +273,19 @@ class Delay(Pipeline):
         """The time has passed."""
         self.complete(self.kwargs["seconds"])
 
+    def _task_name(self) -> str:
+        # The queue remembers the name, so a later workflow with the same key needs another one.
+        name = self._record.stem if self._record else ""
+        if not _TASK_NAME.fullmatch(name):
+            name = blake2b(name.encode(), digest_size=16).hexdigest()
+        return f"ae-pipeline-delay-{name}"
+
     def _revive(self, now: int) -> bool:
         began = self._record.started if self._record else None
         if began is None or now < began + (self.kwargs["seconds"] + LATE) * 1_000_000:
             return False
         self.complete(self.kwargs["seconds"])
         return True
-
-
-def _task_name(stage: Pipeline) -> str:
-    # The id of a root is whatever its idempotence key is, the name of a task is not.
-    name = str(stage.pipeline_id)
-    if not _TASK_NAME.fullmatch(name):
-        name = blake2b(name.encode(), digest_size=16).hexdigest()
-    return f"ae-pipeline-delay-{name}"
 
 
 class EmailToContinue(Pipeline):

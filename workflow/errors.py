@@ -51,6 +51,14 @@ class UnknownPipelineError(PipelineStatusError):
     """There is no stage of that id, or none any more."""
 
 
+class BadTaskError(Error):
+    """A task has values that its handler does not take."""
+
+
+class StageExitError(Error):
+    """A stage tried to end its process, which others use too."""
+
+
 class UsageError(Error):
     """Something was given that cannot be used; the message says what to give."""
 

@@ -33,6 +33,11 @@ def evaluation(*, is_test: bool = False) -> Iterator[None]:
         _blocks.after, _blocks.in_order, _blocks.is_test = before
 
 
+def in_test_mode() -> bool:
+    """Whether this thread evaluates a stage in test mode."""
+    return _blocks.is_test
+
+
 def awaited() -> list[PipelineFuture]:
     """What a stage that is yielded now has to wait for."""
     after = [future for futures in _blocks.after for future in futures]

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from taskqueue import Task
 from workflow import registry, values
-from workflow.engine.model import ABORTED, Params, Record
+from workflow.engine.model import ABORTED, DONE, Params, Record
 from workflow.errors import (
     Abort,
     PipelineSetupError,
@@ -15,11 +15,14 @@ from workflow.errors import (
     SlotNotDeclaredError,
     UnexpectedPipelineError,
 )
-from workflow.slots import DEFAULT, PipelineFuture, Slot
+from workflow.ordering import in_test_mode
+from workflow.slots import DEFAULT, PipelineFuture, Slot, undeclared
 
 DEFAULT_QUEUE = "default"
 DEFAULT_BASE_PATH = "/_ah/pipeline"
 _SETTINGS = ("backoff_seconds", "backoff_factor", "max_attempts", "target")
+# Of callback tasks: which of the workflows that were started with one key they are for.
+INCARNATION_HEADER = "X-Workflow-Incarnation"
 # Keyword arguments whose names begin so are shown nowhere.
 SECRET = "secret_"  # noqa: S105
 
@@ -123,8 +126,11 @@ class Pipeline:
 
     @property
     def has_finalized(self) -> bool:
-        """Whether the stage is over, as far as this object knows."""
-        return self._record is not None and self._record.is_over
+        """Whether the stage is done and has its outputs, as far as this object knows.
+
+        It is false for an aborted stage: see `was_aborted`.
+        """
+        return self._record is not None and self._record.status == DONE
 
     @classmethod
     def is_async(cls) -> bool:
@@ -177,8 +183,11 @@ class Pipeline:
         return current().stage(pipeline_id, cls, resolve_outputs)
 
     def with_params(self, **settings: Any) -> Self:
-        """Set backoff_seconds, backoff_factor, max_attempts or target, and return the stage."""
-        if self.test_mode:
+        """Set backoff_seconds, backoff_factor, max_attempts or target, and return the stage.
+
+        In test mode it does nothing.
+        """
+        if self.test_mode or in_test_mode():
             return self
         if self._is_scheduled or self._record is not None:
             raise UnexpectedPipelineError("with_params() comes before a stage starts or is yielded")
@@ -193,13 +202,15 @@ class Pipeline:
     def fill(self, name_or_slot: str | Slot, value: Any) -> None:
         """Fill an output of this stage. A second value replaces the first.
 
-        Raises SlotNotDeclaredError for another stage's slot and an unknown name, TypeError or
-        ValueError for a value that JSON does not have.
+        A stage without `output_names` has the outputs that other stages use. Raises
+        SlotNotDeclaredError for any other name and for another stage's slot,
+        UnexpectedPipelineError for what is neither a name nor a slot, and TypeError or ValueError
+        for a value that JSON does not have.
         """
         slot = self._own_slot(name_or_slot)
         text = values.dumps(value)
         if self._record is not None and slot.key is None:
-            return  # a name that nobody has asked for
+            raise undeclared(slot.name, repr(self))
         if self._fills is not None:
             self._fills[slot.name] = text
         else:
@@ -215,6 +226,10 @@ class Pipeline:
                     f"{name_or_slot!r} is no output of {self!r}: a stage fills its own outputs"
                 )
             return slot
+        if not isinstance(name_or_slot, str):
+            raise UnexpectedPipelineError(
+                f"fill() got {name_or_slot!r}: give the name of an output, or its slot"
+            )
         return getattr(self.outputs, name_or_slot)  # type: ignore[no-any-return]
 
     def complete(self, default_output: Any = None) -> None:
@@ -255,10 +270,8 @@ class Pipeline:
         return bool(self._engine.abort(self, abort_message))
 
     def cleanup(self) -> None:
-        """Delete everything that is stored of the workflow, in a task. For the root alone."""
-        if not self.is_root:
-            raise UnexpectedPipelineError("cleanup() is for the root of a workflow")
-        if not self.test_mode:
+        """Delete everything that is stored of the workflow, in a task; ignored on other stages."""
+        if self.is_root and not self.test_mode:
             self._engine.cleanup(self)
 
     def set_status(
@@ -282,17 +295,28 @@ class Pipeline:
 
     def get_callback_url(self, **kwargs: Any) -> str:
         """The path and query by which `callback` is called with these arguments."""
-        self._must_exist("get_callback_url()")
-        words = {**kwargs, "pipeline_id": self.pipeline_id}
-        return f"{self.base_path}/callback?{urlencode(sorted(words.items()))}"
+        self._must_be_called_back("get_callback_url()")
+        fields = {**kwargs, "pipeline_id": self.pipeline_id}
+        return f"{self.base_path}/callback?{urlencode(sorted(fields.items()))}"
 
     def get_callback_task(self, *args: Any, **kwargs: Any) -> Task:
-        """A task that calls `callback` with the `params` given; other arguments are Task's."""
-        self._must_exist("get_callback_task()")
+        """A task that calls `callback` with the `params` given; other arguments are Task's.
+
+        If the workflow is deleted and its idempotence key used again, a late task is ignored.
+        """
+        self._must_be_called_back("get_callback_task()")
         params = {**(kwargs.pop("params", None) or {}), "pipeline_id": self.pipeline_id}
         kwargs.setdefault("target", self.target)
+        if self._record is not None and self._record.incarnation:
+            own = kwargs.get("headers") or {}
+            kwargs["headers"] = {**own, INCARNATION_HEADER: self._record.incarnation}
         kwargs.update(url=f"{self.base_path}/callback", method="POST", params=params)
         return Task(*args, **kwargs)
+
+    def _must_be_called_back(self, method: str) -> None:
+        if not self.is_async():
+            raise UnexpectedPipelineError(f"{method} is for asynchronous stages: set async_")
+        self._must_exist(method)
 
     # For the engine
 

@@ -21,6 +21,7 @@ class Slot:
         self._value: Any = None
         self._filler: str | None = None
         self._fill_datetime: datetime | None = None
+        self._is_declared = True
 
     @property
     def key(self) -> str | None:
@@ -62,6 +63,13 @@ class Slot:
         return f"Slot<name={self.name!r}, key={self._key!r}>"
 
 
+def undeclared(name: str, stage: str) -> SlotNotDeclaredError:
+    """The error of filling an output that no other stage uses."""
+    return SlotNotDeclaredError(
+        f"{stage} has no output {name!r}: add it to output_names, or use it in another stage"
+    )
+
+
 class PipelineFuture:
     """The outputs of one stage, each an attribute: `default`, and those with names of their own.
 
@@ -80,6 +88,8 @@ class PipelineFuture:
                 )
             self._slots[name] = Slot(name)
         self._prefix: str | None = None
+        # In test mode: outputs that no other stage has used yet, but may.
+        self._offered: dict[str, Slot] = {}
 
     def __getattr__(self, name: str) -> Slot:
         if name.startswith("_"):
@@ -90,7 +100,8 @@ class PipelineFuture:
                 raise SlotNotDeclaredError(
                     f"the stage has no output {name!r}: add it to output_names"
                 )
-            slots[name] = Slot(name, self._prefix and f"{self._prefix}/{name}")
+            key = self._prefix and f"{self._prefix}/{name}"
+            slots[name] = self.__dict__["_offered"].pop(name, None) or Slot(name, key)
         return slots[name]
 
     def __iter__(self) -> Iterator[Slot]:
@@ -119,6 +130,23 @@ class PipelineFuture:
                     "which it does not declare"
                 )
         self._known(keys)
+
+    def _offer(self, names: Iterable[str]) -> None:
+        """Set outputs aside that are undeclared until another stage uses them."""
+        for name in names:
+            if name in self._slots:
+                self._offered[name] = self._slots.pop(name)
+                self._offered[name]._is_declared = False
+
+    def _pass_on(self, to: "PipelineFuture") -> None:
+        """Let another future have, if it is asked for them, all outputs that this one has."""
+        to._offered.update(self._offered)
+        self._offered = {}
+        to._offered.update({s.name: s for s in self if s.name not in to._slots})
+
+    def _unused(self) -> list[str]:
+        """The undeclared outputs that no other stage has used."""
+        return [name for name, slot in self._offered.items() if not slot._is_declared]
 
     def __repr__(self) -> str:
         return f"PipelineFuture({sorted(self._slots)})"

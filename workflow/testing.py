@@ -15,7 +15,7 @@ from workflow.engine.starting import root_id
 from workflow.errors import SlotNotFilledError, UnexpectedPipelineError
 from workflow.ordering import evaluation
 from workflow.pipeline import Pipeline, _argument
-from workflow.slots import PipelineFuture
+from workflow.slots import DEFAULT, PipelineFuture, undeclared
 
 
 def run_root(stage: Pipeline, idempotence_key: str | bytes, base_path: str) -> None:
@@ -75,51 +75,61 @@ def _store(stage: Pipeline) -> None:
     for name, text in stage._fills.items():
         slot = getattr(stage.outputs, name)
         slot._fill(values.loads(text), stage.pipeline_id, datetime.now(UTC))
+    if not stage.outputs._strict:
+        stage.outputs._offer(set(stage._fills) - {DEFAULT})
 
 
 def _yields(stage: Pipeline, generator: Evaluation) -> tuple[Pipeline | None, Any]:
     """Run the stages that a generator yields; returns the last, and what it returns itself."""
-    last: Pipeline | None = None
-    future: PipelineFuture | None = None
-    number = 0
+    children: list[Pipeline] = []
     assert stage._record is not None
     while True:
         try:
-            given = generator.send(future)
+            given = generator.send(children[-1].outputs if children else None)
         except StopIteration as end:
-            if last is not None and end.value is not None:
-                raise UnexpectedPipelineError(
-                    f"{stage!r} yields stages and returns a value"
-                ) from None
-            return last, end.value
-        last = check_yielded(stage, given)
-        name = child_id(stage._record.id, 0, number)
-        _prepare(last, name, stage._record.root, stage._record.id)
-        _run(last)
-        _finalize(last)
-        future = last.outputs
-        number += 1
+            return _last(stage, children, end.value), end.value
+        child = check_yielded(stage, given)
+        name = child_id(stage._record.id, 0, len(children))
+        _prepare(child, name, stage._record.root, stage._record.id)
+        _run(child)
+        _finalize(child)
+        children.append(child)
+
+
+def _last(stage: Pipeline, children: list[Pipeline], result: Any) -> Pipeline | None:
+    """The stage yielded last; refuses outputs of the others that nobody has asked for."""
+    if children and result is not None:
+        raise UnexpectedPipelineError(f"{stage!r} yields stages and returns a value")
+    for child in children[:-1]:
+        _refuse_offered(child)
+    return children[-1] if children else None
+
+
+def _refuse_offered(stage: Pipeline) -> None:
+    for name in stage.outputs._unused():
+        raise undeclared(name, repr(stage))
 
 
 def _inherit(stage: Pipeline, last: Pipeline) -> None:
     """Take the outputs that a generator leaves open from the stage that it yielded last."""
     _store(stage)
-    if not stage.outputs._strict:
-        # Who is asked for them is not known yet: all that there are.
-        for slot in last.outputs:
-            getattr(stage.outputs, slot.name)
     for slot in stage.outputs:
         if slot.filled:
             continue
-        given = last.outputs._slots.get(slot.name)
-        if given is None and last.outputs._strict:
+        known = last.outputs._slots
+        given = known.get(slot.name) if last.outputs._strict else getattr(last.outputs, slot.name)
+        if given is None:
             raise UnexpectedPipelineError(
                 f"{type(last).__name__} is yielded last, so it must fill the output "
                 f"{slot.name!r}, which it does not declare"
             )
-        if given is None or not given.filled:
+        if not given.filled:
             raise SlotNotFilledError(f"{last!r} has to fill the output {slot.name}")
         slot._fill(given.value, given.filler, given.fill_datetime)
+    if not stage.outputs._strict:
+        # Which of them the stages above use is not known yet.
+        last.outputs._pass_on(stage.outputs)
+    _refuse_offered(last)
 
 
 def _finalize(stage: Pipeline) -> None:

@@ -15,7 +15,7 @@ from aiosmtpd.controller import Controller
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from tests.support import workflow_stages as stages
-from tests.support.processes import free_port, wait_until
+from tests.support.processes import free_port, process, wait_until
 from tests.support.workflow_processes import LONG, Servers, mortals
 from tests.support.workflow_trees import Tree, evaluate, outputs_of, stage_of, trees
 from workflow import Pipeline
@@ -243,3 +243,31 @@ def test_random_workflows_on_the_emulator_while_processes_are_killed(
     tmp_path: Path, emulator_url: str
 ) -> None:
     check_kills(tmp_path, emulator_url, number=9, kills=1)
+
+
+# Stages that end their own process
+
+
+def test_stages_that_kill_their_process(tmp_path: Path) -> None:
+    """Each is given up after its attempts; stages that ran beside it are not charged."""
+    servers = Servers(tmp_path, f"sqlite:///{tmp_path}/store.db")
+    logs = [tmp_path / name for name in ("run.txt", "end.txt")]
+    killers = [stages.Kills(str(logs[0])), stages.KillsAtTheEnd(str(logs[1]))]
+    others = [stages.Slow(1).with_params(max_attempts=2) for _ in range(6)]
+    # One process, so that they meet.
+    command = [word if word != "2" else "1" for word in servers.gunicorn()]
+    with process(*command, env=servers.env):
+        wait_until(servers.is_up, LONG)
+        for stage in [*others, *killers]:
+            stage.with_params(backoff_seconds=0.1).start()
+        with process(*servers.dispatch("--lease_secs", "20"), env=servers.env):
+            assert servers.outputs(*others) == [{"default": 1}] * 6
+            wait_until(lambda: all(servers.is_over(stage) for stage in killers), LONG)
+    assert [len(log.read_text().splitlines()) for log in logs] == [3, 3]
+    run, end = (get_status_tree(str(stage.pipeline_id))["pipelines"] for stage in killers)
+    (about,) = run.values()
+    assert about["abortMessage"].startswith("Aborting after 3 attempts: its process ended")
+    (about,) = end.values()
+    assert about["status"] == "done"
+    assert "finalized() failed, attempt 3 of 3: its process ended" in about["lastRetryMessage"]
+    servers.close()

@@ -14,7 +14,7 @@ from dfpipe.datastore import connect
 from tests.support.taskqueues import Clock, make_service
 from tests.support.workflow_faults import Deliveries, MortalClient
 from tests.support.workflow_trees import Tree, count, evaluate, outputs_of, stage_of, trees
-from workflow.engine import large, lifecycle, model, running
+from workflow.engine import ending, large, lifecycle, model, running
 from workflow.engine.engine import Engine
 from workflow.web.status import get_status_tree
 
@@ -138,9 +138,9 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
         (lifecycle, "PAGE_WAITING", 2),
         (lifecycle, "LOOKED_AT_ONCE", 2),
         (lifecycle, "MOST_LOOKS", 1),
-        (running, "ABORT_PAGE", 2),
-        (running, "CLEANUP_PAGE", 2),
-        (running, "CLEANUP_PAGES", 3),
+        (ending, "ABORT_PAGE", 2),
+        (ending, "CLEANUP_PAGE", 2),
+        (ending, "CLEANUP_PAGES", 3),
         (large, "LARGEST_INLINE", 60),
         (large, "PART_BYTES", 50),
     ]:

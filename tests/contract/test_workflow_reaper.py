@@ -4,6 +4,7 @@ import importlib
 import sys
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -12,10 +13,10 @@ import workflow
 from tests.support.taskqueues import Clock, make_service
 from workflow import common, registry
 from workflow.engine import model
+from workflow.engine.ending import abort_one
 from workflow.engine.engine import Engine
 from workflow.engine.local import LocalRunner
 from workflow.engine.reaper import reap
-from workflow.engine.running import abort_one
 from workflow.web.status import get_status_tree
 
 YAML = """
@@ -176,10 +177,28 @@ def test_a_stage_that_its_queue_gives_up(engine: Engine, clock: Clock) -> None:
     assert +reap(engine) == {}
 
 
-def test_a_stage_whose_end_is_given_up(engine: Engine, clock: Clock) -> None:
+def test_a_stage_whose_end_fails(engine: Engine, clock: Clock) -> None:
     stage = EndsBadly()
     stage.start()
     drain(engine, clock)
+    assert about(stage)["status"] == "done"
+    told = "finalized() failed, attempt 3 of 3: RuntimeError: no mail server"
+    assert about(stage)["lastRetryMessage"] == told
+    assert outcome(stage) == 1
+    assert +reap(engine) == {}
+
+
+def test_a_stage_whose_end_is_given_up(
+    engine: Engine, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The queue gives it up where no server that has the class answers."""
+    stage = EndsBadly()
+    stage.start()
+    LocalRunner(engine).step()
+    missing = registry.MissingClassError("it cannot be imported")
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "find", Mock(side_effect=missing))
+        drain(engine, clock)
     assert about(stage)["status"] == "finalizing"
     assert +reap(engine) == {"ended": 1}
     assert about(stage)["status"] == "done"

@@ -15,6 +15,7 @@ from tests.support.taskqueues import Clock, make_service
 from workflow.engine import model
 from workflow.engine.engine import Engine
 from workflow.engine.local import LocalRunner
+from workflow.pipeline import INCARNATION_HEADER
 from workflow.web.status import get_status_tree
 
 TEST_MODE = "test-mode"
@@ -43,10 +44,14 @@ class Queues:
 
     def callback(self, task: StoredTask) -> int:
         """What the handler of /callback does."""
-        words = dict(parse_qsl(task.payload.decode()))
-        stage = self.engine.stage(words.pop("pipeline_id"), resolve_outputs=False)
+        assert task.request is not None
+        fields = dict(parse_qsl(task.payload.decode()))
+        incarnation = dict(task.request.headers).get(INCARNATION_HEADER)
+        stage = self.engine.stage(
+            fields.pop("pipeline_id"), resolve_outputs=False, incarnation=incarnation
+        )
         if stage is not None:
-            stage.callback(**words)
+            stage.callback(**fields)
         return 200
 
     def drain(self) -> None:

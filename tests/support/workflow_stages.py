@@ -2,6 +2,8 @@
 
 import logging
 import os
+import signal
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
@@ -208,3 +210,28 @@ class LeavesBelow(Pipeline):
 
     def run(self) -> Any:
         yield LeavesOne()
+
+
+class Kills(Pipeline):
+    """Ends its process, as a lack of memory would, and leaves a line for each time."""
+
+    def run(self, log: str) -> None:
+        with Path(log).open("a") as lines:
+            lines.write("killed\n")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class KillsAtTheEnd(Pipeline):
+    def run(self, log: str) -> str:
+        return log
+
+    def finalized(self) -> None:
+        Kills.run(self, self.outputs.default.value)  # type: ignore[arg-type]
+
+
+class Slow(Pipeline):
+    """Takes long enough to be in the same process as a stage that ends it."""
+
+    def run(self, seconds: float) -> int:
+        time.sleep(seconds)
+        return self.current_attempt

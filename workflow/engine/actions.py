@@ -35,10 +35,11 @@ def abort(engine: Engine, pipeline_id: str, message: str = "") -> str:
 def cleanup(engine: Engine, pipeline_id: str) -> str:
     """Delete all that is stored of a workflow, in a task; returns the root's id.
 
-    Raises UnknownPipelineError, and RefusedError where it is not over.
+    Raises UnknownPipelineError, and RefusedError where it is not over. A workflow whose root's
+    `finalized` fails need not wait for its last attempt.
     """
     root = _record(engine, _record(engine, pipeline_id).root)
-    if not root.is_over:
+    if not root.is_over and not root.end_attempt:
         raise RefusedError("the workflow is not over: abort it first, or wait")
     engine.cleanup_root(root.id)
     return root.id
@@ -68,7 +69,7 @@ def _retry_now(engine: Engine, record: Record) -> None:
         now = unit.pipeline(record.id)
         if now is None or now.status != WAITING or now.attempt != record.attempt:
             raise RefusedError("the stage has gone on meanwhile")
-        barrier = unit.barrier(barrier_id(record.id, START))
+        barrier = unit.barrier(barrier_id(record.stem, START))
         if barrier is not None and not barrier.has_fired:
             raise RefusedError("the stage waits for others, not for another attempt")
         if now.next_retry is not None:

@@ -92,17 +92,27 @@ class Engine:
 
     # Stages as objects
 
-    def record(self, pipeline_id: str) -> Record | None:
-        """The record of a stage as it is now; None where there is none."""
+    def record(self, pipeline_id: str, incarnation: str | None = None) -> Record | None:
+        """The record of a stage as it is now; None if there is none of that incarnation."""
         if not model.is_id(pipeline_id):
             return None
-        return Unit(self.client, self.service, 0).pipeline(pipeline_id)
+        found = Unit(self.client, self.service, 0).pipeline(pipeline_id)
+        if found is None or incarnation not in (None, found.incarnation):
+            return None
+        return found
 
     def stage(
-        self, pipeline_id: str, fallback: type[Pipeline] = Pipeline, resolve_outputs: bool = True
+        self,
+        pipeline_id: str,
+        fallback: type[Pipeline] = Pipeline,
+        resolve_outputs: bool = True,
+        incarnation: str | None = None,
     ) -> Pipeline | None:
-        """The stage of an id; of the class `fallback` where its own cannot be imported."""
-        record = self.record(pipeline_id)
+        """The stage of an id, or of that incarnation of it; None if there is none.
+
+        It is of the class `fallback` if its own cannot be imported.
+        """
+        record = self.record(pipeline_id, incarnation)
         if record is None:
             return None
         try:
@@ -188,7 +198,7 @@ class Engine:
         stored = large.stored(self.client, record.root, text)
 
         def step(unit: Unit) -> None:
-            found = unit.pipeline(record.id)
+            found = unit.again(record)
             if found is not None and found.status != ABORTED:
                 lifecycle.fill(unit, found, str(slot.key), stored)
 
@@ -200,7 +210,7 @@ class Engine:
         stored = large.stored(self.client, record.root, text)
 
         def step(unit: Unit) -> None:
-            found = unit.pipeline(record.id)
+            found = unit.again(record)
             if found is None or found.status not in (WAITING, RUN):
                 return
             key = unit.params(found).output_slots["default"]
@@ -221,7 +231,7 @@ class Engine:
         record = _record_of(stage)
 
         def step(unit: Unit) -> bool:
-            found = unit.pipeline(record.id)
+            found = unit.again(record)
             if found is None or found.status != RUN or found.attempt != record.attempt:
                 return False
             return lifecycle.failed(unit, found, message, self.finalizes)
@@ -230,26 +240,31 @@ class Engine:
 
     def abort(self, stage: Pipeline, message: str) -> bool:
         """Abort the workflow of a stage; whether it was this call that did it."""
-        return self.abort_root(_record_of(stage).root, message)
+        record = _record_of(stage)
+        return self.abort_root(record.root, message, record.incarnation)
 
-    def abort_root(self, root_id: str, message: str) -> bool:
-        """Abort a workflow; whether it was this call that did it."""
+    def abort_root(self, root_id: str, message: str, incarnation: str | None = None) -> bool:
+        """Abort a workflow; returns whether this call did it.
+
+        With `incarnation`, a workflow that was started later with the same key is left alone.
+        """
 
         def step(unit: Unit) -> bool:
-            root = unit.pipeline(root_id)
+            root = _root(unit, root_id, incarnation)
             return root is not None and lifecycle.request_abort(unit, root, message)
 
         return self.transact(step)
 
     def cleanup(self, stage: Pipeline) -> None:
         """Delete a workflow, in a task."""
-        self.cleanup_root(_record_of(stage).root)
+        record = _record_of(stage)
+        self.cleanup_root(record.root, record.incarnation)
 
-    def cleanup_root(self, root_id: str) -> bool:
-        """Delete a workflow, in a task; whether there is one."""
+    def cleanup_root(self, root_id: str, incarnation: str | None = None) -> bool:
+        """Delete a workflow, in a task; returns whether there is one. See `abort_root`."""
 
         def step(unit: Unit) -> bool:
-            root = unit.pipeline(root_id)
+            root = _root(unit, root_id, incarnation)
             if root is None:
                 return False
             unit.enqueue(root, "cleanup", root=root.id)
@@ -263,7 +278,7 @@ class Engine:
         """Store what a stage says of itself; the last write counts."""
         record = _record_of(stage)
         names = ("message", "console_url", "links", "time")
-        key = self.client.key(model.STATUS, record.id)
+        key = self.client.key(model.STATUS, record.stem)
         entity = Entity(key, exclude_from_indexes=names)
         entity["root"] = record.root
         entity["message"] = message
@@ -289,6 +304,13 @@ def _record_of(stage: Pipeline) -> Record:
     record: Record | None = stage._record
     assert record is not None
     return record
+
+
+def _root(unit: Unit, root_id: str, incarnation: str | None) -> Record | None:
+    root = unit.pipeline(root_id)
+    if root is None or incarnation not in (None, root.incarnation):
+        return None
+    return root
 
 
 _bound: list[Engine] = []

@@ -14,11 +14,11 @@ from workflow.slots import DEFAULT, PipelineFuture
 Evaluation = Generator[Any, Any, Any]
 
 
-class ArgumentsError(Exception):
+class ArgumentsError(TypeError):
     """A stage was yielded with arguments that cannot be stored."""
 
 
-class ReturnValueError(Exception):
+class ReturnValueError(TypeError):
     """A stage has returned a value that cannot be stored."""
 
 
@@ -74,7 +74,7 @@ def _adopt(
         params = child._params(after)
     except (TypeError, ValueError) as error:
         raise ArgumentsError(f"Bad child arguments. {type(error).__name__}: {error}") from error
-    child.outputs._own(child_id(stage._record.id, stage._record.attempt, number))
+    child.outputs._own(child_id(stage._record.stem, stage._record.attempt, number))
     yielded(child.outputs)
     yields.append((child, params))
     return child.outputs

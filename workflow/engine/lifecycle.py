@@ -35,6 +35,8 @@ LOOKED_AT_ONCE = 20  # slots
 MOST_LOOKS = 200  # slots that one transaction looks at for one barrier
 LONGEST_WAIT = 30 * 86_400.0  # seconds before another attempt
 
+DIED = "its process ended while no other stage ran in it: killed, or out of memory"
+
 # Whether something is to be called when the stage is finalized.
 Finalizes = Callable[[Record], bool]
 
@@ -91,9 +93,11 @@ def _page(unit: Unit, slot: Slot) -> Entity:
 
 def block(unit: Unit, record: Record, purpose: str, slots: Sequence[str]) -> None:
     """Let the stage wait for slots before it starts or is finalized."""
-    name = barrier_id(record.id, purpose)
+    name = barrier_id(record.stem, purpose)
     text = unit.stored(record.root, json.dumps(slots))
-    barrier = Barrier(id=name, root=record.root, slots_json=text, at=len(slots))
+    barrier = Barrier(
+        id=name, root=record.root, pipeline_id=record.id, slots_json=text, at=len(slots)
+    )
     unit.change(barrier)
     unit.due[name] = None
 
@@ -112,7 +116,7 @@ def advance(unit: Unit, name: str, finalizes: Finalizes, known: int | None = Non
     `known`: all slots behind this place are filled, as was seen before the transaction.
     """
     barrier = unit.barrier(name)
-    record = unit.pipeline(name.rpartition("/")[0])
+    record = unit.pipeline(barrier.pipeline_id) if barrier is not None else None
     if barrier is None or record is None or barrier.has_fired:
         return
     slots = json.loads(unit.read(barrier.slots_json))
@@ -182,16 +186,19 @@ def make(unit: Unit, parent: Record, children: Sequence[Child], first: int) -> N
     unit.load(slots={key for child in children for key in child.params.blocking_slots()[-1:]})
     for name, child in zip(ids, children, strict=True):
         if unit.pipeline(name) is None:
-            record = new_pipeline(unit, name, child, parent.root, parent.id)
-            begin(unit, record)
+            begin(unit, new_pipeline(unit, name, child, parent.incarnation, parent))
 
 
-def new_pipeline(unit: Unit, name: str, child: Child, root: str, parent: str = "") -> Record:
-    """The record of a new stage."""
+def new_pipeline(
+    unit: Unit, name: str, child: Child, incarnation: str, parent: Record | None = None
+) -> Record:
+    """The record of a new stage; without a parent, of a root."""
+    root = name if parent is None else parent.root
     record = Record(
         id=name,
         root=root,
-        parent=parent,
+        parent="" if parent is None else parent.id,
+        incarnation=incarnation,
         class_path=child.class_path,
         params_json=unit.stored(root, child.params.to_json()),
         created=unit.now,
@@ -220,17 +227,23 @@ def outputs_filled(unit: Unit, record: Record, finalizes: Finalizes) -> None:
     unit.change(record)
 
 
-def enqueue_finalized(unit: Unit, record: Record) -> None:
+def enqueue_finalized(unit: Unit, record: Record, eta: int | None = None) -> None:
     """Add the task that finalizes a stage."""
-    record.task = unit.enqueue(record, "finalized", pipeline_id=record.id, root=record.root)
+    record.begun = None
+    record.task = unit.enqueue(
+        record, "finalized", eta=eta, pipeline_id=record.id, root=record.root
+    )
     unit.change(record)
 
 
-def request_abort(unit: Unit, root: Record, message: str) -> bool:
-    """Abort a workflow; False where that was done before, or it is over."""
+def request_abort(unit: Unit, root: Record, message: str, failed: str | None = None) -> bool:
+    """Abort a workflow; returns False if that was done before, or the workflow is over.
+
+    `failed` is the stage that is the reason.
+    """
     if root.abort_requested or root.is_over:
         return False
-    root.abort_requested, root.abort_message = True, message
+    root.abort_requested, root.abort_message, root.failed = True, message, failed
     unit.enqueue(root, "abort", root=root.id)
     unit.change(root)
     return True
@@ -253,7 +266,7 @@ def abort_from(unit: Unit, record: Record, message: str, finalizes: Finalizes) -
     """
     root = unit.pipeline(record.root)
     if root is not None:
-        request_abort(unit, root, message)
+        request_abort(unit, root, message, record.id)
     abort(unit, record, finalizes)
 
 
@@ -269,10 +282,12 @@ def seconds_to_retry(params: Params, attempt: int) -> float:
 def failed(unit: Unit, record: Record, message: str, finalizes: Finalizes) -> bool:
     """Try a stage again later, or abort the workflow after its last attempt; returns which."""
     params = unit.params(record)
+    record.begun = None
     record.retry_message = message
     if record.attempt + 1 >= params.max_attempts:
-        reason = f"Aborting after {record.attempt + 1} attempts"
-        abort_from(unit, record, reason, finalizes)
+        who = "" if record.is_root else f"{record.class_path}#{record.id}: "
+        reason = f"Aborting after {record.attempt + 1} attempts: {who}{message}"
+        abort_from(unit, record, reason.rstrip(": "), finalizes)
         return False
     seconds = seconds_to_retry(params, record.attempt)
     record.attempt += 1
@@ -280,3 +295,32 @@ def failed(unit: Unit, record: Record, message: str, finalizes: Finalizes) -> bo
     record.next_retry = unit.now + round(seconds * 1_000_000)
     enqueue_run(unit, record, record.next_retry)
     return True
+
+
+def died(unit: Unit, record: Record, attempts: int, finalizes: Finalizes) -> None:
+    """Let the deaths of a stage's process count as so many failed attempts."""
+    last = unit.params(record).max_attempts - 1
+    record.attempt = max(record.attempt, min(record.attempt + attempts - 1, last))
+    failed(unit, record, DIED, finalizes)
+
+
+def end_failed(unit: Unit, record: Record, attempts: int, message: str) -> None:
+    """Call `finalized` again later, or end a stage without it after the last attempt."""
+    params = unit.params(record)
+    record.end_attempt += attempts
+    most = params.max_attempts
+    record.begun = None
+    record.retry_message = f"finalized() failed, attempt {record.end_attempt} of {most}: {message}"
+    if record.end_attempt >= most:
+        end(unit, record)
+        return
+    seconds = seconds_to_retry(params, record.end_attempt - 1)
+    enqueue_finalized(unit, record, unit.now + round(seconds * 1_000_000))
+
+
+def end(unit: Unit, record: Record) -> None:
+    """Nothing more is to be done for a stage that has its outputs, or was aborted."""
+    if record.status == RUN:
+        record.status = DONE
+    record.finalized = unit.now
+    unit.change(record)

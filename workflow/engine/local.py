@@ -9,7 +9,7 @@ from taskqueue.push.sending import Answer, outcome_of
 from taskqueue.storage.leasing import Outcome, Verdict
 from taskqueue.storage.record import StoredTask
 from workflow.engine.engine import Engine
-from workflow.engine.running import HANDLERS, handle
+from workflow.engine.tasks import HANDLERS, handle
 
 LEASE = 600.0  # seconds
 MOST = 100  # tasks taken at once

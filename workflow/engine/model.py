@@ -48,15 +48,20 @@ def is_id(text: str) -> bool:
     return 0 < len(text.encode()) <= LONGEST_ID and not re.fullmatch("__.*__", text, re.DOTALL)
 
 
-def child_id(parent: str, attempt: int, number: int) -> str:
+def stem_of(pipeline_id: str, incarnation: str) -> str:
+    """The beginning of the keys of what belongs to that incarnation of a stage."""
+    return f"{pipeline_id}#{incarnation}" if incarnation else pipeline_id
+
+
+def child_id(stem: str, attempt: int, number: int) -> str:
     """The id of the stage that a generator yielded, at that attempt, as that number."""
-    text = f"{parent}/{attempt}/{number}".encode()
+    text = f"{stem}/{attempt}/{number}".encode()
     return hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
-def barrier_id(pipeline_id: str, purpose: str) -> str:
+def barrier_id(stem: str, purpose: str) -> str:
     """The id of the barrier before a stage's start or finalization."""
-    return f"{pipeline_id}/{purpose}"
+    return f"{stem}/{purpose}"
 
 
 def newest_first(usec: int) -> str:
@@ -106,10 +111,15 @@ class Params:
 class Record:
     """A stage. `attempt` counts from 0; `parent` is empty for the root.
 
-    `params_json` may be the name of stored parts (see large.py), so it is read with `params_of`.
-    `children` is how many stages it yielded at the attempt `attempt`. `task` is queue/name of the
-    task that was last added for it. `is_open` is of the root: stages of its workflow may not be
-    over, also after it is itself.
+    `incarnation` tells apart the workflows that were started, one after another, with the same
+    idempotence key; it is empty where the id was generated. `params_json` may be the name of stored
+    parts (see large.py), so it is read with `Unit.params`. `children` is how many stages it yielded
+    at the attempt `attempt`. `task` is queue/name of the task that was last added for it.
+
+    `begun` is the process in which the user's code was last called, until it has returned; `deaths`
+    is how many of those processes have died since it last did (see deaths.py). `end_attempt` is how
+    often `finalized` has failed. Of a root only: `failed` is the stage whose failure aborted the
+    workflow, and `is_open` says that stages may not be over yet, even if the root itself is.
     """
 
     id: str
@@ -126,8 +136,13 @@ class Record:
     retry_message: str | None = None
     children: int = 0
     task: str | None = None
+    incarnation: str = ""
+    begun: str | None = None
+    deaths: int = 0
+    end_attempt: int = 0
     abort_requested: bool = False
     abort_message: str | None = None
+    failed: str | None = None
     is_open: bool = True
 
     @property
@@ -140,6 +155,14 @@ class Record:
         """Whether nothing more is to be done for it."""
         return self.finalized is not None
 
+    @property
+    def stem(self) -> str:
+        """What the keys of its outputs and barriers begin with: no other incarnation has it.
+
+        The ids of children are made of it too, so that only a root needs another one than its id.
+        """
+        return stem_of(self.id, "" if self.parent else self.incarnation)
+
     @cached_property
     def params(self) -> Params:
         """The arguments, where they are not stored in parts."""
@@ -148,7 +171,7 @@ class Record:
     def child_ids(self, start: int = 0, end: int | None = None) -> list[str]:
         """The ids of the stages that it yielded, from one number up to another."""
         last = self.children if end is None else min(end, self.children)
-        return [child_id(self.id, self.attempt, n) for n in range(start, last)]
+        return [child_id(self.stem, self.attempt, n) for n in range(start, last)]
 
 
 _PIPELINE = (
@@ -164,8 +187,13 @@ _PIPELINE = (
     "retry_message",
     "children",
     "task",
+    "incarnation",
+    "begun",
+    "deaths",
+    "end_attempt",
     "abort_requested",
     "abort_message",
+    "failed",
 )
 
 
@@ -192,7 +220,7 @@ class Slot:
 
 @dataclass(slots=True, kw_only=True)
 class Barrier:
-    """What a stage waits for.
+    """What the stage `pipeline_id` waits for.
 
     `slots_json` is a list of keys, or the name of parts. All slots behind the place `at` are
     filled; the one there is not, and knows that this barrier waits. `at` is -1 when it has fired.
@@ -200,6 +228,7 @@ class Barrier:
 
     id: str
     root: str
+    pipeline_id: str
     slots_json: str
     at: int
     trigger_time: int | None = None
@@ -208,11 +237,6 @@ class Barrier:
     def has_fired(self) -> bool:
         """Whether all slots were filled, and what was to follow was done."""
         return self.trigger_time is not None
-
-    @property
-    def pipeline_id(self) -> str:
-        """The stage that waits."""
-        return self.id.rpartition("/")[0]
 
     @property
     def purpose(self) -> str:
@@ -231,7 +255,7 @@ def to_entity(record: Stored, client: Store) -> Entity:
         names: tuple[str, ...] = ("value", "filler", "fill_time", "waiting", "pages")
         kind = SLOT
     else:
-        names, kind = ("slots_json", "at", "trigger_time"), BARRIER
+        names, kind = ("pipeline_id", "slots_json", "at", "trigger_time"), BARRIER
     entity = Entity(client.key(kind, record.id), exclude_from_indexes=names)
     entity["root"] = record.root
     _set(entity, record, names)
@@ -281,6 +305,8 @@ def barrier_of(entity: Entity) -> Barrier:
     return Barrier(
         id=entity.key.name,
         root=entity["root"],
+        # Barriers of older versions have the stage in their id alone.
+        pipeline_id=entity.get("pipeline_id") or entity.key.name.rpartition("/")[0],
         slots_json=entity["slots_json"],
         at=entity["at"],
         trigger_time=entity.get("trigger_time"),

@@ -19,9 +19,7 @@ from workflow.engine import lifecycle, model
 from workflow.engine.engine import Engine
 from workflow.engine.model import (
     ABORTED,
-    DONE,
     FINALIZE,
-    RUN,
     START,
     WAITING,
     Barrier,
@@ -98,7 +96,7 @@ def _abort_again(root: str, unit: Unit) -> None:
 
 def _reap_stage(engine: Engine, record: Record, report: Report) -> None:
     purpose = START if record.status == WAITING else FINALIZE
-    barrier = Unit(engine.client, engine.service, 0).barrier(barrier_id(record.id, purpose))
+    barrier = Unit(engine.client, engine.service, 0).barrier(barrier_id(record.stem, purpose))
     if record.status != ABORTED and barrier is not None and not barrier.has_fired:
         if purpose == FINALIZE:
             _reap_children(engine, record, report)
@@ -140,7 +138,7 @@ def _change(
     """Change a stage, unless something has happened to it since it was seen."""
 
     def step(unit: Unit) -> bool:
-        now = unit.pipeline(seen.id)
+        now = unit.again(seen)
         if now is None or (now.status, now.attempt, now.task, now.finalized) != (
             seen.status,
             seen.attempt,
@@ -169,10 +167,7 @@ def _give_up(task: StoredTask, engine: Engine, unit: Unit, record: Record) -> No
 
 def _end(task: StoredTask, engine: Engine, unit: Unit, record: Record) -> None:
     record.retry_message = f"finalized() was given up by queue {task.queue}: {task.reason}"
-    record.finalized = unit.now
-    if record.status == RUN:
-        record.status = DONE
-    unit.change(record)
+    lifecycle.end(unit, record)
 
 
 def _reap_run(engine: Engine, record: Record, report: Report) -> None:

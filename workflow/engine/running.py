@@ -1,4 +1,4 @@
-"""What the tasks of workflows do: one function for each handler."""
+"""Tasks that run stages, make those that generators yield, and tell who waits for outputs."""
 
 import inspect
 import json
@@ -7,12 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from google.api_core.exceptions import InvalidArgument
 from google.cloud.datastore import Entity
-from google.cloud.datastore.query import PropertyFilter
 
 from workflow import registry
-from workflow.engine import large, lifecycle, model
+from workflow.engine import deaths, large, lifecycle, model
 from workflow.engine.engine import Engine
 from workflow.engine.evaluating import (
     ArgumentsError,
@@ -22,7 +20,7 @@ from workflow.engine.evaluating import (
     fill_default,
 )
 from workflow.engine.lifecycle import Child
-from workflow.engine.model import ABORTED, DONE, FINALIZE, RUN, WAITING, Record
+from workflow.engine.model import FINALIZE, RUN, WAITING, Record
 from workflow.engine.unit import Unit
 from workflow.errors import Abort, Retry, UnexpectedPipelineError
 from workflow.ordering import evaluation
@@ -32,57 +30,61 @@ TOO_EARLY = 20_000_000  # microseconds
 DIRECT_CHILDREN = 20  # that are made in the transaction in which their generator has run
 PLAN_PAGE = 100  # children
 WAITING_STEP = 10  # barriers in one transaction
-ABORT_PAGE = 100
-CLEANUP_PAGE = 200
-CLEANUP_PAGES = 50  # in one task
 LONGEST_MESSAGE = 1_000  # characters
 
 _logger = logging.getLogger(__name__)
 
 
-class BadTaskError(Exception):
-    """A task has values that its handler does not take."""
-
-
-class StageExitError(Exception):
-    """A stage wants to end its process, which is that of others too."""
-
-
 # run
 
 
-def run(engine: Engine, pipeline_id: str, root: str, attempt: int) -> None:
+def run(engine: Engine, pipeline_id: str, root: str, attempt: int, incarnation: str = "") -> None:
     """Run a stage, at that attempt."""
-    unit = Unit(engine.client, engine.service, engine.service.now())
-    unit.load(pipelines=[pipeline_id, root])
-    record, top = unit.pipeline(pipeline_id), unit.pipeline(root)
-    if record is None or top is None or not _is_to_run(record, attempt):
+    record = engine.record(pipeline_id, incarnation)
+    if record is None or not _is_to_run(record, attempt):
         _logger.info("nothing to run: %s at attempt %d", pipeline_id, attempt + 1)
         return
-    if top.abort_requested and record.status == WAITING:
-        abort_one(engine, record)
-        return
-    if record.next_retry is not None and record.next_retry - unit.now > TOO_EARLY:
-        raise UnexpectedPipelineError(f"the retry of {pipeline_id} comes too early")
-    found = _class_of(engine, record)
-    if found.is_async() and not _enter_async(engine, record):
-        return
-    args, kwargs = engine.arguments(record)
-    try:
-        stage = engine.build(record, found, args, kwargs)
-        ending = _work(engine, stage, record)
-    except (Exception, SystemExit) as error:  # a stage may call what was made as a program
-        _handle(engine, record, error)
-        return
-    if ending is not None:
-        engine.transact(ending)
+    found = class_of(engine, record)
+    with deaths.GATE.entered(alone=deaths.must_run_alone(record)) as is_alone:
+        begun = engine.transact(partial(_begin, engine, record, is_alone))
+        if begun is None or (found.is_async() and not _enter_async(engine, begun)):
+            return
+        args, kwargs = engine.arguments(begun)
+        try:
+            ending = _work(engine, engine.build(begun, found, args, kwargs), begun)
+        except (Exception, SystemExit) as error:  # a stage may call what was made as a program
+            _handle(engine, begun, error)
+            return
+        # Still within the gate, or another stage might end the process before this counts.
+        if ending is not None:
+            engine.transact(ending)
+
+
+def _begin(engine: Engine, seen: Record, is_alone: bool, unit: Unit) -> Record | None:
+    """Record that the stage's code is about to be called; None if it is not to be."""
+    unit.load(pipelines=[seen.id, seen.root])
+    now, top = unit.again(seen), unit.pipeline(seen.root)
+    if now is None or top is None or not _is_to_run(now, seen.attempt):
+        return None
+    if top.abort_requested and now.status == WAITING:
+        lifecycle.abort(unit, now, engine.finalizes)
+        return None
+    if now.next_retry is not None and now.next_retry - unit.now > TOO_EARLY:
+        raise UnexpectedPipelineError(f"the retry of {now.id} comes too early")
+    if attempts := deaths.count(now):
+        lifecycle.died(unit, now, attempts, engine.finalizes)
+        return None
+    deaths.begin(now, is_alone)
+    unit.change(now)
+    return now
 
 
 def _is_to_run(record: Record, attempt: int) -> bool:
     return record.attempt == attempt and record.status in (WAITING, RUN)
 
 
-def _class_of(engine: Engine, record: Record) -> type[Pipeline]:
+def class_of(engine: Engine, record: Record) -> type[Pipeline]:
+    """The class of a stage; if it cannot be imported, the status says so and the queue retries."""
     try:
         found: type[Pipeline] = registry.find(record.class_path)
     except registry.MissingClassError as error:
@@ -95,7 +97,7 @@ def _note(engine: Engine, record: Record, message: str) -> None:
     """Let the status tell why a stage stands still."""
 
     def step(unit: Unit) -> None:
-        now = unit.pipeline(record.id)
+        now = unit.again(record)
         if now is not None and now.attempt == record.attempt and now.retry_message != message:
             now.retry_message = message
             unit.change(now)
@@ -107,7 +109,7 @@ def _enter_async(engine: Engine, record: Record) -> bool:
     """Let an asynchronous stage be running before `run` is called; whether it is to be called."""
 
     def step(unit: Unit) -> bool:
-        now = unit.pipeline(record.id)
+        now = unit.again(record)
         if now is None or not _is_to_run(now, record.attempt):
             return False
         slots = list(unit.params(now).output_slots.values())
@@ -158,9 +160,10 @@ def _ending(
 
     def step(unit: Unit) -> None:
         unit.load(pipelines=[record.id, record.root])
-        now, top = unit.pipeline(record.id), unit.pipeline(record.root)
+        now, top = unit.again(record), unit.pipeline(record.root)
         if now is None or top is None or now.status != WAITING or now.attempt != record.attempt:
             return
+        deaths.forget(now)
         if children and top.abort_requested:
             lifecycle.abort(unit, now, engine.finalizes)
             return
@@ -196,20 +199,29 @@ def _handle(engine: Engine, record: Record, error: Exception | SystemExit) -> No
     if not isinstance(error, Abort | Retry):
         _logger.warning("stage %s has failed", record.id, exc_info=error)
         if Unit(engine.client, engine.service, 0).params(record).task_retry:
+            engine.transact(partial(_forget, record))
             raise error
     plain = isinstance(error, Abort | Retry | ArgumentsError | ReturnValueError)
     message = str(error) if plain else f"{type(error).__name__}: {error}"
 
     def step(unit: Unit) -> None:
-        now = unit.pipeline(record.id)
+        now = unit.again(record)
         if now is None or now.status != record.status or now.attempt != record.attempt:
             return
+        deaths.forget(now)
         if isinstance(error, Abort):
             lifecycle.abort_from(unit, now, message[:LONGEST_MESSAGE], engine.finalizes)
         else:
             lifecycle.failed(unit, now, message[:LONGEST_MESSAGE], engine.finalizes)
 
     engine.transact(step)
+
+
+def _forget(seen: Record, unit: Unit) -> None:
+    now = unit.again(seen)
+    if now is not None:
+        deaths.forget(now)
+        unit.change(now)
 
 
 # fanout
@@ -228,12 +240,12 @@ def _plan(engine: Engine, record: Record, children: Sequence[Child]) -> None:
 
 
 def _plan_key(engine: Engine, record: Record, first: int) -> Any:
-    return engine.client.key(model.PLAN, f"{record.id}/{record.attempt}/{first}")
+    return engine.client.key(model.PLAN, f"{record.stem}/{record.attempt}/{first}")
 
 
-def fanout(engine: Engine, pipeline_id: str, root: str, first: int) -> None:
+def fanout(engine: Engine, pipeline_id: str, root: str, first: int, incarnation: str = "") -> None:
     """Make a page of the stages that a generator has yielded."""
-    record = engine.record(pipeline_id)
+    record = engine.record(pipeline_id, incarnation)
     if record is None:
         return
     page = engine.client.get(_plan_key(engine, record, first))
@@ -244,7 +256,7 @@ def fanout(engine: Engine, pipeline_id: str, root: str, first: int) -> None:
 
     def step(unit: Unit) -> None:
         unit.load(pipelines=[pipeline_id, root])
-        now, top = unit.pipeline(pipeline_id), unit.pipeline(root)
+        now, top = unit.again(record), unit.pipeline(root)
         if now is not None and now.status == RUN and top is not None and not top.abort_requested:
             lifecycle.make(unit, now, children, first)
 
@@ -254,7 +266,9 @@ def fanout(engine: Engine, pipeline_id: str, root: str, first: int) -> None:
 # output, advance
 
 
-def output(engine: Engine, slot_key: str, page: int, pipeline_id: str) -> None:
+def output(
+    engine: Engine, slot_key: str, page: int, pipeline_id: str, incarnation: str = ""
+) -> None:
     """Tell those on a page that wait for a slot that it is filled."""
     slot = engine.slots([slot_key]).get(slot_key)
     if slot is None:
@@ -273,7 +287,7 @@ def _look_at(barriers: dict[str, None], unit: Unit) -> None:
     unit.due.update(barriers)
 
 
-def advance(engine: Engine, barrier: str, pipeline_id: str) -> None:
+def advance(engine: Engine, barrier: str, pipeline_id: str, incarnation: str = "") -> None:
     """Look at a barrier over many slots."""
     stored = Unit(engine.client, engine.service, 0).barrier(barrier)
     if stored is None or stored.has_fired:
@@ -281,157 +295,3 @@ def advance(engine: Engine, barrier: str, pipeline_id: str) -> None:
     slots = json.loads(large.read(engine.client, stored.slots_json))
     known = lifecycle.first_open(engine.client, slots, min(stored.at, len(slots) - 1))
     engine.transact(lambda unit: lifecycle.advance(unit, barrier, engine.finalizes, known))
-
-
-# finalized
-
-
-def finalized(engine: Engine, pipeline_id: str, root: str) -> None:
-    """Call `finalized` of a stage that is done or aborted."""
-    record = engine.record(pipeline_id)
-    if record is None or record.is_over or record.status not in (RUN, ABORTED):
-        return
-    found = _class_of(engine, record)
-    arguments = engine.arguments(record, must_resolve=record.status != ABORTED)
-    stage = engine.build(record, found, *arguments)
-    engine.resolve(stage.outputs)
-    with evaluation():
-        stage.finalized()
-
-    def step(unit: Unit) -> None:
-        now = unit.pipeline(pipeline_id)
-        if now is None or now.is_over:
-            return
-        if now.status == RUN:
-            now.status = DONE
-        now.finalized = unit.now
-        unit.change(now)
-
-    engine.transact(step)
-
-
-# abort
-
-
-def abort(engine: Engine, root: str, cursor: str = "") -> None:
-    """Abort the stages of a workflow, a page of them, and go on in another task."""
-    query = engine.client.query(kind=model.PIPELINE)
-    query.add_filter(filter=PropertyFilter("root", "=", root))
-    try:
-        found = query.fetch(limit=ABORT_PAGE, start_cursor=cursor.encode() or None)
-        records = [model.pipeline_of(entity) for entity in found]
-    except InvalidArgument as error:
-        raise BadTaskError(f"cursor is {cursor[:100]!r}, which is none of this store") from error
-    for record in records:
-        if record.status in (WAITING, RUN) and not record.is_over:
-            abort_one(engine, record)
-    token = found.next_page_token
-    if token and len(records) == ABORT_PAGE:
-        after = token.decode() if isinstance(token, bytes) else token
-
-        def step(unit: Unit) -> None:
-            top = unit.pipeline(root)
-            if top is not None:
-                unit.enqueue(top, "abort", root=root, cursor=after)
-
-        engine.transact(step)
-
-
-def abort_one(engine: Engine, record: Record) -> None:
-    """Abort one stage, unless it is asynchronous, runs, and does not let itself be cancelled."""
-    if record.status == RUN and not _may_abort(engine, record):
-        return
-
-    def step(unit: Unit) -> None:
-        now = unit.pipeline(record.id)
-        if now is not None and now.status in (WAITING, RUN) and not now.is_over:
-            lifecycle.abort(unit, now, engine.finalizes)
-
-    engine.transact(step)
-
-
-def _may_abort(engine: Engine, record: Record) -> bool:
-    try:
-        found = registry.find(record.class_path)
-        if not found.is_async():
-            return True
-        stage = engine.build(record, found, *engine.arguments(record, must_resolve=False))
-        return bool(stage.try_cancel())
-    except registry.MissingClassError:
-        return True
-    except Exception:
-        _logger.exception("try_cancel() of %s has failed: it is left alone", record.id)
-        return False
-
-
-# cleanup
-
-
-def cleanup(engine: Engine, root: str) -> None:
-    """Delete everything of a workflow; what is left when there is much, in another task."""
-    unit = Unit(engine.client, engine.service, 0)
-    top = unit.pipeline(root)
-    most = float(CLEANUP_PAGES)
-    try:
-        if top is not None:
-            unit.params(top)
-    except LookupError:
-        most = float("inf")  # what another task needs is deleted already
-    for kind in model.KINDS:
-        while keys := _keys_of(engine, kind, root):
-            # The root goes last: its absence says that all of it is gone.
-            others = [key for key in keys if kind != model.PIPELINE or key.name != root]
-            engine.client.delete_multi(others or keys)
-            most -= 1
-            if top is not None and most <= 0:
-                engine.transact(lambda unit: unit.enqueue(top, "cleanup", root=root))
-                return
-
-
-def _keys_of(engine: Engine, kind: str, root: str) -> list[Any]:
-    query = engine.client.query(kind=kind)
-    query.add_filter(filter=PropertyFilter("root", "=", root))
-    query.keys_only()
-    return [entity.key for entity in query.fetch(limit=CLEANUP_PAGE)]
-
-
-HANDLERS: dict[str, Callable[..., None]] = {
-    "run": run,
-    "finalized": finalized,
-    "output": output,
-    "advance": advance,
-    "fanout": fanout,
-    "abort": abort,
-    "cleanup": cleanup,
-}
-_NUMBERS = ("attempt", "page", "first")
-
-
-def handle(engine: Engine, handler: str, words: Mapping[str, str]) -> None:
-    """Do what a task says: the handler's name, and the values that were given to it.
-
-    Raises KeyError for an unknown handler, BadTaskError for values that it does not take, and what
-    the stages raise that is left to the queue.
-    """
-    function = HANDLERS[handler]
-    taken = _taken(function, words)
-    try:
-        function(engine, **taken)
-    except SystemExit as error:
-        raise StageExitError(f"a stage has called sys.exit({error})") from error
-
-
-def _taken(function: Callable[..., None], words: Mapping[str, str]) -> dict[str, Any]:
-    """The values of a task, as its handler takes them."""
-    for name, word in words.items():
-        is_number = word.isascii() and word.isdigit() and len(word) < 10
-        if not is_number if name in _NUMBERS else not model.is_id(word) and name != "cursor":
-            raise BadTaskError(f"{name} is {word[:100]!r}, which this task does not take")
-    taken: dict[str, Any] = {
-        name: int(word) if name in _NUMBERS else word for name, word in words.items()
-    }
-    try:
-        inspect.signature(function).bind(None, **taken)
-    except TypeError as error:
-        raise BadTaskError(f"the task {function.__name__}: {error}") from error
-    return taken

@@ -11,7 +11,7 @@ from taskqueue import Error as TaskqueueError
 from taskqueue import Task
 from taskqueue.storage.record import to_usec
 from workflow.engine import lifecycle
-from workflow.engine.model import Params
+from workflow.engine.model import Params, stem_of
 from workflow.engine.unit import Unit
 from workflow.errors import Error, PipelineExistsError, PipelineSetupError
 
@@ -48,8 +48,10 @@ def start(
     if countdown is not None and eta is not None:
         raise PipelineSetupError("give a countdown or an eta, not both")
     name = root_id(idempotence_key)
+    # An id that was generated belongs to no other workflow, ever.
+    incarnation = uuid.uuid4().hex if idempotence_key else ""
     try:
-        return _start(engine, stage, name, return_task, _due(engine, countdown, eta))
+        return _start(engine, stage, (name, incarnation), return_task, _due(engine, countdown, eta))
     except PipelineSetupError:
         raise
     except (
@@ -76,20 +78,25 @@ def _due(engine: "Engine", countdown: float | None, eta: datetime | None) -> int
 
 
 def _start(
-    engine: "Engine", stage: "Pipeline", name: str, return_task: bool, eta: int | None
+    engine: "Engine",
+    stage: "Pipeline",
+    identity: tuple[str, str],
+    return_task: bool,
+    eta: int | None,
 ) -> Task | None:
+    name, incarnation = identity
     if engine.service.definition(stage.queue_name).is_pull:
         raise PipelineSetupError(f"queue {stage.queue_name!r} is a pull queue: name a push queue")
     params: Params = stage._params([])
     stage.outputs._strict = True
-    stage.outputs._own(name)
+    stage.outputs._own(stem_of(name, incarnation))
     params.output_slots = {slot.name: str(slot.key) for slot in stage.outputs}
     child = lifecycle.Child(stage.class_path, params)
 
     def step(unit: Unit) -> None:
         if unit.pipeline(name) is not None:
             raise PipelineExistsError(f"a workflow with the id {name!r} was started before")
-        record = lifecycle.new_pipeline(unit, name, child, name)
+        record = lifecycle.new_pipeline(unit, name, child, incarnation)
         if return_task:
             unit.change(record)
         else:
@@ -104,6 +111,8 @@ def _start(
     if not return_task:
         return None
     values = {"pipeline_id": name, "root": name, "attempt": 0}
+    if incarnation:
+        values["incarnation"] = incarnation
     when = None if eta is None else datetime.fromtimestamp(eta / 1_000_000, UTC)
     url = f"{params.base_path}/run"
     return Task(url=url, params=values, target=params.target, eta=when)

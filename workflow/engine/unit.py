@@ -75,6 +75,11 @@ class Unit:
         assert found is None or isinstance(found, Record)
         return found
 
+    def again(self, seen: Record) -> Record | None:
+        """A stage that was seen before; None if it is gone, or its id belongs to a newer one."""
+        now = self.pipeline(seen.id)
+        return now if now is not None and now.incarnation == seen.incarnation else None
+
     def slot(self, name: str, root: str) -> Slot:
         """An output, which need not be stored yet."""
         self.load(slots=[name])
@@ -122,6 +127,8 @@ class Unit:
         self, record: Record, handler: str, *, eta: int | None = None, **values: Any
     ) -> str:
         """Add a task for a handler of the stage's workflow; returns queue/name of the task."""
+        if record.incarnation:
+            values["incarnation"] = record.incarnation
         task = make_task(self._service, self.params(record), handler, values, self.now, eta)
         self._tasks.append(task)
         return f"{task.queue}/{task.name}"

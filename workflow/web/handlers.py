@@ -14,10 +14,12 @@ from dfpipe.datastore import run_in_transaction
 from service.auth import proven, request_is_proven
 from service.sessions import is_person
 from workflow import registry
+from workflow.engine import deaths
 from workflow.engine.engine import current
 from workflow.engine.reaper import reap
-from workflow.engine.running import HANDLERS, BadTaskError, StageExitError, handle
-from workflow.pipeline import DEFAULT_BASE_PATH, Pipeline
+from workflow.engine.tasks import HANDLERS, handle
+from workflow.errors import BadTaskError, StageExitError
+from workflow.pipeline import DEFAULT_BASE_PATH, INCARNATION_HEADER, Pipeline
 from workflow.web import pages, rpc
 
 MOST_RETRIES = 5  # of a callback task that is refused
@@ -67,6 +69,8 @@ def _task(handler: str) -> Response:
         handle(current(), handler, words)
     except BadTaskError as error:
         return Response(str(error), status=400, content_type="text/plain")
+    except deaths.BusyError:
+        return Response(status=503)  # the queue sends it again, and counts no failure
     except registry.MissingClassError as error:
         _logger.error("task %s waits: %s", handler, error)  # it says all
         return Response(status=500)
@@ -83,7 +87,11 @@ def _callback() -> Response:
         return Response(status=405)
     is_proven = request_is_proven()
     words = request.values.to_dict()
-    found = current().stage(words.pop("pipeline_id", ""), resolve_outputs=False)
+    found = current().stage(
+        words.pop("pipeline_id", ""),
+        resolve_outputs=False,
+        incarnation=request.headers.get(INCARNATION_HEADER),
+    )
     if found is None or type(found) is Pipeline:  # unknown, or not importable
         return _refusal(is_proven, 404 if found is None else 500)
     may_call = is_proven or found.public_callbacks or (found.admin_callbacks and is_person())
@@ -117,9 +125,10 @@ def _takes(stage: Pipeline, words: dict[str, str]) -> bool:
 
 def _call(stage: Pipeline, words: dict[str, str]) -> Any:
     try:
-        if stage._callback_xg_transaction is None:
-            return stage.callback(**words)
-        return run_in_transaction(current().client, lambda: stage.callback(**words))
+        with deaths.GATE.entered():
+            if stage._callback_xg_transaction is None:
+                return stage.callback(**words)
+            return run_in_transaction(current().client, lambda: stage.callback(**words))
     except SystemExit as error:
         raise StageExitError(f"a callback has called sys.exit({error})") from error
 

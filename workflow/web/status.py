@@ -180,12 +180,12 @@ class _Reader:
         params: dict[str, Params],
         slots: dict[str, Slot],
     ) -> dict[str, Tree]:
-        said = {e.key.name: e for e in self._entities(model.STATUS, [r.id for r in records])}
+        said = {e.key.name: e for e in self._entities(model.STATUS, [r.stem for r in records])}
         return {
             record.id: {
                 **_about(record, params[record.id], slots),
                 **_abort_message(root or record, record),
-                **_said(said.get(record.id)),
+                **_said(said.get(record.stem)),
             }
             for record in records
         }

@@ -73,7 +73,7 @@ def test_retry_after_the_last_attempt(queues: Queues) -> None:
     queues.drain()
     assert queues.now(stage).retry("again") is False
     queues.drain()
-    assert queues.about(stage)["abortMessage"] == "Aborting after 1 attempts"
+    assert queues.about(stage)["abortMessage"] == "Aborting after 1 attempts: again"
 
 
 @pytest.mark.parametrize("kind", [Nothing, Cancels], ids=["sync", "async"])
@@ -84,7 +84,7 @@ def test_abort(queues: Queues, kind: Any) -> None:
     queues.drain()
     found = queues.now(stage)
     assert found.was_aborted
-    assert found.has_finalized
+    assert not found.has_finalized
     assert queues.about(stage)["abortMessage"] == "enough"
     assert found.abort("again") is False
 
@@ -121,8 +121,9 @@ def test_cleanup(queues: Queues) -> None:
     queues.drain()
     queues.now(stage).set_status("done")
     children = [name for name in queues.tree(stage)["pipelines"] if name != stage.pipeline_id]
-    with pytest.raises(workflow.UnexpectedPipelineError, match="is for the root"):
-        workflow.Pipeline.from_id(children[0]).cleanup()
+    workflow.Pipeline.from_id(children[0]).cleanup()  # ignored
+    queues.drain()
+    assert Parent.from_id(stage.pipeline_id) is not None
     queues.now(stage).cleanup()
     queues.drain()
     kinds = ["Pipeline", "Slot", "Barrier", "Status", "Part", "Plan", "Waiting"]

@@ -6,7 +6,8 @@ from flask import Flask
 import workflow
 from service.auth import AuthSettings, Guard
 from tests.support.workflow_running import Queues
-from workflow.engine import running
+from workflow.engine.tasks import handle
+from workflow.errors import StageExitError
 from workflow.web.handlers import create_blueprint
 
 
@@ -55,18 +56,20 @@ def test_an_exit_that_is_left_to_the_queue(queues: Queues) -> None:
     failing.task_retry = True
     failing.start()
     words = words_of(failing, attempt="0")
-    with pytest.raises(running.StageExitError, match=r"called sys.exit\(3\)"):
-        running.handle(queues.engine, "run", words)
+    with pytest.raises(StageExitError, match=r"called sys.exit\(3\)"):
+        handle(queues.engine, "run", words)
     assert queues.about(failing)["currentAttempt"] == 1
 
 
 def test_an_end_that_exits_is_tried_again(queues: Queues) -> None:
     stage = EndsAsProgram()
     stage.start()
-    running.handle(queues.engine, "run", words_of(stage, attempt="0"))
-    with pytest.raises(running.StageExitError, match="out of cheese"):
-        running.handle(queues.engine, "finalized", words_of(stage))
+    handle(queues.engine, "run", words_of(stage, attempt="0"))
+    handle(queues.engine, "finalized", words_of(stage))
     assert not queues.now(stage).has_finalized
+    assert queues.about(stage)["lastRetryMessage"] == (
+        "finalized() failed, attempt 1 of 3: SystemExit: out of cheese"
+    )
 
 
 def test_a_callback_that_exits_is_answered(queues: Queues) -> None:

@@ -62,7 +62,8 @@ class Context:
     def make(self, name: str, given: Params) -> None:
         def step(unit: Unit) -> None:
             child = Child("some.Class", given)
-            lifecycle.begin(unit, lifecycle.new_pipeline(unit, name, child, ROOT))
+            parent = None if name == ROOT else unit.pipeline(ROOT)
+            lifecycle.begin(unit, lifecycle.new_pipeline(unit, name, child, "", parent))
 
         self.do(step)
 
@@ -299,7 +300,7 @@ def test_failures(context: Context) -> None:
     assert context.change(ROOT, fail) is False
     record = context.record()
     assert (record.status, record.attempt, record.abort_requested) == ("aborted", 2, True)
-    assert record.abort_message == "Aborting after 3 attempts"
+    assert record.abort_message == "Aborting after 3 attempts: attempt 2"
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ import taskqueue
 import workflow
 from tests.support.workflow_running import Queues
 from workflow import common
-from workflow.engine import running
+from workflow.engine import ending, running
 from workflow.engine.model import Record
+from workflow.engine.tasks import handle
 
 SEEN: list[Any] = []
 
@@ -73,7 +74,7 @@ class Stage:
         running.run(self.queues.engine, self.id, self.id, attempt)
 
     def finalized(self) -> None:
-        running.finalized(self.queues.engine, self.id, self.id)
+        ending.finalized(self.queues.engine, self.id, self.id)
 
     @property
     def record(self) -> Record:
@@ -122,7 +123,7 @@ def test_run_again_after_the_end(queues: Queues, kind: Any) -> None:
     before, seen = stage.stored(), list(SEEN)
     stage.run()
     stage.finalized()
-    running.abort(queues.engine, stage.id)
+    ending.abort(queues.engine, stage.id)
     assert stage.stored() == before
     assert seen == SEEN
     assert tasks(queues) == []
@@ -157,13 +158,13 @@ def test_finalized_before_the_outputs(queues: Queues) -> None:
 
 
 def test_a_stage_that_is_unknown(queues: Queues) -> None:
-    for function in (running.run, running.finalized, running.fanout):
+    for function in (running.run, ending.finalized, running.fanout):
         last = {"run": [0], "fanout": [0]}.get(function.__name__, [])
         function(queues.engine, "unknown", "unknown", *last)
     running.output(queues.engine, "unknown", 0, "unknown")
     running.advance(queues.engine, "unknown/start", "unknown")
-    running.abort(queues.engine, "unknown")
-    running.cleanup(queues.engine, "unknown")
+    ending.abort(queues.engine, "unknown")
+    ending.cleanup(queues.engine, "unknown")
     assert queues.stored("WorkflowPipeline") == []
 
 
@@ -179,7 +180,7 @@ def test_a_stage_that_is_unknown(queues: Queues) -> None:
 )
 def test_a_task_that_makes_no_sense(queues: Queues, handler: str, words: Any, error: Any) -> None:
     with pytest.raises(error):
-        running.handle(queues.engine, handler, words)
+        handle(queues.engine, handler, words)
 
 
 # Attempts
@@ -224,7 +225,7 @@ def test_the_last_attempt(queues: Queues) -> None:
     stage = Stage(queues, Fails().with_params(max_attempts=1))
     stage.run()
     assert stage.state == ("aborted", 0, False)
-    assert stage.record.abort_message == "Aborting after 1 attempts"
+    assert stage.record.abort_message == "Aborting after 1 attempts: RuntimeError: " + "x" * 986
     queues.drain()
     assert stage.state == ("aborted", 0, True)
     assert SEEN == [1, "finalized Fails"]
@@ -393,7 +394,7 @@ def test_abort_again(queues: Queues) -> None:
     queues.drain()
     workflow.Pipeline.from_id(stage.id).abort("enough")
     for _ in range(2):
-        running.abort(queues.engine, stage.id)
+        ending.abort(queues.engine, stage.id)
     queues.drain()
     assert sorted(SEEN) == ["finalized Around", "finalized Cancels", "run", "try_cancel"]
 

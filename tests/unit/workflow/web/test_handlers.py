@@ -15,7 +15,7 @@ from service.auth import AuthSettings, Guard
 from tests.support.workflow_page import Breaks, Fails, Fan, Hidden, Leaf, Open, Waits
 from tests.support.workflow_running import Queues
 from workflow import registry
-from workflow.engine.running import HANDLERS
+from workflow.engine.tasks import HANDLERS
 from workflow.web import access
 from workflow.web.handlers import create_blueprint, create_handlers_map
 
@@ -113,8 +113,8 @@ def test_tasks_of_workflows_that_are_gone(web: FlaskClient) -> None:
         assert answer.status_code == 204, handler
 
 
-def test_an_abort_that_goes_on_from_no_page(web: FlaskClient) -> None:
-    words = {"root": "gone", "cursor": "junk"}
+def test_an_abort_that_goes_on_from_no_page(queues: Queues, web: FlaskClient) -> None:
+    words = {"root": started(Fails("never")), "cursor": "junk"}
     answer = web.post(f"{BASE}/abort", data=words, headers=PROOF)
     assert (answer.status_code, answer.text) == (
         400,

@@ -1,7 +1,8 @@
-"""The batch of 800 users: cron, one task for each account, gunicorn, three networks, the store.
+"""Measure a batch of 800 accounts: cron, one task for each account, three networks, the store.
 
-The networks are fakes on loopback that answer over HTTP in the shapes of the real ones; they run in
-a process of their own. At the end the store must hold exactly what they have.
+`python -m benchmarks.collector_timeline`. The networks are fakes on loopback that answer in the
+shapes of the real ones, in a process of their own. At the end the store must hold exactly what they
+have.
 """
 
 import argparse
@@ -13,29 +14,26 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
-ROOT = Path(__file__).parents[1]
-# Not this folder, where a file has the package's name.
-sys.path[0] = str(ROOT)
+import psutil
 
-import psutil  # noqa: E402  # after the path
-
-from collector.fetching.accounts import Accounts  # noqa: E402  # the same
-from dfpipe.datastore import connect  # noqa: E402  # the same
-from tests.support.collecting import stored_posts  # noqa: E402  # the same
-from tests.support.network_server import TOKEN, serving_networks  # noqa: E402  # the same
-from tests.support.networks import World  # noqa: E402  # the same
-from tests.support.processes import free_port, process, wait_until  # noqa: E402  # the same
+from benchmarks import lab
+from collector.fetching.accounts import Accounts
+from dfpipe.datastore import connect
+from tests.support.collecting import stored_posts
+from tests.support.network_server import TOKEN, serving_networks
+from tests.support.networks import World
+from tests.support.processes import ROOT, free_port, process, wait_until
 
 TEXT = "Storm over the harbour, ferries cancelled until further notice, says the port authority "
+PATIENCE = 600.0  # seconds
 
 
 def make_world(accounts: int, posts: int, now: datetime) -> tuple[World, list[str]]:
-    """So many accounts over three networks, each with so many posts of the last days."""
+    """Return accounts on three networks, each with posts of the last days, and their names."""
     world, names = World(), []
     rng = random.Random(3)
     for number in range(accounts):
@@ -49,26 +47,6 @@ def make_world(accounts: int, posts: int, now: datetime) -> tuple[World, list[st
     return world, names
 
 
-def serve(accounts: int, posts: int, port: int, now: datetime) -> None:
-    """Be the networks."""
-    world, _ = make_world(accounts, posts, now)
-    with serving_networks(world, lambda: now, port):
-        sys.stdin.read()
-
-
-def peak_megabytes(pid: int) -> float:
-    """The most memory that a process has had."""
-    text = Path(f"/proc/{pid}/status").read_text()
-    (line,) = (line for line in text.splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
-
-
-def cpu_seconds(pid: int) -> float:
-    """The time of processors that a process has had."""
-    times = psutil.Process(pid).cpu_times()
-    return float(times.user + times.system)
-
-
 def answers(url: str) -> bool:
     """Whether a GET of the URL succeeds."""
     try:
@@ -78,8 +56,8 @@ def answers(url: str) -> bool:
     return True
 
 
-def environment(folder: Path, networks: str, token: str) -> dict[str, str]:
-    """What the service is told."""
+def environment(folder: str, networks: str, token: str) -> dict[str, str]:
+    """Return the settings of the service."""
     return {
         **os.environ,
         "DFPIPE_STORE": f"sqlite:///{folder}/store.db",
@@ -95,71 +73,61 @@ def environment(folder: Path, networks: str, token: str) -> dict[str, str]:
     }
 
 
-def run(words: argparse.Namespace, folder: Path, stack: ExitStack) -> None:
-    """Start everything, call cron once, and wait until all accounts are fetched."""
+def measure(args: argparse.Namespace, folder: str, stack: ExitStack) -> None:
+    """Start everything, call cron once, wait until all accounts are fetched, and print."""
     now = datetime.now(UTC).replace(microsecond=0)
-    world, names = make_world(words.accounts, words.posts, now)
+    world, names = make_world(args.accounts, args.posts, now)
     network_port, port = free_port(), free_port()
     networks, url = f"http://127.0.0.1:{network_port}", f"http://127.0.0.1:{port}"
     token = secrets.token_urlsafe()
     env = environment(folder, networks, token)
-    options = [f"--{name}={getattr(words, name)}" for name in ("accounts", "posts")]
-    serving = [sys.executable, __file__, f"--serve={network_port}", f"--now={now.isoformat()}"]
-    server = subprocess.Popen([*serving, *options], stdin=subprocess.PIPE)
+    fakes = [sys.executable, "-m", "benchmarks.collector_timeline", f"--serve={network_port}"]
+    fakes += [f"--now={now.isoformat()}", f"--accounts={args.accounts}", f"--posts={args.posts}"]
+    server = subprocess.Popen(fakes, stdin=subprocess.PIPE, cwd=ROOT)
     stack.callback(server.kill)
     client = connect(env["DFPIPE_STORE"])
     accounts = Accounts(client)
     for name in names:
         accounts.follow(name, now)
-    gunicorn = ["--workers", "2", "--threads", "4", "--bind", f"127.0.0.1:{port}"]
-    gunicorn += ["--log-level", "error", "collector.app:create_app()"]
-    service = stack.enter_context(process("-m", "gunicorn", *gunicorn, env=env))
+    gunicorn = ["--workers=2", "--threads=4", f"--bind=127.0.0.1:{port}", "--log-level=error"]
+    service = process("-m", "gunicorn", *gunicorn, "collector.app:create_app()", env=env)
     sending = ["--store", env["DFPIPE_STORE"], "--queue_yaml", str(ROOT / "queue.yaml")]
     sending += ["--target", url, "--poll_secs", "0.1", "--log_level", "ERROR"]
-    dispatcher = stack.enter_context(process("-m", "taskqueue", "dispatch", *sending, env=env))
-    networks_url = f"{networks}/api/v2/instance/"
-    wait_until(lambda: answers(f"{url}/healthz") and answers(networks_url), 180)
+    dispatcher = process("-m", "taskqueue", "dispatch", *sending, env=env)
+    running = {
+        "gunicorn": psutil.Process(stack.enter_context(service).pid),
+        "dispatcher": psutil.Process(stack.enter_context(dispatcher).pid),
+        "fake networks": psutil.Process(server.pid),
+    }
+    wait_until(lambda: answers(f"{url}/healthz") and answers(f"{networks}/api/v2/instance/"), 180)
     begun = time.perf_counter()
     cron = urllib.request.Request(f"{url}/timeline", headers={"Authorization": f"Bearer {token}"})
     urllib.request.urlopen(cron, timeout=60).close()
-    seen = 0
-    while seen < words.accounts:
-        time.sleep(0.5)
-        seen = sum(account.watermark is not None for account in accounts.all())
-        if time.perf_counter() - begun > 600:
-            raise SystemExit(f"only {seen} accounts were fetched in 600 s")
-    report(words, time.perf_counter() - begun, service, dispatcher, server)
+    wait_until(lambda: all(account.watermark is not None for account in accounts.all()), PATIENCE)
+    seconds, posts = time.perf_counter() - begun, args.accounts * args.posts
+    print(f"{args.accounts} accounts, {posts} posts in {seconds:.1f} s: {posts / seconds:.0f}/s")
+    for name, one in running.items():
+        print(f"{name}: {lab.largest(one):.0f} MB at most, {lab.cpu_of(one):.1f} s of CPU")
     if stored_posts(client) != world.expected(now):
-        raise SystemExit("the store does not hold what the networks have")
+        sys.exit("the store does not hold what the networks have")
     print("the store holds exactly the posts of the networks")
 
 
-def report(
-    words: argparse.Namespace, seconds: float, service: Any, dispatcher: Any, server: Any
-) -> None:
-    """Print the figures."""
-    posts = words.accounts * words.posts
-    print(f"{words.accounts} accounts, {posts} posts in {seconds:.1f} s: {posts / seconds:.0f}/s")
-    workers = [child.pid for child in psutil.Process(service.pid).children()]
-    rows = [("gunicorn's arbiter", service.pid), ("dispatcher", dispatcher.pid)]
-    rows += [("gunicorn's worker", pid) for pid in workers]
-    for name, pid in [*rows, ("fake networks", server.pid)]:
-        print(f"{name}: {peak_megabytes(pid):.0f} MB at most, {cpu_seconds(pid):.1f} s of CPU")
-
-
-def main() -> None:
-    """Run the benchmark, or be its networks."""
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the benchmark, or serve its networks."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--accounts", type=int, default=800)
     parser.add_argument("--posts", type=int, default=100, help="of each account")
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--now", type=datetime.fromisoformat, help=argparse.SUPPRESS)
-    words = parser.parse_args()
-    if words.serve:
-        serve(words.accounts, words.posts, words.serve, words.now)
+    args = parser.parse_args(argv)
+    if args.serve:
+        world, _ = make_world(args.accounts, args.posts, args.now)
+        with serving_networks(world, lambda: args.now, args.serve):
+            sys.stdin.read()
         return
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        run(words, Path(folder), stack)
+        measure(args, folder, stack)
 
 
 if __name__ == "__main__":

@@ -194,3 +194,33 @@ def write(args: argparse.Namespace, title: str, text: str) -> None:
     head = f"# Results of benchmarks/{title}\n\n{datetime.now(UTC):%Y-%m-%d}, on {machine()}.\n\n"
     print(f"\n{head}{text}")
     args.output.write_text(f"{head}{text.rstrip()}\n", encoding="utf-8")
+
+
+def cpu_of(*processes: psutil.Process) -> float:
+    """Return the CPU seconds that processes and their children have used."""
+    tree = [each for one in processes for each in (one, *one.children(recursive=True))]
+    return float(sum(sum(each.cpu_times()[:2]) for each in tree))
+
+
+def largest(*processes: psutil.Process) -> float:
+    """Return the MB of the largest process among these and their children, at its peak."""
+    tree = [each for one in processes for each in (one, *one.children(recursive=True))]
+    status = [Path(f"/proc/{each.pid}/status").read_text() for each in tree]
+    return max(int(text.partition("VmHWM:")[2].split()[0]) for text in status) / 1024
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """Return the value that `percent` percent of the values do not exceed.
+
+    >>> percentile([4, 1, 3, 2], 50)
+    2
+    """
+    return sorted(values)[max(0, -int(-len(values) * percent // 100) - 1)]
+
+
+def milliseconds(seconds: Sequence[float]) -> str:
+    """Return median, 99th percentile and worst of some seconds, as cells of a table."""
+    worst = max(seconds)
+    return " | ".join(
+        f"{1000 * value:.1f}" for value in (percentile(seconds, 50), percentile(seconds, 99), worst)
+    )

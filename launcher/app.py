@@ -1,7 +1,6 @@
 """The service as a Flask application: `gunicorn 'launcher.app:create_app()'`."""
 
 import functools
-import json
 import logging
 import os
 from collections.abc import Callable, Mapping
@@ -10,6 +9,7 @@ from typing import Any
 
 from flask import Flask, Response, jsonify, request
 from google.api_core.exceptions import GoogleAPIError
+from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 import taskqueue
@@ -17,8 +17,8 @@ import workflow
 from dfpipe import warehouse
 from dfpipe.datastore import StoreError
 from dfpipe.errors import UsageError
-from launcher import jobs
-from launcher.chains import context, events, reaping, slots, sweeping
+from launcher import jobs, slots
+from launcher.chains import context, events, reaping, sweeping
 from launcher.chains.chains import Chain, read_chains
 from launcher.chains.context import LOOK_URL, START_URL, Context
 from launcher.chains.executions import Executions, RefusedError, UnknownExecutionError, look_at
@@ -29,10 +29,12 @@ from launcher.metrics import CONTENT_TYPE, Metrics
 from launcher.pages import rendering
 from launcher.pages.access import Access
 from launcher.pages.pages import create_pages
-from launcher.settings import Settings, read_settings
+from launcher.settings import LauncherSettings, read_settings
 from service.auth import Guard, proven
 from service.clock import Clock, utc_now
+from service.fields import Section, Time, problem, where
 from service.logging import configure_logging
+from service.times import rfc3339
 from taskqueue import TaskQueueService
 from taskqueue.errors import Error as TaskqueueError
 from workflow.engine.engine import Engine
@@ -45,7 +47,7 @@ _logger = logging.getLogger(__name__)
 
 
 def create_app(
-    settings: Settings | None = None,
+    settings: LauncherSettings | None = None,
     *,
     clock: Clock = utc_now,
     runners: Mapping[str, jobs.Runner] | None = None,
@@ -74,7 +76,7 @@ def create_app(
         settings, found_results, bound.records, routes.executions, routes.start_now, clock
     )
     app.register_blueprint(pages)
-    app.register_error_handler(HTTPException, _http_errors(Access(settings.look)))
+    app.register_error_handler(HTTPException, _http_errors(Access(settings.page_access)))
     app.register_error_handler(UsageError, _usage_error)
     for kind in (TaskqueueError, StoreError, GoogleAPIError):
         app.register_error_handler(kind, _store_error)
@@ -89,6 +91,20 @@ def bind(bound: Context) -> Context:
     return bound
 
 
+class StartRequest(Section):
+    """The body of a request that starts a chain; what it leaves out is as in a call of cron."""
+
+    chain: str = ""
+    slot: Time | None = None
+
+
+def _problem(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    if first["type"] == "json_invalid":
+        return "the body is not JSON: expected an object with chain and slot"
+    return f"{'.'.join(map(str, where(first))) or 'the body'}: {problem(first)}"
+
+
 class _Routes:
     """The routes of one application; docs/reference/launcher.md has the reference."""
 
@@ -99,7 +115,7 @@ class _Routes:
         self.records = bound.records
         self.executions = Executions(bound)
         self.metrics = Metrics(self.records)
-        read = Access(self.settings.look).read
+        read = Access(self.settings.page_access).read
         self._chain(self.settings.chain)  # a wrong name is found out now
         add = app.add_url_rule
         add("/launchpipeline", view_func=changing(self.launchpipeline))
@@ -133,15 +149,16 @@ class _Routes:
 
     def start_execution(self) -> Response:
         """Start a chain for the slot that is now, or that the body names."""
-        given = _given(request.get_data())
-        if not isinstance(given, dict) or set(given) - {"chain", "slot"}:
-            return _error(400, 'the body is no JSON object with "chain" and "slot": give one')
+        try:
+            # Whatever type the body is said to have: curl calls all of them a form.
+            given = StartRequest.model_validate_json(request.get_data() or b"{}")
+        except ValidationError as error:
+            return _error(400, _problem(error))
         self.metrics.starts.labels("operator").inc()
-        text = given.get("slot")
-        slot = self._slot_now() if text is None else slots.parse_slot(str(text))
+        slot = given.slot.replace(microsecond=0) if given.slot else self._slot_now()
         if slot > self.context.now():
-            return _error(400, f"slot {slots.written(slot)} is yet to come: give one that is past")
-        return self._start(str(given.get("chain") or self.settings.chain), slot)
+            return _error(400, f"slot is {rfc3339(slot)}: expected a time that is past")
+        return self._start(given.chain or self.settings.chain, slot)
 
     def start_now(self) -> ExecutionRecord:
         """The execution of the chain for the slot that is now."""
@@ -235,7 +252,7 @@ class _Routes:
         return {
             "id": execution.id,
             "chain": execution.chain,
-            "slot": slots.written(execution.slot),
+            "slot": rfc3339(execution.slot),
             "state": execution.state,
             "attempt": execution.attempt,
             "error": execution.error,
@@ -298,14 +315,6 @@ def changing(view: Callable[[], Response]) -> Callable[[], Response]:
 def _execution_id() -> str:
     # Tasks that an older version has added call it a run.
     return request.form.get("execution") or request.form.get("run", "")
-
-
-def _given(body: bytes) -> Any:
-    """What a body holds in JSON, whatever its type is said to be; None where that is none."""
-    try:
-        return json.loads(body) if body else {}
-    except (ValueError, RecursionError):
-        return None
 
 
 def _job(job: JobRecord | None) -> dict[str, Any] | None:

@@ -3,14 +3,13 @@
 import os
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
 from typing import NoReturn
 
 import click
 
 from dfpipe.errors import UsageError
 from dfpipe.version import VERSION
-from launcher.settings import Settings, read_settings
+from launcher.settings import LauncherSettings, read_settings
 from service.cli import ServiceGroup
 from service.listening import Listening, listening_options, run_gunicorn
 from taskqueue.errors import UnknownQueueError
@@ -47,7 +46,9 @@ def serve(store: str | None, queue_yaml: str, listening: Listening) -> None:
     from launcher.app import create_app
 
     settings = read_settings(os.environ)
-    settings = replace(settings, store=store or settings.store, queue_yaml=queue_yaml)
+    settings = settings.model_copy(
+        update={"store": store or settings.store, "queue_yaml": queue_yaml}
+    )
     check(settings)
     run_gunicorn(lambda: create_app(settings), "launcher", listening)
 
@@ -64,7 +65,7 @@ def end_jobs() -> None:
         click.echo(f"job {name} is ended")
 
 
-def check(settings: Settings) -> None:
+def check(settings: LauncherSettings) -> None:
     """Raise what is wrong, so that it is told here and not by a worker process."""
     from dfpipe import warehouse
     from launcher.chains.chains import read_chains

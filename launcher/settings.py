@@ -1,185 +1,122 @@
-"""What the launcher is told by the environment, read in one place."""
+"""The launcher's settings, read from the environment in one place."""
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal, cast, get_args
-from urllib.parse import urlsplit
+from typing import Annotated, Literal, get_args
 
-from dfpipe.errors import UsageError
-from launcher.pages.access import check_look
-from service.auth import AuthSettings, settings_from
-from service.errors import UsageError as ServiceUsageError
+from pydantic import AfterValidator, Field
+from pydantic_settings import SettingsConfigDict
+
+from service.auth import IAP_AUDIENCE, TOKEN, AuthSettings, settings_from
+from service.environment import EnvironmentSettings, read_environment, variable_of
+from service.errors import UsageError
+from service.fields import Duration, WebUrl
+from service.times import format_duration
 
 Overlap = Literal["wait", "skip", "cancel"]
-OVERLAPS = get_args(Overlap)
-LOOK = "LAUNCHER_LOOK"
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_MOST_LENGTH = timedelta(days=366)
+PageAccess = Literal["loopback", "token", "iap"]
+OVERLAPS, PAGE_ACCESS = get_args(Overlap), get_args(PageAccess)
+RENAMED = {"LAUNCHER_LOOK": "LAUNCHER_PAGE_ACCESS"}
+PROJECT = "GOOGLE_CLOUD_PROJECT"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataflowSettings:
+def _positive(duration: timedelta) -> timedelta:
+    if duration <= timedelta():
+        raise ValueError("expected more than 0s")
+    return duration
+
+
+Positive = Annotated[Duration, AfterValidator(_positive)]
+Folder = Annotated[str, AfterValidator(lambda path: str(Path(path).absolute()))]
+
+
+class DataflowSettings(EnvironmentSettings):
     """Where Dataflow's jobs run, and as what; empty values are left to Dataflow.
 
-    `endpoint` is another address of its REST API, without credentials where it is http://.
+    `endpoint` is another address of its REST API, without credentials if it is http://.
     """
+
+    model_config = SettingsConfigDict(env_prefix="LAUNCHER_DATAFLOW_")
 
     project: str = ""
     region: str = "us-central1"
-    endpoint: str = ""
+    endpoint: WebUrl = ""
     service_account: str = ""
     network: str = ""
     subnetwork: str = ""
     machine_type: str = ""
-    max_workers: int = 0
+    max_workers: int = Field(default=0, ge=0)
     temp_location: str = ""
     staging_location: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class LauncherSettings(EnvironmentSettings):
     """How one launcher works. No secret is in its repr.
 
     `target` is the launcher's name among the dispatcher's targets, empty for the queue's own;
-    `slot` is how often cron starts the chain; `overlap` what becomes of a slot that comes while the
-    chain of an earlier one runs; `poll` how often a running job is asked after, besides events;
-    `claim` is how long a launch is nobody else's, longer than any call of a runner takes; `keep` is
-    how long what a chain has left is kept after its end; `jobs_folder` has what local jobs leave;
-    `url` is the service's own address, as people see it;
-    `look` is who may see the page.
+    `slot` is how often cron starts the chain; `overlap` what happens to a slot that comes while the
+    chain of an earlier one is running; `poll` how often the state of a running job is checked,
+    besides events; `claim` how long one process has for a launch before another one may look
+    whether the job is there, longer than any call of a runner takes; `keep` how long what an
+    execution left is kept after its end; `jobs_folder` where local jobs leave their files; `url`
+    the service's own address, as people see it; `page_access` who may see the pages.
     """
 
-    store: str = ""
-    warehouse: str = ""
+    model_config = SettingsConfigDict(env_prefix="LAUNCHER_")
+
+    store: str = Field("", validation_alias="DFPIPE_STORE")
+    warehouse: str = Field("", validation_alias="DFPIPE_WAREHOUSE")
     queue_yaml: str = "queue.yaml"
     queue: str = "default"
     target: str = ""
-    chains_yaml: str = "chains.yaml"
+    chains_yaml: str = Field("chains.yaml", validation_alias="LAUNCHER_CHAINS")
     chain: str = ""
-    slot: timedelta = timedelta(hours=5)
+    slot: Positive = timedelta(hours=5)
     overlap: Overlap = "wait"
-    poll: timedelta = timedelta(seconds=30)
-    claim: timedelta = timedelta(minutes=3)
-    keep: timedelta = timedelta(days=30)
-    jobs_folder: str = "launcher-jobs"
-    url: str = ""
-    look: str = "loopback"
-    webhook: str = field(default="", repr=False)
-    auth: AuthSettings = field(default_factory=AuthSettings, repr=False)
-    dataflow: DataflowSettings = field(default_factory=DataflowSettings)
+    poll: Positive = timedelta(seconds=30)
+    claim: Positive = timedelta(minutes=3)
+    keep: Positive = timedelta(days=30)
+    jobs_folder: Folder = "launcher-jobs"
+    url: WebUrl = ""
+    page_access: PageAccess = "loopback"
+    webhook: WebUrl = Field("", repr=False)
+    # Read from variables of their own.
+    auth: AuthSettings = Field(AuthSettings(), repr=False, validation_alias="-auth")
+    dataflow: DataflowSettings = Field(DataflowSettings(), validation_alias="-dataflow")
 
 
-def read_settings(environment: Mapping[str, str]) -> Settings:
+def read_settings(environment: Mapping[str, str]) -> LauncherSettings:
     """The settings in an environment; docs/reference/launcher.md lists them. Raises UsageError."""
-
-    def text(name: str, default: str = "") -> str:
-        return environment.get(name, "").strip() or default
-
-    default = Settings()
-    auth = _auth(environment)
-    slot = parse_length(text("LAUNCHER_SLOT", "5h"), "LAUNCHER_SLOT")
-    return Settings(
-        store=text("DFPIPE_STORE", _own_store(environment)),
-        warehouse=text("DFPIPE_WAREHOUSE"),
-        queue_yaml=text("LAUNCHER_QUEUE_YAML", default.queue_yaml),
-        queue=text("LAUNCHER_QUEUE", default.queue),
-        target=text("LAUNCHER_TARGET"),
-        chains_yaml=text("LAUNCHER_CHAINS", default.chains_yaml),
-        chain=text("LAUNCHER_CHAIN"),
-        slot=slot,
-        overlap=_overlap(text("LAUNCHER_OVERLAP", default.overlap)),
-        poll=parse_length(text("LAUNCHER_POLL", "30s"), "LAUNCHER_POLL"),
-        claim=parse_length(text("LAUNCHER_CLAIM", "3m"), "LAUNCHER_CLAIM"),
-        keep=_keep(text("LAUNCHER_KEEP", "30d"), slot),
-        jobs_folder=str(Path(text("LAUNCHER_JOBS_FOLDER", default.jobs_folder)).absolute()),
-        url=_url(environment, "LAUNCHER_URL"),
-        look=check_look(LOOK, text(LOOK, default.look), auth),
-        webhook=_url(environment, "LAUNCHER_WEBHOOK"),
-        auth=auth,
-        dataflow=_dataflow(environment),
-    )
+    given = dict(environment)
+    project = given.get(PROJECT, "")
+    given.setdefault("LAUNCHER_DATAFLOW_PROJECT", project)
+    if given.get("GAE_ENV") and project:
+        given.setdefault("DFPIPE_STORE", f"datastore://{project}")
+    found = read_environment(LauncherSettings, given, RENAMED)
+    dataflow = read_environment(DataflowSettings, given)
+    found = found.model_copy(update={"auth": settings_from(given), "dataflow": dataflow})
+    for problem in contradictions(found):
+        raise UsageError(problem)
+    return found
 
 
-def _dataflow(environment: Mapping[str, str]) -> DataflowSettings:
-    def text(name: str) -> str:
-        return environment.get(f"LAUNCHER_DATAFLOW_{name}", "").strip()
-
-    return DataflowSettings(
-        project=text("PROJECT") or environment.get("GOOGLE_CLOUD_PROJECT", "").strip(),
-        region=text("REGION") or DataflowSettings().region,
-        endpoint=_url(environment, "LAUNCHER_DATAFLOW_ENDPOINT"),
-        service_account=text("SERVICE_ACCOUNT"),
-        network=text("NETWORK"),
-        subnetwork=text("SUBNETWORK"),
-        machine_type=text("MACHINE_TYPE"),
-        max_workers=_whole(environment, "LAUNCHER_DATAFLOW_MAX_WORKERS"),
-        temp_location=text("TEMP_LOCATION"),
-        staging_location=text("STAGING_LOCATION"),
-    )
-
-
-def _own_store(environment: Mapping[str, str]) -> str:
-    """On App Engine, the project's own Datastore."""
-    project = environment.get("GOOGLE_CLOUD_PROJECT", "")
-    return f"datastore://{project}" if environment.get("GAE_ENV") and project else ""
-
-
-def _auth(environment: Mapping[str, str]) -> AuthSettings:
-    try:
-        return settings_from(environment)
-    except ServiceUsageError as error:
-        raise UsageError(str(error)) from error
-
-
-def _overlap(text: str) -> Overlap:
-    if text not in OVERLAPS:
-        raise UsageError(f"LAUNCHER_OVERLAP is {text!r}: give one of {', '.join(OVERLAPS)}")
-    return cast(Overlap, text)
-
-
-def _keep(text: str, slot: timedelta) -> timedelta:
-    keep = parse_length(text, "LAUNCHER_KEEP")
-    if keep <= slot:
-        # Its run would be started again.
-        raise UsageError(
-            f"LAUNCHER_KEEP is {text!r}, and LAUNCHER_SLOT is {slot}: give more than that, as 30d"
+def contradictions(settings: LauncherSettings) -> Iterator[str]:
+    """What is wrong with settings that are right each by itself."""
+    if settings.keep <= settings.slot:
+        # The execution of the current slot would be removed, and the chain started again.
+        yield (
+            f"LAUNCHER_KEEP is {format_duration(settings.keep)}: expected more than "
+            f"LAUNCHER_SLOT, which is {format_duration(settings.slot)}"
         )
-    return keep
+    if settings.page_access == "token" and not settings.auth.token:
+        yield f"LAUNCHER_PAGE_ACCESS is token, but there is no token: set {TOKEN}"
+    if settings.page_access == "iap" and not settings.auth.iap_audience:
+        yield f"LAUNCHER_PAGE_ACCESS is iap, but the audience is not known: set {IAP_AUDIENCE}"
 
 
-def _whole(environment: Mapping[str, str], name: str) -> int:
-    text = environment.get(name, "").strip() or "0"
-    if not re.fullmatch(r"[0-9]{1,6}", text):
-        raise UsageError(f"{name} is {text!r}: give a whole number, as 10")
-    return int(text)
-
-
-def _url(environment: Mapping[str, str], name: str) -> str:
-    url = environment.get(name, "").strip()
-    if url and not _is_web(url):
-        raise UsageError(f"{name} is no URL of the form https://HOST: give one, or leave it empty")
-    return url.rstrip("/")
-
-
-def _is_web(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.netloc) and not parts.username
-
-
-def parse_length(text: str, what: str) -> timedelta:
-    """A length of time like 5h: a number and s, m, h or d; `what` was given, a UsageError says.
-
-    >>> parse_length("90m", "LAUNCHER_SLOT")
-    datetime.timedelta(seconds=5400)
-    """
-    found = re.fullmatch(r"([0-9]{1,7})([smhd])", text)
-    length = timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else timedelta()
-    if not timedelta() < length <= _MOST_LENGTH:
-        raise UsageError(f"{what} is {text!r}: give a number and s, m, h or d, as 5h")
-    return length
+def variables() -> list[str]:
+    """The names of the variables that are read here."""
+    models = (LauncherSettings, DataflowSettings)
+    named = [variable_of(model, field) for model in models for field in model.model_fields]
+    return [name for name in named if not name.startswith("-")]

@@ -13,8 +13,15 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from service.times import parse_duration, parse_time
 
@@ -89,6 +96,17 @@ class Section(BaseModel):
         return self.model_copy(update=fields)
 
 
+def refusal(path: tuple[int | str, ...], reason: str) -> ValidationError:
+    """What the validator of a whole model raises about one of its fields.
+
+    `path` leads to the field from the model, `reason` is the message: `problem` adds nothing to it.
+    """
+    error = PydanticCustomError("refused", "{reason}", {"reason": reason})
+    return ValidationError.from_exception_data(
+        "refused", [InitErrorDetails(type=error, loc=path, input=None)]
+    )
+
+
 def where(error: ErrorDetails) -> tuple[int | str, ...]:
     """The path of field names and positions to what was refused."""
     field = error.get("ctx", {}).get("field")
@@ -104,7 +122,7 @@ def problem(error: ErrorDetails, *, is_secret: bool = False) -> str:
     kind, given = error["type"], f"{error['input']!s:.40}"
     if kind == "missing":
         return "missing; it is required"
-    if kind == "unknown_field":
+    if kind in ("unknown_field", "refused"):
         return error["msg"]
     if kind == "value_error":  # of a validator of our own, whose message may be whole
         reason = str(error["ctx"]["error"])

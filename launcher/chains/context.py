@@ -7,7 +7,7 @@ from typing import Any
 
 from launcher.chains.records import Records
 from launcher.jobs import Runner
-from launcher.settings import Settings
+from launcher.settings import LauncherSettings
 from taskqueue import Queue, Task, TaskAlreadyExistsError, TaskQueueService, TombstonedTaskError
 from workflow.pipeline import DEFAULT_BASE_PATH
 
@@ -20,7 +20,7 @@ LOOK, POLL = "look", "poll"
 class Context:
     """The settings, the queues and their store, and the runners by the kinds of steps."""
 
-    settings: Settings
+    settings: LauncherSettings
     service: TaskQueueService
     runners: Mapping[str, Runner] = field(default_factory=dict)
 

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Literal, TypeVar
 
 from dfpipe.datastore import run_in_transaction
-from launcher.chains import slots
+from launcher.chains.chains import Step
 from launcher.chains.context import Context
 from launcher.chains.executions import look_task
 from launcher.chains.places import filled
@@ -23,7 +23,6 @@ from launcher.chains.records import (
     SUCCEEDED,
     ExecutionRecord,
     JobRecord,
-    Step,
     has_become,
 )
 from launcher.jobs import (
@@ -36,6 +35,7 @@ from launcher.jobs import (
     UnavailableError,
     UnknownJobError,
 )
+from service.times import rfc3339
 
 NOT_KNOWN = timedelta(minutes=10)  # how long a job that was launched may not be known
 MOST_BACKOFF = 86_400.0  # seconds
@@ -198,7 +198,7 @@ class _Driver:
         self._launched(job, status, link)
 
     def _launched(self, seen: JobRecord, status: JobStatus, link: str) -> None:
-        limit = self._step_of(seen).limit
+        limit = self._step_of(seen).time_limit
 
         def change() -> None:
             job = self._records.job(self._id)
@@ -282,7 +282,7 @@ class _Driver:
         step = execution.step(job.step)
         state, error = status.state, status.error
         if job.is_late and state is not JobState.SUCCEEDED:
-            state, error = JobState.FAILED, f"it took longer than its {step.limit:g} s"
+            state, error = JobState.FAILED, f"it took longer than its {step.time_limit:g} s"
         is_free = not (execution.is_cancelled or execution.is_stopped)
         used = job.attempt - job.base
         if state is JobState.FAILED and used <= step.retries and is_free:
@@ -368,7 +368,7 @@ def spec_of(context: Context, execution: ExecutionRecord, job: JobRecord) -> Job
 def _values(context: Context, execution: ExecutionRecord) -> dict[str, str]:
     settings = context.settings
     values = {
-        "slot": slots.written(execution.slot),
+        "slot": rfc3339(execution.slot),
         "execution": execution.id,
         "run": execution.id,
         "chain": execution.chain,

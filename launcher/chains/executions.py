@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from dfpipe.datastore import run_in_transaction
 from dfpipe.errors import UsageError
-from launcher.chains import slots
+from launcher import slots
 from launcher.chains.chains import Chain
 from launcher.chains.context import LOOK_URL, START_URL, Context
 from launcher.chains.records import (

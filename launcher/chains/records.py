@@ -11,6 +11,7 @@ from google.cloud.datastore import Entity
 from google.cloud.datastore.query import PropertyFilter
 
 from dfpipe.datastore import Store
+from launcher.chains.chains import Step
 from launcher.jobs import JobState
 
 CHAIN = "LauncherChain"
@@ -26,29 +27,8 @@ OVER = frozenset({SUCCEEDED, FAILED, CANCELLED, SKIPPED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """A step of a chain as chains.yaml has it; `chain` of an execution is a list of them.
-
-    `command` are the words of a local job, `template` is where a template lies. Parameters may hold
-    places that are filled when the step starts: see launcher.chains.chains. `backoff` and `limit`
-    are in seconds; a limit of 0 is none.
-    """
-
-    name: str
-    kind: str
-    template: str = ""
-    command: tuple[str, ...] = ()
-    parameters: dict[str, str] = field(default_factory=dict)
-    needs: tuple[str, ...] = ()
-    retries: int = 0
-    backoff: float = 60.0
-    limit: float = 0.0
-    on_failure: str = "stop"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionRecord:
-    """A chain's execution for one slot; `id` is that of launcher.chains.slots.
+    """A chain's execution for one slot; `id` is that of launcher.slots.
 
     `state` is one of waiting, running, succeeded, failed, cancelled and skipped. `attempt` counts
     from 1 and grows with each retry by a person. `is_stopped`: nothing more is launched. Times are
@@ -213,7 +193,7 @@ class Records:
     def put_execution(self, execution: ExecutionRecord) -> None:
         """Store an execution."""
         values = asdict(execution)
-        values["steps"] = json.dumps([asdict(step) for step in execution.steps])
+        values["steps"] = json.dumps([step.model_dump() for step in execution.steps])
         self._put(EXECUTION, execution.id, values)
 
     def put_job(self, job: JobRecord) -> None:
@@ -256,9 +236,10 @@ def _execution_of(entity: Any) -> ExecutionRecord:
 
 
 def step_of(values: dict[str, Any]) -> Step:
-    """A step from its values as JSON has them."""
+    """A step from its stored values, which were checked when chains.yaml was read."""
+    values["time_limit"] = values.pop("limit", None) or values.get("time_limit", 0.0)
     lists = {name: tuple(values[name]) for name in ("command", "needs")}
-    return Step(**{**values, **lists})
+    return Step.model_construct(**{**values, **lists})
 
 
 def _job_of(entity: Any) -> JobRecord:

@@ -5,11 +5,11 @@ Until Dataflow lists the job, its id here is its name.
 
 import sys
 
-from launcher.chains import slots
 from launcher.jobs import JobSpec, JobState, JobStatus, UnknownJobError
 from launcher.jobs.dataflow_api import DataflowApi
 from launcher.jobs.local import LocalRunner
 from launcher.settings import DataflowSettings
+from service.times import rfc3339
 
 
 class DataflowRunner:
@@ -72,7 +72,7 @@ def options_of(spec: JobSpec, settings: DataflowSettings) -> list[str]:
     options = {
         "runner": "DataflowRunner",
         "job_name": spec.name,
-        "until": slots.written(spec.slot),
+        "until": rfc3339(spec.slot),
         "project": settings.project,
         "region": settings.region,
         "dataflow_endpoint": settings.endpoint,

@@ -25,7 +25,9 @@ from launcher.jobs import (
     UnavailableError,
     UnknownJobError,
 )
-from launcher.jobs.wrapper import GRACE_SECONDS, write_json
+from launcher.jobs.wrapper import GRACE_SECONDS
+from service.files import write_whole
+from service.processes import end_groups, signal_group
 
 START_SECONDS = 120.0  # in which a job has to show that it lives
 END_SECONDS = 30.0  # in which jobs have to end before they are killed
@@ -71,7 +73,8 @@ class LocalRunner:
         folder = self._folder / name
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            write_json(folder / "job.json", {"words": list(words), "started": self._clock()})
+            job = {"words": list(words), "started": self._clock()}
+            write_whole(folder / "job.json", json.dumps(job))
             with (folder / "log").open("ab") as log:
                 subprocess.Popen(  # noqa: S603  # the words of chains.yaml
                     [sys.executable, "-m", "launcher.jobs.wrapper", str(folder)],
@@ -116,7 +119,15 @@ class LocalRunner:
             # One that is only about to begin sees the mark. The job's wrapper kills it after a
             # while; if that is gone too, a later call of this has to.
             is_late = self._clock() - mark.stat().st_mtime > CANCEL_SECONDS
-            _signal(folder, signal.SIGKILL if is_late else signal.SIGTERM)
+            self._signal(folder, signal.SIGKILL if is_late else signal.SIGTERM)
+
+    def _signal(self, folder: Path, number: signal.Signals) -> None:
+        leader = _leader(folder)
+        try:
+            if leader:
+                signal_group(leader, number)
+        except PermissionError as error:
+            raise CancelRefusedError("this user may not end the job's process") from error
 
     def log_link(self, spec: JobSpec, job_id: str) -> str:
         """The launcher's own address of the log."""
@@ -166,15 +177,10 @@ def is_alive(folder: Path) -> bool:
 
 
 def end_all(folder: str | Path) -> list[str]:
-    """End all jobs of a folder that live, and wait until they have ended; returns their names."""
+    """End all jobs of a folder that are alive, and wait for that; returns their names."""
     living = [each for each in sorted(Path(folder).glob("*/")) if is_alive(each)]
-    for each in living:
-        _signal(each, signal.SIGTERM)
-    end = time.monotonic() + END_SECONDS
-    while any(map(is_alive, living)) and time.monotonic() < end:
-        time.sleep(0.1)
-    for each in filter(is_alive, living):
-        _signal(each, signal.SIGKILL)
+    leaders = {leader: each for each in living if (leader := _leader(each))}
+    end_groups(leaders, lambda leader: is_alive(leaders[leader]), END_SECONDS)
     return [each.name for each in living]
 
 
@@ -203,13 +209,12 @@ def _last_written(folder: Path) -> float:
         return math.inf  # a file was just renamed: something is going on there
 
 
-def _signal(folder: Path, number: signal.Signals) -> None:
+def _leader(folder: Path) -> int:
+    """The process that leads the job's group; 0 while it is only about to begin."""
     try:
-        os.killpg(int((folder / "pid").read_text()), number)
-    except PermissionError as error:
-        raise CancelRefusedError("this user may not end the job's process") from error
+        return int((folder / "pid").read_text())
     except (OSError, ValueError):
-        return  # it has ended meanwhile, or is only about to begin
+        return 0
 
 
 def _without_result(folder: Path, name: str) -> JobStatus:

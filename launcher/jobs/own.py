@@ -8,7 +8,6 @@ from typing import Any
 from dfpipe import warehouse
 from dfpipe.errors import DfpipeError, UsageError
 from dfpipe.warehouse import Warehouse
-from launcher.chains import slots
 from launcher.jobs import (
     JobSpec,
     JobState,
@@ -17,6 +16,7 @@ from launcher.jobs import (
     UnavailableError,
     UnknownJobError,
 )
+from service.times import rfc3339
 
 NOTED = 10  # pairs
 WEBHOOK_SECONDS = 20.0
@@ -91,7 +91,7 @@ class CheckRunner(OwnRunner):
             )
         rows = as_dicts(found, "latest_runs")
         run = next((row for row in rows if row["ts"] == spec.slot), None)
-        where = f"the run {slots.written(spec.slot)}"
+        where = f"the run {rfc3339(spec.slot)}"
         if run is None:
             raise LaunchRefusedError(f"{where} is not complete: it has no row in runs")
         posts = run["tweets"]
@@ -116,10 +116,10 @@ class NoteRunner(OwnRunner):
         pairs = [f"{row['w1']} {row['w2']}" for row in rows[:NOTED]]
         _logger.info(
             "emerging pairs",
-            extra={"slot": slots.written(spec.slot), "number": len(rows), "pairs": pairs},
+            extra={"slot": rfc3339(spec.slot), "number": len(rows), "pairs": pairs},
         )
         if self._post is not None:
-            body = {"slot": slots.written(spec.slot), "number": len(rows), "pairs": pairs}
+            body = {"slot": rfc3339(spec.slot), "number": len(rows), "pairs": pairs}
             status = self._post(spec.name, json.dumps(body))
             if not 200 <= status < 300:
                 raise UnavailableError(f"the webhook has answered {status}")

@@ -7,10 +7,10 @@ from launcher.jobs.dataflow_api import DataflowApi
 from launcher.jobs.flex_template import FlexTemplateRunner
 from launcher.jobs.local import LocalRunner
 from launcher.jobs.own import CheckRunner, NoteRunner
-from launcher.settings import Settings
+from launcher.settings import LauncherSettings
 
 
-def runners_of(settings: Settings) -> dict[str, Runner]:
+def runners_of(settings: LauncherSettings) -> dict[str, Runner]:
     """A runner for each kind of step; no connection is made yet."""
     api = DataflowApi(settings.dataflow)
     places = {"DFPIPE_STORE": settings.store, "DFPIPE_WAREHOUSE": settings.warehouse}

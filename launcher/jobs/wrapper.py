@@ -12,9 +12,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from service.files import write_whole
 
 GRACE_SECONDS = 20.0  # before a job that is to end is killed
 
@@ -30,26 +31,11 @@ def run(folder: Path) -> None:
         except FileExistsError:
             return  # another one was first
         code = 143 if (folder / "cancelled").exists() else _run(folder, lock.fileno())
-        write_json(folder / "result.json", {"code": code})
+        write_whole(folder / "result.json", json.dumps({"code": code}))
     if os.getpgrp() == os.getpid():
         # Ends this process too, which has nothing left to do. A process that ignores SIGTERM would
         # otherwise outlive a cancelled job, and work beside the next attempt of one that failed.
         os.killpg(0, signal.SIGKILL)
-
-
-def write_json(file: Path, values: Mapping[str, object]) -> None:
-    """Write a file whole: after a crash there is the old one or the new one, on the disk."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as opened:
-        json.dump(values, opened)
-        opened.flush()
-        os.fsync(opened.fileno())
-    temporary.replace(file)
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _run(folder: Path, lock: int) -> int:

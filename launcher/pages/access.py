@@ -13,25 +13,12 @@ from urllib.parse import urlencode, urlsplit
 
 from flask import Response, abort, redirect, request, url_for
 
-from dfpipe.errors import UsageError
-from service.auth import IAP_AUDIENCE, TOKEN, AuthSettings, request_is_proven
+from service.auth import request_is_proven
 from service.sessions import is_person, other_site_asks
 
 View = Callable[..., Any]
-LOOKS = ("loopback", "token", "iap")
 # A proxy on this machine connects from it too; it says for whom by one of these.
 FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via")
-
-
-def check_look(name: str, look: str, auth: AuthSettings) -> str:
-    """Return who may look, as the setting of that name says it. Raises UsageError."""
-    if look not in LOOKS:
-        raise UsageError(f"{name} is {look!r}: give one of {', '.join(LOOKS)}")
-    if look == "token" and not auth.token:
-        raise UsageError(f"{name} is token, and there is none: set {TOKEN}")
-    if look == "iap" and not auth.iap_audience:
-        raise UsageError(f"{name} is iap, and it is not known for whom: set {IAP_AUDIENCE}")
-    return look
 
 
 class Access:

@@ -4,15 +4,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from launcher.chains.records import (
-    RUNNING,
-    SKIPPED,
-    WAITING,
-    ExecutionRecord,
-    JobRecord,
-    Records,
-    Step,
-)
+from launcher.chains.chains import Step
+from launcher.chains.records import RUNNING, SKIPPED, WAITING, ExecutionRecord, JobRecord, Records
 from launcher.views.executions import ExecutionView, JobView
 
 MOST_KEPT = 200  # executions

@@ -10,14 +10,14 @@ from launcher.pages.access import Access
 from launcher.pages.board import Board
 from launcher.pages.execution_pages import ExecutionPages, Start
 from launcher.pages.login_pages import LoginPages
-from launcher.pages.results import NoWarehouse, Results
 from launcher.pages.timeline_pages import TimelinePages
-from launcher.settings import Settings
+from launcher.settings import LauncherSettings
+from launcher.views.results import NoWarehouse, Results
 from service.clock import Clock, utc_now
 
 
 def create_pages(
-    settings: Settings,
+    settings: LauncherSettings,
     warehouse: Warehouse | None,
     records: Records,
     executions: Executions,
@@ -29,7 +29,7 @@ def create_pages(
     The application needs a guard (service.auth). The buttons change `executions`, and
     `start` the one of the current slot.
     """
-    access = Access(settings.look)
+    access = Access(settings.page_access)
     pages = Blueprint(
         "pages",
         __name__,

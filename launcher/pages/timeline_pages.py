@@ -11,8 +11,8 @@ from dfpipe.warehouse import named_queries
 from dfpipe.warehouse.named_queries import NamedQuery, Result
 from launcher.pages.access import Access
 from launcher.pages.rendering import harmless, page, whole
-from launcher.pages.results import Results, as_dicts
 from launcher.views import talk
+from launcher.views.results import Results, as_dicts
 
 CHOICE = 100  # runs that the page offers; the page of runs has all
 PAGE_ROWS = 100

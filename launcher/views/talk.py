@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dfpipe.warehouse.named_queries import Result
-from launcher.pages.results import Question, Results, as_dicts
+from launcher.views.results import Question, Results, as_dicts
 
 SHOWN = 15  # rows of a card; its own page has all
 POPULAR = 25  # a word of a lower rank is not among the popular

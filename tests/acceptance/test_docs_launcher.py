@@ -17,10 +17,7 @@ HOW_TO = (ROOT / "docs/how-to/launch.md").read_text(encoding="utf-8")
 
 
 def test_every_setting_is_in_the_reference() -> None:
-    source = Path(settings.__file__).read_text(encoding="utf-8")
-    names = set(re.findall(r'"((?:LAUNCHER|DFPIPE)_[A-Z_]*[A-Z])"', source))
-    dataflow = source[source.index("def _dataflow") : source.index("def _own_store")]
-    names |= {f"LAUNCHER_DATAFLOW_{name}" for name in re.findall(r'text\("([A-Z_]+)"\)', dataflow)}
+    names = {*settings.variables(), *settings.RENAMED, settings.PROJECT}
     assert len(names) > 20
     assert {each for each in names if f"`{each}`" not in REFERENCE} == set()
 
@@ -36,7 +33,7 @@ def test_every_route_is_in_the_reference(tmp_path: Path) -> None:
 
 
 def test_every_word_of_chains_yaml_is_in_the_reference() -> None:
-    words = (*chains.KINDS, *chains.ON_FAILURE, *chains._FIELDS, *OVERLAPS)
+    words = (*chains.KINDS, *chains.ON_FAILURE, *chains.Step.model_fields, *OVERLAPS)
     assert {word for word in words if f"`{word}`" not in REFERENCE} == set()
     assert {place for place in COMMON if f"`{{{place}}}`" not in REFERENCE} == set()
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dfpipe import warehouse
-from launcher.chains.slots import parse_slot
+from launcher.slots import parse_slot
 from tests.support.missing import missing
 from tests.support.screenshots import SCHEMES, SIZES, screen, shoot
 from tests.support.serving import Serving

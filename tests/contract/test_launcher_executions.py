@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from launcher.chains import events
+from launcher.chains.chains import Step
 from launcher.chains.driving import MOST_TRIES, NOT_KNOWN, drive
 from launcher.chains.executions import RefusedError, UnknownExecutionError
 from launcher.chains.reaping import reap
-from launcher.chains.records import Step
 from launcher.jobs import JobSpec, JobState, JobStatus, LaunchRefusedError, UnavailableError
 from launcher.pages.board import execution_view
 from tests.support.fake_dataflow import FakeDataflow, Faults, log_event, serving, status_event
@@ -41,7 +41,7 @@ def ends(**states: str) -> Any:
     return script
 
 
-def test_a_chain_executions_to_its_end(launcher: Launcher) -> None:
+def test_a_chain_runs_to_its_end(launcher: Launcher) -> None:
     execution = launcher.run(
         step("one"), step("left", "one"), step("right", "one"), step("last", "left")
     )
@@ -119,7 +119,7 @@ def test_what_a_failure_means_for_the_rest(
     assert execution.state == outcome
 
 
-def test_a_failure_may_cancel_what_executions(launcher: Launcher, fake: FakeDataflow) -> None:
+def test_a_failure_may_cancel_what_is_running(launcher: Launcher, fake: FakeDataflow) -> None:
     def script(labels: dict[str, str]) -> list[str]:
         return ["RUNNING", "FAILED"] if labels["launcher-step"] == "b" else ["RUNNING"]
 
@@ -145,7 +145,7 @@ def test_a_job_that_never_ends_is_cancelled_at_its_limit(
     launcher: Launcher, fake: FakeDataflow
 ) -> None:
     fake.script = lambda labels: ["RUNNING"]
-    execution = launcher.run(step("one", limit=3600.0), step("two", "one"))
+    execution = launcher.run(step("one", time_limit=3600.0), step("two", "one"))
     job = launcher.jobs(execution)["one"]
     assert (job.state, job.error) == ("failed", "it took longer than its 3600 s")
     assert fake.named(job.name).state == "CANCELLED"
@@ -270,7 +270,7 @@ def test_a_cancel_that_is_refused_shows_until_it_is_allowed(
     launcher: Launcher, fake: FakeDataflow
 ) -> None:
     fake.script = lambda labels: ["RUNNING"]
-    execution = launcher.start(step("one", limit=60.0))
+    execution = launcher.start(step("one", time_limit=60.0))
     while not fake.jobs:
         launcher.deliveries.run(1)
     fake.refuses_cancel = True

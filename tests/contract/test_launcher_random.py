@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dfpipe.datastore import connect
 from launcher.chains import events
-from launcher.chains.records import Step
+from launcher.chains.chains import Step
 from tests.support.fake_dataflow import (
     GOOD,
     FakeDataflow,

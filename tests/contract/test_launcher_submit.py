@@ -7,9 +7,9 @@ import pytest
 
 from dfpipe.datastore import connect
 from dfpipe.engines import staging
-from launcher.chains.records import Step
-from launcher.chains.slots import written
+from launcher.chains.chains import Step
 from launcher.settings import DataflowSettings
+from launcher.slots import written
 from tests.support.fake_dataflow import PROJECT, REGION, FakeDataflow, serving
 from tests.support.launching import Launcher, unbind
 from tests.support.processes import wait_until

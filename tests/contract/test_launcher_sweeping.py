@@ -140,7 +140,7 @@ def test_much_is_removed_in_several_calls(
     assert [sweep(launcher.context)["executions"] for _ in range(3)] == [2, 1, 0]
 
 
-def test_a_slot_of_long_ago_may_be_execution_again(launcher: Launcher, fake: FakeDataflow) -> None:
+def test_a_slot_of_long_ago_may_be_executed_again(launcher: Launcher, fake: FakeDataflow) -> None:
     old = launcher.run(step("one"))
     launcher.clock.move(31 * DAY)
     sweep(launcher.context)

@@ -11,7 +11,8 @@ from collector.cli.main import collector
 from collector.settings import read_settings as collector_settings
 from launcher.chains.chains import read_chains
 from launcher.chains.events import STATUS_CHANGED
-from launcher.settings import Settings, read_settings
+from launcher.settings import LauncherSettings, read_settings
+from launcher.settings import variables as launcher_variables
 from system import cron as clock
 from taskqueue.cli.main import taskqueue
 from tests.support.documents import ROOT, is_as_written
@@ -33,7 +34,7 @@ def document() -> Path:
 
 
 @pytest.fixture(scope="module")
-def settings(followed: Followed) -> Settings:
+def settings(followed: Followed) -> LauncherSettings:
     return read_settings(variables(followed, "launcher"))
 
 
@@ -61,20 +62,21 @@ def test_it_prints_what_the_document_says(followed: Followed) -> None:
 
 def test_the_launcher_reads_every_setting(followed: Followed) -> None:
     text = "".join(
-        (ROOT / name).read_text()
-        for name in ("launcher/settings.py", "service/auth.py", "taskqueue/cli/options.py")
+        (ROOT / name).read_text() for name in ("service/auth.py", "taskqueue/cli/options.py")
     )
     for name in {**variables(followed, "launcher"), **variables(followed, "launcher-page")}:
-        assert f'"{name}"' in text or f'"{name.removeprefix("LAUNCHER_DATAFLOW_")}"' in text, name
+        assert name in launcher_variables() or f'"{name}"' in text, name
 
 
-def test_settings_are_as_the_services_want_them(followed: Followed, settings: Settings) -> None:
+def test_settings_are_as_the_services_want_them(
+    followed: Followed, settings: LauncherSettings
+) -> None:
     assert settings.auth.audience == LAUNCHER
     assert settings.dataflow.project == PROJECT
     assert settings.target == "launcher"
     assert read_chains(ROOT / settings.chains_yaml)
     page = read_settings(variables(followed, "launcher-page"))
-    assert page.look == "iap"
+    assert page.page_access == "iap"
     assert page.auth.iap_audience == f"/projects/{NUMBER}/locations/{REGION}/services/launcher-page"
 
 
@@ -118,7 +120,7 @@ def test_signatures_reach_the_services_that_verify_them(followed: Followed) -> N
     assert open_to_all == {"launcher", "collector"}
 
 
-def test_the_clock_is_that_of_cron_yaml(followed: Followed, settings: Settings) -> None:
+def test_the_clock_is_that_of_cron_yaml(followed: Followed, settings: LauncherSettings) -> None:
     jobs = [call.body for call in followed.apis.sent("POST", f"cloudscheduler/{PLACE}/jobs")]
     hosts = {"launcher": LAUNCHER, "default": COLLECTOR}
     services = {

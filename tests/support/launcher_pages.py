@@ -17,9 +17,10 @@ from dfpipe.warehouse.tables import (
     WordCooccur,
     WordCount,
 )
-from launcher.chains.records import ExecutionRecord, JobRecord, Records, Step
+from launcher.chains.chains import Step
+from launcher.chains.records import ExecutionRecord, JobRecord, Records
 from launcher.jobs import JobState
-from launcher.settings import Settings
+from launcher.settings import LauncherSettings
 from tests.support.processes import ROOT
 
 NOW = datetime(2026, 1, 7, 12, tzinfo=UTC)
@@ -151,9 +152,9 @@ BROKEN = {
 }  # fmt: skip
 
 
-def settings_in(folder: Path, **changes: Any) -> Settings:
+def settings_in(folder: Path, **changes: Any) -> LauncherSettings:
     """Settings of a launcher whose files are in a folder, with the chains of this project."""
-    return Settings(
+    return LauncherSettings(
         **{
             "store": f"sqlite:///{folder / 'store.db'}",
             "queue_yaml": str(ROOT / "queue.yaml"),
@@ -165,6 +166,6 @@ def settings_in(folder: Path, **changes: Any) -> Settings:
     )
 
 
-def records_of(settings: Settings) -> Records:
+def records_of(settings: LauncherSettings) -> Records:
     """The records of a launcher with such settings."""
     return Records(connect(settings.store))

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from launcher.chains.records import Records
-from launcher.settings import Settings
+from launcher.settings import LauncherSettings
 from tests.support import launcher_pages as support
 from tests.support.command import environment
 from tests.support.processes import free_port, process, wait_until
@@ -17,7 +17,7 @@ TOKEN = "a-token-of-the-tests"
 class Service:
     """A launcher under gunicorn, and what it shows."""
 
-    def __init__(self, settings: Settings, url: str) -> None:
+    def __init__(self, settings: LauncherSettings, url: str) -> None:
         self.url = url
         self.warehouse = settings.warehouse
         self.records: Records = support.records_of(settings)
@@ -36,7 +36,7 @@ class Service:
 
 
 @contextmanager
-def serving(settings: Settings, dispatches: bool = False) -> Iterator[Service]:
+def serving(settings: LauncherSettings, dispatches: bool = False) -> Iterator[Service]:
     """A launcher with such settings, which whoever sits here may look at."""
     port = free_port()
     found = Service(settings, f"http://127.0.0.1:{port}")

@@ -11,14 +11,14 @@ import taskqueue
 import workflow
 from launcher.app import bind
 from launcher.chains import context
-from launcher.chains.chains import Chain
+from launcher.chains.chains import Chain, Step
 from launcher.chains.context import LOOK_URL, START_URL, Context
 from launcher.chains.executions import Executions, look_at
-from launcher.chains.records import ExecutionRecord, JobRecord, Step
+from launcher.chains.records import ExecutionRecord, JobRecord
 from launcher.chains.stages import start_workflow
 from launcher.jobs import JobSpec, JobStatus, Runner
 from launcher.jobs.runners import runners_of
-from launcher.settings import DataflowSettings, Settings
+from launcher.settings import DataflowSettings, LauncherSettings
 from taskqueue.storage.record import StoredTask
 from tests.support.fake_dataflow import PROJECT, REGION, FakeDataflow
 from tests.support.taskqueues import Clock, make_service
@@ -95,7 +95,7 @@ class Launcher:
         self.clock = Clock()
         dataflow = DataflowSettings(project=PROJECT, region=REGION, endpoint=fake.url)
         given = {"jobs_folder": str(folder / "jobs"), "dataflow": dataflow}
-        self.settings = Settings(**(given | words))
+        self.settings = LauncherSettings(**(given | words))
         service = make_service(MortalClient(client, self.is_killed), self.clock)
         found = runners_of(self.settings) if runners is None else runners
         mortal = {kind: MortalRunner(runner, self.live) for kind, runner in found.items()}
@@ -113,7 +113,8 @@ class Launcher:
     def start(self, *steps: Step, slot: datetime | None = None) -> ExecutionRecord:
         """Start a chain of steps for a slot, by default the clock's time."""
         return self.executions.start(
-            Chain("chain", steps), slot or self.clock().replace(microsecond=0)
+            Chain.model_construct(name="chain", steps=steps),
+            slot or self.clock().replace(microsecond=0),
         )
 
     def run(self, *steps: Step) -> ExecutionRecord:

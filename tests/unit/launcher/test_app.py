@@ -15,7 +15,7 @@ from dfpipe.errors import UsageError
 from launcher.app import create_app
 from launcher.chains import context
 from launcher.chains.records import JobRecord
-from launcher.settings import DataflowSettings, Settings
+from launcher.settings import DataflowSettings, LauncherSettings
 from service.auth import AuthSettings, Guard
 from tests.support.fake_dataflow import PROJECT, REGION, FakeDataflow, log_event, status_event
 from tests.support.launching import unbind
@@ -52,7 +52,7 @@ CLOSED = [
 ]
 
 
-def settings_in(folder: Path, **words: Any) -> Settings:
+def settings_in(folder: Path, **words: Any) -> LauncherSettings:
     (folder / "chains.yaml").write_text(CHAINS)
     given = {
         "store": f"sqlite:///{folder}/store.db",
@@ -62,7 +62,7 @@ def settings_in(folder: Path, **words: Any) -> Settings:
         "auth": AuthSettings(token=TOKEN),
         "dataflow": DataflowSettings(project=PROJECT, region=REGION),
     }
-    return Settings(**{**given, **words})
+    return LauncherSettings(**{**given, **words})
 
 
 @pytest.fixture
@@ -174,10 +174,11 @@ def test_what_an_operator_asks_for(app: Flask) -> None:
     assert run.json["slot"] == "2026-01-01T00:00:00Z"
     for body, message in [
         ({"chain": "third"}, "there is no chain 'third': give one of first, second"),
-        ({"slot": "today"}, "slot is 'today': give a time like 2026-01-07T10:00:00Z"),
-        ({"slot": "2030-01-01T00:00:00Z"}, "is yet to come"),
-        ({"other": 1}, 'no JSON object with "chain" and "slot"'),
-        ([1], 'no JSON object with "chain" and "slot"'),
+        ({"slot": "today"}, "slot: 'today': expected a time like 2015-01-09T12:00:00Z"),
+        ({"slot": "2030-01-01T00:00:00Z"}, "slot is 2030-01-01T00:00:00Z: expected a time that"),
+        ({"other": 1}, "other: unknown field; expected chain, slot"),
+        ({"chain": 1}, "chain: '1': expected a text"),
+        ([1], "the body: '[1]': expected a mapping"),
     ]:
         answer = post(body)
         assert answer.status_code == 400

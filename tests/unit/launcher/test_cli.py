@@ -33,7 +33,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         ([], {}, "no store is named: give --store sqlite:///FILE, or set DFPIPE_STORE"),
         (["--store=sqlite:///s.db"], {"LAUNCHER_CHAIN": "two"}, "LAUNCHER_CHAIN is 'two': give"),
-        (["--store=sqlite:///s.db"], {"LAUNCHER_SLOT": "soon"}, "LAUNCHER_SLOT is 'soon': give a"),
+        (
+            ["--store=sqlite:///s.db"],
+            {"LAUNCHER_SLOT": "soon"},
+            "LAUNCHER_SLOT is 'soon': expected a",
+        ),
         (
             ["--store=sqlite:///s.db"],
             {"LAUNCHER_CHAINS": "no.yaml"},
@@ -44,8 +48,16 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["--port=x"], {}, "'x' is not a valid integer"),
         (["--store=sqlite:///s.db"], {"LAUNCHER_QUEUE": "two"}, "queue 'two' is not defined"),
         (["--store=sqlite:///s.db"], {"LAUNCHER_QUEUE": "pulled"}, "LAUNCHER_QUEUE is 'pulled', a"),
-        (["--store=sqlite:///s.db"], {"DFPIPE_WAREHOUSE": "no://x"}, "'no://x' has no known form"),
-        (["--store=sqlite:///s.db"], {"LAUNCHER_URL": "http://[::1"}, "LAUNCHER_URL is no URL"),
+        (
+            ["--store=sqlite:///s.db"],
+            {"DFPIPE_WAREHOUSE": "no://x"},
+            "'no://x' is not the URL of a warehouse",
+        ),
+        (
+            ["--store=sqlite:///s.db"],
+            {"LAUNCHER_URL": "http://[::1"},
+            "expected a URL of the form https://HOST",
+        ),
     ],
     ids=[
         *("no store", "chain", "slot", "no chains.yaml", "no queue.yaml", "store", "port"),

@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from dfpipe.errors import UsageError
-from launcher import settings
-from launcher.chains import places, records, slots
-from launcher.chains.slots import parse_slot, slot_of
-from launcher.settings import DataflowSettings, Settings, read_settings
+from launcher import slots
+from launcher.chains import places, records
+from launcher.settings import DataflowSettings, LauncherSettings, read_settings
+from launcher.slots import slot_of
+from service.errors import UsageError
 
 
 @pytest.mark.parametrize(
     "module",
-    [places, records, settings, slots],
-    ids=["places", "records", "settings", "slots"],
+    [places, records, slots],
+    ids=["places", "records", "slots"],
 )
 def test_examples(module: Any) -> None:
     assert doctest.testmod(module).failed == 0
@@ -24,7 +24,11 @@ def test_examples(module: Any) -> None:
 
 def test_defaults() -> None:
     found = read_settings({})
-    assert (found.slot, found.overlap, found.look) == (timedelta(hours=5), "wait", "loopback")
+    assert (found.slot, found.overlap, found.page_access) == (
+        timedelta(hours=5),
+        "wait",
+        "loopback",
+    )
     assert found.dataflow == DataflowSettings()
     assert (found.store, found.warehouse, found.queue) == ("", "", "default")
 
@@ -58,16 +62,19 @@ def test_the_store_on_app_engine() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("LAUNCHER_SLOT", "5", "LAUNCHER_SLOT is '5': give a number and s, m, h or d, as 5h"),
-        ("LAUNCHER_SLOT", "0h", "LAUNCHER_SLOT is '0h': give a number"),
-        ("LAUNCHER_POLL", "9999999d", "LAUNCHER_POLL is '9999999d'"),
-        ("LAUNCHER_KEEP", "5h", "LAUNCHER_KEEP is '5h', and LAUNCHER_SLOT is 5:00:00: give more"),
-        ("LAUNCHER_KEEP", "long", "LAUNCHER_KEEP is 'long': give a number"),
-        ("LAUNCHER_OVERLAP", "both", "LAUNCHER_OVERLAP is 'both': give one of wait, skip, cancel"),
-        ("LAUNCHER_LOOK", "all", "LAUNCHER_LOOK is 'all': give one of loopback, token, iap"),
-        ("LAUNCHER_URL", "ftp://x", "LAUNCHER_URL is no URL of the form https://HOST"),
-        ("LAUNCHER_WEBHOOK", "hook", "LAUNCHER_WEBHOOK is no URL"),
-        ("LAUNCHER_DATAFLOW_MAX_WORKERS", "-1", "is '-1': give a whole number, as 10"),
+        ("LAUNCHER_SLOT", "5", "LAUNCHER_SLOT is '5': expected a number and s, m, h, d or w"),
+        ("LAUNCHER_SLOT", "0h", "LAUNCHER_SLOT is '0h': expected more than 0s"),
+        ("LAUNCHER_POLL", "9999999d", "LAUNCHER_POLL is '9999999d': expected a duration from"),
+        ("LAUNCHER_KEEP", "5h", "LAUNCHER_KEEP is 5h: expected more than LAUNCHER_SLOT"),
+        ("LAUNCHER_KEEP", "long", "LAUNCHER_KEEP is 'long': expected a number and s, m, h"),
+        ("LAUNCHER_OVERLAP", "both", "LAUNCHER_OVERLAP is 'both': expected 'wait', 'skip' or"),
+        ("LAUNCHER_PAGE_ACCESS", "all", "LAUNCHER_PAGE_ACCESS is 'all': expected 'loopback', "),
+        ("LAUNCHER_LOOK", "all", "LAUNCHER_PAGE_ACCESS is 'all': expected 'loopback', "),
+        ("LAUNCHER_PAGE_ACCESS", "token", "there is no token: set DFPIPE_TASK_TOKEN"),
+        ("LAUNCHER_PAGE_ACCESS", "iap", "audience is not known: set DFPIPE_IAP_AUDIENCE"),
+        ("LAUNCHER_URL", "ftp://x", "LAUNCHER_URL is 'ftp://x': expected a URL of the form"),
+        ("LAUNCHER_WEBHOOK", "hook", "LAUNCHER_WEBHOOK is a value that is not shown: "),
+        ("LAUNCHER_DATAFLOW_MAX_WORKERS", "-1", "is '-1': expected a number of at least 0"),
         ("DFPIPE_TASK_TOKEN", "short", "DFPIPE_TASK_TOKEN has 5 characters"),
     ],
 )
@@ -77,23 +84,15 @@ def test_what_is_refused(name: str, text: str, message: str) -> None:
     assert message in str(caught.value)
 
 
+def test_the_old_name_of_page_access_keeps_working(caplog: pytest.LogCaptureFixture) -> None:
+    token = {"DFPIPE_TASK_TOKEN": "a-token-of-the-tests"}
+    assert read_settings({"LAUNCHER_LOOK": "token", **token}).page_access == "token"
+    assert "LAUNCHER_LOOK is an old name: set LAUNCHER_PAGE_ACCESS instead" in caplog.text
+
+
 def test_slots_count_from_1970() -> None:
-    five = Settings().slot
+    five = LauncherSettings().slot
     slot = slot_of(datetime(2026, 1, 7, 12, 34, tzinfo=UTC), five)
     assert (slot.minute, slot.second) == (0, 0)
     assert slot_of(slot, five) == slot
     assert slot_of(slot - timedelta(seconds=1), five) == slot - five
-
-
-def test_slots_that_people_give() -> None:
-    assert parse_slot("2026-01-07T11:00:00+01:00") == datetime(2026, 1, 7, 10, tzinfo=UTC)
-    for text in ("", "now", "2026-01-07", "2026-13-07T10:00:00Z", "0001-01-01T00:00:00+14:00"):
-        with pytest.raises(UsageError, match="give a time like 2026-01-07T10:00:00Z"):
-            parse_slot(text)
-
-
-def test_places_without_a_value() -> None:
-    with pytest.raises(KeyError):
-        places.filled("{slot} {x}", {"slot": "s"})
-    with pytest.raises(ValueError, match="is no place"):
-        list(places.places_in("{Not}"))

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from launcher.chains.chains import ChainsError, parse_chains, read_chains
+from launcher.chains.chains import parse_chains, read_chains
+from service.errors import UsageError
 from tests.support.processes import ROOT
 
 HEAD = "chains:\n- name: c\n  steps:\n"
@@ -20,7 +21,7 @@ def test_the_default_chain() -> None:
         ("note", "note", ("check",)),
     ]
     assert chain.steps[0].parameters == {"until": "{slot}"}
-    assert (chain.steps[0].backoff, chain.steps[0].limit) == (60.0, 7200.0)
+    assert (chain.steps[0].backoff, chain.steps[0].time_limit) == (60.0, 7200.0)
 
 
 def test_steps_are_ordered_by_their_needs() -> None:
@@ -38,54 +39,84 @@ def test_steps_are_ordered_by_their_needs() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param("", "f.yaml:1: the file is empty; give chains: and a list", id="empty"),
-        pytest.param("a: [", "f.yaml:1: this is no YAML", id="no-yaml"),
-        pytest.param("[]", "f.yaml:1: the file is no mapping; give chains", id="a-list"),
-        pytest.param("x: 1", "f.yaml:1: the file has 'x', which is no field; give chains", id="x"),
-        pytest.param("chains: []", "f.yaml:1: there are no chains; give at least one", id="none"),
-        pytest.param("chains: x", "f.yaml:1: chains is no list; begin each entry", id="no-list"),
         pytest.param(
-            "chains:\n- name: c\n", "f.yaml:2: the chain 'c' has no steps; give", id="no-steps"
+            "",
+            "f.yaml:1: chains: missing; it is required",
+            id="empty",
+        ),
+        pytest.param(
+            "a: [",
+            "f.yaml:1: not YAML",
+            id="no-yaml",
+        ),
+        pytest.param(
+            "[]",
+            "f.yaml:1: the file: '[]': expected a mapping",
+            id="a-list",
+        ),
+        pytest.param(
+            "x: 1",
+            "f.yaml:1: x: unknown field; expected chains",
+            id="x",
+        ),
+        pytest.param(
+            "chains: []",
+            "f.yaml:1: chains: no chains: expected at least one",
+            id="none",
+        ),
+        pytest.param(
+            "chains: x",
+            "f.yaml:1: chains: 'x': expected a list",
+            id="no-list",
+        ),
+        pytest.param(
+            "chains:\n- name: c\n",
+            "f.yaml:2: chains[0].steps: missing",
+            id="no-steps",
         ),
         pytest.param(
             "chains:\n- name: c\n  steps: []\n",
-            "f.yaml:3: 0 steps; give 1 to 200",
+            "f.yaml:3: chains[0].steps: 0 steps: expected 1 to 200",
             id="empty-steps",
         ),
         pytest.param(
-            HEAD + "  - {kind: note}\n", "f.yaml:4: name is missing; give name:", id="no-name"
+            HEAD + "  - {kind: note}\n",
+            "f.yaml:4: chains[0].steps[0].name: missing",
+            id="no-name",
         ),
         pytest.param(
-            HEAD + "  - {name: A, kind: note}\n", "f.yaml:4: name is 'A'; give up to 40", id="name"
+            HEAD + "  - {name: A, kind: note}\n",
+            "f.yaml:4: chains[0].steps[0].name: 'A': expected up to 40 of a-z",
+            id="name",
         ),
         pytest.param(
             HEAD + "  - name: a\n    kind: magic\n",
-            "f.yaml:5: kind is 'magic'; give one of local, dataflow",
+            "f.yaml:5: chains[0].steps[0].kind: 'magic': expected 'local', 'dataflow'",
             id="kind",
         ),
         pytest.param(
             HEAD + "  - {name: a, kind: local}\n",
-            "f.yaml:4: the step 'a' of kind local has no command; give it",
+            "f.yaml:4: chains[0].steps[0].command: a step of the kind local needs a command",
             id="no-command",
         ),
         pytest.param(
             HEAD + "  - {name: a, kind: flex-template}\n",
-            "f.yaml:4: the step 'a' of kind flex-template has no template; give it",
+            "f.yaml:4: chains[0].steps[0].template: a step of the kind flex-template needs a",
             id="no-template",
         ),
         pytest.param(
             HEAD + "  - {name: a, kind: note, template: x}\n",
-            "f.yaml:4: the step 'a' of kind note takes no template; leave it out",
+            "f.yaml:4: chains[0].steps[0].template: a step of the kind note takes no template",
             id="template-too-many",
         ),
         pytest.param(
             HEAD + "  - {name: a, kind: note}\n  - {name: a, kind: note}\n",
-            "f.yaml:5: the step 'a' stands twice; name it anew",
+            "f.yaml:5: chains[0].steps[1].name: 'a' is used twice; choose another name",
             id="twice",
         ),
         pytest.param(
             HEAD + "  - {name: a, kind: note, needs: [b]}\n",
-            "f.yaml:4: the step 'a' needs 'b', which is no step of its chain; there are a",
+            "f.yaml:4: chains[0].steps[0].needs: 'b': expected one of a",
             id="unknown-step",
         ),
         pytest.param(
@@ -93,102 +124,113 @@ def test_steps_are_ordered_by_their_needs() -> None:
             + "  - {name: z, kind: note}\n"
             + "  - {name: a, kind: note, needs: [b, z]}\n"
             + "  - {name: b, kind: note, needs: [a]}\n",
-            "f.yaml:5: the steps need each other in a cycle: a -> b -> a; take one away",
+            "f.yaml:5: chains[0].steps[1].needs: the steps need each other: a -> b -> a",
             id="cycle",
         ),
         pytest.param(
-            HEAD + "  - {name: a, kind: note, needs: [a]}\n", "in a cycle: a -> a", id="itself"
+            HEAD + "  - {name: a, kind: note, needs: [a]}\n",
+            "the steps need each other: a -> a",
+            id="itself",
         ),
         pytest.param(
-            HEAD + '  - {name: a, kind: note, parameters: {p: "{nothing}"}}\n',
-            "f.yaml:4: the step 'a' has {nothing}, for which there is no value; give one of slot",
+            HEAD + '  - {name: a, kind: local, command: ["{nothing}"]}\n',
+            "f.yaml:4: chains[0].steps[0]: {nothing}: there is no such value; expected one of slot",
             id="unknown-place",
         ),
         pytest.param(
             HEAD
             + "  - {name: a, kind: note}\n"
-            + '  - {name: b, kind: note, parameters: {p: "{a.job_id}"}}\n',
-            "f.yaml:5: the step 'b' has {a.job_id}, for which there is no value",
+            + '  - {name: b, kind: local, command: ["{a.job_id}"]}\n',
+            "f.yaml:5: chains[0].steps[1]: {a.job_id}: there is no such value",
             id="output-of-a-step-not-needed",
         ),
         pytest.param(
-            HEAD + '  - {name: a, kind: note, parameters: {p: "{"}}\n',
-            "f.yaml:4: the step 'a': '{' is no place: write {slot}, or {{ for a brace",
+            HEAD + '  - {name: a, kind: local, command: ["{"]}\n',
+            "f.yaml:4: chains[0].steps[0]: '{' is no place",
             id="brace",
         ),
         pytest.param(
             HEAD + "  - {name: a, kind: note, parameters: {p: [1]}}\n",
-            "f.yaml:4: the parameter p is no plain value; give one text",
+            "f.yaml:4: chains[0].steps[0].parameters.p: \"['1']\": expected a text",
             id="list-as-value",
         ),
         pytest.param(
             HEAD + "  - {name: a, kind: note, parameters: {a b: 1}}\n",
-            "f.yaml:4: the parameter 'a b' is no name or stands twice; name it anew",
+            "'a b': expected up to 100 letters",
             id="parameter-name",
         ),
         pytest.param(
             HEAD + "  - {name: a, kind: note, retries: -1}\n",
-            "f.yaml:4: retries is '-1'; give a whole number from 0 to 20",
+            "f.yaml:4: chains[0].steps[0].retries: '-1': expected a number of at least 0",
             id="retries",
         ),
         pytest.param(
             HEAD + "  - {name: a, kind: note, time_limit: soon}\n",
-            "f.yaml:4: time_limit is 'soon'; give a number and s, m, h or d",
+            "f.yaml:4: chains[0].steps[0].time_limit: 'soon': expected a number and s, m, h, "
+            "d or w",
             id="limit",
         ),
         pytest.param(
             HEAD + "  - {name: a, name: b, kind: note}\n",
-            "f.yaml:4: a step has name twice; give it once",
+            "f.yaml:4: name: duplicate key",
             id="field-twice",
         ),
         pytest.param(
             HEAD + "  - {name: a, kind: note}\n- name: c\n  steps: [{name: a, kind: note}]\n",
-            "f.yaml:5: the chain 'c' stands twice; name it anew",
+            "f.yaml:5: chains[1].name: 'c' is used twice; choose another name",
             id="chain-twice",
         ),
-        pytest.param("[" * 5000, "f.yaml:1: too many lists in lists", id="deep"),
-        pytest.param("? [a]\n: b", "f.yaml:1: a field of the file is no plain", id="list-as-name"),
+        pytest.param(
+            "[" * 5000,
+            "f.yaml: not YAML: maximum recursion",
+            id="deep",
+        ),
+        pytest.param(
+            "? [a]\n: b",
+            "f.yaml:1: a list or mapping as a key",
+            id="list-as-name",
+        ),
         pytest.param(
             HEAD + "  - {name: a, kind: check, parameters: {leest_posts: 1}}\n",
-            "f.yaml:4: the step 'a' takes no parameter 'leest_posts'; give least_posts, most_posts",
+            "parameters.leest_posts: unknown parameter; expected least_posts, most_posts",
             id="parameter-of-a-check",
         ),
         pytest.param(
             HEAD + "  - {name: a, kind: check, parameters: {most_posts: many}}\n",
-            "f.yaml:4: most_posts is 'many'; give a whole number",
+            "parameters.most_posts: 'many': expected a whole number",
             id="number-of-a-check",
         ),
         pytest.param(
             HEAD + "  - {name: a, kind: note, parameters: {p: 1}}\n",
-            "f.yaml:4: the step 'a' takes no parameter 'p'; give none",
+            "parameters.p: unknown parameter; expected no parameters",
             id="parameter-of-a-note",
         ),
         pytest.param(
             HEAD
             + "  - {name: a, kind: check}\n"
             + '  - {name: b, kind: local, needs: [a], command: [x, "{a.postings}"]}\n',
-            "f.yaml:5: the step 'b' has {a.postings}, for which there is no value; "
-            "give one of slot, execution, chain, store, warehouse, project, region, "
-            "a.job_id, a.name, a.posts, a.words",
+            "f.yaml:5: chains[0].steps[1]: {a.postings}: there is no such value; expected one"
+            " of slot, execution, chain, store, warehouse, project, region, a.job_id, a.name,"
+            " a.posts, a.words",
             id="unknown-output",
         ),
         pytest.param(
             HEAD + "  - {name: a, kind: note, parameters: 1}\n",
-            "f.yaml:4: parameters is no mapping; give NAME: VALUE",
+            "f.yaml:4: chains[0].steps[0].parameters: '1': expected a mapping",
             id="parameters",
         ),
     ],
 )
 def test_what_is_refused(text: str, message: str) -> None:
-    with pytest.raises(ChainsError) as caught:
+    with pytest.raises(UsageError) as caught:
         parse_chains(text, "f.yaml")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(ChainsError, match="cannot read .*absent.yaml: No such file"):
+    with pytest.raises(UsageError, match="cannot read .*absent.yaml: No such file"):
         read_chains(tmp_path / "absent.yaml")
     (tmp_path / "latin.yaml").write_bytes(b"\xff\xff")
-    with pytest.raises(ChainsError, match="it is not UTF-8 text"):
+    with pytest.raises(UsageError, match="it is not UTF-8 text"):
         read_chains(tmp_path / "latin.yaml")

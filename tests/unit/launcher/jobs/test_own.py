@@ -51,7 +51,7 @@ def test_a_run_that_is_not_complete(results: str) -> None:
 def test_without_a_warehouse(tmp_path: Path) -> None:
     with pytest.raises(LaunchRefusedError, match="set DFPIPE_WAREHOUSE"):
         CheckRunner("").launch(spec(kind="check"))
-    with pytest.raises(LaunchRefusedError, match="has no known form"):
+    with pytest.raises(LaunchRefusedError, match="is not the URL of a warehouse"):
         CheckRunner("nowhere").launch(spec(kind="check"))
     (tmp_path / "no.duckdb").write_text("no database")
     with pytest.raises(UnavailableError, match="the warehouse cannot be read"):

@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from dfpipe.errors import UsageError
-from launcher.pages.access import Access, check_look
+from launcher.pages.access import Access
 from service.auth import AuthSettings, Guard
 from service.sessions import IAP_HEADER
 from tests.unit.service.test_sessions import AUDIENCE, Proxy
@@ -122,14 +121,3 @@ def test_without_an_assertion_the_proxy_let_nobody_through() -> None:
     for url in ("/page", "/data", "/button"):
         answer = client.post(url) if url == "/button" else client.get(url, base_url=LOCAL)
         assert (answer.status_code, answer.data) == (403, b"")
-
-
-def test_settings_that_let_nobody_in_are_refused() -> None:
-    assert check_look("LOOK", "loopback", AuthSettings()) == "loopback"
-    assert check_look("LOOK", "token", TOKEN) == "token"
-    iap = AuthSettings(iap_audience="a")
-    assert check_look("LOOK", "iap", iap) == "iap"
-    refused = [("all", "give one of loopback, token, iap"), ("token", "there is none: set DFPIPE_")]
-    for look, message in [*refused, ("iap", "for whom: set DFPIPE_IAP_AUDIENCE")]:
-        with pytest.raises(UsageError, match=message):
-            check_look("LOOK", look, AuthSettings())

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("unbound_launcher")
 
 
 def with_token(folder: Path) -> Site:
-    return Site(folder, look="token", auth=AuthSettings(token=SECRET))
+    return Site(folder, page_access="token", auth=AuthSettings(token=SECRET))
 
 
 def test_with_a_token_people_log_in_and_out(tmp_path: Path) -> None:
@@ -74,9 +74,9 @@ def test_nothing_secret_is_in_the_pages(tmp_path: Path) -> None:
 def test_on_app_engine_people_come_by_the_proxy(tmp_path: Path) -> None:
     """The proxy's signed word opens pages, data and buttons; cron's header opens none of them."""
     given = read_settings(
-        {"GAE_ENV": "standard", "LAUNCHER_LOOK": "iap", "DFPIPE_IAP_AUDIENCE": AUDIENCE}
+        {"GAE_ENV": "standard", "LAUNCHER_PAGE_ACCESS": "iap", "DFPIPE_IAP_AUDIENCE": AUDIENCE}
     )
-    site, proxy = Site(tmp_path, look=given.look, auth=given.auth), Proxy()
+    site, proxy = Site(tmp_path, page_access=given.page_access, auth=given.auth), Proxy()
     Guard(given.auth, proxy).install(site.client.application)
 
     def codes(**headers: str) -> list[int]:

@@ -10,8 +10,8 @@ import pytest
 from dfpipe import warehouse
 from dfpipe.errors import DfpipeError, NoResultsError
 from dfpipe.warehouse.named_queries import Result
-from launcher.pages import results
-from launcher.pages.results import NoWarehouse, Results, as_dicts
+from launcher.views import results
+from launcher.views.results import NoWarehouse, Results, as_dicts
 from tests.support.launcher_pages import SLOT, SLOTS, fill
 
 WORDS: tuple[str, dict[str, object]] = ("popular_words", {})

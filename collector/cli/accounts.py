@@ -102,10 +102,7 @@ def fetch(account: str, store: str | None) -> None:
     if outcome.is_overtaken:
         raise NotFetchedError(f"another fetch of {account} is running, and goes on instead")
     if outcome.retry_at:
-        raise NotFetchedError(
-            f"the source allows no more before {outcome.retry_at:%Y-%m-%dT%H:%M:%SZ}: fetch again "
-            "then, which goes on where this stopped"
-        )
+        raise NotFetchedError(f"{outcome.reason} (fetch again then: it resumes where it stopped)")
 
 
 def told(outcome: "Outcome") -> str:

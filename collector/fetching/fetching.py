@@ -6,6 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from google.api_core.exceptions import GoogleAPIError
+from google.auth.exceptions import GoogleAuthError
+
 from collector.fetching.accounts import Account, Accounts
 from collector.fetching.dead_letters import letter_entity
 from collector.fetching.limits import StoredLimits
@@ -14,12 +17,13 @@ from collector.sources import (
     AccountRefusedError,
     BadRequestError,
     Page,
+    QuotaSpentError,
     RateLimitedError,
     Source,
     UnavailableError,
     open_source,
 )
-from dfpipe.datastore import Store
+from dfpipe.datastore import Store, StoreError
 from dfpipe.posts.formats.result import Deletion, Skip
 from dfpipe.posts.post import Post
 from dfpipe.posts.storing import Stored, store
@@ -52,14 +56,15 @@ class Outcome:
     """What a fetch did.
 
     `set_aside` counts dead letters. Where it is not finished it goes on at `retry_at`: now where
-    its time was over, later where the source allows no more requests. If another fetch of the
-    account has overtaken it, that one goes on, and there is no such time.
+    its time was over, later where the source allows no more requests, for that `reason`. If
+    another fetch of the account has overtaken it, that one goes on, and there is no such time.
     """
 
     stored: Stored = field(default_factory=Stored)
     set_aside: int = 0
     is_finished: bool = False
     retry_at: datetime | None = None
+    reason: str = ""
     is_overtaken: bool = False
 
 
@@ -92,7 +97,9 @@ def fetch(
     except OvertakenError:
         return replace(run.outcome, is_overtaken=True)
     except RateLimitedError as error:
-        return replace(run.outcome, retry_at=error.reset_at)
+        if isinstance(error, QuotaSpentError):
+            accounts.failed(account_id, str(error), context.clock())
+        return replace(run.outcome, retry_at=error.reset_at, reason=str(error))
     except BadRequestError as error:
         if run.account.progress is None:
             _disable(accounts, account_id, error, context.clock())
@@ -106,6 +113,13 @@ def fetch(
     except UnavailableError as error:
         accounts.failed(account_id, str(error), context.clock())
         raise
+    except (StoreError, GoogleAPIError, GoogleAuthError):
+        raise  # the store does not answer: nothing can be written down
+    except Exception as error:  # a library's or our own fault: the list of accounts must show it
+        _logger.exception("fetch failed", extra={"account": account_id})
+        reason = f"unexpected {type(error).__name__}: {error}"
+        accounts.failed(account_id, reason, context.clock())
+        raise UnavailableError(reason) from error
 
 
 def _disable(accounts: Accounts, account_id: str, error: Exception, now: datetime) -> None:

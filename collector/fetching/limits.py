@@ -117,6 +117,10 @@ class StoredLimits:
         told = announcement(headers, self._clock())
         run_in_transaction(self._client, lambda: self._told(bucket, told))
 
+    def spent(self, bucket: str, until: datetime) -> None:
+        """Let no request be taken before that time, whatever the headers announce."""
+        run_in_transaction(self._client, lambda: self._put(bucket, 1, 0, until, 0, False))
+
     def lost(self, bucket: str) -> None:
         """Note that no answer came to a request that was taken.
 

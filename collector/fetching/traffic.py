@@ -13,12 +13,17 @@ from collector.sources import (
     AccountRefusedError,
     BadRequestError,
     Limits,
+    QuotaSpentError,
     RateLimitedError,
     UnavailableError,
 )
+from service.tables import printable
 
 # How long to wait after a 429 that does not say it.
 UNKNOWN_RESET = timedelta(minutes=15)
+# X does not tell when a monthly quota begins anew, or is raised: look once a day.
+QUOTA_WAIT = timedelta(days=1)
+_QUOTA_SPENT = (b"UsageCapExceeded", b"usage-capped")
 _SHOWN = 300  # characters of an answer in an error
 
 
@@ -26,8 +31,10 @@ def check_answer(
     source: str, status: int, headers: Mapping[str, str], body: bytes, now: datetime
 ) -> None:
     """Raise the SourceError that an answer means; nothing for one with content."""
+    if status == 429 and any(mark in body for mark in _QUOTA_SPENT):
+        raise QuotaSpentError(now + QUOTA_WAIT, source, _shown(body))
     if status == 429:
-        raise RateLimitedError(_reset(headers, now), source)
+        raise RateLimitedError(_reset(headers, now), source, _shown(body))
     if status < 400:
         return
     text = f"{source} answers {status}: {_shown(body)}"
@@ -49,7 +56,9 @@ def _reset(headers: Mapping[str, str], now: datetime) -> datetime:
 
 
 def _shown(body: bytes) -> str:
-    return " ".join(body[: 4 * _SHOWN].decode("utf-8", "replace").split())[:_SHOWN]
+    """The beginning of an answer on one line, in which nothing can move a terminal's cursor."""
+    text = " ".join(body[: 4 * _SHOWN].decode("utf-8", "replace").split())
+    return printable(text)[:_SHOWN]
 
 
 class Session(requests.Session):
@@ -91,7 +100,13 @@ class Session(requests.Session):
             raise UnavailableError(f"{self._source} cannot be reached: {_cause(error)}") from error
         self._limits.told(bucket, response.headers)
         now = self._limits.now()
-        check_answer(self._source, response.status_code, response.headers, response.content, now)
+        try:
+            check_answer(
+                self._source, response.status_code, response.headers, response.content, now
+            )
+        except QuotaSpentError as error:
+            self._limits.spent(bucket, error.reset_at)
+            raise
         self._thread.body = response.content
         return self._shown(response)
 
@@ -113,10 +128,14 @@ class ListlessSession(Session):
     """Shows the library an empty list in place of every list; `body` has what it really was.
 
     Mastodon.py makes objects of all statuses, which takes four times as long as everything else,
-    and fails on one that is malformed. Nobody reads them.
+    and fails on one that is malformed. Nobody reads them. It fails too on headers of rate limits
+    that other servers than Mastodon's write in their own way, as Pixelfed's does: only we read
+    them.
     """
 
     def _shown(self, response: requests.Response) -> requests.Response:
+        for name in [name for name in response.headers if name.lower().startswith("x-ratelimit-")]:
+            del response.headers[name]
         if response.content.lstrip().startswith(b"["):
             response._content = b"[]"
         return response

@@ -23,11 +23,18 @@ class SourceError(DfpipeError):
 
 
 class RateLimitedError(SourceError):
-    """No more requests are allowed before `reset_at`."""
+    """No more requests are allowed before `reset_at`; `reason` is what the source says of it."""
 
-    def __init__(self, reset_at: datetime, what: str = "the source") -> None:
-        super().__init__(f"{what} allows no more requests before {reset_at:%Y-%m-%dT%H:%M:%SZ}")
+    def __init__(self, reset_at: datetime, what: str = "the source", reason: str = "") -> None:
+        super().__init__(
+            f"{what} allows no more requests before {reset_at:%Y-%m-%dT%H:%M:%SZ}"
+            + (f": {reason}" if reason else "")
+        )
         self.reset_at = reset_at
+
+
+class QuotaSpentError(RateLimitedError):
+    """A quota of days or months is spent: `reset_at` is when to ask again."""
 
 
 class AccountRefusedError(SourceError):
@@ -92,6 +99,10 @@ class Limits(Protocol):
 
     def lost(self, bucket: str) -> None:
         """Note that no answer came."""
+        ...
+
+    def spent(self, bucket: str, until: datetime) -> None:
+        """Let nothing be taken before that time."""
         ...
 
     def now(self) -> datetime:

@@ -12,7 +12,13 @@ import orjson
 
 from collector.settings import Settings
 from collector.sources import AccountRefusedError, Found, Limits, Page, Source, UnavailableError
-from dfpipe.posts.formats.files import ArchiveError, grows_by_lines, parse, records
+from dfpipe.posts.formats.files import (
+    ArchiveError,
+    UnknownFormatError,
+    grows_by_lines,
+    parse,
+    records,
+)
 from dfpipe.posts.formats.files import Source as File
 from dfpipe.posts.formats.recognise import results
 from dfpipe.posts.formats.result import Result, Skip
@@ -67,17 +73,18 @@ class Archives:
     def pages(self, name: str, watermark: str, progress: str | None) -> Iterator[Page]:
         """Yield what is new in the files, in the order of their paths.
 
-        A file that cannot be read is set aside, and read again when it has changed.
+        A damaged file is set aside, and read again when it has changed. In a folder, files without
+        posts (pictures, notes) are passed over.
         """
         places = _unpacked(progress or watermark)
         there = list(_files(Path(name)))
         for path in there:
-            yield from self._file(path, places)
+            yield from self._file(path, places, is_alone=path == Path(name))
         names = set(map(str, there))
         left = {path: place for path, place in places.items() if path in names}
         yield Page([], watermark=_packed(left))
 
-    def _file(self, path: Path, places: _Places) -> Iterator[Page]:
+    def _file(self, path: Path, places: _Places, is_alone: bool) -> Iterator[Page]:
         try:
             state = path.stat()
             by_lines = grows_by_lines(path)
@@ -87,11 +94,11 @@ class Archives:
         if state.st_size < place.size or (by_lines and place.done < 0):
             place.done = 0  # another file of that name
         if by_lines:
-            pages = _new_lines(path, place)
+            pages = _new_lines(path, place, is_alone)
         elif (state.st_size, state.st_mtime_ns) == (place.size, place.time) and place.done < 0:
             return
         else:
-            pages = _whole(path, place, state.st_size, state.st_mtime_ns)
+            pages = _whole(path, place, state.st_size, state.st_mtime_ns, is_alone)
         for found in pages:
             yield Page(found, progress=_packed(places))
 
@@ -109,8 +116,13 @@ def _files(path: Path) -> Iterator[Path]:
             yield file
 
 
-def _new_lines(path: Path, place: _Place) -> Iterator[list[Found]]:
-    """Yield what stands in the lines after the place, as far as they are ended."""
+def _new_lines(path: Path, place: _Place, is_alone: bool) -> Iterator[list[Found]]:
+    """Yield what is in the lines after the place, as far as they are ended."""
+    if place.done == 0 and (refusal := _refusal(path)):
+        # Looked at again each time: the file may only have begun.
+        if is_alone:
+            yield [_unreadable(path, refusal)]
+        return
     with path.open("rb") as file:
         file.seek(place.done)
         while lines := file.readlines(MOST_CHUNK):
@@ -146,11 +158,13 @@ def _is_passed_over(result: Result) -> bool:
     return isinstance(result, Skip) and result.reason in _PASSED_OVER
 
 
-def _whole(path: Path, place: _Place, size: int, time: int) -> Iterator[list[Found]]:
+def _whole(
+    path: Path, place: _Place, size: int, time: int, is_alone: bool
+) -> Iterator[list[Found]]:
     """Yield what an archive holds that is read from its beginning; again where it has changed."""
     if (size, time) != (place.size, place.time):
         place.size, place.time, place.done = size, time, 0
-    found = _records(path)
+    found = _records(path, is_alone)
     for _ in islice(found, place.done):
         pass
     while some := list(islice(found, PAGE)):
@@ -160,13 +174,26 @@ def _whole(path: Path, place: _Place, size: int, time: int) -> Iterator[list[Fou
     yield []
 
 
-def _records(path: Path) -> Iterator[Found]:
+def _records(path: Path, is_alone: bool) -> Iterator[Found]:
     try:
         for place, result in records(File(str(path), path)):
             yield Found(result, {"file": str(path), "place": place}, f"{path}:{place}")
     except ArchiveError as error:
-        if path.stat().st_size:
-            yield Found(Skip(str(error)), {"file": str(path)}, str(path))
+        if is_alone or not isinstance(error, UnknownFormatError):
+            yield _unreadable(path, error)
+
+
+def _refusal(path: Path) -> ArchiveError | None:
+    """Why a file is no archive, if it has content and there is no post at its beginning."""
+    try:
+        next(records(File(str(path), path)), None)
+    except ArchiveError as error:
+        return error if path.stat().st_size else None
+    return None
+
+
+def _unreadable(path: Path, error: ArchiveError) -> Found:
+    return Found(Skip(str(error)), {"file": str(path)}, str(path))
 
 
 def _packed(places: _Places) -> str:

@@ -93,7 +93,8 @@ class Bluesky:
             newest = min(newest, max(self._limits.now(), datetime.fromisoformat(watermark)))
             cursor = answer.get("cursor")
             is_last = not isinstance(cursor, str) or (not found and cursor == state["cursor"])
-            if is_last or (times and times[-1] < floor):
+            # One old post at the end may only be backdated: a whole page is older, or none is.
+            if is_last or (times and max(times) < floor):
                 yield Page(list(_found(found)), watermark=newest.isoformat())
                 return
             state |= {"newest": newest.isoformat(), "cursor": cursor}
@@ -188,10 +189,11 @@ def _bucket(request: Any) -> str:
 def _move_until(state: dict[str, Any], times: list[datetime]) -> None:
     """Go on below the oldest post: a cursor of a search is only a number of posts to pass over.
 
-    Where all of a page have one time the cursor is used, as there is no other way.
+    Where all of a page have one time the cursor is used, as there is no other way. A few backdated
+    posts at the page's end do not count: those between them and the others would be missed.
     """
     if times:
-        until = _rfc3339(times[-1] + _TICK)
+        until = _rfc3339(max(times[-1 - len(times) // 20 :]) + _TICK)
         if until != state["until"]:
             state |= {"until": until, "cursor": None}
 

@@ -18,9 +18,6 @@ from tests.support.networks import Item, World, milliseconds
 TOKEN = "token-of-the-networks"
 FAR = 4_102_444_800  # when the sessions of Bluesky end: 2100
 
-# What goes wrong with a request: a status, or one of "broken", "cut", "garbage", "hang".
-Fault = int | str | None
-
 
 @dataclass
 class Window:
@@ -52,6 +49,10 @@ class Answer:
     status: int
     body: Any
     headers: dict[str, str] = field(default_factory=dict)
+
+
+# What goes wrong with a request: a status, an answer, or "broken", "cut", "garbage" or "hang".
+Fault = int | str | Answer | None
 
 
 class Networks:
@@ -272,7 +273,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
-        if isinstance(fault, int):
+        if isinstance(fault, Answer):
+            found = fault
+        elif isinstance(fault, int):
             found = Answer(fault, {"error": "Fault", "message": "a fault", "title": "Fault"})
         else:
             found = self.networks.answer(url.path, words, token)

@@ -38,6 +38,10 @@ class ArchiveError(DfpipeError):
     """A file cannot be read as an archive of posts."""
 
 
+class UnknownFormatError(ArchiveError):
+    """A file that is whole, but holds nothing in a known format."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """An archive to read: its name for messages, and the file, which is read more than once."""
@@ -67,7 +71,7 @@ def records(source: Source) -> Iterator[tuple[str, Result]]:
 
 
 def _no_known_format(source: Source, place: str, first: Skip) -> ArchiveError:
-    return ArchiveError(
+    return UnknownFormatError(
         f"{source.name}:{place}: {first.reason}, and so are those after it: give posts as this "
         "project's own JSON lines or as X (v1.1, v2, personal archive), Bluesky or Mastodon write "
         "them, in UTF-8, plain or as gz, bz2, xz or zst"
@@ -84,7 +88,7 @@ def _results(source: Source, stream: BinaryIO) -> Iterator[tuple[str, Result]]:
         for item, result in enumerate(results(document), 1):
             yield str(line) if line else f"item {item}", result
     if empty:
-        raise ArchiveError(f"{source.name} is empty: name a file with posts")
+        raise UnknownFormatError(f"{source.name} is empty: name a file with posts")
 
 
 @contextmanager

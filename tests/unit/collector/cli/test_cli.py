@@ -125,7 +125,7 @@ def test_what_the_source_says_is_told(
     run: Run, store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run("follow", "mastodon:public")
-    for status, message in ((429, "the source allows no more before"), (500, "answers 500")):
+    for status, message in ((429, "mastodon allows no more requests before"), (500, "answers 500")):
         with serving(lambda request, status=status: status) as server:  # type: ignore[misc]
             monkeypatch.setenv("COLLECTOR_MASTODON_URL", server.url)
             code, told = run.fails("fetch", "mastodon:public")

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -151,13 +152,38 @@ def test_what_cannot_be_read_is_set_aside_and_the_rest_goes_on(bench: Bench) -> 
     assert outcome.is_finished
     assert {1, 3, 5} <= set(bench.stored())
     errors = bench.errors()
-    assert len(errors) == outcome.set_aside == 4
+    assert len(errors) == outcome.set_aside == 3
     assert any("is missing" in error for error in errors)
     assert sum("broken JSON" in error for error in errors) >= 1
     assert any("damaged" in error for error in errors)
     (bench.folder / "b.gz").write_bytes(whole)
     bench.fetch()
     assert set(range(10, 400)) <= set(bench.stored())
+
+
+def test_what_is_no_archive_is_passed_over_in_a_folder(bench: Bench) -> None:
+    picture = random.Random(1).randbytes(100_000)
+    (bench.folder / "a.jpg").write_bytes(b"\xff\xd8\xff\xe0" + picture)
+    (bench.folder / "b.gz").write_bytes(gzip.compress(picture))
+    bench.write("README.txt", "What is in here.\n" * 300)
+    bench.write("account.js", "window.YTD.account.part0 = [ {\n} ]")
+    bench.write("empty.json", "")
+    bench.write("notes.md", "Only begun\n")
+    bench.write("posts.jsonl", line(1))
+    for _ in range(2):
+        assert bench.fetch().set_aside == 0
+        assert (bench.stored(), bench.errors()) == ([1], [])
+    bench.write("notes.md", line(2), "a")
+    assert bench.fetch().stored.new == 1
+    assert bench.errors() == ["broken JSON"]
+
+
+def test_a_file_that_is_followed_alone_and_is_no_archive_is_set_aside_once(bench: Bench) -> None:
+    bench = Bench(bench.client, bench.write("a.jpg", "JFIF\n" * 500))
+    for _ in range(2):
+        assert bench.fetch().is_finished
+        (error,) = bench.errors()
+        assert "broken JSON, and so are those after it" in error
 
 
 def test_notices_remove_and_withheld_posts_are_passed_over(bench: Bench) -> None:

@@ -1,7 +1,8 @@
 """What holds for one network alone."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -12,9 +13,10 @@ from collector.sources import (
     UnavailableError,
     bluesky,
 )
+from dfpipe.posts.formats.result import parse_time
 from tests.support.bench import NOW, Make
 from tests.support.collecting import stored_posts
-from tests.support.network_server import TOKEN, window
+from tests.support.network_server import TOKEN, Answer, window
 
 X_ME = "x:home"
 
@@ -325,4 +327,69 @@ def test_the_timelines_of_a_server(make_bench: Make, name: str) -> None:
     bench.posts(3)
     assert bench.fetch().stored.new == 3
     bench.networks.windows = {"mastodon": window(100, 5)}
+    bench.check()
+
+
+def bluesky_item(number: int, hours_ago: float) -> dict[str, Any]:
+    time = (NOW - timedelta(hours=hours_ago)).isoformat()
+    return {
+        "post": {
+            "uri": f"at://did:plc:a/app.bsky.feed.post/{number}",
+            "author": {"handle": "anna.test"},
+            "record": {"text": str(number), "createdAt": time},
+        }
+    }
+
+
+@pytest.mark.parametrize("name", ["anna.test", "search/words"])
+def test_a_backdated_post_at_a_pages_end_does_not_stop_paging(
+    make_bench: Make, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    source = make_bench("bluesky").context.source("bluesky")
+    items = [bluesky_item(n, n / 100) for n in range(250)]
+    items[99] = bluesky_item(99, 24 * 3000)
+    key, asked = ("posts" if "/" in name else "feed"), []
+
+    def ask(self: object, name: str, floor: Any, cursor: str | None, until: str | None) -> Any:
+        asked.append(until)
+        start = int(cursor or 0)
+        if until:
+            limit = parse_time(until)
+            start += next(n for n, i in enumerate(items) if n != 99 and time_of(i) < limit)
+        page = [i["post"] for i in items] if "/" in name else items
+        more = {"cursor": str(start + 100)} if start + 100 < len(items) else {}
+        return {key: page[start : start + 100], **more}
+
+    monkeypatch.setattr(type(source), "_ask", ask)
+    pages = list(islice(source.pages(name, source.start(NOW - timedelta(days=7)), None), 9))
+    found = {each.result.text for page in pages for each in page.results}
+    assert found == set(map(str, range(250)))
+    assert len(asked) == 3
+
+
+def time_of(item: dict[str, Any]) -> datetime:
+    return parse_time(item["post"]["record"]["createdAt"])
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "99"},
+        {"x-ratelimit-remaining": "99"},
+        {"X-RateLimit-Limit": "x", "X-RateLimit-Remaining": "", "X-RateLimit-Reset": "soon"},
+    ],
+)
+def test_rate_limit_headers_of_other_servers_than_mastodons(
+    make_bench: Make, headers: dict[str, str]
+) -> None:
+    bench = make_bench("mastodon")
+    bench.posts(3)
+    answer = bench.networks.answer
+
+    def with_headers(path: str, words: dict[str, str], token: str) -> Answer:
+        found = answer(path, words, token)
+        return Answer(found.status, found.body, headers)
+
+    bench.networks.answer = with_headers  # type: ignore[method-assign]
+    assert bench.fetch().is_finished
     bench.check()

@@ -11,7 +11,7 @@ from collector.fetching.fetching import Outcome, fetch
 from collector.sources import AccountRefusedError, UnavailableError
 from tests.support.bench import ACCOUNTS, BUCKETS, NOW, Bench, Make
 from tests.support.collecting import stored_posts
-from tests.support.network_server import Fault, window
+from tests.support.network_server import Answer, Fault, window
 
 
 @pytest.fixture(params=sorted(ACCOUNTS))
@@ -121,6 +121,57 @@ def test_a_limit_that_another_program_used_up(bench: Bench) -> None:
 def test_429_without_a_time(bench: Bench) -> None:
     bench.networks.fault = lambda path: 429
     assert bench.fetch().retry_at == NOW + timedelta(minutes=15)
+
+
+def test_a_429_is_shown_with_what_it_says(bench: Bench) -> None:
+    body = {"error": "RateLimitExceeded", "message": "slow \x1b[31mdown"}
+    bench.networks.fault = lambda path: Answer(429, body)
+    reason = bench.fetch().reason
+    assert "allows no more requests before 2026-03-05T12:15:00Z" in reason
+    assert "slow" in reason
+    assert reason.isprintable()
+
+
+def test_a_monthly_quota_that_is_spent_shows_and_is_not_asked_again_for_a_day(
+    make_bench: Make,
+) -> None:
+    bench = make_bench("x")
+    bench.posts(3)
+    body = {"title": "UsageCapExceeded", "detail": "Usage cap exceeded: Monthly product cap"}
+    headers = {"x-rate-limit-limit": "900", "x-rate-limit-remaining": "899"}
+    headers["x-rate-limit-reset"] = str(int(NOW.timestamp()) + 900)
+    bench.networks.fault = lambda path: Answer(429, body, headers)
+    assert bench.fetch().retry_at == NOW + timedelta(days=1)
+    assert (bench.state().errors, bench.state().is_active) == (1, True)
+    assert "Monthly product cap" in bench.state().error
+    asked = len(bench.networks.requests)
+    bench.networks.fault = lambda path: None
+    bench.time += timedelta(hours=23)
+    assert bench.fetch().retry_at == NOW + timedelta(days=1, seconds=1)
+    assert len(bench.networks.requests) == asked
+    assert "Monthly product cap" in bench.state().error
+    bench.time += timedelta(hours=2)
+    assert bench.fetch().is_finished
+    assert (bench.state().errors, bench.state().error) == (0, "")
+    bench.check()
+
+
+def test_an_unexpected_error_shows_in_the_list_of_accounts(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise TypeError("of some library")
+
+    source = bench.context.source(bench.network)
+    monkeypatch.setattr(type(source), "pages", broken)
+    for errors in (1, 2):
+        with pytest.raises(UnavailableError, match="unexpected TypeError: of some library"):
+            bench.fetch()
+        assert (bench.state().errors, bench.state().is_active) == (errors, True)
+    assert bench.state().error == "unexpected TypeError: of some library"
+    monkeypatch.undo()
+    assert bench.fetch().is_finished
+    assert bench.state().errors == 0
 
 
 @pytest.mark.parametrize("fault", [500, 502, 503, 504, 408, 418, "broken", "cut", "garbage"])

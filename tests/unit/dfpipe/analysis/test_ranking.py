@@ -3,7 +3,6 @@ import random
 from array import array
 from collections import Counter, defaultdict
 from dataclasses import replace
-from itertools import combinations
 
 import pytest
 from hypothesis import given
@@ -13,24 +12,10 @@ from dfpipe.analysis import pairs, ranking
 from dfpipe.analysis.pairs import Found, PairCounts, ShardOfPairs
 from dfpipe.analysis.ranking import Candidates, Mark
 from dfpipe.analysis.word_sets import word_sets
+from tests.support.ranking import Sets, brute_force, frequencies
 
 WORDS = st.text("abcdé", min_size=1, max_size=2)
 SETS = st.lists(st.sets(WORDS, max_size=6), max_size=25)
-Sets = list[set[str]]
-
-
-def frequencies(sets: Sets) -> Counter[str]:
-    return Counter(word for words in sets for word in words)
-
-
-def brute_force(sets: Sets, k: int) -> list[pairs.Weighted]:
-    df, n = frequencies(sets), len(sets)
-    pairs = Counter(pair for words in sets for pair in combinations(sorted(words), 2))
-    weighted = [
-        (*pair, count, count * math.log(n / max(df[pair[0]], df[pair[1]])))
-        for pair, count in pairs.items()
-    ]
-    return sorted((p for p in weighted if p[3]), key=lambda p: (-p[3], p[0], p[1]))[:k]
 
 
 def count(found: Found, words: Candidates) -> PairCounts:

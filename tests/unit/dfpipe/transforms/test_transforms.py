@@ -24,7 +24,7 @@ from dfpipe.transforms.once import Once
 from dfpipe.transforms.pair_rankings import _CountPairs
 from dfpipe.transforms.top_counts import Counts, Ranked, add_in_parts, shard_of
 from tests.support.pipelines import outputs, run_transform
-from tests.unit.dfpipe.analysis.test_ranking import brute_force
+from tests.support.ranking import brute_force
 
 START = datetime(2015, 1, 7, tzinfo=UTC)
 TICK = timedelta(microseconds=1)

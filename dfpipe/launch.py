@@ -21,7 +21,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 
 from dfpipe import pipeline, progress
-from dfpipe.engines import at_launch, flink, prism, staging
+from dfpipe.engines import at_launch, dataflow, flink, prism, staging, workers
 from dfpipe.errors import UsageError
 from dfpipe.options import AnalysisOptions, settings
 from dfpipe.settings import IN_PROCESS, Parser, Settings, with_environment
@@ -49,7 +49,9 @@ def launch(
     options.view_as(TypeOptions).pipeline_type_check = False
     chosen = settings(options, now or datetime.now(UTC))
     _check_runner(runner)
-    if staging.is_only_described(options):
+    dataflow.check_job_name(options)
+    workers.check_reach(chosen, options)
+    if dataflow.is_only_described(options):
         return _describe(chosen, options)
     # Of a remote job Beam's log tells the progress, which this process cannot see. Beam's options
     # have set logging up already.

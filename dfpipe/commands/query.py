@@ -13,6 +13,7 @@ import click
 from dfpipe.errors import UsageError
 from dfpipe.warehouse import connect, named_queries
 from dfpipe.warehouse.named_queries import NamedQuery, Result
+from dfpipe.warehouse.notes import is_blank, notes_on
 
 FORMATS = ("table", "json", "csv")
 TABLE_ROWS = 20  # fit a terminal
@@ -65,12 +66,17 @@ def command(
         raise UsageError(f"no query is named: give one of {', '.join(named_queries.names())}")
     given, rows = parameters(params), row_limit(limit, format_)
     query = named_queries.load(name)
-    query.bind(given)
+    values = query.bind(given)
     if not sink:
         raise UsageError(f"query {name} needs --sink WAREHOUSE, or DFPIPE_WAREHOUSE in its place")
-    result = connect(sink).query(name, **given)
+    warehouse = connect(sink)
+    with warehouse.reading():
+        result = warehouse.query(name, **given)
+        for note in notes_on(warehouse, query, values, result):
+            click.echo(f"dfpipe: {readable(note)}", err=True)
     if format_ == "table":
-        print_table(query, result, rows)
+        shown = Result(result.columns, ()) if is_blank(query, result) else result
+        print_table(query, shown, rows, is_default=limit is None)
         return
     kept = Result(result.columns, result.rows[:rows])
     sys.stdout.write(as_json(kept) if format_ == "json" else as_csv(kept))
@@ -122,8 +128,10 @@ def as_csv(result: Result) -> str:
     return text.getvalue()
 
 
-def print_table(query: NamedQuery, result: Result, limit: int | None) -> None:
-    """Print the first rows under a heading; the run that they are all of stands there."""
+def print_table(
+    query: NamedQuery, result: Result, limit: int | None, is_default: bool = False
+) -> None:
+    """Print the first rows under a heading, which names the run if they are all of one."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -143,8 +151,10 @@ def print_table(query: NamedQuery, result: Result, limit: int | None) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
     console.print(heading, table)
     left = len(result.rows) - len(result.rows[:limit])
-    if left or not result.rows:
-        console.print(f"{left:,} more: give --limit" if left else "no rows")
+    if not result.rows:
+        console.print("no rows")
+    elif left:
+        console.print(f"{left:,} more{': give --limit' if is_default else ''}")
 
 
 def readable(value: Any) -> str:

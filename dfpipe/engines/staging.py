@@ -1,8 +1,9 @@
-"""What Dataflow's workers install: this package as it is here, its requirements, and no more.
+"""What Dataflow's workers install: the modules that they import, and their requirements.
 
 It is made anew for each job, from the installed package, so that no clone is needed to launch one.
 """
 
+import ast
 import gzip
 import io
 import json
@@ -17,18 +18,21 @@ from apache_beam.options.pipeline_options import (
     GoogleCloudOptions,
     PipelineOptions,
     SetupOptions,
-    StandardOptions,
-    TestOptions,
     WorkerOptions,
 )
 from packaging.requirements import Requirement
 
+from dfpipe.engines.dataflow import is_dataflow
 from dfpipe.errors import UsageError
 from dfpipe.version import VERSION
+from dfpipe.warehouse import KINDS
 
 PACKAGE = Path(__file__).parents[1]
 ROOT = f"dfpipe-{VERSION}"
-SUFFIXES = {".py", ".sql", ".yaml", ".typed"}
+# What workers start from; warehouses are imported by their names.
+ENTRIES = ("dfpipe.pipeline", *(kind.module for kind in KINDS.values() if not kind.is_local))
+# Imported for a store in a file, which workers cannot reach.
+LOCAL_ONLY = {"dfpipe.datastore.embedded"}
 PROJECT = """\
 [build-system]
 requires = ["setuptools>=77"]
@@ -42,9 +46,6 @@ dependencies = {requirements}
 
 [tool.setuptools]
 packages = {packages}
-
-[tool.setuptools.package-data]
-dfpipe = ["**/*"]
 """
 
 
@@ -72,18 +73,6 @@ def staged(options: PipelineOptions) -> Iterator[None]:
         yield
 
 
-def is_dataflow(options: PipelineOptions) -> bool:
-    """Whether the options name Dataflow's runner, in any of Beam's spellings."""
-    return "dataflow" in (options.view_as(StandardOptions).runner or "").lower()
-
-
-def is_only_described(options: PipelineOptions) -> bool:
-    """Whether Dataflow's runner is to describe a job only, as for a template, and start none."""
-    is_dry = options.view_as(TestOptions).dry_run
-    is_template = options.view_as(GoogleCloudOptions).template_location
-    return is_dataflow(options) and bool(is_dry or is_template)
-
-
 def _bring_their_own(options: PipelineOptions) -> bool:
     setup = options.view_as(SetupOptions)
     packages = [Path(name).name for name in setup.extra_packages or []]
@@ -96,7 +85,7 @@ def _bring_their_own(options: PipelineOptions) -> bool:
 
 def write_sdist(folder: Path) -> Path:
     """Write the source distribution; the same package gives the same bytes. Raises UsageError."""
-    files = {f"dfpipe/{path.relative_to(PACKAGE).as_posix()}": path for path in package_files()}
+    files = {f"dfpipe/{path.relative_to(PACKAGE).as_posix()}": path for path in worker_files()}
     pinned = requirements()
     project = PROJECT.format(
         version=VERSION,
@@ -112,9 +101,37 @@ def write_sdist(folder: Path) -> Path:
     return made
 
 
-def package_files() -> list[Path]:
-    """Return the files of this package, without what else may lie in its folder."""
-    return sorted(path for path in PACKAGE.rglob("*") if path.suffix in SUFFIXES)
+def worker_files() -> list[Path]:
+    """Return the files of the modules that workers import, directly or through others."""
+    found: set[Path] = set()
+    wanted = set(ENTRIES)
+    while wanted:
+        file = _file(wanted.pop())
+        if file and file not in found:
+            found.add(file)
+            wanted |= _imports(file) - LOCAL_ONLY
+    return sorted(found)
+
+
+def _file(module: str) -> Path | None:
+    """Return the file of a module of this package; None for a name that is not a module."""
+    path = PACKAGE.joinpath(*module.split(".")[1:])
+    files = (path / "__init__.py", path.with_suffix(".py"))
+    return next((file for file in files if file.is_file()), None)
+
+
+def _imports(file: Path) -> set[str]:
+    """Return what a file imports of this package, also within functions, and the packages of it.
+
+    A name that it takes from a module is given as if it were a module.
+    """
+    nodes = list(ast.walk(ast.parse(file.read_bytes())))
+    names = [each.name for node in nodes if isinstance(node, ast.Import) for each in node.names]
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names += [f"{node.module}.{each.name}" for each in node.names]
+    parts = [name.split(".") for name in names if name.startswith("dfpipe.")]
+    return {".".join(path[: i + 1]) for path in parts for i in range(len(path))}
 
 
 def requirements() -> list[str]:

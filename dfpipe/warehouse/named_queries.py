@@ -17,6 +17,9 @@ WRITTEN = "bigquery"
 PARAMETER = re.compile(
     r"param (?P<name>\w+) (?P<kind>\w+)(?: = (?P<default>\S+))?: (?P<answers>.+)"
 )
+# Which runs a query compares: the newest with the one `before`, or with all `older` ones, by its
+# parameter `since`; or `all` runs with each other.
+COMPARES = re.compile(r"compares: (?P<runs>before|older|all)")
 # Beyond any use, and inside the range of a TIMESTAMP when they are hours.
 INT64_LIMIT = 1_000_000
 
@@ -58,6 +61,7 @@ class NamedQuery:
     answers: str
     notes: str
     parameters: tuple[Parameter, ...]
+    compares: str | None = None  # before, older or all
 
     def bind(self, given: Mapping[str, object]) -> dict[str, Any]:
         """Return the value of every parameter. Raises UsageError naming those that there are."""
@@ -123,11 +127,15 @@ def parse(name: str, text: str) -> NamedQuery:
     (Parameter(name='since', kind='INT64', default='24', answers='hours'),)
     """
     comment = [line[3:] for line in text.splitlines() if line.startswith("-- ")]
-    parameters = [found.groupdict() for line in comment if (found := PARAMETER.fullmatch(line))]
-    notes = [line for line in comment[1:] if not PARAMETER.fullmatch(line)]
-    return NamedQuery(
-        name, comment[0], " ".join(notes), tuple(Parameter(**words) for words in parameters)
-    )
+    parameters, notes, compares = [], [], None
+    for line in comment[1:]:
+        if found := PARAMETER.fullmatch(line):
+            parameters.append(Parameter(**found.groupdict()))
+        elif found := COMPARES.fullmatch(line):
+            compares = found["runs"]
+        else:
+            notes.append(line)
+    return NamedQuery(name, comment[0], " ".join(notes), tuple(parameters), compares)
 
 
 def _moment(given: object) -> datetime | None:

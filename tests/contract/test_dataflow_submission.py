@@ -108,7 +108,7 @@ def test_the_package_is_all_that_is_staged(submission: Submission) -> None:
         names = {name.removeprefix(f"{staging.ROOT}/") for name in archive.getnames()}
     ours = {name for name in names if name.startswith("dfpipe/")}
     assert names - ours == {"PKG-INFO", "pyproject.toml"}
-    assert {Path(name).suffix for name in ours} == {".py", ".sql", ".yaml", ".typed"}
+    assert {Path(name).suffix for name in ours} == {".py"}
 
 
 def test_the_packages_of_the_job_are_known_by_their_digests(submission: Submission) -> None:

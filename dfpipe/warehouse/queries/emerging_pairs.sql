@@ -1,6 +1,7 @@
 -- The newest run's pairs that no run older than some hours has ranked, by log_weight.
 -- A run of exactly that age is not older: after daily runs, ask for 23. Without an older run
 -- every pair is emerging.
+-- compares: older
 -- param since INT64 = 24: hours before the newest run
 -- param ts TIMESTAMP = NULL: take the newest run that is not after this time
 WITH newest AS (

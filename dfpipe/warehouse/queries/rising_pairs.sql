@@ -1,6 +1,7 @@
 -- The pairs with the largest gain in rank against an earlier run.
 -- That is the last run at least `since` hours older than the newest; without one there is no row.
 -- A pair that it has not ranked counts as the one after its last.
+-- compares: before
 -- param since INT64 = 24: hours between the two runs, at least
 -- param ts TIMESTAMP = NULL: take the newest run that is not after this time
 WITH newest AS (

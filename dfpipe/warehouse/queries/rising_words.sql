@@ -1,6 +1,7 @@
 -- The words with the largest gain in percent against an earlier run.
 -- That is the last run at least `since` hours older than the newest; without one there is no row.
 -- A word that it has not ranked counts as 0 percent there.
+-- compares: before
 -- param since INT64 = 24: hours between the two runs, at least
 -- param ts TIMESTAMP = NULL: take the newest run that is not after this time
 WITH newest AS (

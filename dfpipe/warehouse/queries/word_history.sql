@@ -1,5 +1,6 @@
 -- One word's rank and percent over the runs, oldest first.
 -- Empty for a run that has not ranked it.
+-- compares: all
 -- param word STRING: the word, as it stands in the tables
 WITH ranked AS (
   SELECT ts, rank, count, percent FROM word_counts WHERE word = @word

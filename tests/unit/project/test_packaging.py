@@ -44,20 +44,18 @@ def test_workers_get_the_versions_that_are_here(project: dict[str, Any]) -> None
     assert found["dependencies"] == sorted(f"{n}=={metadata.version(n)}" for n in of_workers())
 
 
-def test_the_distribution_has_every_module_and_what_they_read(tmp_path: Path) -> None:
+def test_the_distribution_has_the_modules_of_workers(tmp_path: Path) -> None:
     with tarfile.open(staging.write_sdist(tmp_path)) as archive:
         found = {name.removeprefix(f"{staging.ROOT}/") for name in archive.getnames()}
-    expected = {
-        str(path.relative_to(ROOT))
-        for pattern in ("*.py", "*.sql", "*.yaml", "py.typed")
-        for path in (ROOT / "dfpipe").rglob(pattern)
-    }
+    expected = {str(path.relative_to(ROOT)) for path in staging.worker_files()}
     assert found == expected | {"PKG-INFO", "pyproject.toml"}
 
 
-def test_every_folder_with_modules_is_a_package_that_is_installed(project: dict[str, Any]) -> None:
+def test_every_folder_with_modules_of_workers_is_a_package_that_is_installed(
+    project: dict[str, Any],
+) -> None:
     found = set(project["tool"]["setuptools"]["packages"])
-    folders = {path.parent.relative_to(ROOT) for path in (ROOT / "dfpipe").rglob("*.py")}
+    folders = {path.parent.relative_to(ROOT) for path in staging.worker_files()}
     assert found == {".".join(folder.parts) for folder in folders}
 
 

@@ -3,7 +3,7 @@ import doctest
 import io
 import json
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -68,6 +68,35 @@ def test_a_table_is_rounded_and_cut(ask: Ask) -> None:
     assert "word20 " in output
     assert "word21 " not in output
     assert output.endswith("10 more: give --limit\n")
+
+
+@pytest.mark.usefixtures("sink")
+def test_a_limit_that_was_given_is_not_asked_for(ask: Ask) -> None:
+    assert ask("popular_words", "--limit", "22")[1].endswith("\n8 more\n")
+
+
+@pytest.mark.usefixtures("sink")
+def test_a_word_that_no_run_has_is_said_and_the_nearest_offered(ask: Ask) -> None:
+    status, output, error = ask("word_history", "--param", "word=WORD21")
+    assert status == 0
+    assert output.endswith("\nno rows\n")
+    assert error.startswith("dfpipe: no run has ranked 'WORD21': did you mean word21, ")
+    status, output, error = ask("word_history", "--param", "word=\x1b[2J", "--format", "csv")
+    assert output == "ts,rank,count,percent\n2015-01-11T00:00:00Z,,,\n"
+    assert error == "dfpipe: no run has ranked '\\x1b[2J'\n"
+
+
+def test_runs_made_differently_are_not_compared_silently(ask: Ask, sink: str) -> None:
+    ask_rising = ("rising_words", "--format", "csv")
+    earlier = a_run(TS - timedelta(days=1), languages="en")
+    connect(sink).replace_run(earlier, {})
+    assert ask(*ask_rising)[2] == ""  # one of them does not say
+    connect(sink).replace_run(a_run(languages="en,fr"), {})
+    assert ask(*ask_rising)[2] == (
+        "dfpipe: the runs compared were made with different settings (languages): differences "
+        "between them may come from that (see `dfpipe query latest_runs`)\n"
+    )
+    assert ask("popular_words", "--format", "csv")[2] == ""
 
 
 @pytest.mark.usefixtures("sink")

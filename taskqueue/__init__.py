@@ -1,8 +1,9 @@
 """Push and pull queues on Datastore, with the names of App Engine's task queue API."""
 
+from taskqueue.arguments import DEFAULT_APP_VERSION
 from taskqueue.binding import bind, configure
 from taskqueue.calls import create_rpc
-from taskqueue.config import QueueConfig, QueueDefinition, parse_config, read_config
+from taskqueue.config import QueueConfig, QueueDefinition
 from taskqueue.errors import (
     BadTaskStateError,
     BadTransactionState,
@@ -56,11 +57,11 @@ from taskqueue.limits import (
     MAX_URL_LENGTH,
     MIN_DISPATCH_DEADLINE,
 )
-from taskqueue.queue import Queue, add
+from taskqueue.queue import Queue, QueueStatistics, add
+from taskqueue.queue_yaml import parse_config, read_config
 from taskqueue.retry import TaskRetryOptions
 from taskqueue.service import TaskQueueService
-from taskqueue.statistics import QueueStatistics
-from taskqueue.task import DEFAULT_APP_VERSION, Task
+from taskqueue.task import Task
 
 __all__ = [
     "DEFAULT_APP_VERSION",

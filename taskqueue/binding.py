@@ -31,7 +31,9 @@ def configure(
 def bind(service: TaskQueueService | None) -> None:
     """Bind this process to a service, or to none."""
     if service is not None and not isinstance(service, TaskQueueService):
-        raise TypeError(f"{service!r:.60} is no TaskQueueService: see taskqueue.configure")
+        raise TypeError(
+            f"{service!r:.60}: expected a TaskQueueService, as taskqueue.configure makes it"
+        )
     _bound[:] = [service] if service else []
 
 

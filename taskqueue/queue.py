@@ -1,40 +1,24 @@
 """A queue by its name: adding tasks, and leasing, changing and deleting those of pull queues."""
 
-import re
-import weakref
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from taskqueue import binding, limits
+from taskqueue import adding, arguments, binding, limits
 from taskqueue.calls import Call, check_deadline, make_call
 from taskqueue.config import DEFAULT_QUEUE
 from taskqueue.errors import (
     BadTaskStateError,
-    BadTransactionStateError,
-    DuplicateTaskNameError,
-    Error,
     InvalidLeaseTimeError,
     InvalidMaxTasksError,
-    InvalidQueueModeError,
-    InvalidQueueNameError,
-    InvalidTaskError,
-    InvalidTaskNameError,
     QueuePausedError,
     TombstonedTaskError,
-    TooManyTasksError,
-    TransactionalRequestTooLargeError,
     UnknownTaskError,
 )
-from taskqueue.forms import is_reserved
-from taskqueue.service import TaskQueueService, translated
-from taskqueue.statistics import QueueStatistics
-from taskqueue.storage.record import Request, StoredTask, is_generated
-from taskqueue.task import DEFAULT_APP_VERSION, Task, checked_tag, leased_task
-
-_NAME = re.compile(rf"[a-zA-Z0-9-]{{1,{limits.MAX_QUEUE_NAME_LENGTH}}}")
-# How many tasks, and bytes, were added within each running transaction.
-_added: "weakref.WeakKeyDictionary[Any, tuple[int, int]]" = weakref.WeakKeyDictionary()
+from taskqueue.service import TaskQueueService
+from taskqueue.storage.record import StoredTask, is_generated
+from taskqueue.task import Task, leased_task
 
 
 class Queue:
@@ -47,12 +31,7 @@ class Queue:
     def __init__(
         self, name: str = DEFAULT_QUEUE, *, service: TaskQueueService | None = None
     ) -> None:
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise InvalidQueueNameError(
-                f"the queue's name is {name!r}: give 1 to {limits.MAX_QUEUE_NAME_LENGTH} letters, "
-                "digits and hyphens"
-            )
-        self._name = name
+        self._name = arguments.checked_queue_name(name)
         self._service = service
 
     @property
@@ -90,75 +69,7 @@ class Queue:
 
     def added(self, tasks: list[Task], transactional: bool = False) -> list[StoredTask]:
         """Add tasks as `add` does, and return them as they were stored."""
-        self._check_batch(tasks, transactional)
-        if not tasks:
-            return []
-        definition = self.service.definition(self._name)
-        if definition.is_pull != (tasks[0].method == "PULL"):
-            raise InvalidQueueModeError(f"queue {self._name!r} takes {definition.mode} tasks only")
-        return self._add(tasks, transactional)
-
-    def _add(self, tasks: list[Task], transactional: bool) -> list[StoredTask]:
-        service = self.service
-        now = service.now()
-        names = service.new_names(now)
-        stored = [self._stored(task, task.name or next(names), now) for task in tasks]
-        with translated():
-            if transactional:
-                _check_transaction(service.client.current_transaction, stored)
-                service.store.add_with_transaction(stored)
-                failures: list[Error | None] = [None] * len(tasks)
-            else:
-                failures = service.store.add(stored, now)
-        for task, record, failure in zip(tasks, stored, failures, strict=True):
-            if failure is None:
-                task._name, task._queue_name, task._enqueued = record.name, self._name, True
-                task._eta_usec = record.eta
-        for wake in service.added:
-            wake()
-        for failure in reversed(failures):
-            if failure:
-                raise failure
-        return stored
-
-    def _check_batch(self, tasks: list[Task], transactional: bool) -> None:
-        if len({task.method == "PULL" for task in tasks}) > 1:
-            raise InvalidTaskError("one call adds push or pull tasks, not both")
-        if len(tasks) > limits.MAX_TASKS_PER_ADD:
-            raise TooManyTasksError(
-                f"{len(tasks)} tasks in one call, at most {limits.MAX_TASKS_PER_ADD} are allowed"
-            )
-        names: dict[str, None] = {}
-        for task in tasks:
-            if task.name:
-                _refuse_twice(task.name, names)
-            if task.was_enqueued:
-                raise BadTaskStateError(f"task {task.name!r} was added before: make a new Task")
-        if transactional:
-            self._check_transactional(tasks)
-
-    def _check_transactional(self, tasks: list[Task]) -> None:
-        if self.service.client.current_transaction is None:
-            raise BadTransactionStateError(
-                "a transactional add needs a running transaction of the service's own client"
-            )
-        for task in tasks:
-            if task.name:
-                raise InvalidTaskNameError("a task that is added in a transaction has no name")
-
-    def _stored(self, task: Task, name: str, now: int) -> StoredTask:
-        due = task.due_at(now)
-        return StoredTask(
-            queue=self._name,
-            name=name,
-            eta=due,
-            due=due,
-            enqueued=now,
-            payload=task.payload or b"",
-            tag=task.tag,
-            request=None if task.method == "PULL" else _request(task, self._name),
-            retry_options=task.retry_options,
-        )
+        return adding.add(self.service, self._name, tasks, transactional)
 
     # Leasing
 
@@ -179,7 +90,7 @@ class Queue:
         Where the oldest task has no tag, only tasks without a tag are leased.
         """
         check_deadline(deadline)
-        lease = partial(self.service.leasing.lease_by_tag, tag=checked_tag(tag))
+        lease = partial(self.service.leasing.lease_by_tag, tag=arguments.checked_tag(tag))
         return self._lease(lease_seconds, max_tasks, lease)
 
     def _lease(
@@ -205,7 +116,7 @@ class Queue:
         if not task.name:
             raise BadTaskStateError("a task without a name has no lease: lease it first")
         try:
-            task._eta_usec = self.modify_lease(task.name, task._eta_usec, lease_seconds)
+            task.mark_leased(self.modify_lease(task.name, task.eta_usec, lease_seconds))
         except TombstonedTaskError:
             # A generated name leaves no tombstone: the object tells that it was another queue's.
             if not is_generated(task.name) or task.queue_name in (None, self._name):
@@ -240,7 +151,7 @@ class Queue:
                 raise BadTaskStateError("a task without a name cannot be deleted: add it first")
             if each.was_deleted:
                 raise BadTaskStateError(f"task {each.name!r} was deleted before")
-            _refuse_twice(each.name, names)
+            adding.note_name(each.name, names)
         if tasks:
             self.service.definition(self._name)
             with self.service.apart():
@@ -248,7 +159,7 @@ class Queue:
                 results = self.service.store.delete(self._name, list(names), now)
             self.service.sweeper.step(now)
             for each, result in zip(tasks, results, strict=True):
-                each._deleted = result
+                each.mark_deleted(result)
         return task if isinstance(task, Task) else tasks
 
     def delete_tasks_by_name(self, task_name: str | Iterable[str]) -> Any:
@@ -285,10 +196,10 @@ class Queue:
         with self.service.apart():
             return self.service.store.revive(definition, name, self.service.now())
 
-    def fetch_statistics(self, deadline: float = 10) -> QueueStatistics:
-        """Count what stands in the queue."""
-        statistics: QueueStatistics = QueueStatistics.fetch(self, deadline)
-        return statistics
+    def fetch_statistics(self, deadline: float = 10) -> "QueueStatistics":
+        """Count the tasks of the queue."""
+        check_deadline(deadline)
+        return QueueStatistics.of(self)
 
     # The same, with the result asked for later
 
@@ -329,11 +240,57 @@ class Queue:
         return make_call(rpc, self.fetch_statistics)
 
 
+@dataclass(frozen=True)
+class QueueStatistics:
+    """The state of a queue.
+
+    `tasks` counts those that are leased too; `oldest_eta_usec` is when the next task may be taken,
+    in microseconds since 1970, None in an empty queue; `executed_last_minute` is how many were sent
+    or leased, by all processes; `in_flight`, how many are being sent or are leased now;
+    `enforced_rate`, the tasks a second that may be sent, 0 while the queue is paused, None for a
+    pull queue.
+    """
+
+    queue: Queue
+    tasks: int
+    oldest_eta_usec: int | None = None
+    executed_last_minute: int | None = None
+    in_flight: int | None = None
+    enforced_rate: float | None = None
+
+    @classmethod
+    def fetch(cls, queue_or_queues: Any, deadline: float = 10) -> Any:
+        """The statistics of a queue or its name, or a list of them for an iterable of these.
+
+        Raises TypeError for names and queues in one call.
+        """
+        check_deadline(deadline)
+        if isinstance(queue_or_queues, str | Queue):
+            return cls.of(_queues([queue_or_queues])[0])
+        return [cls.of(queue) for queue in _queues(queue_or_queues)]
+
+    @classmethod
+    def fetch_async(cls, queue_or_queues: Any, rpc: Call | None = None) -> Call:
+        """`fetch` as a Call."""
+        return make_call(rpc, lambda: cls.fetch(queue_or_queues))
+
+    @classmethod
+    def of(cls, queue: Queue) -> "QueueStatistics":
+        """The statistics of one queue."""
+        service = queue.service
+        definition = service.definition(queue.name)
+        paused = service.is_paused(queue.name)
+        with service.apart():
+            counts = service.store.counts(queue.name, service.now())
+        rate = None if definition.is_pull else 0.0 if paused else definition.rate
+        return cls(queue, counts.tasks, counts.oldest, counts.last_minute, counts.in_flight, rate)
+
+
 def add(
-    *task: Any, queue_name: str = DEFAULT_QUEUE, transactional: bool = False, **words: Any
+    *task: Any, queue_name: str = DEFAULT_QUEUE, transactional: bool = False, **kwargs: Any
 ) -> Task:
     """Make a task of the other arguments, as Task takes them, add it to a queue and return it."""
-    return Task(*task, **words).add(queue_name, transactional)
+    return Task(*task, **kwargs).add(queue_name, transactional)
 
 
 def _as_list(task: Task | Iterable[Task]) -> list[Task]:
@@ -345,43 +302,17 @@ def _as_list(task: Task | Iterable[Task]) -> list[Task]:
 
 def _check_task(task: object) -> None:
     if not isinstance(task, Task):
-        raise TypeError(f"{task!r:.60} is no task: give a Task")
+        raise TypeError(f"{task!r:.60}: expected a Task")
 
 
-def _refuse_twice(name: str, before: dict[str, None]) -> None:
-    if name in before:
-        raise DuplicateTaskNameError(f"the call names task {name!r} twice")
-    before[name] = None
-
-
-def _request(task: Task, queue: str) -> Request:
-    headers = tuple((name, value) for name, value in task._headers.items() if not is_reserved(name))
-    usec = task.dispatch_deadline_usec
-    return Request(
-        method=task.method,
-        url=f"/_ah/queue/{queue}{task.url}" if task.on_queue_url else task.url,
-        headers=headers,
-        target="" if task.target is DEFAULT_APP_VERSION else task.target or None,
-        deadline_seconds=None if usec is None else usec / 1_000_000,
-    )
-
-
-def _check_transaction(transaction: Any, tasks: list[StoredTask]) -> None:
-    """Hold the limits of what one transaction may add."""
-    number, size = _added.get(transaction, (0, 0))
-    number += len(tasks)
-    size += sum(len(task.payload) for task in tasks)
-    if number > limits.MAX_TASKS_PER_TRANSACTION:
-        raise TooManyTasksError(
-            f"{number} tasks in one transaction, at most {limits.MAX_TASKS_PER_TRANSACTION} "
-            "are allowed"
-        )
-    if size > limits.MAX_TRANSACTIONAL_REQUEST_SIZE_BYTES:
-        raise TransactionalRequestTooLargeError(
-            f"the tasks of the transaction have {size} bytes, at most "
-            f"{limits.MAX_TRANSACTIONAL_REQUEST_SIZE_BYTES} are allowed"
-        )
-    _added[transaction] = number, size
+def _queues(given: Iterable[Any]) -> list[Queue]:
+    items = list(given) if isinstance(given, Iterable) else [given]
+    for item in items:
+        if not isinstance(item, str | Queue):
+            raise TypeError(f"{item!r:.60}: expected a Queue or the name of one")
+    if len({isinstance(item, str) for item in items}) > 1:
+        raise TypeError("give queues or names of queues, not both in one call")
+    return [Queue(item) if isinstance(item, str) else item for item in items]
 
 
 def check_lease_seconds(seconds: float) -> None:

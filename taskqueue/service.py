@@ -11,7 +11,8 @@ from google.api_core import exceptions as google
 from dfpipe.datastore import Store, StoreError, UsageError, connect, outside_transaction
 from service.clock import Clock, utc_now
 from taskqueue import errors
-from taskqueue.config import QueueConfig, QueueDefinition, read_config
+from taskqueue.config import QueueConfig, QueueDefinition
+from taskqueue.queue_yaml import read_config
 from taskqueue.storage.leasing import Leasing
 from taskqueue.storage.record import generated_name, to_usec
 from taskqueue.storage.states import QueueStates

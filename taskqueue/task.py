@@ -1,43 +1,23 @@
 """A task as the application makes it: its arguments, and what may not stand together."""
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 from wsgiref.headers import Headers
 
-from taskqueue import binding, limits
-from taskqueue.calls import Call
-from taskqueue.errors import (
-    InvalidDispatchDeadlineError,
-    InvalidEtaError,
-    InvalidTagError,
-    InvalidTaskError,
-    InvalidTaskNameError,
-    InvalidUrlError,
-    TaskTooLargeError,
-)
-from taskqueue.forms import checked_headers, encoded, mapping
+from taskqueue import adding, arguments, binding, limits
+from taskqueue.arguments import DEFAULT_APP_VERSION
+from taskqueue.calls import Call, make_call
+from taskqueue.errors import InvalidTaskError, TaskTooLargeError
 from taskqueue.retry import TaskRetryOptions
-from taskqueue.storage.record import StoredTask, from_usec, to_usec
+from taskqueue.storage.record import Request, StoredTask, from_usec
 
 METHODS = ("GET", "POST", "HEAD", "PUT", "DELETE", "PULL")
 _WITH_BODY = ("POST", "PUT", "PULL")
-_NAME = re.compile(rf"[a-zA-Z0-9_-]{{1,{limits.MAX_TASK_NAME_LENGTH}}}")
 _FORM = "application/x-www-form-urlencoded"
-_MAX_ETA_USEC = limits.MAX_ETA // limits.MICROSECOND
 # Of all leased tasks; nothing is added to them.
 _NO_HEADERS = Headers()
-
-
-class _DefaultVersion:
-    def __repr__(self) -> str:
-        return "<DefaultApplicationVersion>"
-
-
-# As `target`: the application itself, whatever the queue's own target is.
-DEFAULT_APP_VERSION = _DefaultVersion()
 
 
 class Task:
@@ -70,23 +50,25 @@ class Task:
         tag: str | bytes | None = None,
         dispatch_deadline_usec: int | None = None,
     ) -> None:
-        self._name = _checked_name(name)
-        headers, params = mapping("headers", headers), mapping("params", params)
+        self._name = arguments.checked_name(name)
+        headers, params = arguments.mapping("headers", headers), arguments.mapping("params", params)
         self._method = str(method).upper()
-        self._url, query = _checked_url(url)
-        self._headers = checked_headers(headers)
-        self._tag = checked_tag(tag)
-        self._target = _checked_target(target)
-        self._retry_options = _checked_retry(retry_options)
-        self._dispatch_deadline_usec = _checked_dispatch_deadline(dispatch_deadline_usec)
+        self._url, query = arguments.checked_url(url)
+        self._headers = arguments.checked_headers(headers)
+        self._tag = arguments.checked_tag(tag)
+        self._target = arguments.checked_target(target)
+        if retry_options is not None and not isinstance(retry_options, TaskRetryOptions):
+            raise TypeError(f"retry_options is {retry_options!r}: give a TaskRetryOptions")
+        self._retry_options = retry_options
+        self._dispatch_deadline_usec = arguments.checked_dispatch_deadline(dispatch_deadline_usec)
         self._check_together(payload, query, headers, params)
         self._payload = self._body(payload, params)
         self._add_query(query, params)
-        self._countdown_usec = _countdown_usec(eta, countdown)
+        self._countdown_usec = arguments.countdown_usec(eta, countdown)
         self._has_eta = eta is not None
         now = binding.now()
-        self._eta_usec = now + self._countdown_usec if eta is None else _eta_usec(eta)
-        check_eta(self._eta_usec, now)
+        self._eta_usec = now + self._countdown_usec if eta is None else arguments.eta_usec(eta)
+        arguments.check_eta(self._eta_usec, now)
         self._queue_name: str | None = None
         self._retry_count = 0
         self._enqueued = False
@@ -125,18 +107,18 @@ class Task:
     def _body(self, payload: Any, params: Mapping[Any, Any]) -> bytes | None:
         if params and self._method in ("POST", "PULL"):
             self._headers.setdefault("Content-Type", _FORM)
-            return encoded(params).encode()
+            return arguments.encoded(params).encode()
         if isinstance(payload, str):
             if payload:
                 self._headers.setdefault("Content-Type", "text/plain; charset=utf-8")
-            return _utf8(payload)
+            return arguments.utf8(payload)
         if payload is not None and not isinstance(payload, bytes):
             raise InvalidTaskError(f"the payload is {payload!r}: give a string or bytes")
         return payload
 
     def _add_query(self, query: str, params: Mapping[Any, Any]) -> None:
         if params and self._method not in ("POST", "PULL"):
-            query = encoded(params)
+            query = arguments.encoded(params)
         if query:
             self._url = f"{self._url}?{query}"
 
@@ -200,6 +182,11 @@ class Task:
         return from_usec(self._eta_usec)
 
     @property
+    def eta_usec(self) -> int:
+        """The same in microseconds since 1970."""
+        return self._eta_usec
+
+    @property
     def eta_posix(self) -> float:
         """The same in seconds since 1970."""
         return self._eta_usec / 1_000_000
@@ -240,22 +227,16 @@ class Task:
 
     def add(self, queue_name: str = "default", transactional: bool = False) -> "Task":
         """Add it to a queue of the bound service. See `Queue.add`."""
-        from taskqueue.queue import Queue
-
-        added: Task = Queue(queue_name).add(self, transactional)
-        return added
+        name = arguments.checked_queue_name(queue_name)
+        adding.add(binding.current(), name, [self], transactional)
+        return self
 
     def add_async(
         self, queue_name: str = "default", transactional: bool = False, rpc: Call | None = None
     ) -> Call:
         """Add it to a queue of the bound service. See `Queue.add_async`."""
-        from taskqueue.queue import Queue
-
-        return Queue(queue_name).add_async(self, transactional, rpc)
-
-    def due_at(self, now: int) -> int:
-        """When it is due if it is added now, in microseconds; raises InvalidEtaError."""
-        return check_eta(self._eta_usec if self._has_eta else now + self._countdown_usec, now)
+        name = arguments.checked_queue_name(queue_name)
+        return make_call(rpc, lambda: self.add(name, transactional))
 
     def extract_params(self) -> dict[str, str | list[str]]:
         """The parameters in the payload (POST and pull tasks) or else in the URL's query.
@@ -272,9 +253,50 @@ class Task:
         return {name: value[0] if len(value) == 1 else value for name, value in found.items()}
 
     def __repr__(self) -> str:
-        words = ["eta", "method", "name", "queue_name", "size", "was_enqueued", "was_deleted"]
-        words += ["tag"] if self._method == "PULL" else ["url", "headers", "target"]
-        return f"Task<{', '.join(f'{word}={getattr(self, word)!r}' for word in words)}>"
+        names = ["eta", "method", "name", "queue_name", "size", "was_enqueued", "was_deleted"]
+        names += ["tag"] if self._method == "PULL" else ["url", "headers", "target"]
+        return f"Task<{', '.join(f'{name}={getattr(self, name)!r}' for name in names)}>"
+
+    # For the queues alone
+
+    def record(self, queue: str, name: str, now: int) -> StoredTask:
+        """The task as it is stored if it is added now, in microseconds; raises InvalidEtaError."""
+        eta = self._eta_usec if self._has_eta else now + self._countdown_usec
+        due = arguments.check_eta(eta, now)
+        return StoredTask(
+            queue=queue,
+            name=name,
+            eta=due,
+            due=due,
+            enqueued=now,
+            payload=self._payload or b"",
+            tag=self._tag,
+            request=None if self._method == "PULL" else self._request(queue),
+            retry_options=self._retry_options,
+        )
+
+    def _request(self, queue: str) -> Request:
+        usec = self._dispatch_deadline_usec
+        return Request(
+            method=self._method,
+            url=f"/_ah/queue/{queue}{self._url}" if self.on_queue_url else self._url,
+            headers=tuple(h for h in self._headers.items() if not arguments.is_reserved(h[0])),
+            target="" if self._target is DEFAULT_APP_VERSION else self._target or None,
+            deadline_seconds=None if usec is None else usec / 1_000_000,
+        )
+
+    def mark_added(self, stored: StoredTask) -> None:
+        """Remember under which name, in which queue and for when it was added."""
+        self._name, self._queue_name, self._enqueued = stored.name, stored.queue, True
+        self._eta_usec = stored.eta
+
+    def mark_leased(self, until: int) -> None:
+        """Remember the end of its lease, in microseconds."""
+        self._eta_usec = until
+
+    def mark_deleted(self, was_there: bool) -> None:
+        """Remember whether it was deleted."""
+        self._deleted = was_there
 
 
 def leased_task(stored: StoredTask) -> Task:
@@ -297,118 +319,3 @@ def leased_task(stored: StoredTask) -> Task:
     task._enqueued = True
     task._deleted = False
     return task
-
-
-def _checked_name(name: str | None) -> str | None:
-    if name is None or name == "":
-        return None
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise InvalidTaskNameError(
-            f"the task's name is {name!r}: give 1 to {limits.MAX_TASK_NAME_LENGTH} letters, "
-            "digits, hyphens and underscores"
-        )
-    return name
-
-
-def _checked_url(url: str) -> tuple[str, str]:
-    """The path and the query of a relative URL."""
-    if not url:
-        return "", ""
-    parts = _split(url)
-    if not parts or parts.scheme or parts.netloc or parts.fragment or parts.path[:1] != "/":
-        raise InvalidUrlError(
-            f"the URL is {url!r}: give a path that begins with /, without host and fragment"
-        )
-    if len(url) > limits.MAX_URL_LENGTH:
-        raise InvalidUrlError(
-            f"the URL has {len(url)} characters, at most {limits.MAX_URL_LENGTH} are allowed"
-        )
-    return parts.path, parts.query
-
-
-def _split(url: object) -> SplitResult | None:
-    """The parts of a URL; None where it is none."""
-    try:
-        return urlsplit(url) if isinstance(url, str) and url.encode() else None
-    except ValueError:
-        return None
-
-
-def _checked_target(target: Any) -> Any:
-    if target is None or target is DEFAULT_APP_VERSION or isinstance(target, str):
-        return target
-    raise InvalidTaskError(
-        f"the target is {target!r}: give the name of a service, or DEFAULT_APP_VERSION"
-    )
-
-
-def checked_tag(tag: str | bytes | None) -> str | None:
-    """A tag as text, None for an empty one; raises InvalidTagError."""
-    if tag is None:
-        return None
-    if not isinstance(tag, str | bytes):
-        raise TypeError(f"the tag is {tag!r}: give a string or bytes")
-    raw = _utf8(tag) if isinstance(tag, str) else tag
-    if len(raw) > limits.MAX_TAG_LENGTH:
-        raise InvalidTagError(
-            f"the tag has {len(raw)} bytes, at most {limits.MAX_TAG_LENGTH} are allowed"
-        )
-    try:
-        return raw.decode() or None
-    except UnicodeDecodeError as error:
-        raise InvalidTagError(f"the tag {raw!r} is not UTF-8") from error
-
-
-def _utf8(text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidTaskError(f"the text {text[:40]!r} cannot be written as UTF-8") from error
-
-
-def _checked_retry(options: TaskRetryOptions | None) -> TaskRetryOptions | None:
-    if options is not None and not isinstance(options, TaskRetryOptions):
-        raise TypeError(f"retry_options is {options!r}: give a TaskRetryOptions")
-    return options
-
-
-def _checked_dispatch_deadline(usec: int | None) -> int | None:
-    if usec is None:
-        return None
-    if not isinstance(usec, int):
-        raise TypeError(f"dispatch_deadline_usec is {usec!r}: give whole microseconds")
-    low, high = limits.MIN_DISPATCH_DEADLINE, limits.MAX_DISPATCH_DEADLINE
-    if not low.total_seconds() <= usec / 1_000_000 <= high.total_seconds():
-        raise InvalidDispatchDeadlineError(
-            f"dispatch_deadline_usec is {usec}: give microseconds from {low} to {high} hours"
-        )
-    return usec
-
-
-def _eta_usec(eta: Any) -> int:
-    if not isinstance(eta, datetime):
-        raise InvalidTaskError(f"the eta is {eta!r}: give a datetime")
-    return to_usec(eta if eta.tzinfo else eta.replace(tzinfo=UTC))
-
-
-def _countdown_usec(eta: Any, countdown: Any) -> int:
-    """The microseconds from the adding of a task until it is due; 0 where it has an eta."""
-    if eta is not None and countdown is not None:
-        raise InvalidTaskError("a task has an eta or a countdown, not both")
-    if countdown is None:
-        return 0
-    try:
-        return round(float(countdown) * 1_000_000)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InvalidTaskError(
-            f"the countdown is {countdown!r}: give a number of seconds"
-        ) from error
-
-
-def check_eta(usec: int, now: int) -> int:
-    """Refuse a time, in microseconds, before 1970 or more than 30 days from now."""
-    if usec < 0 or usec - now > _MAX_ETA_USEC:
-        raise InvalidEtaError(
-            f"the task's time is more than {limits.MAX_ETA.days} days from now, or before 1970"
-        )
-    return usec

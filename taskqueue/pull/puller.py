@@ -2,7 +2,6 @@
 
 import logging
 import os
-import signal
 import subprocess
 import tempfile
 import threading
@@ -16,6 +15,7 @@ from typing import Any, Protocol
 
 import urllib3
 
+from service.processes import end_child
 from taskqueue.errors import Error, TaskLeaseExpiredError, TransientError
 from taskqueue.rest.resources import Resource, decoded
 
@@ -244,7 +244,7 @@ class Puller:
                 if self._monotonic() >= extend_at:
                     extend_at = self._monotonic() + self._extended(task)
         finally:
-            _end(process)
+            end_child(process, TERMINATE_SECONDS)
         return -1
 
     def _extended(self, task: LeasedTask) -> float:
@@ -255,18 +255,6 @@ class Puller:
             _logger.warning("the lease could not be extended: %s", error)
             return self._settings.lease / 10
         return self._settings.lease / 2
-
-
-def _end(process: "subprocess.Popen[Any]") -> None:
-    """End a program that is still running, and what it has started."""
-    if process.poll() is not None:
-        return
-    os.killpg(process.pid, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(TERMINATE_SECONDS)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def post_output(url: str, output: bytes, headers: Mapping[str, str] | None = None) -> None:

@@ -1,29 +1,35 @@
 """Sends due push tasks to their handlers, within the limits of their queues.
 
-One thread works with the store: it claims tasks, extends leases and settles what came of them, many
-in one commit. Other threads send, a task at a time.
+One thread works with the store: it claims tasks, extends leases and settles outcomes, many in one
+commit. Other threads send, a task at a time. Waiting goes by the monotonic clock (`ticks`, in
+microseconds), because the machine's time (`now`) may step back.
 """
 
 import logging
-import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 
-from taskqueue.config import QueueDefinition
 from taskqueue.errors import Error
+from taskqueue.push.flights import Flight, Lane, SendingThreads, about
 from taskqueue.push.members import Members, Place
 from taskqueue.push.metrics import DispatchMetrics
 from taskqueue.push.pacing import Pace, share
-from taskqueue.push.sending import THROTTLE, Answer, Send, outcome_of
+from taskqueue.push.sending import THROTTLE, Send, outcome_of
 from taskqueue.service import TaskQueueService, translated
 from taskqueue.storage.leasing import Outcome, Verdict
 from taskqueue.storage.record import StoredTask
 
 SOON = 10_000  # microseconds
 NEVER = 2**62
+_MESSAGES = {
+    Verdict.RETRY: "a task failed and is tried again",
+    Verdict.RELEASE: "a handler asked to go slower",
+    Verdict.DEAD: "a task is given up",
+}
 _logger = logging.getLogger(__name__)
 
 
@@ -42,56 +48,9 @@ class DispatchSettings:
     grace: float = 30.0
 
 
-@dataclass(slots=True, eq=False)
-class Flight:
-    """A task that is being sent. `answer` is there when it has come."""
-
-    task: StoredTask
-    queue_target: str | None
-    started: int
-    answer: Answer | None = None
-    is_lost: bool = False
-
-
-@dataclass(slots=True)
-class Lane:
-    """What a dispatcher knows of one queue. `look_at` is when it is to look for tasks again."""
-
-    definition: QueueDefinition
-    pace: Pace
-    look_at: int = 0
-    is_full: bool = False
-    flights: set[Flight] = field(default_factory=set)
-
-
-class SendingThreads:
-    """So many threads, which end with the process whatever they are waiting for."""
-
-    def __init__(self, number: int, send: Send, done: Callable[[Flight], None]) -> None:
-        self._jobs: SimpleQueue[Flight | None] = SimpleQueue()
-        self._send = send
-        self._done = done
-        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(number)]
-        for thread in self._threads:
-            thread.start()
-
-    def start(self, flight: Flight) -> None:
-        """Send the flight's task as soon as a thread is free."""
-        self._jobs.put(flight)
-
-    def _work(self) -> None:
-        while flight := self._jobs.get():
-            try:
-                flight.answer = self._send(flight.task, flight.queue_target)
-            except Exception as error:  # a thread that died would take its task along
-                _logger.exception("a task could not be sent", extra=_about(flight.task))
-                flight.answer = Answer(None, f"not sent: {type(error).__name__}")
-            self._done(flight)
-
-    def end(self) -> None:
-        """Let the threads end when they are free."""
-        for _ in self._threads:
-            self._jobs.put(None)
+def monotonic_usec() -> int:
+    """The monotonic clock of this machine, in microseconds."""
+    return time.monotonic_ns() // 1000
 
 
 class Dispatcher:
@@ -104,16 +63,17 @@ class Dispatcher:
         settings: DispatchSettings | None = None,
         *,
         metrics: DispatchMetrics | None = None,
+        ticks: Callable[[], int] = monotonic_usec,
     ) -> None:
         self.service = service
         self.settings = settings or DispatchSettings()
         self.metrics = metrics or DispatchMetrics()
-        now = service.now()
-        self._members = Members(
-            service.client, now, f"{now:016d}-{service.rng.getrandbits(32):08x}"
-        )
+        self._ticks = ticks
+        start = ticks()
+        instance = f"{service.now():016d}-{service.rng.getrandbits(32):08x}"
+        self._members = Members(service.client, start, instance)
         self._lanes = deque(
-            Lane(d, Pace(d.rate, d.bucket_size, now))
+            Lane(d, Pace(d.rate, d.bucket_size, start), look_at=start)
             for d in service.config.queues.values()
             if not d.is_pull
         )
@@ -154,7 +114,7 @@ class Dispatcher:
         """Do what is to be done now; returns after how many seconds there may be more to do."""
         try:
             self._settle()
-            self._extend(self.service.now())
+            self._extend()
             self._claim(start)
             self.service.sweeper.step(self.service.now())
         except Error as error:
@@ -162,7 +122,7 @@ class Dispatcher:
             return self.settings.poll
         at = min((lane.look_at for lane in self._lanes), default=NEVER)
         at = min(at, self._extend_at, self._members.next_beat())
-        return max(0.0, (at - self.service.now()) / 1_000_000)
+        return max(0.0, (at - self._ticks()) / 1_000_000)
 
     # Waiting
 
@@ -177,21 +137,22 @@ class Dispatcher:
         self._answered += [flight for flight in arrived if flight]
         if None in arrived:
             for lane in self._lanes:
-                lane.look_at = 0
+                lane.look_at = self._ticks()
 
     # Claiming
 
     def _claim(self, start: Callable[[Flight], None]) -> None:
-        place = self._members.place(self.service.now())
+        place = self._members.place(self._ticks(), self.service.now())
         if place is None:
-            self._put_off()
+            for lane in self._lanes:
+                lane.look_at = self._members.next_beat()
             return
         if place != self._place:
             self._share(place)
         # A different queue comes first each time, so that none is starved of threads.
         self._lanes.rotate(1)
         for lane in self._lanes:
-            if lane.look_at <= self.service.now():
+            if lane.look_at <= self._ticks():
                 self._fill(lane, place, start)
 
     def _share(self, place: Place) -> None:
@@ -200,17 +161,14 @@ class Dispatcher:
             lane.pace.limit(rate / place.members, max(1.0, size / place.members))
             if self._place is None and place.members > 1:
                 # The others had the full bucket already.
-                lane.pace.take(lane.pace.available(self.service.now()))
+                lane.pace.take(lane.pace.available(self._ticks()))
         self._place = place
         _logger.info("number of dispatchers that share these queues: %d", place.members)
 
-    def _put_off(self) -> None:
-        for lane in self._lanes:
-            lane.look_at = self._members.next_beat()
-
     def _fill(self, lane: Lane, place: Place, start: Callable[[Flight], None]) -> None:
         service, definition, now = self.service, lane.definition, self.service.now()
-        lane.look_at = now + round(self.settings.poll * 1_000_000)
+        ticks = self._ticks()
+        lane.look_at = ticks + round(self.settings.poll * 1_000_000)
         lane.is_full = False
         if not definition.rate or service.is_paused(definition.name):
             return
@@ -218,20 +176,20 @@ class Dispatcher:
         if room <= 0:
             lane.is_full = True
             return
-        tokens = lane.pace.available(now)
+        tokens = lane.pace.available(ticks)
         if tokens:
             with translated():
                 wanted = min(room, tokens)
                 tasks = service.leasing.claim(definition, now, self.settings.lease, wanted)
                 self._launch(lane, tasks, start)
                 if len(tasks) < wanted:
-                    next_due = service.store.next_due(definition.name)
-                    lane.look_at = min(lane.look_at, max(now + 1000, next_due or NEVER))
+                    next_due = service.store.next_due(definition.name) or NEVER
+                    lane.look_at = min(lane.look_at, ticks + max(1000, next_due - now))
                     return
         lane.is_full = tokens >= room
         if not lane.is_full:
             seconds = min(lane.pace.seconds_to_next(), self.settings.poll)
-            lane.look_at = now + round(seconds * 1_000_000)
+            lane.look_at = ticks + round(seconds * 1_000_000)
 
     def _room(self, lane: Lane, place: Place, now: int) -> int:
         """How many more tasks of the queue may be in flight."""
@@ -250,13 +208,13 @@ class Dispatcher:
         self, lane: Lane, tasks: Sequence[StoredTask], start: Callable[[Flight], None]
     ) -> None:
         lane.pace.take(len(tasks))
-        now = self.service.now()
+        ticks = self._ticks()
         for task in tasks:
-            flight = Flight(task, lane.definition.target, now)
+            flight = Flight(task, lane.definition.target, ticks, ticks + self._half_lease)
             lane.flights.add(flight)
             start(flight)
         if tasks:
-            self._extend_at = min(self._extend_at, tasks[0].due - self._half_lease)
+            self._extend_at = min(self._extend_at, ticks + self._half_lease)
             self._watch(lane)
 
     def _watch(self, lane: Lane) -> None:
@@ -268,19 +226,20 @@ class Dispatcher:
     def _half_lease(self) -> int:
         return round(self.settings.lease * 500_000)
 
-    def _extend(self, now: int) -> None:
+    def _extend(self) -> None:
         """Extend the leases of which less than half is left."""
-        if now < self._extend_at:
+        ticks, now = self._ticks(), self.service.now()
+        if ticks < self._extend_at:
             return
-        flights = [f for lane in self._lanes for f in lane.flights if not f.is_lost]
+        flights = [flight for flight in self._flights() if not flight.is_lost]
         for flight in flights:
-            if flight.task.due - now <= self._half_lease:
+            if flight.extend_at <= ticks:
                 with translated():
                     longer = self.service.leasing.extend(flight.task, now, self.settings.lease)
                 flight.task = longer or flight.task
                 flight.is_lost = longer is None
-        ends = (flight.task.due for flight in flights if not flight.is_lost)
-        self._extend_at = min(ends, default=NEVER) - self._half_lease
+                flight.extend_at = ticks + self._half_lease
+        self._extend_at = min((f.extend_at for f in flights if not f.is_lost), default=NEVER)
 
     # Settling
 
@@ -291,8 +250,8 @@ class Dispatcher:
         """
         if not self._answered:
             return
-        now = self.service.now()
-        outcomes = [self._outcome(f, now) for f in self._answered]
+        ticks, now = self._ticks(), self.service.now()
+        outcomes = [self._outcome(f, ticks, now) for f in self._answered]
         with translated():
             held = self.service.leasing.settle(outcomes, now)
         for flight, outcome, is_held in zip(self._answered, outcomes, held, strict=True):
@@ -300,46 +259,46 @@ class Dispatcher:
             lane.flights.discard(flight)
             self._watch(lane)
             if is_held and outcome.verdict in (Verdict.RETRY, Verdict.RELEASE):
-                lane.look_at = min(lane.look_at, outcome.eta)
+                lane.look_at = min(lane.look_at, ticks + outcome.eta - now)
             elif outcome.verdict is Verdict.DONE:
                 # Its handler may have added the task that comes next.
-                lane.look_at = min(lane.look_at, now + SOON)
-            self._report(flight, outcome, is_held, now)
+                lane.look_at = min(lane.look_at, ticks + SOON)
+            self._report(flight, outcome, is_held, ticks)
         self._answered = []
         for lane in self._lanes:
             if lane.is_full:
-                lane.look_at = 0
+                lane.look_at = ticks
 
-    def _outcome(self, flight: Flight, now: int) -> Outcome:
+    def _outcome(self, flight: Flight, ticks: int, now: int) -> Outcome:
         assert flight.answer is not None
         lane = self._lane_of[flight.task.queue]
-        throttle = lane.pace.slow_down(now) if flight.answer.status == THROTTLE else 0.0
+        throttle = lane.pace.slow_down(ticks) if flight.answer.status == THROTTLE else 0.0
         outcome = outcome_of(flight.task, flight.answer, lane.definition.retry, now, throttle)
         return replace(outcome, is_kept=lane.definition.dead_letters)
 
-    def _report(self, flight: Flight, outcome: Outcome, is_held: bool, now: int) -> None:
+    def _report(self, flight: Flight, outcome: Outcome, is_held: bool, ticks: int) -> None:
         queue = flight.task.queue
         if not is_held:
             self.metrics.lost.labels(queue).inc()
-            _logger.warning("the lease ended before the answer came", extra=_about(flight.task))
+            _logger.warning("the lease ended before the answer came", extra=about(flight.task))
             return
-        seconds = (now - flight.started) / 1_000_000
+        seconds = (ticks - flight.started) / 1_000_000
         self.metrics.attempts.labels(queue, outcome.verdict.value).inc()
         self.metrics.seconds.labels(queue).observe(seconds)
         if outcome.verdict is not Verdict.DONE:
-            about = {**_about(flight.task), "reason": outcome.reason, "seconds": seconds}
+            details = {**about(flight.task), "reason": outcome.reason, "seconds": seconds}
             level = logging.ERROR if outcome.verdict is Verdict.DEAD else logging.INFO
-            _logger.log(level, _MESSAGES[outcome.verdict], extra=about)
+            _logger.log(level, _MESSAGES[outcome.verdict], extra=details)
 
     # The end
 
     def _finish(self) -> None:
-        end = self.service.now() + round(self.settings.grace * 1_000_000)
-        while (left := end - self.service.now()) > 0 and self._flights():
+        end = self._ticks() + round(self.settings.grace * 1_000_000)
+        while (left := end - self._ticks()) > 0 and self._flights():
             self._wait(min(left / 1_000_000, self.settings.poll))
             try:
                 self._settle()
-                self._extend(self.service.now())
+                self._extend()
             except Error as error:
                 _logger.warning("the store cannot be used now: %s", error)
         self._settle()
@@ -357,14 +316,3 @@ class Dispatcher:
 
     def _flights(self) -> list[Flight]:
         return [flight for lane in self._lanes for flight in lane.flights]
-
-
-_MESSAGES = {
-    Verdict.RETRY: "a task failed and is tried again",
-    Verdict.RELEASE: "a handler asked to go slower",
-    Verdict.DEAD: "a task is given up",
-}
-
-
-def _about(task: StoredTask) -> dict[str, object]:
-    return {"queue": task.queue, "task": task.name, "attempt": task.retries}

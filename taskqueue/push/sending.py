@@ -9,8 +9,8 @@ import urllib3
 from google.auth.exceptions import GoogleAuthError
 
 from service.auth import Credentials
+from taskqueue.arguments import is_reserved
 from taskqueue.errors import UsageError
-from taskqueue.forms import is_reserved
 from taskqueue.retry import TaskRetryOptions, backoff_seconds, effective, may_retry
 from taskqueue.storage.leasing import Outcome, Verdict
 from taskqueue.storage.record import StoredTask

@@ -9,13 +9,14 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from taskqueue.arguments import checked_tag
 from taskqueue.config import QueueDefinition
 from taskqueue.errors import TaskLeaseExpiredError, UnknownTaskError
 from taskqueue.queue import Queue, check_lease_seconds, check_max_tasks
 from taskqueue.service import TaskQueueService, translated
 from taskqueue.storage.record import StoredTask
 from taskqueue.storage.store import QueueCounts
-from taskqueue.task import Task, checked_tag
+from taskqueue.task import Task
 
 LEASE_EXPIRED = "leaseExpired"  # the reason in an error of the REST API
 MOST_LISTED = 100

@@ -53,7 +53,8 @@ class Activity:
             fine[seconds // FINE] += number
             coarse[seconds // COARSE] += number
             self._counts[queue] = fine, coarse
-            is_due = now - self._written.get(queue, -WRITE_EVERY) >= WRITE_EVERY
+            # A clock that stepped back must not hold the counts back.
+            is_due = not 0 <= now - self._written.get(queue, -WRITE_EVERY) < WRITE_EVERY
             entity = self._entity(queue, now) if is_due else None
         if entity:
             self._put(entity)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
-from typing import Any
 
 from google.api_core.exceptions import Aborted
-from google.cloud.datastore import Entity
+from google.cloud.datastore import Entity, Key
 
 from dfpipe.datastore import fetch_keys, get_values, run_in_transaction
+from service.waiting import Backoff
 from taskqueue import limits
 from taskqueue.config import QueueDefinition
 from taskqueue.errors import TransientError
@@ -33,7 +33,7 @@ from taskqueue.storage.record import (
 from taskqueue.storage.store import MOST_BYTES, MOST_WRITES, TaskStore, chunks
 
 MOST_COLLISIONS = 20
-FIRST_WAIT, LONGEST_WAIT = 0.005, 0.5  # seconds, after a collision
+FIRST_WAIT, LONGEST_WAIT = 0.01, 0.5  # seconds, after a collision
 WIDEST_SPREAD = 8
 FIRST_GUESS = 2**16  # bytes of a task, until some were seen
 
@@ -198,6 +198,7 @@ class Leasing:
         taken: list[StoredTask] = []
         seen: set[str] = set()
         collisions = 0
+        backoff = self._backoff()
         while (wanted := min(most - len(taken), self._chunk())) > 0:
             spread = wanted * min(2**collisions, WIDEST_SPREAD)
             limit = spread + (len(seen) if still_due else 0)
@@ -208,7 +209,11 @@ class Leasing:
                 got, left = self._take(queue, keys, now, room, take)
             except Aborted as error:
                 collisions += 1
-                self._after_collision(collisions, error)
+                if collisions > MOST_COLLISIONS:
+                    raise TransientError(
+                        "too many workers want the same tasks: try again"
+                    ) from error
+                self._sleep(backoff.next())
                 continue
             taken += got
             seen.update(map(name_of, keys[: len(keys) - left]))
@@ -225,16 +230,16 @@ class Leasing:
         if tasks:
             self._mean_bytes = 1 + sum(task.size for task in tasks) // len(tasks)
 
-    def _due_keys(self, order: str, prefix: str, now: int, most: int) -> list[Any]:
+    def _due_keys(self, order: str, prefix: str, now: int, most: int) -> list[Key]:
         return list(fetch_keys(self.store.in_range(order, prefix, order_key(prefix, now)), most))
 
-    def _some(self, keys: list[Any], wanted: int) -> list[Any]:
+    def _some(self, keys: list[Key], wanted: int) -> list[Key]:
         """So many of them, side by side, from a random place."""
         start = self.store.random.randint(0, max(0, len(keys) - wanted))
         return keys[start : start + wanted]
 
     def _take(
-        self, queue: QueueDefinition, keys: list[Any], now: int, room: int, take: Take
+        self, queue: QueueDefinition, keys: list[Key], now: int, room: int, take: Take
     ) -> tuple[list[StoredTask], int]:
         """Take those that are still due, in one transaction.
 
@@ -278,11 +283,10 @@ class Leasing:
             given_up(entity, now, reason)
         self.store.client.put_multi([entity for entity, _ in tasks])
 
-    def _after_collision(self, collisions: int, error: Aborted) -> None:
-        if collisions > MOST_COLLISIONS:
-            raise TransientError("too many workers want the same tasks: try again") from error
-        longest = min(LONGEST_WAIT, FIRST_WAIT * 2**collisions)
-        self._sleep(self.store.random.uniform(0, longest))
+    def _backoff(self) -> Backoff:
+        return Backoff(
+            first=FIRST_WAIT, longest=LONGEST_WAIT, jitter=1, uniform=self.store.random.uniform
+        )
 
     def extend(self, task: StoredTask, now: int, seconds: float) -> StoredTask | None:
         """Let the lease of a push task end so many seconds from now.
@@ -317,7 +321,7 @@ class Leasing:
         keys = [self.store.key(o.task.queue, o.task.name) for o in outcomes]
         stored = get_values(self.store.client, keys, "leased")
         held: list[bool] = []
-        done: list[tuple[Any, int]] = []
+        done: list[tuple[Key, int]] = []
         others: list[Entity] = []
         for key, outcome, found in zip(keys, outcomes, stored, strict=True):
             held.append(found is not None and _holds(outcome.task, found[0]))

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from google.cloud.datastore import Entity
+from google.cloud.datastore import Entity, Key
 
 from dfpipe.datastore import Store
 from taskqueue.retry import TaskRetryOptions
@@ -76,7 +76,7 @@ def key_name(queue: str, name: str) -> str:
     return f"{queue}/{name}"
 
 
-def name_of(key: Any) -> str:
+def name_of(key: Key) -> str:
     """The name in a key, which the key's own property gives many times slower."""
     name: str = key.flat_path[-1]
     return name
@@ -264,7 +264,7 @@ def parted_size(order: str | None) -> int:
     return int(order[-16:]) if order else 0
 
 
-def part_keys(key: Any, size: int, client: Store) -> list[Any]:
+def part_keys(key: Key, size: int, client: Store) -> list[Key]:
     """The keys of the parts of a task's payload, in order."""
     return [client.key(PART_KIND, f"{name_of(key)}/{at}") for at in range(-(-size // PART))]
 
@@ -286,7 +286,7 @@ def retry_options(entity: Entity) -> TaskRetryOptions | None:
     return _unpacked(packed)[1] if packed else None
 
 
-def tombstone(key: Any, expires: datetime) -> Entity:
+def tombstone(key: Key, expires: datetime) -> Entity:
     """What stands for a task with a name of its own after it is gone."""
     entity = Entity(key)
     entity["expires"] = expires

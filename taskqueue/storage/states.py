@@ -3,9 +3,8 @@
 import hashlib
 import json
 from dataclasses import asdict
-from typing import Any
 
-from google.cloud.datastore import Entity
+from google.cloud.datastore import Entity, Key
 
 from dfpipe.datastore import Store, run_in_transaction
 from taskqueue.config import QueueConfig, QueueDefinition
@@ -39,7 +38,7 @@ class QueueStates:
             run_in_transaction(self._client, lambda: self._apply(config, key, digest))
             self._seen.clear()
 
-    def _apply(self, config: QueueConfig, key: Any, digest: str) -> None:
+    def _apply(self, config: QueueConfig, key: Key, digest: str) -> None:
         stored = {entity.key.name: entity for entity in self._entities()}
         for name, packed in _packed(config).items():
             paused = name in stored and stored[name]["paused"] and not config.resume_paused_queues

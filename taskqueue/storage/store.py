@@ -13,7 +13,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
-from google.cloud.datastore import Entity
+from google.cloud.datastore import Entity, Key
 from google.cloud.datastore.query import PropertyFilter
 
 from dfpipe.datastore import Query, Store, count, fetch_keys, get_values, run_in_transaction
@@ -99,7 +99,7 @@ class TaskStore:
         self.activity = Activity(client, instance or uuid.uuid4().hex)
         self.random = random.Random()  # noqa: S311  # spreads workers, guards nothing
 
-    def key(self, queue: str, name: str) -> Any:
+    def key(self, queue: str, name: str) -> Key:
         """The key of a task."""
         return self.client.key(KIND, key_name(queue, name))
 
@@ -252,7 +252,7 @@ class TaskStore:
         keys = [self.key(queue, name) for name in names]
         stored = get_values(self.client, keys, "due", "dead", "parted")
         alive: list[bool] = []
-        gone: list[tuple[Any, int]] = []
+        gone: list[tuple[Key, int]] = []
         for key, found in zip(keys, stored, strict=True):
             due, dead, parted = found or (None, None, None)
             # A tombstone is neither due nor dead.
@@ -262,7 +262,7 @@ class TaskStore:
         self.remove(gone, now)
         return alive
 
-    def remove(self, tasks: Iterable[tuple[Any, int]], now: int) -> None:
+    def remove(self, tasks: Iterable[tuple[Key, int]], now: int) -> None:
         """Within a batch or transaction: delete tasks, leaving tombstones for given names.
 
         Each is its key and the size of the payload that is stored in parts.
@@ -289,7 +289,7 @@ class TaskStore:
         rest = fetch_keys(self.in_range("due", due_prefix(queue)))
         self._remove_all(((key, 0) for key in rest), now)
 
-    def _remove_all(self, tasks: Iterator[tuple[Any, int]], now: int) -> None:
+    def _remove_all(self, tasks: Iterator[tuple[Key, int]], now: int) -> None:
         while chunk := list(islice(tasks, MOST_WRITES // 2)):
             with self.client.batch():
                 self.remove(chunk, now)

@@ -25,7 +25,8 @@ class Sweeper:
 
     def step(self, now: int) -> None:
         """Sweep if it is time; what the store refuses is logged, and tried again an hour later."""
-        if now < self._at or self._store.client.current_batch is not None:
+        # What is further away than EVERY was set before the clock stepped back.
+        if 0 < self._at - now <= EVERY or self._store.client.current_batch is not None:
             return
         self._at = now + EVERY
         try:

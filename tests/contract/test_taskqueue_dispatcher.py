@@ -45,13 +45,13 @@ def test_every_task_is_sent_until_it_succeeds(client: Any) -> None:
 
 def test_dispatchers_know_of_each_other(client: Any) -> None:
     first, second = Members(client, 0, "a"), Members(client, 10, "b")
-    assert first.place(0) == Place(0, 1)
-    assert second.place(10) is None
-    assert first.place(BEAT) == Place(0, 2)
-    assert second.place(2 * BEAT) is None
-    assert second.place(10 + VALID) == Place(1, 2)
-    assert second.place(10 + EXPIRES - BEAT) == Place(1, 2)
+    assert first.place(0, 0) == Place(0, 1)
+    assert second.place(10, 10) is None
+    assert first.place(BEAT, BEAT) == Place(0, 2)
+    assert second.place(2 * BEAT, 2 * BEAT) is None
+    assert second.place(10 + VALID, 10 + VALID) == Place(1, 2)
+    assert second.place(10 + EXPIRES - BEAT, 10 + EXPIRES - BEAT) == Place(1, 2)
     # The first has been silent for so long that it counts as dead.
-    assert second.place(BEAT + EXPIRES + 10) == Place(0, 1)
+    assert second.place(2 * BEAT + EXPIRES, 0) == Place(0, 1)
     second.leave()
-    assert first.place(2 * EXPIRES) == Place(0, 1)
+    assert first.place(2 * EXPIRES, 2 * EXPIRES) == Place(0, 1)

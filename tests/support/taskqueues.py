@@ -28,12 +28,22 @@ class Clock:
 
     def __init__(self) -> None:
         self.time = START
+        self.monotonic = 10**9
 
     def __call__(self) -> datetime:
         return self.time
 
     def move(self, seconds: float) -> None:
         self.time += timedelta(seconds=seconds)
+        self.monotonic += round(seconds * 1_000_000)
+
+    def step_back(self, seconds: float) -> None:
+        """Set the clock back, which the monotonic one does not notice."""
+        self.time -= timedelta(seconds=seconds)
+
+    def ticks(self) -> int:
+        """The monotonic clock in microseconds, for a Dispatcher."""
+        return self.monotonic
 
 
 def make_service(client: Any, clock: Clock, yaml: str = YAML) -> TaskQueueService:

@@ -241,18 +241,18 @@ def test_tags_that_cannot_be(queue: Queue, tag: str | bytes) -> None:
         queue.lease_tasks_by_tag(1, 1, tag=tag)
 
 
-NO_TASK = "is no task: give a Task"
-NO_QUEUE = "is no queue: give a Queue or the name of one"
+NO_TASK = "expected a Task"
+NO_QUEUE = ": expected a Queue or the name of one"
 WRONG_KINDS: dict[str, tuple[Callable[[Queue], object], str]] = {
-    "add a text": (lambda q: q.add("x"), f"'x' {NO_TASK}"),
-    "add texts": (lambda q: q.add(["x"]), f"'x' {NO_TASK}"),
-    "add nothing": (lambda q: q.add(None), f"None {NO_TASK}"),
-    "delete a number": (lambda q: q.delete_tasks(5), f"5 {NO_TASK}"),
-    "extend a name": (lambda q: q.modify_task_lease("x", 1), f"'x' {NO_TASK}"),
-    "count a number": (lambda q: QueueStatistics.fetch(5), f"5 {NO_QUEUE}"),
-    "count numbers": (lambda q: QueueStatistics.fetch([5]), f"5 {NO_QUEUE}"),
+    "add a text": (lambda q: q.add("x"), f"'x': {NO_TASK}"),
+    "add texts": (lambda q: q.add(["x"]), f"'x': {NO_TASK}"),
+    "add nothing": (lambda q: q.add(None), f"None: {NO_TASK}"),
+    "delete a number": (lambda q: q.delete_tasks(5), f"5: {NO_TASK}"),
+    "extend a name": (lambda q: q.modify_task_lease("x", 1), f"'x': {NO_TASK}"),
+    "count a number": (lambda q: QueueStatistics.fetch(5), f"5{NO_QUEUE}"),
+    "count numbers": (lambda q: QueueStatistics.fetch([5]), f"5{NO_QUEUE}"),
     "rpc": (lambda q: q.add_async([], rpc=5), "rpc is 5: give what create_rpc returned"),
-    "bind": (lambda q: taskqueue.bind(5), "5 is no TaskQueueService"),
+    "bind": (lambda q: taskqueue.bind(5), "5: expected a TaskQueueService"),
     "store": (lambda q: TaskQueueService(5), "the store is 5: give a URL or a client"),
     "queues": (
         lambda q: TaskQueueService(q.service.client, 5),

@@ -36,7 +36,9 @@ class Steps:
     def __init__(self, service: TaskQueueService, clock: Clock, **settings: Any) -> None:
         self.clock = clock
         self.flights: list[Flight] = []
-        self.dispatcher = Dispatcher(service, unused, DispatchSettings(**settings))
+        self.dispatcher = Dispatcher(
+            service, unused, DispatchSettings(**settings), ticks=clock.ticks
+        )
 
     def step(self) -> list[Flight]:
         """The flights that one step starts."""
@@ -217,6 +219,46 @@ def test_a_task_whose_lease_was_lost_may_come_back_to_the_same_dispatcher(
     steps.step()
     assert steps.dispatcher._flights() == []
     assert service.store.counts("default", service.now()).tasks == 0
+
+
+@pytest.mark.parametrize("seconds", [1, 60, 3600])
+def test_a_clock_that_steps_back_stops_nothing(
+    service: TaskQueueService, steps: Steps, seconds: int
+) -> None:
+    add(service, 2)
+    held, failing = steps.step()
+    steps.clock.step_back(seconds)
+    steps.answer(failing, 500)
+    steps.step()
+    add(service)
+    steps.clock.move(1)
+    assert len(steps.step()) == 2
+    # The tokens, the beats and the leases go by the other clock.
+    for _ in range(4):
+        steps.clock.move(29)
+        steps.step()
+        assert steps.seconds <= 1
+    assert not held.is_lost
+    steps.answer(held)
+    steps.step()
+    names = {task.name for task in service.store.tasks("default", 10)}
+    assert held.task.name not in names
+    add(service, 4)
+    steps.clock.move(0.5)
+    assert len(steps.step()) == 4
+
+
+def test_counts_are_written_after_the_clock_stepped_back(
+    service: TaskQueueService, steps: Steps, clock: Clock
+) -> None:
+    for _ in range(2):
+        add(service)
+        clock.move(1)
+        steps.answer(*steps.step())
+        clock.step_back(3600)
+        steps.step()
+    other = make_service(service.client, clock, YAML)
+    assert other.store.counts("default", other.now()).last_minute == 1
 
 
 def test_two_dispatchers_share_rate_and_concurrency(

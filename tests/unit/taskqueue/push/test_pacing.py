@@ -90,49 +90,71 @@ def client(tmp_path: Path) -> Any:
 
 def test_one_alone_starts_at_once(client: Any) -> None:
     members = Members(client, 0, "a")
-    assert members.place(0) == Place(0, 1)
+    assert members.place(0, 0) == Place(0, 1)
     assert members.next_beat() == BEAT
 
 
 def test_who_joins_waits_until_all_have_seen_it(client: Any) -> None:
     first, second = Members(client, 0, "a"), Members(client, 10, "b")
-    assert first.place(0) == Place(0, 1)
-    assert second.place(10) is None
-    assert first.place(BEAT) == Place(0, 2)
-    assert second.place(10 + VALID - 1) is None
-    assert second.place(10 + VALID) == Place(1, 2)
+    assert first.place(0, 0) == Place(0, 1)
+    assert second.place(10, 10) is None
+    assert first.place(BEAT, BEAT) == Place(0, 2)
+    assert second.place(10 + VALID - 1, 10 + VALID - 1) is None
+    assert second.place(10 + VALID, 10 + VALID) == Place(1, 2)
 
 
 def test_who_leaves_is_forgotten_at_the_next_beat(client: Any) -> None:
     first, second = Members(client, 0, "a"), Members(client, 10, "b")
-    first.place(0)
-    second.place(10)
+    first.place(0, 0)
+    second.place(10, 10)
     first.leave()
-    assert second.place(10 + VALID) == Place(0, 1)
+    assert second.place(10 + VALID, 10 + VALID) == Place(0, 1)
 
 
 def test_who_dies_is_forgotten_when_its_sign_expires(client: Any) -> None:
     first, second = Members(client, 0, "a"), Members(client, 10, "b")
-    first.place(0)
+    first.place(0, 0)
     for now in range(10, EXPIRES, BEAT):
-        place = second.place(now)
+        place = second.place(now, now)
     assert place == Place(1, 2)
-    assert second.place(EXPIRES + BEAT) == Place(0, 1)
+    assert second.place(EXPIRES + BEAT, EXPIRES + BEAT) == Place(0, 1)
+
+
+def test_a_member_is_alive_while_its_sign_changes_whatever_its_clock_says(client: Any) -> None:
+    first, second = Members(client, 0, "a"), Members(client, 10, "b")
+    first.place(0, 3600 * SECOND)
+    second.place(10, 3600 * SECOND)
+    for beat in range(1, 20):
+        # The first one's clock has stepped back by an hour.
+        first.place(beat * BEAT, beat * BEAT)
+        second.place(10 + beat * BEAT, 3600 * SECOND + beat * BEAT)
+    now = 20 * BEAT
+    assert first.place(now, now) == Place(0, 2)
+    assert second.place(now + 10, now) == Place(1, 2)
+
+
+def test_a_dead_member_is_forgotten_though_the_clock_stepped_back(client: Any) -> None:
+    first, second = Members(client, 0, "a"), Members(client, 10, "b")
+    first.place(0, 3600 * SECOND)
+    second.place(10, 3600 * SECOND)
+    for beat in range(1, 7):
+        place = second.place(10 + beat * BEAT, beat * BEAT)
+    assert place == Place(0, 1)
 
 
 def test_who_cannot_read_stops_and_joins_anew(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = Members(client, 0, "a"), Members(client, 0, "b")
-    first.place(0)
-    second.place(0)
+    first.place(0, 0)
+    second.place(0, 0)
     with monkeypatch.context() as patch:
 
         def down(_: Any) -> None:
             raise ServiceUnavailable("down")
 
         patch.setattr(client, "put", down)
-        assert first.place(BEAT) == Place(0, 1)
-        assert first.place(VALID) is None
-    second.place(VALID)
-    assert first.place(VALID + BEAT) is None
-    assert first.place(2 * VALID) is None
-    assert first.place(2 * VALID + BEAT) == Place(0, 2)
+        assert first.place(BEAT, BEAT) == Place(0, 1)
+        assert first.place(VALID, VALID) is None
+    second.place(VALID, VALID)
+    assert first.place(VALID + BEAT, VALID + BEAT) is None
+    assert first.place(2 * VALID, 2 * VALID) is None
+    assert first.place(2 * VALID + BEAT, 2 * VALID + BEAT) == Place(0, 2)

@@ -2,17 +2,15 @@
 
 import os
 from collections.abc import Sequence
-from contextlib import closing
 from typing import NoReturn
 
 import click
 
-from dfpipe.errors import UsageError
 from dfpipe.version import VERSION
-from launcher.settings import LauncherSettings, read_settings
+from launcher.settings import read_settings
 from service.cli import ServiceGroup
+from service.errors import UsageError
 from service.listening import Listening, listening_options, run_gunicorn
-from taskqueue.errors import UnknownQueueError
 
 
 @click.group("launcher", cls=ServiceGroup)
@@ -44,49 +42,46 @@ def launcher() -> None:
 def serve(store: str | None, queue_yaml: str, listening: Listening) -> None:
     """Serve the launcher under gunicorn, until SIGTERM."""
     from launcher.app import create_app
+    from launcher.checking import problems_before_serving
 
     settings = read_settings(os.environ)
     settings = settings.model_copy(
         update={"store": store or settings.store, "queue_yaml": queue_yaml}
     )
-    check(settings)
+    found = problems_before_serving(settings)
+    if found:
+        more = f" (and {len(found) - 1} more: see `launcher check`)" if found[1:] else ""
+        raise UsageError(found[0] + more)
     run_gunicorn(lambda: create_app(settings), "launcher", listening)
 
 
-@launcher.command("end-jobs", short_help="End the local jobs that run.")
-def end_jobs() -> None:
-    """End the local jobs that run, as before this machine is switched off.
+@launcher.command(short_help="Check the settings and what they name.")
+@click.pass_context
+def check(context: click.Context) -> None:
+    """Check the settings, chains.yaml, the queue, the store and the warehouse.
 
-    To the launcher they have failed: it starts those again that have retries.
+    Prints everything that is wrong, one problem a line, and then exits with status 2.
+    """
+    from launcher.checking import problems
+
+    found = problems(os.environ)
+    for problem in found:
+        click.echo(f"launcher: {problem}", err=True)
+    if found:
+        context.exit(2)
+    click.echo("The settings, chains.yaml, the queue, the store and the warehouse can be used.")
+
+
+@launcher.command("end-jobs", short_help="End the running local jobs.")
+def end_jobs() -> None:
+    """End the running local jobs, for example before this machine is switched off.
+
+    They count as failed: the launcher starts those again that have retries left.
     """
     from launcher.jobs.local import end_all
 
     for name in end_all(read_settings(os.environ).jobs_folder):
-        click.echo(f"job {name} is ended")
-
-
-def check(settings: LauncherSettings) -> None:
-    """Raise what is wrong, so that it is told here and not by a worker process."""
-    from dfpipe import warehouse
-    from launcher.chains.chains import read_chains
-    from taskqueue import TaskQueueService
-
-    if not settings.store:
-        raise UsageError("no store is named: give --store sqlite:///FILE, or set DFPIPE_STORE")
-    chains = read_chains(settings.chains_yaml)
-    if settings.chain and settings.chain not in chains:
-        known = ", ".join(chains)
-        raise UsageError(f"LAUNCHER_CHAIN is {settings.chain!r}: give one of {known}")
-    if settings.warehouse:
-        warehouse.connect(settings.warehouse)
-    service = TaskQueueService(settings.store, settings.queue_yaml)
-    with closing(service.client):
-        try:
-            is_pull = service.definition(settings.queue).is_pull
-        except UnknownQueueError as error:
-            raise UsageError(f"LAUNCHER_QUEUE: {error}") from error
-    if is_pull:
-        raise UsageError(f"LAUNCHER_QUEUE is {settings.queue!r}, a pull queue: give a push queue")
+        click.echo(f"ended job {name}")
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

@@ -65,12 +65,12 @@ class LauncherSettings(EnvironmentSettings):
 
     model_config = SettingsConfigDict(env_prefix="LAUNCHER_")
 
-    store: str = Field("", validation_alias="DFPIPE_STORE")
-    warehouse: str = Field("", validation_alias="DFPIPE_WAREHOUSE")
+    store: str = Field(default="", validation_alias="DFPIPE_STORE")
+    warehouse: str = Field(default="", validation_alias="DFPIPE_WAREHOUSE")
     queue_yaml: str = "queue.yaml"
     queue: str = "default"
     target: str = ""
-    chains_yaml: str = Field("chains.yaml", validation_alias="LAUNCHER_CHAINS")
+    chains_yaml: str = Field(default="chains.yaml", validation_alias="LAUNCHER_CHAINS")
     chain: str = ""
     slot: Positive = timedelta(hours=5)
     overlap: Overlap = "wait"
@@ -80,10 +80,10 @@ class LauncherSettings(EnvironmentSettings):
     jobs_folder: Folder = "launcher-jobs"
     url: WebUrl = ""
     page_access: PageAccess = "loopback"
-    webhook: WebUrl = Field("", repr=False)
+    webhook: WebUrl = Field(default="", repr=False)
     # Read from variables of their own.
-    auth: AuthSettings = Field(AuthSettings(), repr=False, validation_alias="-auth")
-    dataflow: DataflowSettings = Field(DataflowSettings(), validation_alias="-dataflow")
+    auth: AuthSettings = Field(default=AuthSettings(), repr=False, validation_alias="-auth")
+    dataflow: DataflowSettings = Field(default=DataflowSettings(), validation_alias="-dataflow")
 
 
 def read_settings(environment: Mapping[str, str]) -> LauncherSettings:

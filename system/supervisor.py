@@ -12,6 +12,7 @@ from time import monotonic
 FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0  # seconds before a process is started again
 STEADY = 60.0  # seconds after which a process counts as having started well
 GRACE = 20.0  # seconds that a process has to end
+WRONG_USAGE = 2  # the exit status of our commands for settings and files that cannot be used
 
 # Takes the name of a process and a line that it printed.
 Say = Callable[[str, str], None]
@@ -27,11 +28,21 @@ class Program:
 
 
 class Supervisor:
-    """Runs programs until `stop`, each of them again when it ends."""
+    """Runs programs until `stop`, each of them again when it ends.
 
-    def __init__(self, programs: Sequence[Program], say: Say) -> None:
+    `refused` is called with the name of a program that refuses its settings when it is started, as
+    to start it again would not help. That one is left as it is.
+    """
+
+    def __init__(
+        self,
+        programs: Sequence[Program],
+        say: Say,
+        refused: Callable[[str], None] = lambda name: None,
+    ) -> None:
         self._programs = programs
         self._say = say
+        self._refused = refused
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._processes: dict[str, subprocess.Popen[str]] = {}
@@ -64,11 +75,15 @@ class Supervisor:
                     os.killpg(process.pid, number)
 
     def _keep(self, program: Program) -> None:
-        wait = FIRST_WAIT
+        wait, was_steady = FIRST_WAIT, False
         while True:
             began = monotonic()
             code = self._run(program)
             if self._stopping.is_set():
+                return
+            was_steady = was_steady or monotonic() - began > STEADY
+            if code == WRONG_USAGE and not was_steady:
+                self._refused(program.name)
                 return
             wait = FIRST_WAIT if monotonic() - began > STEADY else wait
             self._say(program.name, f"ended with {code}: started again in {wait:.0f} s")

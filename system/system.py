@@ -124,7 +124,13 @@ def run(system: System) -> None:
         import_files(system.posts, system.store, system.shift_to_now, partial(say, "posts"))
     if system.is_demo:
         make_up(system.store, system.sink, partial(say, "demo"))
-    supervisor = Supervisor(system.programs(), say)
+    refused: list[str] = []
+
+    def refuse(name: str) -> None:
+        refused.append(name)
+        clock.stop()
+
+    supervisor = Supervisor(system.programs(), say, refuse)
     _greet(system)
     stopping = threading.Event()
     try:
@@ -143,6 +149,8 @@ def run(system: System) -> None:
         stopping.set()
         supervisor.stop()
         _end_jobs(system, say)
+    if refused:
+        raise UsageError(f"{refused[0]} cannot start: correct what its line above says")
 
 
 def _jobs(system: System) -> list[Job]:

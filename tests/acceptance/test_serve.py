@@ -13,8 +13,8 @@ import pytest
 
 from dfpipe import datastore
 from tests.support.command import dfpipe
-from tests.support.processes import wait_until
-from tests.support.serving import SECONDS, Serving, running
+from tests.support.processes import ROOT, wait_until
+from tests.support.serving import SECONDS, Serving, free_ports, running
 
 WORDS = ("storm over the harbour", "the storm goes on", "ferries wait for the storm")
 
@@ -93,6 +93,16 @@ def test_another_on_the_same_port_is_refused(system: Serving) -> None:
     [line] = done.stderr.splitlines()
     assert line.startswith(f"dfpipe: port {system.port} of 127.0.0.1 cannot be used: ")
     assert line.endswith("give another --port")
+
+
+def test_a_service_that_refuses_its_files_ends_the_system(tmp_path: Path) -> None:
+    for name in ("queue.yaml", "cron.yaml", "dispatch.yaml"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    (tmp_path / "chains.yaml").write_text("chains:\n- name: A\n")
+    done = dfpipe("serve", f"--config={tmp_path}", f"--port={free_ports()}", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "chains.yaml:2: chains[0].name: 'A': expected up to 40 of a-z" in done.stdout
+    assert done.stderr == "dfpipe: launcher cannot start: correct what its line above says\n"
 
 
 def wrappers(system: Serving, run_id: str) -> list[psutil.Process]:

@@ -32,7 +32,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("words", "settings", "message"),
     [
         ([], {}, "no store is named: give --store sqlite:///FILE, or set DFPIPE_STORE"),
-        (["--store=sqlite:///s.db"], {"LAUNCHER_CHAIN": "two"}, "LAUNCHER_CHAIN is 'two': give"),
+        (
+            ["--store=sqlite:///s.db"],
+            {"LAUNCHER_CHAIN": "two"},
+            "LAUNCHER_CHAIN is 'two': expected",
+        ),
         (
             ["--store=sqlite:///s.db"],
             {"LAUNCHER_SLOT": "soon"},
@@ -82,6 +86,73 @@ def test_what_is_wrong_is_told_in_one_line(
     assert message in line
 
 
+def test_check_says_everything_that_is_wrong(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = {
+        "LAUNCHER_SLOT": "soon",
+        "LAUNCHER_LOOK": "all",
+        "LAUNCHER_OVERLAPS": "wait",
+        "LAUNCHER_QUEUE": "pulled",
+        "LAUNCHER_CHAIN": "two",
+        "DFPIPE_TASK_TOKEN": "short",
+        "DFPIPE_STORE": "sqlite:///store.db",
+    }
+    (here / "chains.yaml").write_text(
+        CHAINS + "  - {name: b, kind: flex-template, template: t, parameters: {source: '{store}'}}"
+    )
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as ended:
+        main(["check"])
+    lines = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 2
+    for message in (
+        "LAUNCHER_SLOT is 'soon': expected",
+        "is 'all': expected",
+        "DFPIPE_TASK_TOKEN has 5 characters",
+        "LAUNCHER_OVERLAPS is not a setting of the launcher: did you mean LAUNCHER_OVERLAP?",
+        "LAUNCHER_QUEUE is 'pulled', a pull queue",
+        "LAUNCHER_CHAIN is 'two': expected one of one",
+        "the step a reads the warehouse: set DFPIPE_WAREHOUSE",
+        "the step b runs on Dataflow: set LAUNCHER_DATAFLOW_PROJECT",
+        "the step b: source is sqlite:///store.db, a file of this machine",
+    ):
+        assert len([line for line in lines if message in line]) == 1, (message, lines)
+    assert len(lines) == 9
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("LAUNCHER_CHAINS", "no.yaml", "cannot read no.yaml"),
+        ("DFPIPE_STORE", "", "DFPIPE_STORE is not set"),
+        ("DFPIPE_STORE", "sqlite:///queue.yaml", "queue.yaml"),
+        ("DFPIPE_WAREHOUSE", "duckdb:///queue.yaml", "queue.yaml"),
+        ("DFPIPE_TASK_AUDIENCE", "x", "DFPIPE_TASK_SERVICE_ACCOUNTS"),
+    ],
+)
+def test_check_opens_what_the_settings_name(
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    value: str,
+    message: str,
+) -> None:
+    monkeypatch.setenv("DFPIPE_STORE", "sqlite:///store.db")
+    monkeypatch.setenv("DFPIPE_WAREHOUSE", "duckdb:///results.duckdb")
+    with pytest.raises(SystemExit) as ended:
+        main(["check"])
+    assert (ended.value.code, capsys.readouterr().err) == (0, "")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as ended:
+        main(["check"])
+    [line] = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 2
+    assert message in line
+
+
 def test_local_jobs_are_ended(here: Path) -> None:
     folder = here / "jobs" / "a-job"
     folder.mkdir(parents=True)
@@ -93,7 +164,7 @@ def test_local_jobs_are_ended(here: Path) -> None:
         try:
             wait_until(lambda: (folder / "pid").exists() and bool((folder / "pid").read_text()))
             said = subprocess.run(end, env=settings, capture_output=True, text=True, check=True)
-            assert said.stdout == "job a-job is ended\n"
+            assert said.stdout == "ended job a-job\n"
             job.wait(60)
             wait_until(lambda: not is_alive(folder))
         finally:

@@ -88,7 +88,7 @@ def test_posts_that_are_too_old_to_be_analysed(tmp_path: Path) -> None:
         (["--shift-to-now"], "--shift-to-now is for the posts of --posts"),
         (["--posts", "nowhere.jsonl"], "nowhere.jsonl does not exist"),
         (["--store", "no://x"], "'no://x' is not the URL of a store"),
-        (["--sink", "no://x"], "the warehouse 'no://x' has no known form"),
+        (["--sink", "no://x"], "'no://x' is not the URL of a warehouse"),
     ],
     ids=["no posts", "no file", "store", "sink"],
 )
@@ -249,7 +249,11 @@ def test_programs_are_started_again_and_ended() -> None:
     code = "import os, time; print(os.getpid(), os.environ['A'], flush=True); time.sleep(600)"
     steady = Program("steady", [sys.executable, "-c", code], {"A": "x"})
     missing = Program("missing", ["/never/there"])
-    supervisor = Supervisor([steady, missing], lambda *line: lines.append(line))
+    refusing = Program("refusing", [sys.executable, "-c", "import sys; sys.exit(2)"])
+    refused: list[str] = []
+    supervisor = Supervisor(
+        [steady, missing, refusing], lambda *line: lines.append(line), refused.append
+    )
 
     def pids() -> list[int]:
         return [int(line.split()[0]) for name, line in lines if name == "steady" and " x" in line]
@@ -258,6 +262,7 @@ def test_programs_are_started_again_and_ended() -> None:
     wait_until(lambda: len(pids()) == 1)
     os.kill(pids()[0], signal.SIGKILL)
     wait_until(lambda: len(pids()) == 2)
+    wait_until(lambda: refused == ["refusing"])
     supervisor.stop()
     for pid in pids():
         with pytest.raises(ProcessLookupError):

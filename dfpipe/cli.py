@@ -21,7 +21,7 @@ COMMANDS = {
     "import": ("import_", "Read archives of posts into a store."),
     "export": ("export", "Write the posts of a store as JSON lines."),
     "run": ("run", "Analyse the posts of the last days, on any Beam runner."),
-    "query": ("query", "Ask the results a named question."),
+    "query": ("query", "Answer a named query from the results."),
     "stopwords": ("stopwords", "Print the stop words in effect."),
     "demo": ("demo", "Run the whole thing on a made-up timeline."),
 }

@@ -1,4 +1,4 @@
-"""From the words of a command line to a finished run: what `dfpipe run` does."""
+"""From a command line to a finished run: what `dfpipe run` does."""
 
 import argparse
 import difflib
@@ -31,16 +31,16 @@ JOB_SERVED = {"flinkrunner", "portablerunner", "sparkrunner"}
 
 
 def launch(
-    words: Sequence[str],
+    argv: Sequence[str],
     environ: Mapping[str, str],
     verbose: bool = False,
     now: datetime | None = None,
 ) -> str:
-    """Run the analysis that the words ask for and return one line on it. Raises DfpipeError.
+    """Run the analysis that the arguments describe; return one line on it. Raises DfpipeError.
 
     `now` is the default end of the window.
     """
-    options = parse(words, environ)
+    options = parse(argv, environ)
     runner = options.view_as(StandardOptions).runner or pipeline.LOCAL_RUNNER
     place = options.view_as(PortableOptions).environment_type
     in_process = runner.lower() in IN_PROCESS and place in (None, "LOOPBACK")
@@ -53,8 +53,8 @@ def launch(
     workers.check_reach(chosen, options)
     if dataflow.is_only_described(options):
         return _describe(chosen, options)
-    # Of a remote job Beam's log tells the progress, which this process cannot see. Beam's options
-    # have set logging up already.
+    # This process cannot see the progress of a remote job, but Beam's log shows it. Beam's options
+    # have set up logging already.
     level = logging.CRITICAL if in_process and not verbose else logging.INFO
     logging.getLogger().setLevel(level)
     progress.reset()
@@ -69,32 +69,30 @@ def launch(
 
 
 def _describe(chosen: Settings, options: PipelineOptions) -> str:
-    """Have a job for Dataflow described, and nothing read, written or started."""
+    """Have Beam describe a job for Dataflow; read, write and start nothing."""
     google = options.view_as(GoogleCloudOptions)
     given = at_launch.leave_open(chosen, options) if google.template_location else None
     with staging.staged(options):
         pipeline.submit(chosen, options, time.time(), given)
     if google.template_location:
-        return f"the job is described in {google.template_location}; nothing was started"
-    return f"the job {google.job_name} could be submitted; nothing was started"
+        return f"wrote the template {google.template_location}; no job was started"
+    return f"the job {google.job_name} can be submitted; no job was started"
 
 
-def parse(words: Sequence[str], environ: Mapping[str, str]) -> PipelineOptions:
+def parse(argv: Sequence[str], environ: Mapping[str, str]) -> PipelineOptions:
     """Read options of this project and of Beam; an unknown one is a UsageError, not a warning.
 
-    A job server has options of its own, which it tells to Beam when it is asked to run a job.
+    A job server has its own options, which Beam learns only when a job is submitted.
     """
-    given = with_environment(words, environ)
+    given = with_environment(argv, environ)
     parser = _Parser(allow_abbrev=False, add_help=False)
     for options in PipelineOptions.__subclasses__():
         options._add_argparse_args(parser)
     found, unknown = parser.parse_known_args(given)
     if (found.runner or "").lower() in JOB_SERVED:
-        unknown = [
-            word for word in unknown if not word.startswith("--") or _near(word, parser, 0.9)
-        ]
+        unknown = [arg for arg in unknown if not arg.startswith("--") or _near(arg, parser, 0.9)]
     if unknown:
-        raise UsageError(f"{unknown[0]} is no option{_like(unknown[0], parser)}")
+        raise UsageError(f"unknown option {unknown[0]}{_like(unknown[0], parser)}")
     return PipelineOptions(given)
 
 
@@ -104,8 +102,8 @@ def help_text() -> str:
         "dfpipe run",
         usage="dfpipe run --source STORE --sink WAREHOUSE [options] [any Beam option]",
         description="Analyse the posts of the last days and write the result tables.",
-        epilog="Beam's options go with them, as --runner=DirectRunner or --runner=DataflowRunner "
-        f"--project=P --region=R. The default runner, {pipeline.LOCAL_RUNNER}, is in this process.",
+        epilog="All options of Beam work too, such as --runner=DataflowRunner --project=P "
+        f"--region=R. The default runner, {pipeline.LOCAL_RUNNER}, runs in this process.",
         add_help=False,
     )
     AnalysisOptions._add_argparse_args(parser)
@@ -114,19 +112,19 @@ def help_text() -> str:
 
 
 class _Parser(Parser):
-    def add_value_provider_argument(self, *names: str, **words: object) -> None:
-        """Take an option of a classic template as any other."""
-        self.add_argument(*names, **words)  # type: ignore[arg-type]  # the caller's own words
+    def add_value_provider_argument(self, *names: str, **kwargs: object) -> None:
+        """Add an option of a classic template like any other."""
+        self.add_argument(*names, **kwargs)  # type: ignore[arg-type]  # passed through
 
 
-def _like(word: str, parser: argparse.ArgumentParser) -> str:
-    close = _near(word, parser, 0.6)
-    return f": did you mean {close[0]}?" if close else " of dfpipe run or Beam (see --help)"
+def _like(arg: str, parser: argparse.ArgumentParser) -> str:
+    close = _near(arg, parser, 0.6)
+    return f": did you mean {close[0]}?" if close else " (see `dfpipe run --help`)"
 
 
-def _near(word: str, parser: argparse.ArgumentParser, cutoff: float) -> list[str]:
+def _near(arg: str, parser: argparse.ArgumentParser, cutoff: float) -> list[str]:
     known = [name for action in parser._actions for name in action.option_strings]
-    name = word.split("=")[0].replace("-", "_").replace("__", "--", 1)
+    name = arg.split("=")[0].replace("-", "_").replace("__", "--", 1)
     return difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
 
 
@@ -134,11 +132,11 @@ def _check_runner(name: str) -> None:
     try:
         create_runner(name)
     except (ValueError, ImportError, AttributeError) as error:
-        raise UsageError(f"--runner={name} cannot be used: {error}") from error
+        raise UsageError(f"cannot use --runner={name}: {error}") from error
 
 
 class _Line:
-    """The line on the terminal, while a run goes on."""
+    """The progress line on the terminal."""
 
     def __init__(self) -> None:
         self.spinner = Spinner("dots")

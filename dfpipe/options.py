@@ -1,4 +1,4 @@
-"""The options of a run among those of Beam."""
+"""The options of a run, added to those of Beam."""
 
 import argparse
 from datetime import datetime
@@ -10,7 +10,7 @@ from dfpipe.settings import Settings
 
 
 class AnalysisOptions(PipelineOptions):
-    """The analysis: which posts, how their words are taken, and how much is ranked."""
+    """The analysis: which posts to read, how to take their words, and how much to rank."""
 
     @classmethod
     def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:

@@ -1,18 +1,17 @@
-"""How far a run in this very process has come, for a line on the terminal."""
+"""The progress of a run in this process, for a line on the terminal."""
 
 from dataclasses import dataclass
 
 
 @dataclass
 class Progress:
-    """What the steps have told of themselves: posts read so far and the step at work."""
+    """The posts read so far, and the step at work."""
 
     posts: int = 0
     stage: str = "starting"
 
 
-# Steps run in the runner's threads or in other processes, with nothing but the module in common.
-# In another process nobody looks at it.
+# The steps run in the runner's threads and share nothing else. In other processes nobody reads it.
 current = Progress()
 
 
@@ -29,5 +28,5 @@ def posts_read(n: int) -> None:
 
 
 def stage(name: str) -> None:
-    """Say what is being done."""
+    """Set the step at work."""
     current.stage = name

@@ -19,11 +19,11 @@ from dfpipe.analysis.stopwords import (
 from dfpipe.analysis.text import MODES, Mode
 from dfpipe.errors import UsageError
 
-# The runners that execute the steps in this very process, unless they are told of another place:
-# Beam's own, and Prism.
+# The runners that execute the steps in this process by default: Beam's own, and Prism.
 IN_PROCESS = {"fnapirunner", "fnapi", "directrunner", "direct", "prismrunner", "prism"}
-# Texts, about a megabyte: to hold fewer costs time and saves nothing.
+# Texts, about a megabyte: holding fewer costs time and saves nothing.
 LEAST_HELD = 10_000
+MOST_DIGITS = 9
 ENVIRONMENT = {"--source": "DFPIPE_STORE", "--sink": "DFPIPE_WAREHOUSE"}
 
 _RFC3339 = re.compile(
@@ -33,7 +33,7 @@ _RFC3339 = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All that a run's result depends on, and where it comes from and goes to.
+    """What the result of a run depends on, and where its posts come from and its rows go.
 
     The window is `start <= created_at < end`, both in UTC.
     """
@@ -82,18 +82,18 @@ def _digest(*parts: object) -> str:
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises what argparse would print."""
+    """Raises UsageError where argparse prints and exits."""
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError."""
         raise UsageError(f"{message} (see `dfpipe run --help`)")
 
 
-def with_environment(words: Sequence[str], environ: Mapping[str, str]) -> list[str]:
-    """Return the words of a command with those options that the environment gives."""
-    given = list(words)
+def with_environment(argv: Sequence[str], environ: Mapping[str, str]) -> list[str]:
+    """Return the arguments, with options added that are set in the environment instead."""
+    given = list(argv)
     for option, variable in ENVIRONMENT.items():
-        named = any(word.partition("=")[0] == option for word in words)
+        named = any(arg.partition("=")[0] == option for arg in argv)
         if not named and environ.get(variable):
             given.append(f"{option}={environ[variable]}")
     return given
@@ -105,20 +105,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--source",
         metavar="STORE",
-        help="where the posts are: sqlite:///FILE or datastore://PROJECT?namespace=N "
+        help="read posts from here: sqlite:///FILE or datastore://PROJECT?namespace=N "
         "(default: $DFPIPE_STORE)",
     )
     add(
         "--sink",
         metavar="WAREHOUSE",
-        help="where the results go: duckdb:///FILE or bigquery://PROJECT/DATASET?location=L "
+        help="write results here: duckdb:///FILE or bigquery://PROJECT/DATASET?location=L "
         "(default: $DFPIPE_WAREHOUSE)",
     )
-    add("--days", default="4", help="length of the window, may be fractional (default: 4)")
+    add("--days", default="4", help="length of the window in days, such as 0.5 (default: 4)")
     add(
         "--until",
         metavar="TIME",
-        help="end of the window, which is excluded, as 2015-01-11T00:00:00Z (default: now)",
+        help="end of the window, exclusive, such as 2015-01-11T00:00:00Z (default: now)",
     )
     add(
         "--text",
@@ -132,40 +132,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--languages",
         metavar="L,L...",
-        help="languages whose stop words are left out, as en,fr (default: en)",
+        help="languages whose stop words are left out, such as en,fr (default: en)",
     )
-    add("--stopwords_file", metavar="FILE", help="more stop words, one a line, # comments")
+    add(
+        "--stopwords_file", metavar="FILE", help="more stop words, one per line; # begins a comment"
+    )
     add(
         "--processes",
         metavar="N",
-        help="processes that read posts, where Beam runs in this process; other runners have "
-        "workers of their own (default: as many as there are cores)",
+        help="processes that read posts if the runner is in this process; other runners have "
+        "their own workers (default: the number of cores)",
     )
     add(
         "--slices",
         default="64",
         metavar="N",
-        help="queries into which the window is cut to be read in parallel (default: 64)",
+        help="parts of the window that are read in parallel, each by one query (default: 64)",
     )
     add(
         "--shards",
         default="16",
         metavar="N",
-        help="parts in which words, URLs and pairs are added up in parallel (default: 16)",
+        help="parts in which words, URLs and pairs are counted in parallel (default: 16)",
     )
     add(
         "--held_texts",
         default="500000",
         metavar="N",
-        help="words or URLs that a step which counts them holds in memory at a time, some "
-        "60 MB; 10000 at least (default: 500000)",
+        help="words or URLs that a counting step holds in memory, at least 10000; the default "
+        "takes about 60 MB (default: 500000)",
     )
     add(
         "--pair_candidates",
         default="2048",
         metavar="N",
-        help="words whose pairs are counted at first; the result does not depend on it, "
-        "time and memory do (default: 2048)",
+        help="words whose pairs are counted first; changes time and memory, not the result "
+        "(default: 2048)",
     )
 
 
@@ -175,8 +177,8 @@ def settings(given: Any, now: datetime) -> Settings:
     mode, languages = _mode(given.text), language_list(given.languages)
     file = given.stopwords_file
     return Settings(
-        source=_required(given.source, "source", "STORE, as sqlite:///posts.db"),
-        sink=_required(given.sink, "sink", "WAREHOUSE, as duckdb:///results.duckdb"),
+        source=_required(given.source, "source", "STORE, such as sqlite:///posts.db"),
+        sink=_required(given.sink, "sink", "WAREHOUSE, such as duckdb:///results.duckdb"),
         start=_start(end, given.days),
         end=end,
         text=mode,
@@ -192,7 +194,7 @@ def settings(given: Any, now: datetime) -> Settings:
                 *("slices", "shards", "pair_candidates"),
             )
         },
-        held_texts=_held_texts(given.held_texts),
+        held_texts=_count("held_texts", given.held_texts, LEAST_HELD),
     )
 
 
@@ -204,31 +206,31 @@ def _cores() -> int:
 
 def _required(value: str | None, name: str, form: str) -> str:
     if not value:
-        raise UsageError(f"--{name} is missing: give --{name} {form}")
+        raise UsageError(f"--{name} is required: give --{name} {form}")
     return value
 
 
 def _mode(value: str) -> Mode:
     if value not in MODES:
-        raise UsageError(f"--text={value} is no text mode: choose from {', '.join(MODES)}")
+        raise UsageError(f"--text must be {' or '.join(MODES)} (got {value})")
     return value
 
 
 def _time(value: str) -> datetime:
     try:
         if not _RFC3339.fullmatch(value):
-            raise ValueError("no date, time and offset")
+            raise ValueError("expected a date, a time and an offset")
         return datetime.fromisoformat(value.upper()).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise UsageError(
-            f"--until={value} is no RFC 3339 time ({error}): write it as 2015-01-11T00:00:00Z"
+            f"--until must be a time such as 2015-01-11T00:00:00Z (got {value}: {error})"
         ) from error
 
 
 def _start(end: datetime, days: Any) -> datetime:
     wrong = UsageError(
-        f"--days={days} is no length of a window: give a number above 0, as 4 or 0.5, "
-        "whose window begins after the year 1"
+        f"--days must be a number above 0, such as 4 or 0.5, and the window must begin after the "
+        f"year 1 (got {days})"
     )
     try:
         length = float(days)
@@ -244,19 +246,10 @@ def _start(end: datetime, days: Any) -> datetime:
 
 def _count(name: str, value: Any, least: int = 1) -> int:
     text = str(value)
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0):
+    is_count = text.isascii() and text.isdigit()
+    if not is_count or len(text) > MOST_DIGITS or int(text) < least:
+        most = " and at most 999999999" if is_count and len(text) > MOST_DIGITS else ""
         raise UsageError(
-            f"--{name}={value} is no number of things: give a whole number from {least} to "
-            "999999999"
+            f"--{name} must be a whole number of at least {least}{most} (got {text[:80]})"
         )
     return int(text)
-
-
-def _held_texts(value: Any) -> int:
-    held = _count("held_texts", value, LEAST_HELD)
-    if held < LEAST_HELD:
-        raise UsageError(
-            f"--held_texts={value} is too few: give {LEAST_HELD} or more, as all texts are gone "
-            "over again for each so many"
-        )
-    return held

@@ -23,14 +23,15 @@ def stop_words_in_effect(
     """Return the stop words of a text mode, normalised as the words of posts are.
 
     Languages (ISO 639-1, default English) and further words belong to the modern mode; the classic
-    list is fixed, as its purpose is to compare with the original program. Raises UsageError.
+    list is fixed, because it serves to compare results with the original program. Raises
+    UsageError.
     """
     extra = tuple(words)
     if mode == "classic":
         if languages or extra:
             raise UsageError(
-                "--languages and --stopwords_file were given with --text=classic, whose list of "
-                "stop words is fixed: leave them out, or use --text=modern"
+                "--languages and --stopwords_file cannot be used with --text=classic, whose stop "
+                "words are fixed: leave them out, or use --text=modern"
             )
         return _CLASSIC
     listed = (word for language in languages or default_languages(mode) for word in _of(language))
@@ -52,13 +53,13 @@ def language_list(languages: str | None) -> tuple[str, ...]:
 
 
 def read_stop_words(path: str) -> tuple[str, ...]:
-    """Read a file of stop words, one a line, in UTF-8; `#` begins a comment. Raises UsageError."""
+    """Read stop words, one per line, from a UTF-8 file; `#` begins a comment. Raises UsageError."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
-            f"--stopwords_file={path} cannot be read ({error}): name a UTF-8 text file with one "
-            "word a line"
+            f"cannot read --stopwords_file={path} ({error}): give a UTF-8 text file with one word "
+            "per line"
         ) from error
     lines = (line.partition("#")[0].strip() for line in text.splitlines())
     return tuple(line for line in lines if line)
@@ -67,8 +68,8 @@ def read_stop_words(path: str) -> tuple[str, ...]:
 def _of(language: str) -> list[str]:
     if language not in LANGUAGES:
         raise UsageError(
-            f"--languages names {language!r}, which has no list of stop words: choose from "
-            + ", ".join(LANGUAGES)
+            f"--languages must name languages with a list of stop words (got {language!r}): "
+            "choose from " + ", ".join(LANGUAGES)
         )
     words: list[str] = stop_words.get_stop_words(language)
     return words

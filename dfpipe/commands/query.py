@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from dfpipe.errors import UsageError
-from dfpipe.warehouse import connect, named_queries
+from dfpipe.warehouse import FORMS, connect, named_queries
 from dfpipe.warehouse.named_queries import NamedQuery, Result
 from dfpipe.warehouse.notes import is_blank, notes_on
 
@@ -27,9 +27,9 @@ Examples:
 """
 
 
-@click.command("query", short_help="Ask the results a named question.", epilog=EXAMPLES)
+@click.command("query", short_help="Answer a named query from the results.", epilog=EXAMPLES)
 @click.argument("name", required=False)
-@click.option("--list", "list_", is_flag=True, help="Say what each query answers, and end.")
+@click.option("--list", "list_", is_flag=True, help="List the queries and their parameters.")
 @click.option(
     "--sink",
     metavar="WAREHOUSE",
@@ -37,15 +37,23 @@ Examples:
     show_envvar=True,
     help="duckdb:///FILE or bigquery://PROJECT/DATASET?location=L.",
 )
-@click.option("--limit", metavar="N", help="Rows at most.  [default: 20 for a table, else all]")
-@click.option("--param", "params", metavar="K=V", multiple=True, help="A parameter of the query.")
+@click.option(
+    "--limit", metavar="N", help="Maximum number of rows.  [default: 20 for a table, else all]"
+)
+@click.option(
+    "--param",
+    "params",
+    metavar="K=V",
+    multiple=True,
+    help="Set a parameter of the query; repeatable.",
+)
 @click.option(
     "--format",
     "format_",
     type=click.Choice(FORMATS),
     default="table",
     show_default=True,
-    help="json is one array of objects; csv has a header.",
+    help="json is an array of objects; csv has a header.",
 )
 def command(
     name: str | None,
@@ -55,20 +63,22 @@ def command(
     params: tuple[str, ...],
     format_: str,
 ) -> None:
-    """Ask the results a named question.
+    """Answer a named query from the results.
 
-    Times are in UTC. json and csv give every number in full, a table rounds to two decimals.
+    Times are in UTC. Tables round numbers to two decimals; json and csv do not.
     """
     if list_:
         click.echo(catalogue())
         return
     if name is None:
-        raise UsageError(f"no query is named: give one of {', '.join(named_queries.names())}")
+        raise UsageError(
+            f"the name of a query is required: give one of {', '.join(named_queries.names())}"
+        )
     given, rows = parameters(params), row_limit(limit, format_)
     query = named_queries.load(name)
     values = query.bind(given)
     if not sink:
-        raise UsageError(f"query {name} needs --sink WAREHOUSE, or DFPIPE_WAREHOUSE in its place")
+        raise UsageError(f"--sink is required: give --sink {FORMS}, or set DFPIPE_WAREHOUSE")
     warehouse = connect(sink)
     with warehouse.reading():
         result = warehouse.query(name, **given)
@@ -82,12 +92,12 @@ def command(
     sys.stdout.write(as_json(kept) if format_ == "json" else as_csv(kept))
 
 
-def parameters(words: Sequence[str]) -> dict[str, str]:
-    """Return the parameters of K=V words; the last of a name counts. Raises UsageError."""
-    for word in words:
-        if "=" not in word:
-            raise UsageError(f"--param {word} has no value: give it as NAME=VALUE")
-    return dict(word.split("=", 1) for word in words)
+def parameters(args: Sequence[str]) -> dict[str, str]:
+    """Return the parameters of K=V arguments; of equal names the last wins. Raises UsageError."""
+    for arg in args:
+        if "=" not in arg:
+            raise UsageError(f"--param must be NAME=VALUE (got {arg})")
+    return dict(arg.split("=", 1) for arg in args)
 
 
 def row_limit(given: str | None, format_: str) -> int | None:
@@ -95,12 +105,12 @@ def row_limit(given: str | None, format_: str) -> int | None:
     if given is None:
         return TABLE_ROWS if format_ == "table" else None
     if not given.isascii() or not given.isdigit() or int(given) == 0:
-        raise UsageError(f"--limit {given}: give a whole number from 1")
+        raise UsageError(f"--limit must be a whole number of at least 1 (got {given})")
     return int(given)
 
 
 def catalogue() -> str:
-    """Return what each query answers, with its parameters."""
+    """Return a text that lists the queries with their parameters."""
     lines = []
     for query in map(named_queries.load, named_queries.names()):
         lines += [query.name, *(f"    {line}" for line in (query.answers, query.notes) if line)]

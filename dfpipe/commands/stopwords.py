@@ -15,12 +15,14 @@ from dfpipe.analysis.text import MODES
     show_default=True,
     help="Text mode.",
 )
-@click.option("--languages", metavar="L,L...", help="Languages, as en,fr.  [default: en]")
-@click.option("--stopwords_file", metavar="FILE", help="More words, one a line, # comments.")
+@click.option("--languages", metavar="L,L...", help="Languages, such as en,fr.  [default: en]")
+@click.option(
+    "--stopwords_file", metavar="FILE", help="More words, one per line; # begins a comment."
+)
 def command(mode: str, languages: str | None, stopwords_file: str | None) -> None:
-    """Print the stop words in effect, one a line, in code-point order.
+    """Print the stop words in effect, one per line, in code-point order.
 
-    They are in the form in which a post's words are compared with them.
+    They are normalized as the words of posts are.
     """
     extra = read_stop_words(stopwords_file) if stopwords_file is not None else ()
     for word in sorted(stop_words_in_effect(mode, language_list(languages), extra)):

@@ -184,11 +184,11 @@ def tokens(reading: Reading, time_slice: TimeSlice, read: Read) -> Iterable[Any]
 
 
 def begin(
-    words: Sequence[str], environ: Mapping[str, str], now: datetime
+    argv: Sequence[str], environ: Mapping[str, str], now: datetime
 ) -> AbstractContextManager[object]:
-    """Read ahead what `dfpipe run` with these words is about to read, if it will in this process.
+    """Read ahead what `dfpipe run` with these arguments will read, if in this process.
 
-    Wrong words are not told here; others are those of an engine with processes of its own.
+    Wrong arguments are not reported here: the run itself does that.
     """
     parser = Parser(allow_abbrev=False, add_help=False)
     add_arguments(parser)
@@ -196,7 +196,7 @@ def begin(
     parser.add_argument("--direct_running_mode", choices=["in_memory"])
     parser.add_argument("--environment_type", choices=["LOOPBACK"])
     try:
-        given, _ = parser.parse_known_args(with_environment(words, environ))
+        given, _ = parser.parse_known_args(with_environment(argv, environ))
         if _is_read_once(given.stopwords_file):
             return nullcontext()
         chosen = settings(given, now)

@@ -76,7 +76,9 @@ def different_settings(query: NamedQuery, values: Mapping[str, Any], runs: Resul
     compared = list(_compared(query, values, found))
     names = [name for name in SETTINGS if len({run[name] for run in compared} - {None}) > 1]
     lengths = {run["window_end"] - run["window_start"] for run in compared}
-    return names + (["days"] if len(lengths) > 1 else [])
+    names += ["days"] if len(lengths) > 1 else []
+    digests = {run["settings"] for run in compared} - {None}
+    return names or (["settings"] if len(digests) > 1 else [])
 
 
 def _compared(query: NamedQuery, values: Mapping[str, Any], runs: Sequence[_Run]) -> Iterable[_Run]:

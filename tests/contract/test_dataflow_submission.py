@@ -183,7 +183,7 @@ def test_a_dry_run_starts_and_stages_nothing(silent: FakeDataflow, tmp_path: Pat
         *words(tmp_path, silent, SINK, UNTIL, "--dry_run=True", "--job_name=words-2"), cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "the job words-2 could be submitted; nothing was started\n"
+    assert done.stdout == "the job words-2 can be submitted; no job was started\n"
     assert list((tmp_path / "staging").iterdir()) == []
 
 
@@ -251,7 +251,7 @@ def template(submission: Submission) -> Template:
     more = [f"--template_location={file}", "--days=3", f"--staging_location={folder}"]
     done = dfpipe(*words(folder, fake, ELSEWHERE, *more), cwd=folder, env=env)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"the job is described in {file}; nothing was started\n"
+    assert done.stdout == f"wrote the template {file}; no job was started\n"
     assert list(fake.jobs) == before
     settings = DataflowSettings(project=PROJECT, region=REGION, endpoint=fake.url)
     return Template(file, ClassicTemplateRunner(DataflowApi(settings)), submission.bigquery)

@@ -66,13 +66,15 @@ def test_until(until: str, expected: datetime) -> None:
     + ["0001-01-01T00:00:00+23:59", "٢٠١٥-01-11T00:00:00Z", "2015-01-11T00:00:00+01:60"],
 )
 def test_until_in_the_wrong_form(until: str) -> None:
-    with pytest.raises(UsageError, match="is no RFC 3339 time .* write it as 2015-01-11T00:00:00Z"):
+    with pytest.raises(
+        UsageError, match=r"^--until must be a time such as 2015-01-11T00:00:00Z \(got "
+    ):
         given(f"--until={until}")
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "nan", "inf", "four", "", "1e9", "1e-12", "1e400"])
 def test_days_that_are_no_length(days: str) -> None:
-    with pytest.raises(UsageError, match="is no length of a window: give a number above 0"):
+    with pytest.raises(UsageError, match=r"^--days must be a number above 0, .* \(got "):
         given(f"--days={days}")
 
 
@@ -85,26 +87,31 @@ def test_days_that_are_no_length(days: str) -> None:
 )
 @pytest.mark.parametrize("value", ["0", "-3", "1.5", "many", "", "9" * 5000, "²"])
 def test_counts_that_are_none(name: str, value: str) -> None:
-    with pytest.raises(UsageError, match=f"--{name}=.* is no number of things: give a whole"):
+    with pytest.raises(
+        UsageError, match=rf"^--{name} must be a whole number of at least 10*.* \(got "
+    ):
         given(f"--{name}={value}")
 
 
 @pytest.mark.parametrize("value", ["1", "9999", "09999"])
 def test_too_few_texts_to_hold(value: str) -> None:
-    with pytest.raises(UsageError, match=f"--held_texts={value} is too few: give 10000 or more"):
+    with pytest.raises(
+        UsageError,
+        match=rf"^--held_texts must be a whole number of at least 10000 \(got {value}\)$",
+    ):
         given(f"--held_texts={value}")
     assert given("--held_texts=10000").held_texts == 10_000
 
 
 def test_an_unknown_text_mode() -> None:
-    with pytest.raises(UsageError, match="--text=old is no text mode: choose from modern, classic"):
+    with pytest.raises(UsageError, match=r"^--text must be modern or classic \(got old\)$"):
         given("--text=old")
 
 
 @pytest.mark.parametrize("name", ["source", "sink"])
 def test_missing_ends(name: str) -> None:
     others = [word for word in ENDS if not word.startswith(f"--{name}")]
-    with pytest.raises(UsageError, match=f"--{name} is missing: give --{name}"):
+    with pytest.raises(UsageError, match=f"^--{name} is required: give --{name}"):
         settings(PipelineOptions(others), NOW)
 
 
@@ -122,10 +129,10 @@ def test_a_job_server_has_options_of_its_own(runner: str) -> None:
     launch.parse(words, {})
     with pytest.raises(UsageError, match="did you mean --top_words"):
         launch.parse([*words, "--top_word=3"], {})
-    with pytest.raises(UsageError, match="stray is no option"):
+    with pytest.raises(UsageError, match="unknown option stray"):
         launch.parse([*words, "stray"], {})
 
 
 def test_other_runners_have_none() -> None:
-    with pytest.raises(UsageError, match="--max_bundle_size=100 is no option"):
+    with pytest.raises(UsageError, match="unknown option --max_bundle_size=100"):
         launch.parse(["--runner=FnApiRunner", "--max_bundle_size=100"], {})

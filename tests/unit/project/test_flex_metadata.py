@@ -87,7 +87,7 @@ def test_a_default_is_in_the_help_of_what_may_be_left_out(name: str) -> None:
     if PARAMETERS[name]["isOptional"]:
         settings(options, NOW)
     else:
-        with pytest.raises(UsageError, match=f"--{name} is missing"):
+        with pytest.raises(UsageError, match=f"--{name} is required"):
             settings(options, NOW)
 
 

@@ -145,17 +145,23 @@ def test_parameters_and_limits(ask: Ask) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "no query is named: give one of emerging_pairs, "),
+        ([], "the name of a query is required: give one of emerging_pairs, "),
         (["nope"], "there is no query 'nope': give one of emerging_pairs, "),
-        (["popular_words", "--limit", "0"], "--limit 0: give a whole number from 1"),
-        (["popular_words", "--limit", "-1"], "--limit -1: give a whole number from 1"),
-        (["popular_words", "--limit", "ten"], "--limit ten: give a whole number from 1"),
-        (["popular_words", "--param", "ts"], "--param ts has no value: give it as NAME=VALUE"),
+        (["popular_words", "--limit", "0"], "--limit must be a whole number of at least 1 (got 0)"),
+        (
+            ["popular_words", "--limit", "-1"],
+            "--limit must be a whole number of at least 1 (got -1)",
+        ),
+        (
+            ["popular_words", "--limit", "ten"],
+            "--limit must be a whole number of at least 1 (got ten)",
+        ),
+        (["popular_words", "--param", "ts"], "--param must be NAME=VALUE (got ts)"),
         (["popular_words", "--param", "a=1"], "query popular_words has no parameter a: its para"),
         (["rising_words", "--param", "since=x"], "parameter since=x: give a whole number from 0"),
         (["word_history"], "query word_history needs word, the word, as it stands in the tables"),
         (["popular_words", "--format", "xml"], "Invalid value for '--format': 'xml' is not one "),
-        (["popular_words"], "query popular_words needs --sink WAREHOUSE, or DFPIPE_WAREHOUSE in"),
+        (["popular_words"], "--sink is required: give --sink duckdb:///FILE or bigquery://"),
         (["popular_words", "--sink", "x.db"], "'x.db' is not the URL of a warehouse: give duc"),
     ],
 )

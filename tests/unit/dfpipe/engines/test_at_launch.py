@@ -75,7 +75,7 @@ def test_a_launch_without_an_end_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value", "message"),
-    [("until", "now", "--until=now is no RFC 3339 time"), ("days", "0", "--days=0 is no length")],
+    [("until", "now", "--until must be a time such as"), ("days", "0", "--days must be a number")],
 )
 def test_a_wrong_parameter_is_refused(name: str, value: str, message: str) -> None:
     given = template()

@@ -16,7 +16,14 @@ from typing import Any
 from google.cloud.datastore import Entity
 from google.cloud.datastore.query import PropertyFilter
 
-from dfpipe.datastore import Index, connect, count, fetch_values, run_in_transaction
+from dfpipe.datastore import (
+    build_indexes,
+    connect,
+    count,
+    fetch_projection,
+    fetch_values,
+    run_in_transaction,
+)
 from dfpipe.posts.post import Post, to_entity
 
 START = datetime(2015, 1, 7, tzinfo=UTC)
@@ -24,7 +31,6 @@ APART = timedelta(milliseconds=350)
 TEXT = (
     "a post of the usual length, with words, a mention of @someone and a link http://t.co/a1b2c3d4"
 )
-TASK_INDEXES = (Index("Task", ("queue", "eta")), Index("Task", ("queue", "tag", "eta")))
 UNINDEXED = ("payload", "retries", "created", "url", "method", "headers", "first_try")
 
 
@@ -64,10 +70,12 @@ def _put_posts(client: Any, posts: int) -> None:
 
 def _read_posts(client: Any, posts: int) -> None:
     width = min(posts, 100_000)
-    watch = Watch()
-    with watch.running():
-        next(client.query(kind="Tweet", order=["created_at"]).fetch(limit=1))
-    print(f"first query by time, which builds the index: {watch.wall:.1f} s ({watch.cpu:.1f})")
+    for index in (("created_at",), ("created_at", "stored_at")):
+        watch = Watch()
+        with watch.running():
+            build_indexes(client, "Tweet", index)
+        print(f"the index of {' and '.join(index)} is built: {watch.wall:.1f} s ({watch.cpu:.1f})")
+    _read_state(client)
     for share in (0.0, 0.5, 0.9):
         start = START + int(share * posts) * APART
         query = client.query(kind="Tweet")
@@ -83,6 +91,23 @@ def _read_posts(client: Any, posts: int) -> None:
         print(f"time slice from {share:.0%}: {found:,} posts, {watch.rate(found, 'posts')}")
 
 
+def _read_state(client: Any) -> None:
+    """What tells whether posts have changed."""
+    watch = Watch()
+    with watch.running():
+        query = client.query(kind="Tweet", projection=["created_at", "stored_at"])
+        found = sum(1 for _ in fetch_projection(query))
+    print(f"projection of created_at and stored_at: {watch.rate(found, 'posts')}")
+    watch = Watch()
+    with watch.running():
+        found = count(client, client.query(kind="Tweet", order=["created_at"]))
+    print(f"count over created_at: {watch.rate(found, 'posts')}")
+    watch = Watch()
+    with watch.running():
+        client.database.verify()
+    print(f"check of the whole file: {watch.rate(found, 'posts')}")
+
+
 def _task(client: Any, n: int) -> Entity:
     entity = Entity(client.key("Task", f"default:{n:012d}"), exclude_from_indexes=UNINDEXED)
     entity.update(queue="default", eta=START + timedelta(microseconds=n), tag=f"tag{n % 7}")
@@ -93,7 +118,6 @@ def _task(client: Any, n: int) -> Entity:
 
 def _due(client: Any, number: int) -> list[Entity]:
     query = client.query(kind="Task", order=["eta"])
-    query.add_filter(filter=PropertyFilter("queue", "=", "default"))
     query.add_filter(filter=PropertyFilter("eta", "<=", START + timedelta(days=1)))
     return list(query.fetch(limit=number))
 
@@ -153,7 +177,7 @@ def main() -> None:
         size = sum(path.stat().st_size for path in Path(folder).iterdir())
         print(f"size of the store: {size / options.posts:.0f} bytes a post")
         _read_posts(client, options.posts)
-        client = connect(f"sqlite:///{folder}/tasks.db", indexes=TASK_INDEXES)
+        client = connect(f"sqlite:///{folder}/tasks.db")
         _fill_tasks(client, 0, 1000)
         _first_due(client)
         _fill_tasks(client, 1000, options.tasks)

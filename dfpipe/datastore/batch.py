@@ -26,25 +26,8 @@ class Batch:
         self._writes: list[Write] = []
         self._status = self._INITIAL
 
-    @property
-    def mutations(self) -> list[Write]:
-        """What is to be written."""
-        return self._writes
-
-    @property
-    def project(self) -> str:
-        """The client's project."""
-        project: str = self._client.project
-        return project
-
-    @property
-    def namespace(self) -> str | None:
-        """The client's namespace."""
-        namespace: str | None = self._client.namespace
-        return namespace
-
     def put(self, entity: Entity) -> None:
-        """Remember the entity as it is now; a partial key is completed by the commit.
+        """Remember the entity as it is now.
 
         Raises ValueError, or InvalidArgument for what Datastore would refuse to store.
         """
@@ -53,7 +36,7 @@ class Batch:
     def put_multi(self, entities: Iterable[Entity]) -> None:
         """Remember several entities."""
         self._must_run("put()")
-        self._writes.extend(puts(entities, self.project))
+        self._writes.extend(puts(entities, self._client.project))
 
     def delete(self, key: Key) -> None:
         """Remember to delete what the key names, if it exists."""
@@ -62,7 +45,7 @@ class Batch:
     def delete_multi(self, keys: Iterable[Key]) -> None:
         """Remember to delete what several keys name."""
         self._must_run("delete()")
-        self._writes.extend(deletions(keys, self.project))
+        self._writes.extend(deletions(keys, self._client.project))
 
     def _must_run(self, method: str) -> None:
         if self._status != self._IN_PROGRESS:
@@ -84,7 +67,7 @@ class Batch:
             self._status = self._FINISHED
 
     def _commit(self) -> None:
-        paths = [(write.namespace, write.kind, write.path) for write in self._writes if write.whole]
+        paths = [(write.namespace, write.kind, write.path) for write in self._writes]
         if len(set(paths)) < len(paths):
             raise InvalidArgument(
                 "A non-transactional commit may not contain multiple mutations "
@@ -100,7 +83,7 @@ class Batch:
 
     def __enter__(self) -> Self:
         self.begin()
-        self._client._push_batch(self)
+        self._client.enter(self)
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
@@ -111,7 +94,7 @@ class Batch:
                 else:
                     self.rollback()
         finally:
-            self._client._pop_batch()
+            self._client.leave()
 
 
 class Transaction(Batch):
@@ -131,16 +114,12 @@ class Transaction(Batch):
         # What was looked up: of each kind's number and path, None where nothing is.
         self.known: dict[int, dict[bytes, Stored | None]] = {}
 
-    @property
-    def id(self) -> int | None:
-        """A number while the transaction is running, else None."""
-        return None if self._connection is None else id(self)
-
     def begin(self, **_: Any) -> None:
         """Start: from now on reads see the store as it is now."""
         super().begin()
-        self._connection = self._client.database.take()
-        self._take_snapshot(self._connection)
+        with self._client.database.translated():
+            self._connection = self._client.database.take()
+            self._take_snapshot(self._connection)
 
     def _take_snapshot(self, connection: sqlite3.Connection) -> None:
         connection.execute("BEGIN")

@@ -1,18 +1,13 @@
 """From the URL of a store to a client."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from dfpipe.datastore.errors import StoreError
 from dfpipe.datastore.protocol import Store
 from dfpipe.errors import UsageError
-
-if TYPE_CHECKING:
-    from dfpipe.datastore.indexes import Index
 
 FORMS = (
     "sqlite:///FILE (relative), sqlite:////FOLDER/FILE (absolute) or datastore://PROJECT, "
@@ -36,13 +31,11 @@ def connect(
     *,
     create: bool = True,
     read_only: bool = False,
-    indexes: "Sequence[Index] | None" = None,
 ) -> Store:
     """Give a client of the store that the URL names.
 
     sqlite:///FILE gives the embedded client. The file is made if it is missing and `create` is
-    true; `read_only` refuses every put and delete. `indexes` are its composite indexes, by default
-    those of the index.yaml in this package; they are built now if the store lacks them.
+    true; `read_only` refuses every put and delete.
     datastore://PROJECT?namespace=N&database=D gives google.cloud.datastore.Client, which honours
     DATASTORE_EMULATOR_HOST; the other options mean nothing there.
 
@@ -50,7 +43,7 @@ def connect(
     """
     address = _address(url)
     if address.scheme == "sqlite":
-        return _embedded(address, create, read_only, indexes)
+        return _embedded(address, create, read_only)
     return _google(address.name, address.options)
 
 
@@ -101,18 +94,14 @@ def _options(url: str, query: str, allowed: set[str]) -> dict[str, str]:
     return options
 
 
-def _embedded(
-    address: _Address, create: bool, read_only: bool, indexes: "Sequence[Index] | None"
-) -> Store:
+def _embedded(address: _Address, create: bool, read_only: bool) -> Store:
     from dfpipe.datastore.embedded import Client
-    from dfpipe.datastore.indexes import read_indexes
 
     return Client(
         address.file,
         address.options.get("namespace"),
         create=create,
         read_only=read_only,
-        indexes=read_indexes() if indexes is None else indexes,
     )
 
 

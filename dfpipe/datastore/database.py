@@ -1,6 +1,7 @@
 """The SQLite file of an embedded store: opening it, and its connections."""
 
 import os
+import shutil
 import sqlite3
 import threading
 import time
@@ -8,11 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgpack
 from google.api_core.exceptions import DeadlineExceeded
 
-from dfpipe.datastore.errors import StoreError
-
-Row = tuple[object, ...]
+from dfpipe.datastore.errors import DamageError, StoreError
 
 # Without an adapter of its own, each value of type bytes is asked for one, in vain and slowly.
 sqlite3.register_adapter(bytes, bytes)
@@ -20,20 +20,19 @@ sqlite3.register_adapter(bytes, bytes)
 # Marks the file as ours, for `file` and for a check when it is opened.
 APPLICATION_ID = 0x64667064
 PATIENCE = 60.0  # seconds that a commit waits for others' commits
+MAKING = 1.0  # seconds that another process may need to make the tables
 
 SCHEMA = """
-CREATE TABLE meta (generation INTEGER NOT NULL, next_id INTEGER NOT NULL);
-INSERT INTO meta VALUES (0, 4503599627370496);
+CREATE TABLE meta (generation INTEGER NOT NULL);
+INSERT INTO meta VALUES (0);
 CREATE TABLE kind (id INTEGER PRIMARY KEY, namespace TEXT NOT NULL, name TEXT NOT NULL,
     UNIQUE (namespace, name));
 CREATE TABLE shape (id INTEGER PRIMARY KEY, names TEXT NOT NULL, excluded TEXT NOT NULL,
     UNIQUE (names, excluded));
-CREATE TABLE composite (kind TEXT NOT NULL, definition TEXT NOT NULL,
-    PRIMARY KEY (kind, definition));
 CREATE TABLE idx (id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, definition TEXT NOT NULL,
     repeated INTEGER NOT NULL, UNIQUE (kind, definition));
 CREATE TABLE entity (kind INTEGER NOT NULL, path BLOB NOT NULL, shape INTEGER NOT NULL,
-    data BLOB NOT NULL, PRIMARY KEY (kind, path)) WITHOUT ROWID;
+    data BLOB NOT NULL, checksum INTEGER, PRIMARY KEY (kind, path)) WITHOUT ROWID;
 CREATE TABLE entry (idx INTEGER NOT NULL, value BLOB NOT NULL, path BLOB NOT NULL,
     PRIMARY KEY (idx, value, path)) WITHOUT ROWID;
 """
@@ -58,6 +57,9 @@ class Database:
                 )
         elif path.is_dir():
             raise StoreError(f"{path} is a folder: name the file of an SQLite store in it")
+        # Where SQLite can keep no log beside the file, nobody can be writing to it.
+        self._immutable = not os.access(path.parent, os.W_OK) and not _size(_log_of(path))
+        self._has_no_log = _size(path) > 0 and not _size(_log_of(path))
         with self.translated(), self.lend() as connection:
             self._prepare(connection)
 
@@ -100,7 +102,7 @@ class Database:
             self._idle.pop().close()
 
     def _open(self) -> sqlite3.Connection:
-        mode = "rw" if self.read_only else "rwc"
+        mode = "ro&immutable=1" if self._immutable else "rw" if self.read_only else "rwc"
         connection = sqlite3.connect(
             f"{self.path.absolute().as_uri()}?mode={mode}",
             uri=True,
@@ -111,22 +113,36 @@ class Database:
         )
         connection.executescript(
             "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -32000;"
-            # Pages that many commits change are copied from the log to the file once: 32 MB.
-            "PRAGMA mmap_size = 8000000000; PRAGMA wal_autocheckpoint = 4000;"
+            "PRAGMA mmap_size = 8000000000;"
+            # Pages that many commits change are copied from the log to the file once: 32 MB. A
+            # long reader lets the log grow further; afterwards it is cut to 64 MB.
+            "PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 64000000;"
         )
         return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         """Make the tables unless they are there."""
-        deadline = time.monotonic() + PATIENCE
+        started = time.monotonic()
         while not self._is_ours(connection):
+            # Another process may be making the tables at this moment.
+            if not self._create or (self._has_no_log and time.monotonic() > started + MAKING):
+                raise StoreError(
+                    f"{self.path} holds no tables: if it is a copy of a store that was in use, "
+                    "make the copy with `dfpipe backup`; if it is left over, delete it"
+                )
+            if self._has_no_log:
+                time.sleep(0.01)
+                continue
             try:
                 self._make(connection)
             except sqlite3.OperationalError as error:
                 # Turning on the write-ahead log does not wait for others who are just doing so.
-                if not _is_busy(error) or time.monotonic() > deadline:
+                if not _is_busy(error) or time.monotonic() > started + PATIENCE:
                     raise
                 time.sleep(0.01)
+        columns = connection.execute("SELECT name FROM pragma_table_info('entity')").fetchall()
+        if ("checksum",) not in columns:
+            self._add_checksums(connection)
 
     def _is_ours(self, connection: sqlite3.Connection) -> bool:
         """Whether the tables are there; raises StoreError for another program's database."""
@@ -135,12 +151,13 @@ class Database:
         (application_id,) = connection.execute("PRAGMA application_id").fetchone()
         if application_id == APPLICATION_ID:
             return True
-        if tables or not self._create:
-            raise StoreError(f"{self.path} is a database of something else: choose another file")
+        if tables:
+            raise StoreError(f"{self.path} is a database of another program: choose another file")
         return False
 
     def _make(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA page_size = 8192")
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("BEGIN IMMEDIATE")
         # Another process may have been quicker.
@@ -150,9 +167,33 @@ class Database:
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute("COMMIT")
 
+    def _add_checksums(self, connection: sqlite3.Connection) -> None:
+        """Go over to the newest form of the tables; rows that are there stay unchecked."""
+        connection.execute("BEGIN IMMEDIATE")
+        columns = connection.execute("SELECT name FROM pragma_table_info('entity')").fetchall()
+        if ("checksum",) not in columns:
+            connection.execute("ALTER TABLE entity ADD COLUMN checksum INTEGER")
+        connection.execute("COMMIT")
+
+    def verify(self) -> None:
+        """Read the whole file and raise StoreError where its structure is damaged."""
+        with self.translated(), self.lend() as connection:
+            (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+            if found != "ok":
+                raise DamageError(found)
+
+    def give_space_back(self) -> None:
+        """Cut from the file the pages that deletions have left empty, and empty the log.
+
+        A file that an older version made keeps them for what is stored later.
+        """
+        with self.translated(), self.writing, self.lend() as connection:
+            connection.execute("PRAGMA incremental_vacuum").fetchall()
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Turn SQLite's errors into ours and Datastore's."""
+        """Turn SQLite's errors, and those of rows that make no sense, into ours and Datastore's."""
         try:
             yield
         except sqlite3.Error as error:
@@ -161,7 +202,17 @@ class Database:
                     f"{self.path} stayed locked for {PATIENCE:.0f} seconds: "
                     "another process is writing to it"
                 ) from error
-            raise StoreError(f"{self.path}: {_explained(_code(error), str(error))}") from error
+            raise StoreError(f"{self.path}: {_explained(self.path, error)}") from error
+        except _SENSELESS as error:
+            raise StoreError(f"{self.path}: {_DAMAGED}") from error
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
 
 
 def _code(error: sqlite3.Error) -> int:
@@ -175,15 +226,22 @@ def _is_busy(error: sqlite3.Error) -> bool:
 
 _inherited: list[list[sqlite3.Connection]] = []
 
+# What decoding raises where a row is not what was written.
+_SENSELESS = (DamageError, LookupError, ValueError, TypeError, msgpack.UnpackException)
+_DAMAGED = "the store is damaged: restore it from a backup"
+_FULL = "the disk is full: make room and try again"
 _EXPLANATIONS = {
     sqlite3.SQLITE_NOTADB: "this is not an SQLite database: choose another file",
-    sqlite3.SQLITE_CORRUPT: "the database is damaged: restore it from a copy",
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
     sqlite3.SQLITE_CANTOPEN: "cannot be opened or made: check that its folder exists and that "
     "you may write there",
     sqlite3.SQLITE_READONLY: "may not be written to: check its permissions and its folder's",
-    sqlite3.SQLITE_FULL: "the disk is full: make room and try again",
+    sqlite3.SQLITE_FULL: _FULL,
 }
 
 
-def _explained(code: int, message: str) -> str:
-    return _EXPLANATIONS.get(code, message)
+def _explained(path: Path, error: sqlite3.Error) -> str:
+    # SQLite tells of a full disk as an I/O error where it makes room for the log's index.
+    if _code(error) == sqlite3.SQLITE_IOERR and shutil.disk_usage(path.parent).free < 1 << 20:
+        return _FULL
+    return _EXPLANATIONS.get(_code(error), str(error))

@@ -2,7 +2,7 @@
 
 import functools
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -97,16 +97,8 @@ _ENCODERS: dict[type, Callable[[Any], bytes]] = {
 }
 
 
-def is_partial(key: Key) -> bool:
-    """Whether the key lacks its last id or name."""
-    return len(key.flat_path) % 2 == 1
-
-
 def encode_path(path: tuple[Any, ...]) -> bytes:
-    """Encode a key's path (kind, id or name, kind, ...); a descendant's begins with its ancestor's.
-
-    A kind at the end (of a partial key) is left without id.
-    """
+    """Encode a key's path (kind, id or name, kind, ...)."""
     parts = [encode_last(part) if at % 2 else encode_kind(part) for at, part in enumerate(path)]
     return b"".join(parts)
 
@@ -119,62 +111,34 @@ def encode_kind(kind: str) -> bytes:
 
 def encode_last(part: int | str) -> bytes:
     """Encode an id or name, as it stands in a path after its kind."""
-    return _NAME + _escape(part.encode()) + _END if isinstance(part, str) else encode_id(part)
+    if isinstance(part, str):
+        return _NAME + _escape(part.encode()) + _END
+    return _ID + (part + _SIGN).to_bytes(8, "big")
 
 
-def encode_id(number: int) -> bytes:
-    """Encode an integer id, as it stands in a path after its kind."""
-    return _ID + (number + _SIGN).to_bytes(8, "big")
-
-
-def decode_path(raw: bytes) -> tuple[Any, ...]:
-    """Give back the path of a complete key."""
-    return tuple(part for _, part in _path_parts(raw))
-
-
-def ancestors(raw: bytes) -> list[bytes]:
-    """Encoded paths of the key's ancestors, the root first and itself last."""
-    return [raw[:end] for end, _ in list(_path_parts(raw))[1::2]]
-
-
-def _path_parts(raw: bytes) -> Iterator[tuple[int, str | int]]:
-    at = 0
-    while at < len(raw):
-        at, kind = _read_text(raw, at)
-        yield at, kind
-        if raw[at : at + 1] == _ID:
-            yield at + 9, int.from_bytes(raw[at + 1 : at + 9], "big") - _SIGN
-            at += 9
-        else:
-            at, name = _read_text(raw, at + 1)
-            yield at, name
-
-
-def _read_text(raw: bytes, start: int) -> tuple[int, str]:
-    end = raw.index(_END, start)
-    # An escaped zero is 00 FF, so 00 01 cannot stand inside.
-    return end + 2, raw[start:end].replace(b"\x00\xff", b"\x00").decode()
-
-
-def root_last(raw: bytes, kind: str) -> int | str | None:
-    """The id or name in a path of one element of that kind; None where there are more."""
+def decode_last(raw: bytes, kind: str) -> int | str:
+    """The id or name at the end of the path of a key of that kind."""
     start = len(encode_kind(kind))
     if raw[start : start + 1] == _NAME:
-        if raw.find(_END, start) == len(raw) - 2:
-            return raw[start + 1 : -2].replace(b"\x00\xff", b"\x00").decode()
-    elif len(raw) == start + 9:
-        return root_id(raw)
-    return None
+        return raw[start + 1 : -2].replace(b"\x00\xff", b"\x00").decode()
+    return int.from_bytes(raw[start + 1 :], "big") - _SIGN
 
 
-def root_id(raw: bytes) -> int:
-    """The integer id at the end of a path."""
-    return int.from_bytes(raw[-8:], "big") - _SIGN
+def decode_numbers(raw: bytes) -> list[int | None]:
+    """What an index holds of integers, times (as microseconds since 1970) and nulls.
 
-
-def inverted(raw: bytes) -> bytes:
-    """The bytes that sort the other way round."""
-    return raw.translate(_COMPLEMENT)
+    Raises InvalidArgument where it holds anything else.
+    """
+    numbers: list[int | None] = []
+    at = 0
+    while at < len(raw):
+        tag = raw[at : at + 1]
+        if tag not in (_FIXED, NULL):
+            raise InvalidArgument("Only integers and times can be projected: read the entities.")
+        end = at + (9 if tag == _FIXED else 1)
+        numbers.append(int.from_bytes(raw[at + 1 : end], "big") - _SIGN if tag == _FIXED else None)
+        at = end
+    return numbers
 
 
 def after(prefix: bytes) -> bytes:
@@ -192,7 +156,7 @@ def _escape(raw: bytes) -> bytes:
 
 def _ordered_float(value: float) -> bytes:
     raw = struct.pack(">d", value)
-    return inverted(raw) if raw[0] & 128 else bytes([raw[0] | 128]) + raw[1:]
+    return raw.translate(_COMPLEMENT) if raw[0] & 128 else bytes([raw[0] | 128]) + raw[1:]
 
 
 def too_long(name: str) -> InvalidArgument:

@@ -1,7 +1,6 @@
 """Keys as the embedded store sees them: checked and encoded once, and made quickly."""
 
 import functools
-from typing import Any, NamedTuple
 
 from google.api_core.exceptions import InvalidArgument
 from google.cloud.datastore.key import Key
@@ -9,26 +8,14 @@ from google.cloud.datastore.key import Key
 from dfpipe.datastore.encoding import (
     INT64,
     LONGEST_INDEXED,
-    decode_path,
+    decode_last,
     encode_kind,
     encode_last,
-    root_last,
 )
 from dfpipe.datastore.records import is_reserved
 
 
-class Place(NamedTuple):
-    """Where the entity of a key stands within its namespace.
-
-    `path` lacks its id where the key is not whole.
-    """
-
-    kind: str
-    path: bytes
-    whole: bool
-
-
-def root_key(kind: str, last: int | str, project: str, namespace: str | None) -> Key:
+def make_key(kind: str, last: int | str, project: str, namespace: str | None) -> Key:
     """What `Key(kind, last, ...)` makes, in a third of the time: nothing is checked."""
     key = Key.__new__(Key)
     key._flat_path = (kind, last)
@@ -42,32 +29,29 @@ def root_key(kind: str, last: int | str, project: str, namespace: str | None) ->
 
 def key_of(path: bytes, project: str, namespace: str | None, kind: str) -> Key:
     """The key with that encoded path, of that kind."""
-    last = root_last(path, kind)
-    if last is None:
-        key = Key(*decode_path(path), project=project, namespace=namespace)
-    else:
-        key = root_key(kind, last, project, namespace)
-    key._dfpipe_place = Place(kind, path, True)
+    key = make_key(kind, decode_last(path, kind), project, namespace)
+    key._dfpipe_path = path
     return key
 
 
-def place_of(key: Key, project: str) -> Place:
-    """The place of a key, which the key then remembers.
+def path_of(key: Key, project: str) -> bytes:
+    """The encoded path of a key, which the key then remembers.
 
-    Raises ValueError for another project's, InvalidArgument for a name or id that cannot be.
+    Raises ValueError for another project's, InvalidArgument for a key that cannot be: one with a
+    parent or without id and name, and one with a name or id that Datastore does not take.
     """
     if key.project != project or key.database:
         raise ValueError("Key must be from same project as batch")
-    place: Place | None = vars(key).get("_dfpipe_place")
-    if place is None:
-        place = key._dfpipe_place = _place(key.flat_path)
-    return place
-
-
-def _place(path: tuple[Any, ...]) -> Place:
-    parts = [_encode_last(part) if at % 2 else _encode_kind(part) for at, part in enumerate(path)]
-    whole = len(path) % 2 == 0
-    return Place(path[-2] if whole else path[-1], b"".join(parts), whole)
+    path: bytes | None = vars(key).get("_dfpipe_path")
+    if path is None:
+        if len(key.flat_path) != 2:
+            raise InvalidArgument(
+                "The embedded store takes keys of a kind and an id or name, without a parent; got "
+                f"{key.flat_path}"
+            )
+        kind, last = key.flat_path
+        path = key._dfpipe_path = _encode_kind(kind) + _encode_last(last)
+    return path
 
 
 @functools.lru_cache(maxsize=1024)

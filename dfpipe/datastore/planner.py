@@ -1,134 +1,112 @@
-"""From a query to the scans of index ranges that answer it, or to the index that is missing."""
+"""From a query to the scan of one index that answers it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
-from google.api_core.exceptions import FailedPrecondition, InvalidArgument
-from google.cloud.datastore.key import Key
-from google.cloud.datastore.query import And, Or, PropertyFilter
+from google.api_core.exceptions import InvalidArgument
+from google.cloud.datastore.query import PropertyFilter
 
-from dfpipe.datastore.encoding import after, encode_path, encode_value, inverted
-from dfpipe.datastore.indexes import Index
+from dfpipe.datastore.encoding import after, encode_path, encode_value
+from dfpipe.datastore.indexes import Index, missing_index, require
 
 KEY = "__key__"
-MOST_SCANS = 30
 END = b"\xff"  # above every encoded value and path
+_OPERATORS = ("=", "<", "<=", ">", ">=")
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Encoded values or paths with `low <= x < high`."""
+
+    low: bytes = b""
+    high: bytes = END
+
+    def within(self, other: "Range") -> "Range":
+        """What both ranges hold."""
+        return Range(max(self.low, other.low), min(self.high, other.high))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing lies in it."""
+        return self.low >= self.high
+
+
+EVERYTHING = Range()
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """A range of an index, or of the entities themselves where index is None.
+    """A range of an index, or of the entities themselves where the index has no properties.
 
-    Rows have `low <= value < high` and `path_low <= path < path_high`, and stand in each of `also`,
-    built-in indexes as (property, value). `prefix` bytes of the value are the same in all rows;
-    what follows is the order, by the properties `order` and then by path, which ascends even where
-    the values descend.
+    Rows come by value, descending if `descending`, then by path. Where `equal` is given all rows
+    have that value instead, and each entity is in the built-in indexes `also` (property, value).
     """
 
-    index: Index | None
-    order: tuple[str, ...] = ()
-    low: bytes = b""
-    high: bytes = END
-    prefix: int = 0
+    index: Index = ()
+    values: Range = EVERYTHING
+    equal: bytes | None = None
     descending: bool = False
-    path_low: bytes = b""
-    path_high: bytes = END
+    paths: Range = EVERYTHING
     also: tuple[tuple[str, bytes], ...] = ()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the conditions contradict each other."""
+        return self.values.is_empty or self.paths.is_empty
 
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """One comparison, with the value encoded: `=`, or a range low <= x < high."""
-
-    name: str
-    equal: bytes | None = None
-    low: bytes = b""
-    high: bytes = END
-
-
-Conjunction = tuple[Condition, ...]
+    def indexes(self) -> list[Index]:
+        """The indexes that the scan reads."""
+        return [self.index, *((name,) for name, _ in self.also)] if self.index else []
 
 
 def plan(
-    kind: str, filters: Sequence[Any], order: Sequence[str], ancestor: Key | None
-) -> tuple[Scan, ...]:
-    """The scans whose merged rows answer a query.
+    kind: str, filters: Sequence[PropertyFilter], order: Sequence[str], projection: Index
+) -> Scan:
+    """The scan that answers a query.
 
-    Raises InvalidArgument for a query that Datastore does not allow. Composite indexes are named
-    here as needed; whether they are declared is checked by `require`.
+    Raises InvalidArgument for what Datastore refuses or the embedded store does not do, and
+    FailedPrecondition for a query that needs a composite index which is not declared.
     """
-    alternatives = _alternatives(filters)
-    if len(alternatives) > MOST_SCANS:
+    equal: list[tuple[str, bytes]] = []
+    ranges: dict[str, Range] = {}
+    for each in filters:
+        _add(each, equal, ranges)
+    # Sorting by what is equal in all rows changes nothing, nor does sorting by key at the end.
+    order = [name for name in order if name.lstrip("-") not in dict(equal)]
+    order = order[:-1] if order[-1:] == [KEY] else order
+    _check(order, ranges)
+    paths = ranges.pop(KEY, EVERYTHING)
+    named = {name.lstrip("-") for name in order}
+    sorts = [*order, *(n for n in dict.fromkeys([*ranges, *projection]) if n not in named)]
+    if equal:
+        if sorts:
+            raise missing_index(kind, *dict(equal), *sorts)
+        (name, raw), *also = equal
+        return Scan((name,), equal=raw, paths=paths, also=tuple(also))
+    return _ordered_scan(kind, ranges, sorts, projection) if sorts else Scan(paths=paths)
+
+
+def _add(each: PropertyFilter, equal: list[tuple[str, bytes]], ranges: dict[str, Range]) -> None:
+    """Add a filter to the values that properties must equal, or to their ranges."""
+    if not isinstance(each, PropertyFilter) or each.operator not in _OPERATORS:
         raise InvalidArgument(
-            f"The query has {len(alternatives)} alternatives, at most {MOST_SCANS} are allowed."
+            f"The embedded store compares one property with {' '.join(_OPERATORS)}, not {each!r}."
         )
-    alternatives = _ordered(alternatives, {name.removeprefix("-") for name in order})
-    scans = (_scan(kind, each, tuple(order), ancestor) for each in alternatives)
-    found = tuple(dict.fromkeys(scan for scan in scans if scan))
-    if len({scan.order for scan in found}) > 1:
-        raise InvalidArgument("The alternatives of OR sort differently: give the query an order.")
-    return found
-
-
-def require(scans: Iterable[Scan], declared: Sequence[Index]) -> None:
-    """Raise FailedPrecondition, with the lines to add, where a composite index is not declared."""
-    for scan in scans:
-        if scan.index and not scan.index.built_in and scan.index not in declared:
-            raise FailedPrecondition(
-                "no matching index found. recommended index is:\n" + scan.index.as_yaml()
-            )
-
-
-def _alternatives(filters: Iterable[Any]) -> list[Conjunction]:
-    """The filters, all of which hold, as alternatives of which one must hold."""
-    parts = [_expand(each) for each in filters]
-    return [sum(choice, ()) for choice in product(*parts)]
-
-
-def _ordered(alternatives: list[Conjunction], order: set[str]) -> list[Conjunction]:
-    """Read as a range what is equal within an alternative but orders them among each other."""
-    if len(alternatives) == 1:
-        return alternatives
-    return [tuple(_as_range(c) if c.name in order else c for c in each) for each in alternatives]
-
-
-def _as_range(condition: Condition) -> Condition:
-    if condition.equal is None or condition.name == KEY:
-        return condition
-    return Condition(condition.name, low=condition.equal, high=after(condition.equal))
-
-
-def _expand(condition: Any) -> list[Conjunction]:
-    if isinstance(condition, Or):
-        return [each for part in condition.filters for each in _expand(part)]
-    if isinstance(condition, And):
-        return _alternatives(condition.filters)
-    if not isinstance(condition, PropertyFilter):
-        condition = PropertyFilter(*condition)
-    return [(each,) for each in _conditions(condition)]
-
-
-def _conditions(condition: PropertyFilter) -> list[Condition]:
-    name, operator, value = condition.property_name, condition.operator, condition.value
-    if operator in ("IN", "NOT_IN"):
-        if not isinstance(value, list) or not value:
-            raise InvalidArgument(f"{operator} needs a list that is not empty.")
-        raws = sorted({_encode(name, each) for each in value})
-        return [Condition(name, raw) for raw in raws] if operator == "IN" else _gaps(name, raws)
-    raw = _encode(name, value)
-    if operator == "!=":
-        return _gaps(name, [raw])
-    # A name's end makes an encoded value no prefix of another, a path's does not.
+    name, raw = each.property_name, _encode(each.property_name, each.value)
+    if each.operator == "=" and name != KEY:
+        equal.append((name, raw))
+        return
+    # A path may begin with another, a value never does.
     above = raw + b"\x00" if name == KEY else after(raw)
-    return {
-        "=": [Condition(name, raw)],
-        "<": [Condition(name, high=raw)],
-        "<=": [Condition(name, high=above)],
-        ">": [Condition(name, low=above)],
-        ">=": [Condition(name, low=raw)],
-    }[operator]
+    wanted = {
+        "=": Range(raw, above),
+        "<": Range(high=raw),
+        "<=": Range(high=above),
+        ">": Range(low=above),
+        ">=": Range(low=raw),
+    }[each.operator]
+    ranges[name] = ranges.get(name, EVERYTHING).within(wanted)
 
 
 def _encode(name: str, value: Any) -> bytes:
@@ -139,133 +117,29 @@ def _encode(name: str, value: Any) -> bytes:
     return encode_value(value)
 
 
-def _gaps(name: str, raws: list[bytes]) -> list[Condition]:
-    lows = [b"", *(raw + b"\x00" if name == KEY else after(raw) for raw in raws)]
-    return [
-        Condition(name, low=low, high=high) for low, high in zip(lows, [*raws, END], strict=True)
-    ]
-
-
-def _scan(
-    kind: str, conjunction: Conjunction, order: tuple[str, ...], ancestor: Key | None
-) -> Scan | None:
-    """The scan for conditions that must all hold; None where they contradict each other."""
-    equal = tuple(dict.fromkeys((c.name, c.equal) for c in conjunction if c.equal is not None))
-    equal_names = {name for name, _ in equal}
-    path_low, path_high, key_is_ranged = _path_range(conjunction, ancestor)
-    ranged = _range(conjunction)
-    # Sorting by what is equal in all rows changes nothing, nor does sorting after the key.
-    order = tuple(name for name in order if name.removeprefix("-") not in equal_names)
-    order = _until_key(order)
-    _check_order(ranged.name if ranged else KEY if key_is_ranged else None, order)
-    if path_low >= path_high or (ranged and ranged.low >= ranged.high):
-        return None
-    if ranged and not order:
-        order = (ranged.name,)
-    properties = tuple((n, raw) for n, raw in equal if n != KEY and raw is not None)
-    if not order:
-        return _by_path(properties, path_low, path_high)
-    if len(order) == 1 and not properties and ancestor is None and not key_is_ranged:
-        return _single(order[0], ranged)
-    return _composite(kind, properties, order, ranged, ancestor, path_low, path_high)
-
-
-def _until_key(order: tuple[str, ...]) -> tuple[str, ...]:
-    """The order up to the key, which needs no saying when it comes last and ascends."""
-    for at, name in enumerate(order):
-        if name == KEY:
-            return order[:at]
-        if name == f"-{KEY}":
-            return order[: at + 1]
-    return order
-
-
-def _check_order(ranged: str | None, order: tuple[str, ...]) -> None:
-    if ranged and order and order[0].removeprefix("-") != ranged:
+def _check(order: Sequence[str], ranges: dict[str, Range]) -> None:
+    """Refuse what Datastore refuses of orders and inequalities."""
+    if len(ranges) > 1:
+        raise InvalidArgument(
+            f"Only one inequality filter per query is supported.  Encountered {sorted(ranges)}"
+        )
+    if f"-{KEY}" in order:
+        raise InvalidArgument("Descending order of keys is not supported: reverse the list.")
+    if order and ranges and order[0].lstrip("-") not in ranges:
         raise InvalidArgument(
             "The first sort property must be the same as the property to which the inequality "
-            f"filter is applied.  In your query the first sort property is "
-            f"{order[0].removeprefix('-')} but the inequality filter is on {ranged}"
+            f"filter is applied.  Sorted by {order[0]}, but filters {next(iter(ranges))}"
         )
 
 
-def _range(conjunction: Conjunction) -> Condition | None:
-    """The one range that the inequalities on a property leave."""
-    ranges = [c for c in conjunction if c.equal is None and c.name != KEY]
-    if not ranges:
-        return None
-    name = ranges[0].name
-    for each in ranges:
-        if each.name != name:
-            raise InvalidArgument(
-                "Only one inequality filter per query is supported.  "
-                f"Encountered both {name} and {each.name}"
-            )
-    return Condition(name, low=max(c.low for c in ranges), high=min(c.high for c in ranges))
-
-
-def _path_range(conjunction: Conjunction, ancestor: Key | None) -> tuple[bytes, bytes, bool]:
-    lows, highs = [b""], [END]
-    if ancestor is not None:
-        root = encode_path(ancestor.flat_path)
-        lows.append(root)
-        highs.append(after(root))
-    ranged = False
-    for each in conjunction:
-        if each.name == KEY:
-            ranged = ranged or each.equal is None
-            lows.append(each.low if each.equal is None else each.equal)
-            highs.append(each.high if each.equal is None else each.equal + b"\x00")
-    return max(lows), min(highs), ranged
-
-
-def _by_path(properties: tuple[tuple[str, bytes], ...], low: bytes, high: bytes) -> Scan:
-    if not properties:
-        return Scan(None, path_low=low, path_high=high)
-    (name, raw), *also = properties
-    index = Index("", (name,))
-    return Scan(index, (), raw, after(raw), len(raw), False, low, high, tuple(also))
-
-
-def _single(name: str, ranged: Condition | None) -> Scan:
-    if name == f"-{KEY}":
-        raise _descending_keys()
-    bounds = (ranged.low, ranged.high) if ranged else (b"", END)
-    index = Index("", (name.removeprefix("-"),))
-    return Scan(index, (name,), *bounds, descending=name.startswith("-"))
-
-
-def _descending_keys() -> InvalidArgument:
-    return InvalidArgument("Descending order of keys is not supported: reverse the list instead.")
-
-
-def _composite(
-    kind: str,
-    properties: tuple[tuple[str, bytes], ...],
-    order: tuple[str, ...],
-    ranged: Condition | None,
-    ancestor: Key | None,
-    path_low: bytes,
-    path_high: bytes,
+def _ordered_scan(
+    kind: str, ranges: dict[str, Range], sorts: Sequence[str], projection: Index
 ) -> Scan:
-    if order[-1] == f"-{KEY}":
-        raise _descending_keys()
-    properties = tuple(sorted(properties))
-    names = tuple(name for name, _ in properties)
-    prefix = b"".join(raw for _, raw in properties)
-    if ancestor is not None:
-        prefix = encode_path(ancestor.flat_path) + b"\x00\x00" + prefix
-    index = Index(kind, names + order, ancestor is not None)
-    low, high = (ranged.low, ranged.high) if ranged else (b"", END)
-    if order[0].startswith("-"):
-        low, high = _inverted_range(low, high)
-    high = prefix + high if high != END else after(prefix) if prefix else END
-    return Scan(index, order, prefix + low, high, len(prefix), False, path_low, path_high)
-
-
-def _inverted_range(low: bytes, high: bytes) -> tuple[bytes, bytes]:
-    """The range in which the inverted values stand of what is in low <= x < high."""
-    return (
-        after(inverted(high)) if high != END else b"",
-        after(inverted(low)) if low else END,
-    )
+    """The scan of the one property that is sorted by or limited, or of what is projected."""
+    first, *others = sorts
+    name, descending = first.lstrip("-"), first.startswith("-")
+    index = projection or (name,)
+    if (name, *others) != index or (descending and others):
+        raise missing_index(kind, *sorts)
+    require(kind, index)
+    return Scan(index, ranges.get(name, EVERYTHING), descending=descending)

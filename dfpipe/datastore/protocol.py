@@ -19,7 +19,7 @@ class Results(Protocol):
     """What a query finds, read a page at a time while it is iterated over."""
 
     next_page_token: bytes | None
-    """Once all results are read: the cursor behind the last one, or None if there are no more."""
+    """Once all results are read: the cursor behind the last one. May be None if none follow."""
 
     def __iter__(self) -> Iterator[Entity]:
         """Iterate over the entities in the order of the query; possible once."""
@@ -27,6 +27,9 @@ class Results(Protocol):
 
 class Query(Protocol):
     """A query over the entities of one kind."""
+
+    projection: Sequence[str]
+    """The names of the properties that are read; empty for all."""
 
     def add_filter(self, *, filter: PropertyFilter) -> Any:  # noqa: A002  # Google's name for it
         """Keep only what also passes this filter.
@@ -57,7 +60,7 @@ class Batch(Protocol):
     """
 
     def put(self, entity: Entity) -> None:
-        """Store the entity when the batch commits; a partial key is completed then."""
+        """Store the entity when the batch commits."""
 
     def delete(self, key: Key) -> None:
         """Delete what the key names when the batch commits; nothing happens if it is missing."""
@@ -128,8 +131,8 @@ class Store(Protocol):
     def current_transaction(self) -> Transaction | None:
         """The same if it is a transaction, else None."""
 
-    def key(self, *path: str | int) -> Key:
-        """Make a key from kind and id or name; without the last one it is partial."""
+    def key(self, kind: str, id_or_name: str | int, /) -> Key:
+        """Make a key in this project and namespace."""
 
     def get(self, key: Key) -> Entity | None:
         """Read one entity; None if it does not exist."""
@@ -149,10 +152,15 @@ class Store(Protocol):
     def delete_multi(self, keys: Sequence[Key]) -> None:
         """Delete what the keys name in one commit."""
 
-    def query(self, *, kind: str, order: Sequence[str] = ()) -> Query:
+    def query(
+        self, *, kind: str, order: Sequence[str] = (), projection: Sequence[str] = ()
+    ) -> Query:
         """Make a query; `order` names properties, descending ones with a `-` in front.
 
         Without an order the entities come by the property that has an inequality, then by key.
+        With a projection they have only those properties and are read from one index, which
+        Datastore bills as one read: `fetch_projection` is the short way to them. Times are then
+        integers, microseconds since 1970. Entities that lack one of the properties are left out.
         """
 
     def aggregation_query(self, query: Query) -> Count:

@@ -1,63 +1,99 @@
-"""Queries of the embedded client: Google's own class with another `fetch`."""
+"""Queries of the embedded client, with the methods of Google's."""
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgpack
-from google.api_core import page_iterator
 from google.api_core.exceptions import InvalidArgument
-from google.cloud.datastore.aggregation import AggregationResult, CountAggregation
-from google.cloud.datastore.query import Query as GoogleQuery
+from google.cloud.datastore.aggregation import AggregationResult
+from google.cloud.datastore.query import PropertyFilter
 
+from dfpipe.datastore.encoding import decode_last, decode_numbers
 from dfpipe.datastore.keys import key_of
-from dfpipe.datastore.planner import Scan, plan
-from dfpipe.datastore.reading import empty_entity, entity_of, value_reader
-from dfpipe.datastore.scanning import Between, Position, Source, count, may_repeat, read_page
+from dfpipe.datastore.planner import KEY, Scan, plan
+from dfpipe.datastore.reading import (
+    check_order,
+    check_rows,
+    empty_entity,
+    entity_of,
+    value_reader,
+)
+from dfpipe.datastore.scanning import Position, Source, count, may_repeat, read_page
 
 PAGE = 1000  # entities read at a time,
 PAGE_BYTES = 16_000_000  # or fewer where they are large: they may have 1 MB each
+KEYS_ONLY = (KEY,)
 FIRST_PAGE = 100  # while that is not known
-KEYS_ONLY = ["__key__"]
+
+# Makes what is asked for of the rows of one page.
+Make = Callable[[Source, list[Any]], list[Any]]
 
 
-class Query(GoogleQuery):
-    """A query over the entities of one kind, without projection and distinct_on."""
+class Query:
+    """A query over the entities of one kind, in the client's namespace."""
+
+    def __init__(
+        self, client: Any, *, kind: str, order: Sequence[str] = (), projection: Sequence[str] = ()
+    ) -> None:
+        self.client = client
+        self.kind = kind
+        self.order = list(order)
+        self.projection: Sequence[str] = projection
+        self.filters: list[PropertyFilter] = []
+
+    def add_filter(self, *, filter: PropertyFilter) -> "Query":  # noqa: A002  # Google's name
+        """Keep only what also passes this filter."""
+        self.filters.append(filter)
+        return self
+
+    def keys_only(self) -> None:
+        """Read keys alone."""
+        self.projection = KEYS_ONLY
 
     def fetch(
-        self,
-        client: Any = None,
-        limit: int | None = None,
-        offset: int = 0,
-        start_cursor: bytes | str | None = None,
-        end_cursor: bytes | str | None = None,
-        **_: Any,
+        self, *, limit: int | None = None, start_cursor: bytes | str | None = None
     ) -> "Results":
         """Run the query; the answer is read a page at a time while it is iterated over."""
-        client = client or self._client
-        keys_only = self.projection == KEYS_ONLY
-        make = self._empty_entities if keys_only else self._entities
-        return Results(client, self, make, keys_only, limit, offset, start_cursor, end_cursor)
+        if not self.projection:
+            return Results(self, self._entities, False, limit, start_cursor)
+        make = self._empty_entities if self.projection == KEYS_ONLY else self._projected
+        return Results(self, make, True, limit, start_cursor)
 
     def fetch_values(self, names: tuple[str, ...]) -> "Results":
         """Run the query; give the named properties alone, without making entities."""
 
         def values(source: Source, rows: list[Any]) -> list[Any]:
             read = value_reader(names, source.catalog)
-            return [read(shape, data) for _, _, shape, data in rows]
+            return [read(row[2], row[3]) for row in rows]
 
-        return Results(self._client, self, values, False)
+        return Results(self, values, False)
 
     def fetch_keys(self, limit: int | None = None) -> "Results":
         """Run the query; give the keys alone, without making entities."""
-        return Results(self._client, self, self._keys, True, limit)
+        return Results(self, self._keys, True, limit)
+
+    def fetch_projection(self) -> "Results":
+        """Run the query; give tuples of id or name and the projected values."""
+
+        def projected(_: Source, rows: list[Any]) -> list[Any]:
+            kind = self.kind
+            return [(decode_last(path, kind), *decode_numbers(value)) for value, path in rows]
+
+        return Results(self, projected, True)
 
     def _keys(self, _: Source, rows: list[Any]) -> list[Any]:
-        project, namespace, kind = self.project, self.namespace or None, self.kind
+        project, namespace, kind = self.client.project, self.client.namespace, self.kind
         return [key_of(row[1], project, namespace, kind) for row in rows]
 
     def _empty_entities(self, source: Source, rows: list[Any]) -> list[Any]:
         return [empty_entity(key) for key in self._keys(source, rows)]
+
+    def _projected(self, source: Source, rows: list[Any]) -> list[Any]:
+        entities = self._empty_entities(source, rows)
+        for entity, row in zip(entities, rows, strict=True):
+            entity.update(zip(self.projection, decode_numbers(row[0]), strict=True))
+        return entities
 
     def _entities(self, source: Source, rows: list[Any]) -> list[Any]:
         return [
@@ -65,125 +101,99 @@ class Query(GoogleQuery):
             for key, row in zip(self._keys(source, rows), rows, strict=True)
         ]
 
-    def scans(self) -> tuple[Scan, ...]:
+    def scan(self) -> Scan:
         """How the query is answered; raises InvalidArgument where Datastore would refuse it."""
-        if not self.kind:
-            raise InvalidArgument("A query needs a kind.")
-        if self.distinct_on or self.projection not in ([], (), KEYS_ONLY):
-            raise InvalidArgument("Projections are not supported: read the entities.")
-        return plan(self.kind, self.filters, self.order, self.ancestor)
+        projected = () if self.projection == KEYS_ONLY else tuple(self.projection)
+        return plan(self.kind, self.filters, self.order, projected)
 
 
-class Results(page_iterator.Iterator):
-    """What a query finds, in order; `pages` gives it in lists of up to 1,000.
+class Results:
+    """What a query finds, in order; possible to iterate over once.
 
-    `make` gives entities, or what else is asked for, of the rows that were read, which have no
-    shape and data with `keys_only`. After each page `next_page_token` is the cursor behind it, None
-    behind the last entity.
+    Behind the last one `next_page_token` is the cursor to go on from, None if nothing follows.
     """
 
     def __init__(
         self,
-        client: Any,
         query: Query,
-        make: Callable[[Source, list[Any]], list[Any]],
+        make: Make,
         keys_only: bool,
         limit: int | None = None,
-        offset: int = 0,
         start_cursor: bytes | str | None = None,
-        end_cursor: bytes | str | None = None,
     ) -> None:
-        super().__init__(client, page_token=start_cursor, max_results=limit)
+        self.next_page_token: bytes | None = None
         self._query = query
+        self._scan = query.scan()
         self._make = make
-        self._scans = query.scans()
         self._keys_only = keys_only
+        self._left = limit
         self._place = _position(start_cursor) if start_cursor else None
-        self._end = _position(end_cursor) if end_cursor else None
-        self._skip = offset or 0
-        self._wanted = limit
-        self._done = False
-        self._page = FIRST_PAGE
         self._seen: set[bytes] = set()
 
-    def _items_iter(self) -> Iterator[Any]:
-        for page in self._page_iter(increment=True):
-            yield from page._item_iter  # as they are: there is nothing to convert one by one
+    def __iter__(self) -> Iterator[Any]:
+        size, done = FIRST_PAGE, self._scan.is_empty
+        while not done and self._left != 0:
+            wanted = size if self._left is None else min(size, self._left)
+            with self._query.client.source(self._query, self._scan) as source:
+                rows = self._read(source, wanted) if source else []
+                found = self._make(source, self._once(source, rows)) if source else []
+            done = len(rows) < wanted
+            if self._left is not None:
+                self._left -= len(found)
+            bytes_read = 1 if self._keys_only else sum(len(row[3]) for row in rows)
+            size = max(1, min(PAGE, PAGE_BYTES * len(rows) // max(1, bytes_read)))
+            yield from found
+        self.next_page_token = None if done or not self._place else _token(self._place)
 
-    def _next_page(self) -> page_iterator.Page | None:
-        entities: list[Any] = []
-        while not entities:
-            if self._done or self._wanted == 0:
-                return None
-            with self.client.source(self._query, self._scans) as source:
-                entities = self._read(source)
-        if self._wanted is not None:
-            self._wanted -= len(entities)
-        self.next_page_token = None if self._done else _token(self._place)
-        return page_iterator.Page(self, entities, page_iterator._item_to_value_identity)
+    def _read(self, source: Source, size: int) -> list[Any]:
+        """The rows of the next page."""
+        rows = read_page(source, self._scan, self._place, size, self._keys_only)
+        check_order(rows, self._scan.descending)
+        if not self._keys_only:
+            check_rows(rows)
+        if rows:
+            self._place = Position(rows[-1][0], rows[-1][1])
+        return rows
 
-    def _read(self, source: Source | None) -> list[Any]:
-        """One page of entities; empty when all rows of it were skipped, or there are no more."""
-        if source is None or not self._scans:
-            self._done = True
-            return []
-        size = self._page if self._wanted is None else min(self._page, self._wanted)
-        if self._skip:
-            size = min(PAGE, self._skip)
-        keys_only = self._keys_only or bool(self._skip)
-        between = Between(self._place, self._end)
-        rows, self._place, self._done = read_page(source, self._scans, between, size, keys_only)
-        read = 1 if keys_only else sum(len(row[3]) for row in rows)
-        self._page = max(1, min(PAGE, PAGE_BYTES * len(rows) // max(1, read)))
-        if may_repeat(source, self._scans):
-            rows = [row for row in rows if self._first_time(row[1])]
-        if self._skip:
-            self._skip -= len(rows)
-            return []
-        return self._make(source, rows)
-
-    def _first_time(self, path: bytes) -> bool:
-        if path in self._seen:
-            return False
-        self._seen.add(path)
-        return True
+    def _once(self, source: Source, rows: list[Any]) -> list[Any]:
+        """The rows without those of entities that were found before, by another value."""
+        if not may_repeat(source, self._scan):
+            return rows
+        first = {row[1]: row for row in reversed(rows) if row[1] not in self._seen}
+        self._seen.update(first)
+        return [row for row in rows if first.get(row[1]) is row]
 
 
-def _token(place: Position | None) -> bytes:
+def _token(place: Position) -> bytes:
     return base64.urlsafe_b64encode(msgpack.packb(place))
 
 
 def _position(token: bytes | str) -> Position:
     try:
-        sort, path = msgpack.unpackb(base64.urlsafe_b64decode(token))
+        value, path = msgpack.unpackb(base64.urlsafe_b64decode(token))
     except (ValueError, TypeError, msgpack.UnpackException) as error:
         raise InvalidArgument(f"not a cursor of this store: {token!r}") from error
-    return Position(sort, path)
+    return Position(value, path)
 
 
 class Counting:
-    """The aggregation query of the embedded client: `count` and no other."""
+    """The aggregation query of the embedded client, which counts."""
 
     def __init__(self, client: Any, query: Query) -> None:
         self._client = client
         self._query = query
-        self._aliases: list[str | None] = []
+        self._aliases: list[str] = []
 
     def count(self, alias: str | None = None) -> "Counting":
         """Ask for the number of entities."""
-        self._aliases.append(alias)
+        self._aliases.append(alias or f"property_{len(self._aliases) + 1}")
         return self
 
-    def add_aggregation(self, aggregation: CountAggregation) -> None:
-        """Ask for one aggregation, which must be a count."""
-        if not isinstance(aggregation, CountAggregation):
-            raise InvalidArgument("Only count is supported as an aggregation.")
-        self._aliases.append(aggregation.alias)
-
-    def fetch(self, **_: Any) -> Iterator[list[AggregationResult]]:
+    def fetch(self) -> list[list[AggregationResult]]:
         """Give one list with a result for each count."""
-        scans = self._query.scans()
-        with self._client.source(self._query, scans) as source:
-            number = count(source, scans) if source and scans else 0
-        names = [alias or f"property_{at + 1}" for at, alias in enumerate(self._aliases)]
-        return iter([[AggregationResult(name, number) for name in names]])
+        scan = self._query.scan()
+        number = 0
+        if not scan.is_empty:
+            with self._client.source(self._query, scan) as source:
+                number = count(source, scan) if source else 0
+        return [[AggregationResult(alias, number) for alias in self._aliases]]

@@ -1,13 +1,47 @@
-"""Stored rows back into entities, as fast as Python goes."""
+"""Stored rows: checked, and made into entities as fast as Python goes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import islice
+from operator import ge, lt
 from typing import Any
+from zlib import crc32
 
 from google.cloud.datastore.entity import Entity
 from google.cloud.datastore.key import Key
 
 from dfpipe.datastore.catalog import Catalog
+from dfpipe.datastore.errors import DamageError
 from dfpipe.datastore.records import unpack
+
+
+def check_order(rows: Sequence[Any], descending: bool) -> None:
+    """Raise DamageError where rows (value, path, ...) do not come in the order of their index.
+
+    A scan that meets a damaged index passes over entities or gives them twice.
+    """
+    if descending:
+        values = [row[0] for row in rows]
+        ordered = all(map(ge, values, islice(values, 1, None)))
+    else:
+        ordered = all(map(lt, rows, islice(rows, 1, None)))
+    if not ordered:
+        raise DamageError("an index is out of order")
+
+
+def checksum(path: bytes, shape: int, data: bytes) -> int:
+    """What is stored beside an entity, so that a bit that flips is noticed."""
+    return crc32(data, crc32(path, shape))
+
+
+def check_rows(rows: Sequence[Any]) -> None:
+    """Raise DamageError where a row (_, path, shape, data, checksum) is not what was written.
+
+    Rows that an older version wrote have no checksum.
+    """
+    for _, path, shape, data, stored in rows:
+        # checksum() written out: this is done for each post of a run.
+        if data is None or (stored != crc32(data, crc32(path, shape)) and stored is not None):
+            raise DamageError("an entity is missing or was changed")
 
 
 def empty_entity(key: Key, excluded: frozenset[str] = frozenset()) -> Entity:

@@ -10,8 +10,8 @@ from google.cloud.datastore.entity import Entity
 from google.cloud.datastore.key import Key
 
 from dfpipe.datastore.catalog import Entry, Writer
-from dfpipe.datastore.encoding import encode_id
-from dfpipe.datastore.keys import place_of
+from dfpipe.datastore.keys import path_of
+from dfpipe.datastore.reading import check_rows, checksum
 from dfpipe.datastore.records import Shape, check_indexed, pack, shape_of
 
 LARGEST_COMMIT = 10 * 1024 * 1024  # bytes
@@ -25,22 +25,13 @@ Known = Mapping[int, Mapping[bytes, Stored | None]]
 
 @dataclass(slots=True)
 class Write:
-    """An entity to be put, or a key to be deleted where shape is None.
-
-    The path lacks its id where the key of `entity` is partial; the commit adds it.
-    """
+    """An entity to be put, or a key to be deleted where shape is None."""
 
     namespace: str
     kind: str
     path: bytes
     shape: Shape | None = None
     data: bytes = b""
-    entity: Entity | None = None
-
-    @property
-    def whole(self) -> bool:
-        """Whether the path has its id."""
-        return self.entity is None
 
 
 def puts(entities: Iterable[Entity], project: str) -> Iterator[Write]:
@@ -52,21 +43,19 @@ def puts(entities: Iterable[Entity], project: str) -> Iterator[Write]:
         key = entity.key
         if key is None:
             raise ValueError("Entity must have a key")
-        kind, path, whole = place_of(key, project)
+        path = path_of(key, project)
         shape = shape_of(entity)
         values = list(entity.values())
         data = pack(values)
         check_indexed(shape, values)
-        yield Write(key.namespace or "", kind, path, shape, data, None if whole else entity)
+        yield Write(key.namespace or "", key.kind, path, shape, data)
 
 
 def deletions(keys: Iterable[Key], project: str) -> Iterator[Write]:
-    """The deletions of what complete keys name."""
+    """The deletions of what keys name."""
     for key in keys:
-        kind, path, whole = place_of(key, project)
-        if not whole:
-            raise ValueError("Key must be complete")
-        yield Write(key.namespace or "", kind, path)
+        path = path_of(key, project)
+        yield Write(key.namespace or "", key.kind, path)
 
 
 def check_size(writes: Iterable[Write]) -> None:
@@ -78,28 +67,11 @@ def check_size(writes: Iterable[Write]) -> None:
         )
 
 
-def _complete(connection: sqlite3.Connection, writer: Writer, write: Write) -> None:
-    """Give the path an id that no entity of that kind and parent has."""
-    kind = writer.kind(write.namespace, write.kind)
-    sql = "SELECT 1 FROM entity WHERE kind = ? AND path = ?"
-    path = write.path
-    while path == write.path or connection.execute(sql, (kind, path)).fetchone():
-        path = write.path + encode_id(take_ids(connection, 1)[0])
-    write.path = path
-
-
-def take_ids(connection: sqlite3.Connection, number: int) -> range:
-    """Draw ids from the store's counter: each is given once."""
-    sql = "UPDATE meta SET next_id = next_id + ? RETURNING next_id"
-    (end,) = connection.execute(sql, (number,)).fetchone()
-    return range(end - number, end)
-
-
 @dataclass(slots=True)
 class Rows:
     """The rows that a commit adds and removes."""
 
-    entities: list[tuple[int, bytes, int, bytes]] = field(default_factory=list)
+    entities: list[tuple[int, bytes, int, bytes, int]] = field(default_factory=list)
     gone: list[tuple[int, bytes]] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     gone_entries: list[Entry] = field(default_factory=list)
@@ -112,9 +84,6 @@ def apply(
 
     What is `known` of the entities is not read again.
     """
-    for write in writes:
-        if not write.whole:
-            _complete(connection, writer, write)
     kinds: dict[int, dict[bytes, Write]] = {}
     for write in writes:
         kinds.setdefault(writer.kind(write.namespace, write.kind), {})[write.path] = write
@@ -128,7 +97,7 @@ def apply(
     many = connection.executemany
     many("DELETE FROM entry WHERE idx = ? AND value = ? AND path = ?", sorted(rows.gone_entries))
     many("DELETE FROM entity WHERE kind = ? AND path = ?", rows.gone)
-    many("INSERT OR REPLACE INTO entity VALUES (?, ?, ?, ?)", rows.entities)
+    many("INSERT OR REPLACE INTO entity VALUES (?, ?, ?, ?, ?)", rows.entities)
     many("INSERT INTO entry VALUES (?, ?, ?)", sorted(rows.entries))
 
 
@@ -141,8 +110,13 @@ def stored_rows(
         # One statement for all lengths but one: SQLite keeps it prepared.
         some += some[:1] * (LOOKED_UP - len(some)) if len(some) > 1 else []
         marks = ",".join("?" * len(some))
-        sql = f"SELECT path, shape, data FROM entity WHERE kind = ? AND path IN ({marks})"  # noqa: S608  # question marks
-        yield from read(sql, (kind, *some))
+        sql = (
+            "SELECT kind, path, shape, data, checksum FROM entity "  # noqa: S608  # question marks
+            f"WHERE kind = ? AND path IN ({marks})"
+        )
+        rows = list(read(sql, (kind, *some)))
+        check_rows(rows)
+        yield from (row[1:4] for row in rows)
 
 
 def _collect(
@@ -161,7 +135,7 @@ def _collect(
             new = path, writer.shape(write.shape), write.data
             if old == new:
                 continue
-            rows.entities.append((kind, *new))
+            rows.entities.append((kind, *new, checksum(*new)))
             after = writer.entries(kind, *new)
         elif old is not None:
             rows.gone.append((kind, path))

@@ -1,34 +1,25 @@
 """Queries, answered alike by both clients: the embedded one, and Google's over its emulator."""
 
 import math
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from google.api_core.exceptions import InvalidArgument
 from google.cloud.datastore import Entity
 from google.cloud.datastore.helpers import GeoPoint
-from google.cloud.datastore.query import And, PropertyFilter
+from google.cloud.datastore.query import PropertyFilter
 
-from dfpipe.datastore import Index, connect, fetch_keys, fetch_values, get_values
+from dfpipe.datastore import (
+    count,
+    fetch_keys,
+    fetch_projection,
+    fetch_values,
+    get_values,
+)
 from tests.support.labels import label
 
-INDEXES = (
-    Index("Task", ("queue", "eta")),
-    Index("Task", ("queue", "-eta")),
-    Index("Task", ("eta", "-queue")),
-    Index("Task", ("queue", "tags", "eta")),
-    Index("Task", ("eta",), ancestor=True),
-    Index("Task", ("queue", "-eta"), ancestor=True),
-)
-
-
-@pytest.fixture
-def client(store_url: str) -> Iterator[Any]:
-    client = connect(store_url, indexes=INDEXES)
-    yield client
-    client.close()
+START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def put(client: Any, *path: Any, **values: Any) -> None:
@@ -138,17 +129,14 @@ def test_comparisons_go_by_that_order(client: Any, value: Any, below: int, level
     assert found == expected
 
 
-def test_keys_sort_ids_before_names_and_ancestors_first(client: Any) -> None:
-    paths = [(-3,), (1,), (1, "Kind", 5), (2,), ("A",), ("a",), ("é",)]
-    for path in reversed(paths):
-        put(client, "Kind", *path)
-    expected = [("Kind", *path) for path in paths]
-    assert [e.key.flat_path for e in client.query(kind="Kind").fetch()] == expected
+def test_keys_sort_ids_before_names(client: Any) -> None:
+    names = [-3, 1, 2, 5, "A", "a", "é"]
+    for name in reversed(names):
+        put(client, "Kind", name)
+    assert ids(client.query(kind="Kind")) == names
     low, high = client.key("Kind", 1), client.key("Kind", "A")
-    query = find(client, "Kind", ("__key__", ">", low), ("__key__", "<=", high))
-    assert [e.key.flat_path for e in query.fetch()] == expected[2:5]
-    query = find(client, "Kind", ("__key__", ">=", low), ("__key__", "<", high))
-    assert [e.key.flat_path for e in query.fetch()] == expected[1:4]
+    assert ids(find(client, "Kind", ("__key__", ">", low), ("__key__", "<=", high))) == names[2:5]
+    assert ids(find(client, "Kind", ("__key__", ">=", low), ("__key__", "<", high))) == names[1:4]
     assert ids(find(client, "Kind", ("__key__", "=", low))) == [1]
 
 
@@ -161,13 +149,9 @@ def test_equality_on_several_properties(client: Any) -> None:
     beyond = client.key("Kind", 9)
     query = find(client, "Kind", ("two", "=", 1), ("three", "=", 0), ("__key__", ">", beyond))
     assert ids(query) == [15, 21, 27]
-    assert ids(query, limit=2, offset=1) == [21, 27]
+    assert ids(query, limit=2) == [15, 21]
     assert ids(find(client, "Kind", ("two", "=", 1), ("two", "=", 0))) == []
     assert ids(find(client, "Kind", ("two", "=", 1), ("none", "=", 0))) == []
-    both = And([PropertyFilter("two", "=", 1), PropertyFilter("five", "=", 0)])
-    query = client.query(kind="Kind")
-    query.add_filter(filter=both)
-    assert ids(query) == [5, 15, 25]
 
 
 def test_ties_go_by_key_whichever_way_the_order(client: Any) -> None:
@@ -221,7 +205,6 @@ def test_lists_are_found_by_each_element_once(client: Any) -> None:
     assert ids(client.query(kind="Kind", order=["-l"])) == [9, 5, 2, 1]
     assert ids(find(client, "Kind", ("l", ">", 1))) == [1, 2, 5, 9]
     assert ids(find(client, "Kind", ("l", ">", 1)), limit=2) == [1, 2]
-    assert ids(find(client, "Kind", ("l", ">", 1)), offset=1, limit=2) == [2, 5]
     assert ids(find(client, "Kind", ("l", "=", 1), ("l", "=", 2))) == [1, 2]
 
 
@@ -237,49 +220,18 @@ def test_embedded_entities_are_found_by_dotted_names(client: Any) -> None:
 def put_tasks(client: Any) -> None:
     for n in range(1, 21):
         put(client, "Task", n, queue="ab"[n % 2], eta=n * 7 % 10, tags=["odd", "even"][n % 2 :])
-    client.put_multi([Entity(client.key("Task", n, "Task", n + 100)) for n in (1, 2)])
-    for n in range(1, 7):
-        put(client, "Task", 1, "Task", 200 + n, queue="c", eta=n % 3)
-
-
-def test_composite_orders(client: Any) -> None:
-    put_tasks(client)
-    due = find(client, "Task", ("queue", "=", "a"), ("eta", "<=", 4), order=["eta"])
-    assert ids(due) == [10, 20, 6, 16, 2, 12]
-    assert ids(due, limit=3) == [10, 20, 6]
-    late = find(client, "Task", ("queue", "=", "a"), ("eta", ">", 2), order=["-eta"])
-    assert ids(late) == [4, 14, 8, 18, 2, 12]
-    late = find(
-        client, "Task", ("queue", "=", "a"), ("eta", ">=", 2), ("eta", "<", 6), order=["-eta"]
-    )
-    assert ids(late) == [2, 12, 6, 16]
-    everything = client.query(kind="Task", order=["eta", "-queue"])
-    assert ids(everything, limit=6) == [203, 206, 10, 20, 201, 204]
-    tagged = find(client, "Task", ("tags", "=", "odd"), ("queue", "=", "a"), order=["eta"])
-    assert ids(tagged, limit=4) == [10, 20, 6, 16]
-
-
-def test_ancestors(client: Any) -> None:
-    put_tasks(client)
-    one = client.key("Task", 1)
-    assert ids(client.query(kind="Task", ancestor=one)) == [1, 101, *range(201, 207)]
-    assert ids(client.query(kind="Task", ancestor=client.key("None", 1))) == []
-    assert ids(find(client, "Task", ("queue", "=", "c"), ancestor=one)) == list(range(201, 207))
-    query = client.query(kind="Task", ancestor=one, order=["eta"])
-    assert ids(query) == [203, 206, 201, 204, 202, 205, 1]
-    query = find(client, "Task", ("queue", "=", "c"), ancestor=one, order=["-eta"])
-    assert ids(query) == [202, 205, 201, 204, 203, 206]
 
 
 QUERIES: list[Any] = [
     lambda client: client.query(kind="Task"),
     lambda client: client.query(kind="Task", order=["-eta"]),
-    lambda client: client.query(kind="Task", order=["eta", "-queue"]),
-    lambda client: find(client, "Task", ("queue", "=", "a"), order=["-eta"]),
     lambda client: find(client, "Task", ("queue", "=", "a")),
     lambda client: find(client, "Task", ("eta", ">", 2), ("eta", "<", 8)),
     lambda client: find(client, "Task", ("queue", "=", "a"), ("eta", "=", 4)),
-    lambda client: client.query(kind="Task", ancestor=client.key("Task", 1)),
+    lambda client: find(
+        client, "Task", ("queue", "=", "b"), ("__key__", ">", client.key("Task", 3))
+    ),
+    lambda client: client.query(kind="Task", order=["eta"], projection=["eta"]),
 ]
 
 
@@ -296,21 +248,16 @@ def test_cursors_go_on_where_a_page_ended(client: Any, number: int) -> None:
         page = [entity.key.id_or_name for entity in results]
         assert page == everything[len(found) : len(found) + 3]
         found += page
-        before, cursor = cursor, results.next_page_token
-        if cursor is not None:
-            assert ids(query, start_cursor=before, end_cursor=cursor) == page
-    assert ids(query, offset=2, limit=3) == everything[2:5]
-    assert ids(query, offset=100) == []
+        cursor = results.next_page_token
 
 
-def test_pages_and_their_tokens(client: Any) -> None:
+def test_a_token_leads_behind_the_last_result(client: Any) -> None:
     put_tasks(client)
-    results = client.query(kind="Task").fetch(limit=5)
-    page = next(results.pages)
-    assert (page.num_items, len(list(page))) == (5, 5)
+    query = client.query(kind="Task")
+    results = query.fetch(limit=20)
+    assert len(list(results)) == 20
     assert isinstance(results.next_page_token, bytes)
-    with pytest.raises(ValueError, match="already started"):
-        iter(results)
+    assert ids(query, start_cursor=results.next_page_token) == []
 
 
 def test_keys_only(client: Any) -> None:
@@ -323,14 +270,14 @@ def test_keys_only(client: Any) -> None:
 
 
 def test_an_entity_that_changes_moves_in_the_indexes(client: Any) -> None:
-    due = find(client, "Task", ("queue", "=", "a"), ("eta", "<", 5), order=["eta"])
+    due = find(client, "Task", ("eta", "<", 5), order=["eta"])
     put(client, "Task", 1, queue="a", eta=1, tags=["x", "y"])
     put(client, "Task", 2, queue="a", eta=2)
     put(client, "Task", 1, queue="a", eta=3, tags=["y", "z"])
     assert ids(due) == [2, 1]
     assert ids(find(client, "Task", ("tags", "=", "x"))) == []
     assert ids(find(client, "Task", ("tags", "=", "y"))) == [1]
-    put(client, "Task", 2, queue="b", eta=2)
+    put(client, "Task", 2, queue="b", eta=7)
     assert ids(due) == [1]
     client.delete_multi([client.key("Task", 1), client.key("Task", 2)])
     assert ids(due) == []
@@ -347,7 +294,6 @@ def test_more_than_a_page(client: Any) -> None:
         client.put_multi(entities[start : start + 500])
     assert ids(client.query(kind="Many")) == list(range(1, 2501))
     assert ids(client.query(kind="Many", order=["n"])) == list(range(2500, 0, -1))
-    assert ids(client.query(kind="Many", order=["n"]), offset=1500, limit=2) == [1000, 999]
 
 
 def test_values_without_entities(client: Any) -> None:
@@ -362,12 +308,49 @@ def test_values_without_entities(client: Any) -> None:
 
 def test_keys_without_entities(client: Any) -> None:
     put(client, "Kind", 1, a=1)
-    put(client, "Parent", "p", "Kind", "two", a=2)
+    put(client, "Kind", "two", a=2)
     put(client, "Kind", 3, a=0)
-    keys = [client.key("Kind", 1), client.key("Parent", "p", "Kind", "two")]
+    keys = [client.key("Kind", 1), client.key("Kind", "two")]
     assert list(fetch_keys(find(client, "Kind", ("a", ">", 0)))) == keys
     assert list(fetch_keys(find(client, "Kind", ("a", ">", 0)), 1)) == keys[:1]
     assert list(fetch_keys(find(client, "None", ("a", "=", 1)))) == []
+
+
+def put_posts(client: Any) -> None:
+    for n in range(1, 9):
+        post = {"created_at": START + timedelta(minutes=n // 2), "text": "t"}
+        if n != 4:
+            post["stored_at"] = START + timedelta(hours=10 - n, microseconds=n)
+        put(client, "Tweet", n, **post)
+
+
+def test_a_projection_of_times(client: Any) -> None:
+    put_posts(client)
+    query = client.query(kind="Tweet", projection=["created_at", "stored_at"])
+    query.add_filter(filter=PropertyFilter("created_at", ">=", START + timedelta(minutes=1)))
+    query.add_filter(filter=PropertyFilter("created_at", "<", START + timedelta(minutes=4)))
+    start = int(START.timestamp()) * 1_000_000
+    expected = [
+        (n, start + n // 2 * 60_000_000, start + (10 - n) * 3_600_000_000 + n)
+        for n in (3, 2, 5, 7, 6)
+    ]
+    assert list(fetch_projection(query)) == expected
+    found = [(e.key.id, e["created_at"], e["stored_at"]) for e in query.fetch()]
+    assert found == expected
+    assert [e.key.id for e in query.fetch(limit=2)] == [3, 2]
+    # A post that another program stored has no stored_at: it is counted, and not projected.
+    assert count(client, find(client, "Tweet", ("created_at", ">=", START))) == 8
+    with client.transaction(read_only=True):
+        assert list(fetch_projection(query)) == expected
+
+
+def test_a_projection_of_one_property(client: Any) -> None:
+    put_posts(client)
+    put(client, "Tweet", 9, stored_at=None)
+    query = client.query(kind="Tweet", order=["stored_at"], projection=["stored_at"])
+    assert [each[0] for each in fetch_projection(query)] == [9, 8, 7, 6, 5, 3, 2, 1]
+    assert next(fetch_projection(query)) == (9, None)
+    assert list(fetch_projection(client.query(kind="None", projection=["stored_at"]))) == []
 
 
 def test_values_of_keys(client: Any) -> None:

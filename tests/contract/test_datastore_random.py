@@ -11,29 +11,25 @@ from google.cloud.datastore.query import PropertyFilter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dfpipe.datastore import Index, connect
+from dfpipe.datastore import connect, fetch_keys
 from tests.support.datastore_emulator import Emulator
 
-INDEXES = (Index("Kind", ("a", "-b")), Index("Kind", ("a", "b")), Index("Kind", ("b", "-a")))
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(-2, 2), st.sampled_from(["", "x", b"x", 0.5])
 )
 VALUES = SCALARS | st.lists(SCALARS, max_size=3)
-ROOTS = st.tuples(st.just("Kind"), st.sampled_from([1, 2, 3, "n"]))
-PATHS = ROOTS | st.tuples(st.just("Kind"), st.just(1), st.just("Kind"), st.sampled_from([1, 2]))
+PATHS = st.tuples(st.just("Kind"), st.sampled_from([1, 2, 3, "n"]))
 PROPERTIES = st.dictionaries(st.sampled_from("ab"), VALUES)
 PUT = st.tuples(st.just("put"), PATHS, PROPERTIES)
 DELETE = st.tuples(st.just("delete"), PATHS)
-# A transaction reads one entity, one is changed from outside, then it puts one and commits. All are
-# roots: for the emulator, unlike Datastore of today, a change to a child is one to its root.
-TRANSACTION = st.tuples(st.just("transaction"), ROOTS, ROOTS, ROOTS)
+# A transaction reads one entity, one is changed from outside, then it puts one and commits.
+TRANSACTION = st.tuples(st.just("transaction"), PATHS, PATHS, PATHS)
 RANGES = st.tuples(st.sampled_from(["<", "<=", ">", ">="]), SCALARS)
 QUERY = st.tuples(
     st.just("query"),
-    st.sampled_from(["", "a", "-a", "b", "a -b", "b -a", "=a", "=a =b", "=a b", "=a -b", "=b -a"]),
+    st.sampled_from(["", "a", "-a", "b", "-b", "=a", "=a =b"]),
     SCALARS,
     st.none() | RANGES,
-    st.integers(0, 2),
     st.none() | st.integers(1, 4),
 )
 OPERATIONS = st.lists(PUT | DELETE | TRANSACTION | QUERY, max_size=25)
@@ -42,7 +38,7 @@ OPERATIONS = st.lists(PUT | DELETE | TRANSACTION | QUERY, max_size=25)
 @pytest.fixture
 def clients(datastore_emulator: Emulator, emulator_url: str, tmp_path: Path) -> Iterator[Any]:
     google = connect(emulator_url)
-    embedded = connect(f"sqlite:///{tmp_path}/s.db", indexes=INDEXES)
+    embedded = connect(f"sqlite:///{tmp_path}/s.db")
     yield google, embedded
     google.close()
     embedded.close()
@@ -73,17 +69,15 @@ def transact(client: Any, read: Any, changed: Any, put: Any) -> Any:
     return found, "committed"
 
 
-def ask(client: Any, words: str, value: Any, ranged: Any, offset: int, limit: int | None) -> Any:
+def ask(client: Any, words: str, value: Any, ranged: Any, limit: int | None) -> Any:
     names = words.split()
     query = client.query(kind="Kind", order=[name for name in names if name[0] != "="])
     for name in names:
         if name[0] == "=":
             query.add_filter(filter=PropertyFilter(name[1:], "=", value))
     if ranged and names and names[-1][0] != "=":
-        query.add_filter(
-            filter=PropertyFilter(names[-1 if "=" in words else 0].lstrip("-"), *ranged)
-        )
-    return [each.key.flat_path for each in query.fetch(offset=offset, limit=limit)]
+        query.add_filter(filter=PropertyFilter(names[0].lstrip("-"), *ranged))
+    return [each.key.flat_path for each in query.fetch(limit=limit)]
 
 
 def perform(client: Any, operation: Any) -> Any:
@@ -112,9 +106,9 @@ def test_random_operations(
 ) -> None:
     google, embedded = clients
     datastore_emulator.reset()
-    embedded.delete_multi(list(embedded.query(kind="Kind").fetch()))
+    embedded.delete_multi(list(fetch_keys(embedded.query(kind="Kind"))))
     for operation in operations:
         expected = plain(perform(google, operation))
         assert plain(perform(embedded, operation)) == expected, operation
-    for words in ("", "a", "-b", "a -b"):
-        assert ask(embedded, words, None, None, 0, None) == ask(google, words, None, None, 0, None)
+    for words in ("", "a", "-b"):
+        assert ask(embedded, words, None, None, None) == ask(google, words, None, None, None)

@@ -1,7 +1,7 @@
 -- One pair's rank and weight over the runs, oldest first.
--- Empty for a run that has not ranked it.
+-- The values are empty for runs that have not ranked it.
 -- compares: all
--- param w1 STRING: a word, as it stands in the tables
+-- param w1 STRING: a word, as stored in the tables
 -- param w2 STRING: the other, in any order
 WITH ranked AS (
   SELECT ts, rank, count, log_weight

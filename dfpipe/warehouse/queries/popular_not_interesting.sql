@@ -1,5 +1,5 @@
 -- The newest run's popular words that are in no interesting pair.
--- param ts TIMESTAMP = NULL: take the newest run that is not after this time
+-- param ts TIMESTAMP = NULL: use the newest run at or before this time
 WITH newest AS (
   SELECT MAX(ts) AS ts FROM runs WHERE ts <= COALESCE(@ts, ts)
 ),

@@ -1,6 +1,6 @@
 -- The newest run's hosts by the posts of their URLs.
--- Of the ranked URLs only; a post with two URLs of a host counts twice.
--- param ts TIMESTAMP = NULL: take the newest run that is not after this time
+-- Counts only ranked URLs; a post with two URLs of a host counts twice.
+-- param ts TIMESTAMP = NULL: use the newest run at or before this time
 WITH newest AS (
   SELECT MAX(ts) AS ts FROM runs WHERE ts <= COALESCE(@ts, ts)
 ),

@@ -1,7 +1,7 @@
 -- One word's rank and percent over the runs, oldest first.
--- Empty for a run that has not ranked it.
+-- The values are empty for runs that have not ranked it.
 -- compares: all
--- param word STRING: the word, as it stands in the tables
+-- param word STRING: the word, as stored in the tables
 WITH ranked AS (
   SELECT ts, rank, count, percent FROM word_counts WHERE word = @word
 )

@@ -56,7 +56,7 @@ def test_the_list_says_what_each_answers(ask: Ask) -> None:
         loaded = named_queries.load(name)
         assert f"{name}\n    {loaded.answers}\n" in output
     assert "    --param since=  hours before the newest run [default 24]" in output
-    assert "    --param word=  the word, as it stands in the tables [required]" in output
+    assert "    --param word=  the word, as stored in the tables [required]" in output
 
 
 @pytest.mark.usefixtures("sink")
@@ -159,7 +159,7 @@ def test_parameters_and_limits(ask: Ask) -> None:
         (["popular_words", "--param", "ts"], "--param must be NAME=VALUE (got ts)"),
         (["popular_words", "--param", "a=1"], "query popular_words has no parameter a: its para"),
         (["rising_words", "--param", "since=x"], "parameter since=x: give a whole number from 0"),
-        (["word_history"], "query word_history needs word, the word, as it stands in the tables"),
+        (["word_history"], "query word_history needs word, the word, as stored in the tables"),
         (["popular_words", "--format", "xml"], "Invalid value for '--format': 'xml' is not one "),
         (["popular_words"], "--sink is required: give --sink duckdb:///FILE or bigquery://"),
         (["popular_words", "--sink", "x.db"], "'x.db' is not the URL of a warehouse: give duc"),

@@ -147,7 +147,7 @@ def test_until(value: str) -> None:
 @given(value=st.decimals(0, 10**6, places=10).map("{:f}".format) | st.text("012.e-+ _", max_size=9))
 def test_days(value: str) -> None:
     refused = refusal("days", value)
-    assume("begins after the year 1" not in refused or not is_long(value))
+    assume("begin after the year 1" not in refused or not is_long(value))
     if matches("days", value):
         assert not refused
     # On the command line Python's other ways to write a number are taken too.

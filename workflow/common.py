@@ -12,10 +12,15 @@ from itertools import chain
 
 import taskqueue
 from workflow.errors import Abort, UsageError
-from workflow.mail import Mail
+from workflow.mail import HEADERS, Mail
 from workflow.pipeline import Pipeline
 
 Answer = tuple[int, str, str]
+# What EmailToContinue takes besides the addresses.
+_MAIL = (
+    *("subject", "body", "html", "sender", "approve_html", "disapprove_html"),
+    *("random_token", "secret_token"),
+)
 LATE = 60  # seconds after which the task of a Delay is taken to be lost
 _TASK_NAME = re.compile(r"[A-Za-z0-9_-]{1,400}")
 
@@ -292,19 +297,22 @@ class EmailToContinue(Pipeline):
     """Asks a person by mail whether to go on; gives True or False.
 
     Arguments, all by name: `subject`; `body` and `html`, of which one is needed, with the places
-    %(approve_url)s and %(disapprove_url)s; `to` and `sender`, where others than those that the
-    process has; `approve_html` and `disapprove_html`, the pages that are shown for an answer. Who
-    has the mail can answer, and nobody else: the links hold a secret.
+    %(approve_url)s and %(disapprove_url)s; `sender`, `to`, `cc`, `bcc` and `reply_to`, if others
+    than those that the process has; `approve_html` and `disapprove_html`, the pages that are shown
+    for an answer. Whoever has the mail can answer, and nobody else: the links hold a secret, which
+    is random unless `random_token` gives it.
     """
 
     async_ = True
     public_callbacks = True
 
-    def __init__(self, **words: t.Any) -> None:
-        if not words.get("body") and not words.get("html"):
+    def __init__(self, **fields: t.Any) -> None:
+        if not fields.get("body") and not fields.get("html"):
             raise TypeError("EmailToContinue takes body or html, the mail that asks")
-        words.setdefault("secret_token", secrets.token_urlsafe())
-        super().__init__(**words)
+        if unknown := fields.keys() - {*_MAIL, *HEADERS}:
+            raise TypeError(f"EmailToContinue does not take {', '.join(sorted(unknown))}")
+        token = fields.pop("random_token", None) or secrets.token_urlsafe()
+        super().__init__(**{"secret_token": token, **fields})
 
     def run(
         self,
@@ -313,24 +321,24 @@ class EmailToContinue(Pipeline):
         subject: str = "",
         body: str = "",
         html: str = "",
-        to: str | None = None,
         sender: str | None = None,
         approve_html: str = "",
         disapprove_html: str = "",
+        **headers: str | None,
     ) -> None:
         """Send the mail."""
         mail = self._mail()
-        send = type(self)._send_mail or mail.send
+        send = self._mail_sender() or mail.send
         if send is None:
             if self.test_mode:
                 return
             raise UsageError("no mail can be sent: set DFPIPE_MAIL_URL, or _send_mail of the class")
-        who = {"to": to} if to else {}
-        send(sender or mail.sender, subject, *self._texts(body, html, secret_token), **who)
+        given = {name: value for name, value in headers.items() if value}
+        send(sender or mail.sender, subject, *self._texts(body, html, secret_token), **given)
 
-    def run_test(self, **words: t.Any) -> None:
+    def run_test(self, **fields: t.Any) -> None:
         """Approve. A mail is sent only by `_send_mail`."""
-        self.run(**words)
+        self.run(**fields)
         self.complete(True)
 
     def _mail(self) -> Mail:
@@ -346,8 +354,11 @@ class EmailToContinue(Pipeline):
         escaped = {name: html.escape(url) for name, url in urls.items()}
         return body % urls, page % escaped
 
-    def callback(self, token: str = "", choice: str = "", **others: str) -> Answer:
-        """Take the answer; the first one counts. Mail programs may add words of their own."""
+    def callback(
+        self, token: str = "", choice: str = "", random_token: str = "", **others: str
+    ) -> Answer:
+        """Take the answer; the first one counts. Mail programs may add fields of their own."""
+        token = token or random_token
         if not secrets.compare_digest(token.encode(), self.kwargs["secret_token"].encode()):
             return 403, "text/plain", ""
         if choice not in ("approve", "disapprove"):

@@ -19,7 +19,9 @@ TO = "DFPIPE_MAIL_TO"
 BASE_URL = "DFPIPE_WORKFLOW_URL"
 SECONDS = 30.0
 
-# Takes sender, subject, text and HTML, and by the name `to` a receiver who is not the usual one.
+HEADERS = ("to", "cc", "bcc", "reply_to")  # of a mail, where it does not go to the usual address
+
+# Takes sender, subject, text and HTML, and by their names those of HEADERS that are given.
 Send = Callable[..., None]
 
 
@@ -44,12 +46,14 @@ class SmtpServer:
     to: str
 
     def __call__(
-        self, sender: str, subject: str, body: str, html_body: str, to: str | None = None
+        self, sender: str, subject: str, body: str, html_body: str, **headers: str
     ) -> None:
         """Send one mail; raises OSError or smtplib.SMTPException."""
         parts = urlsplit(self.url)
         message = EmailMessage()
-        message["From"], message["To"], message["Subject"] = sender, to or self.to, subject
+        message["From"], message["Subject"] = sender, subject
+        for name, value in {"to": self.to, **headers}.items():
+            message[name.replace("_", "-").title()] = value
         message.set_content(body)
         if html_body:
             message.add_alternative(html_body, subtype="html")

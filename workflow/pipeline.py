@@ -1,5 +1,6 @@
 """`Pipeline`, the class that every stage derives from."""
 
+import inspect
 import math
 from datetime import datetime
 from typing import Any, ClassVar, Self
@@ -46,7 +47,8 @@ class Pipeline:
     # None: `callback` is called outside of a transaction; else within one.
     _callback_xg_transaction: ClassVar[bool | None] = None
     class_path: ClassVar[str] = "workflow.pipeline.Pipeline"
-    # Sends a mail, as Send of workflow.mail says. None: what the process is configured with.
+    # Sends a mail: a method, or a function without `self`, as Send of workflow.mail. None: what
+    # the process is configured with.
     _send_mail: ClassVar[Any] = None
 
     def __init_subclass__(cls, **words: Any) -> None:
@@ -312,6 +314,12 @@ class Pipeline:
             kwargs["headers"] = {**own, INCARNATION_HEADER: self._record.incarnation}
         kwargs.update(url=f"{self.base_path}/callback", method="POST", params=params)
         return Task(*args, **kwargs)
+
+    def _mail_sender(self) -> Any:
+        """What sends the mails of the stage's class; None if that is left to the process."""
+        own = type(self)._send_mail
+        names = list(inspect.signature(own).parameters) if inspect.isfunction(own) else []
+        return self._send_mail if names[:1] == ["self"] else own
 
     def _must_be_called_back(self, method: str) -> None:
         if not self.is_async():

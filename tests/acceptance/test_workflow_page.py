@@ -24,10 +24,12 @@ from tests.support.workflow_page import (
     Later,
     Leaf,
     Open,
+    Outer,
     Waits,
     make_engine,
 )
 from workflow.engine.local import LocalRunner
+from workflow.web import status
 
 SECRET = "a-token-of-the-tests"
 expect.set_options(timeout=DEADLINE_MS)
@@ -231,6 +233,51 @@ def test_a_thousand_children_are_folded_and_paged(service: Service, person: Page
     assert not any("/rpc/tree" in url for url in asked)
     sizes = [url for url in asked if "count=" in url and not url.endswith(("=50", "=0"))]
     assert sizes == []
+
+
+def test_one_of_a_thousand_children_failed(service: Service, person: Page) -> None:
+    root = service.start(Outer(1000, 900))
+    person.goto(f"{service.base}list")
+    row = person.locator("#rows tr", has_text=root)
+    expect(row).to_contain_text("Fails: ValueError: number 900 is bad")
+    row.get_by_role("link").click()
+    # The path to it is unfolded, and its details are shown.
+    expect(person.locator("#failure")).to_contain_text("Fails ValueError: number 900 is bad")
+    failed = person.locator("#tree .revealed")
+    expect(failed).to_have_attribute("aria-selected", "true")
+    expect(failed).to_have_attribute("aria-posinset", "901")
+    expect(failed.locator(".row")).to_be_in_viewport()
+    expect(person.locator("#about .fault-box").last).to_have_text("ValueError: number 900 is bad")
+    expect(stages(person)).to_have_count(1 + 2 + 50 + 1)
+    # Loading its siblings keeps their order.
+    for _ in range(2):
+        person.locator(".more").click()
+        expect(person.locator(".more")).to_contain_text("shown")
+    expect(stages(person)).to_have_count(1 + 2 + 150 + 1)
+    places = stages(person).evaluate_all("all => all.map((item) => +item.ariaPosInSet)")
+    assert places[3:] == [*range(1, 151), 901]
+
+
+def test_stages_by_their_state(service: Service, person: Page) -> None:
+    root = service.start(Outer(120, 119))
+    show(person, service, root)
+    aborted = person.locator("#states button[data-state=aborted]")
+    counts = status.get_counts(root)["counts"]
+    assert sum(counts.values()) == 123
+    expect(person.locator("#states")).to_contain_text(f"{counts['done']} ")
+    done = person.locator("#states button[data-state=done]")
+    done.click()
+    found = person.locator("#found-stages li")
+    expect(found).to_have_count(50)
+    expect(person.locator("#tree")).to_be_hidden()
+    person.get_by_role("button", name="Show more").click()
+    expect(found).to_have_count(100)
+    aborted.click()
+    expect(found).to_have_count(counts["aborted"])
+    person.locator("#found-stages").get_by_role("link", name="Fails").click()
+    expect(person.get_by_role("heading", name="Fails")).to_be_focused()
+    aborted.click()
+    expect(person.locator("#tree")).to_be_visible()
 
 
 def test_the_keys_of_the_tree(service: Service, person: Page) -> None:

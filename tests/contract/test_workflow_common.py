@@ -259,6 +259,23 @@ def test_the_token_is_a_secret(queues: Queues, mails: Any) -> None:
     assert "Go on?" in shown
 
 
+def test_all_that_a_mail_of_the_original_takes(queues: Queues, mails: Any) -> None:
+    others = {"cc": "c@example.com", "bcc": "b@example.com", "reply_to": "r@example.com"}
+    stage = Asks(**TEXTS, **others, random_token="a-token-of-the-caller")
+    stage.start()
+    queues.drain()
+    assert mails[0][-1] == {"to": "person@example.com", **others}
+    answer = queues.now(stage).callback(random_token="a-token-of-the-caller", choice="approve")
+    assert answer[0] == 200
+    queues.drain()
+    assert queues.now(stage).outputs.default.value is True
+
+
+def test_what_no_mail_takes() -> None:
+    with pytest.raises(TypeError, match="does not take attachments"):
+        Asks(**TEXTS, attachments=[])
+
+
 def test_an_answer_after_an_abort(queues: Queues, mails: Any) -> None:
     class Root(workflow.Pipeline):
         def run(self) -> Iterator[Any]:

@@ -77,6 +77,23 @@ class Fails(workflow.Pipeline):
         raise ValueError(reason)
 
 
+class Inner(workflow.Pipeline):
+    """Yields so many stages, of which one fails for good."""
+
+    def run(self, number: int, bad: int) -> Iterator[Any]:
+        for at in range(number):
+            if at == bad:
+                yield Fails(f"number {at} is bad").with_params(max_attempts=1)
+            else:
+                yield Leaf(at)
+
+
+class Outer(workflow.Pipeline):
+    def run(self, number: int, bad: int) -> Iterator[Any]:
+        yield Leaf(1)
+        yield Inner(number, bad)
+
+
 class Hidden(workflow.Pipeline):
     admin_callbacks = True
 

@@ -69,6 +69,8 @@ def show(store: str | None, pipeline_id: str, children: int, as_json: bool) -> N
         return
     for line in cli_tree.lines(tree, children):
         click.echo(line)
+    for row in cli_tree.failure(tree):
+        click.echo(row)
 
 
 @click.command(short_help="Start a workflow.")

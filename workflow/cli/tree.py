@@ -1,7 +1,7 @@
 """A workflow as lines of text: one for each stage, those that it yielded under it."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,9 +28,20 @@ class Line:
         return f"{self.status:<11}{'  ' * min(self.depth, DEEPEST)}{self.text}"
 
 
-def lines(tree: Tree, most: int | None = MOST_CHILDREN) -> Iterator[Line]:
-    """The stages of a tree, of the children of each no more than so many, if any number."""
+def failure(tree: Tree) -> Iterator[str]:
+    """Of a workflow that failed: its stages by state, and the stage that is the reason."""
     pipelines = tree["pipelines"]
+    failed = pipelines[tree["rootPipelineId"]].get("failure")
+    if failed and len(pipelines) > 1:
+        yield f"{len(pipelines):,} stages: {_states(pipelines.values())}"
+        yield f"first failure: {failed['classPath']} {failed['pipelineId']}"
+        yield f"  {_cut(failed['message'], 200)}"
+
+
+def lines(tree: Tree, most: int | None = MOST_CHILDREN) -> Iterator[Line]:
+    """The stages of a tree: at most `most` children of each, if given, and the one that failed."""
+    pipelines = tree["pipelines"]
+    failed = _path_to_failure(tree)
     left: list[tuple[int, str] | Line] = [(0, tree["rootPipelineId"])]
     while left:
         at = left.pop()
@@ -40,9 +51,11 @@ def lines(tree: Tree, most: int | None = MOST_CHILDREN) -> Iterator[Line]:
         depth, name = at
         yield _line(tree, name, depth)
         children = [child for child in pipelines[name]["children"] if child in pipelines]
-        if most is not None and children[most:]:
-            left.append(Line("", depth + 1, "", _left_out(tree, children[most:])))
-        left.extend((depth + 1, child) for child in reversed(children[:most]))
+        hidden = [] if most is None else [c for c in children[most:] if c not in failed]
+        unseen = set(hidden)
+        if hidden:
+            left.append(Line("", depth + 1, "", _left_out(tree, hidden)))
+        left.extend((depth + 1, child) for child in reversed(children) if child not in unseen)
 
 
 def _line(tree: Tree, name: str, depth: int) -> Line:
@@ -54,10 +67,25 @@ def _line(tree: Tree, name: str, depth: int) -> Line:
     return Line(name, depth, about["status"], f"{text}{_said(about)}")
 
 
+def _path_to_failure(tree: Tree) -> set[str]:
+    """The stage that made the workflow fail, and those above it."""
+    pipelines = tree["pipelines"]
+    parents = {child: name for name, about in pipelines.items() for child in about["children"]}
+    name = pipelines[tree["rootPipelineId"]].get("failure", {}).get("pipelineId")
+    path: set[str] = set()
+    while name is not None and name not in path:
+        path.add(name)
+        name = parents.get(name)
+    return path
+
+
 def _left_out(tree: Tree, names: list[str]) -> str:
-    number = Counter(tree["pipelines"][name]["status"] for name in names)
-    states = ", ".join(f"{count:,} {status}" for status, count in sorted(number.items()))
-    return f"{len(names):,} more: {states}"
+    return f"{len(names):,} more: {_states(tree['pipelines'][name] for name in names)}"
+
+
+def _states(stages: Iterable[Tree]) -> str:
+    number = Counter(about["status"] for about in stages)
+    return ", ".join(f"{count:,} {status}" for status, count in sorted(number.items()))
 
 
 def _argument(argument: Tree, slots: Tree) -> str:

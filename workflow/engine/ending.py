@@ -89,7 +89,7 @@ def abort(engine: Engine, root: str, cursor: str = "", incarnation: str = "") ->
     try:
         found = query.fetch(limit=ABORT_PAGE, start_cursor=cursor.encode() or None)
         records = [model.pipeline_of(entity) for entity in found]
-    except InvalidArgument as error:
+    except (InvalidArgument, ValueError) as error:  # as the two clients say it
         raise BadTaskError(f"cursor is {cursor[:100]!r}, which is none of this store") from error
     for record in records:
         is_open = record.status in (WAITING, RUN) and not record.is_over

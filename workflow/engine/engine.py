@@ -291,7 +291,7 @@ class Engine:
     def send_result_email(self, stage: Pipeline, sender: str | None) -> None:
         """Tell by mail how a workflow ended; what fails is only logged."""
         mail = self.mail or Mail()
-        send = type(stage)._send_mail or mail.send
+        send = stage._mail_sender() or mail.send
         if send is None:
             return
         try:

@@ -236,14 +236,11 @@ def enqueue_finalized(unit: Unit, record: Record, eta: int | None = None) -> Non
     unit.change(record)
 
 
-def request_abort(unit: Unit, root: Record, message: str, failed: str | None = None) -> bool:
-    """Abort a workflow; returns False if that was done before, or the workflow is over.
-
-    `failed` is the stage that is the reason.
-    """
+def request_abort(unit: Unit, root: Record, message: str) -> bool:
+    """Abort a workflow; returns False if that was done before, or the workflow is over."""
     if root.abort_requested or root.is_over:
         return False
-    root.abort_requested, root.abort_message, root.failed = True, message, failed
+    root.abort_requested, root.abort_message = True, message
     unit.enqueue(root, "abort", root=root.id)
     unit.change(root)
     return True
@@ -266,7 +263,10 @@ def abort_from(unit: Unit, record: Record, message: str, finalizes: Finalizes) -
     """
     root = unit.pipeline(record.root)
     if root is not None:
-        request_abort(unit, root, message, record.id)
+        # Also if the root is over already: it does not wait for every stage.
+        root.failed = root.failed or record.id
+        request_abort(unit, root, message)
+        unit.change(root)
     abort(unit, record, finalizes)
 
 

@@ -33,6 +33,9 @@ PART = "WorkflowPart"
 KINDS = (STATUS, BARRIER, WAITING_PAGE, PLAN, SLOT, PART, PIPELINE)
 
 WAITING, RUN, DONE, ABORTED = "waiting", "run", "done", "aborted"
+# Shown instead of WAITING for a stage that failed and waits for its next attempt.
+RETRY = "retry"
+STATES = (WAITING, RETRY, RUN, DONE, ABORTED)
 START, FINALIZE = "start", "finalize"
 LONGEST_ID = 1_500  # bytes, as of every key
 # The latest time that a sort key may have: the list of roots has the newest first.
@@ -62,6 +65,11 @@ def child_id(stem: str, attempt: int, number: int) -> str:
 def barrier_id(stem: str, purpose: str) -> str:
     """The id of the barrier before a stage's start or finalization."""
     return f"{stem}/{purpose}"
+
+
+def state_key(root: str, state: str) -> str:
+    """The property by which the stages of a workflow are found that are in a state."""
+    return f"{root}/{state}"
 
 
 def newest_first(usec: int) -> str:
@@ -118,8 +126,8 @@ class Record:
 
     `begun` is the process in which the user's code was last called, until it has returned; `deaths`
     is how many of those processes have died since it last did (see deaths.py). `end_attempt` is how
-    often `finalized` has failed. Of a root only: `failed` is the stage whose failure aborted the
-    workflow, and `is_open` says that stages may not be over yet, even if the root itself is.
+    often `finalized` has failed. Of a root only: `failed` is the first stage that was aborted
+    because it failed; `is_open` says that stages may not be over yet, even if the root is.
     """
 
     id: str
@@ -154,6 +162,11 @@ class Record:
     def is_over(self) -> bool:
         """Whether nothing more is to be done for it."""
         return self.finalized is not None
+
+    @property
+    def state(self) -> str:
+        """One of STATES."""
+        return RETRY if self.status == WAITING and self.next_retry is not None else self.status
 
     @property
     def stem(self) -> str:
@@ -272,6 +285,7 @@ def _set(entity: Entity, record: Stored, names: tuple[str, ...]) -> None:
 def _pipeline_entity(record: Record, client: Store) -> Entity:
     entity = Entity(client.key(PIPELINE, record.id), exclude_from_indexes=_PIPELINE)
     entity["root"] = record.root
+    entity["state"] = state_key(record.root, record.state)
     _set(entity, record, _PIPELINE)
     if record.is_root:
         time = newest_first(record.created)

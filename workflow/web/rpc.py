@@ -22,6 +22,8 @@ def install(blueprint: Blueprint) -> None:
         "stage": _stage,
         "stages": _stages,
         "list": _list,
+        "counts": _counts,
+        "state": _state,
         "class_paths": _class_paths,
     }
     for name, view in views.items():
@@ -74,6 +76,15 @@ def _stage() -> Any:
 
 def _stages() -> Any:
     return status.get_stages(request.args.getlist("id"))
+
+
+def _counts() -> Any:
+    return status.get_counts(request.args.get("root_pipeline_id", ""))
+
+
+def _state() -> Any:
+    name, state = request.args.get("root_pipeline_id", ""), request.args.get("state", "")
+    return status.get_stages_in(name, state, request.args.get("cursor"), _number("count", 50))
 
 
 def _list() -> Any:

@@ -1,17 +1,21 @@
 """How workflows stand: the tree of one, and the list of all, as values for JSON."""
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Any
 
+from google.api_core.exceptions import InvalidArgument
 from google.cloud.datastore.query import PropertyFilter
 
+from dfpipe.datastore import Query, count
 from workflow import registry, values
 from workflow.engine import large, model
 from workflow.engine.engine import Engine, current
-from workflow.engine.model import ABORTED, DONE, RUN, WAITING, Params, Record, Slot
+from workflow.engine.model import RUN, STATES, Params, Record, Slot
 from workflow.engine.unit import Unit
 from workflow.errors import PipelineStatusError, UnknownPipelineError
-from workflow.pipeline import SECRET
+from workflow.web import describing
+from workflow.web.describing import LONGEST_VALUE, Tree
 
 LOOKUP = 500  # entities
 MOST_ROOTS = 500  # in one list
@@ -19,9 +23,6 @@ MOST_CHILDREN = 500  # in one page of a stage's
 MOST_ANCESTORS = 20
 MOST_STAGES = 100  # asked for by their ids
 MOST_ARGUMENTS = 100  # of one stage, in a page
-LONGEST_VALUE = 2_000  # characters of a value in a tree
-
-Tree = dict[str, Any]
 
 
 def get_pipeline_names() -> list[str]:
@@ -34,10 +35,10 @@ def get_root_list(
 ) -> Tree:
     """The workflows, the newest first: {"pipelines": [...], "cursor": ...}.
 
-    The cursor is there only where there are more; it is given for the next list. Each pipeline is
+    There is a cursor only if there are more workflows; give it for the next list. Each pipeline is
     as in `get_status_tree`, with its `pipelineId`, and no more than 100 of its arguments and
-    children. Raises PipelineStatusError for a cursor that is none of that list and for a count that
-    is not 1 to 500.
+    children. Raises PipelineStatusError for a cursor of another list and for a count that is not 1
+    to 500.
     """
     if not 1 <= count <= MOST_ROOTS:
         raise PipelineStatusError(f"the count is {count}: give 1 to {MOST_ROOTS}")
@@ -47,7 +48,8 @@ def get_root_list(
 def get_status_tree(root_pipeline_id: str) -> Tree:
     """A workflow with all its stages and slots; the id may be that of any of them.
 
-    Raises UnknownPipelineError where there is none.
+    The root of an aborted workflow has as `failure` the stage that was the reason: its pipelineId,
+    classPath and message. Raises UnknownPipelineError for an unknown id.
     """
     reader = _Reader(current())
     root = reader.root_of(reader.record(root_pipeline_id))
@@ -63,8 +65,9 @@ def get_stage(pipeline_id: str, first: int = 0, count: int = 100) -> Tree:
     """One stage with a page of its children, however large the workflow is.
 
     `pipelines` has the stage, as in get_status_tree but with no more than 100 arguments and with
-    the ids of these children alone, and what is known of these children in short: see get_stages.
-    `ancestors` are the 20 nearest stages above it, the topmost first, in short, with `pipelineId`.
+    the ids of these children alone, and these children in short: see get_stages. `ancestors` are
+    the 20 nearest stages above it, the topmost first, in short, with `pipelineId`. `places` says
+    which of its parent's children each of these ancestors and the stage itself is, from 0.
     """
     if not 0 <= count <= MOST_CHILDREN:
         raise PipelineStatusError(f"the count is {count}: give 0 to {MOST_CHILDREN}")
@@ -78,13 +81,23 @@ def get_stage(pipeline_id: str, first: int = 0, count: int = 100) -> Tree:
     ancestors = reader.ancestors(record)
     briefs = reader.briefs(root, ancestors)
     tree["ancestors"] = [{"pipelineId": each.id, **briefs[each.id]} for each in ancestors]
+    tree["places"] = _places([*ancestors, record])
     return tree
 
 
-def get_stages(pipeline_ids: list[str]) -> Tree:
-    """How stages of one workflow stand, in short: {"pipelines": {id: ...}}.
+def _places(line: list[Record]) -> dict[str, int]:
+    places = {}
+    for parent, child in pairwise(line):
+        siblings = parent.child_ids()
+        if child.id in siblings:  # it may be of an earlier attempt
+            places[child.id] = siblings.index(child.id)
+    return places
 
-    That is without arguments, outputs and the ids of children. Stages that are not made yet, or
+
+def get_stages(pipeline_ids: list[str]) -> Tree:
+    """Stages of one workflow in short: {"pipelines": {id: ...}}.
+
+    That is without arguments, outputs and the ids of children. Stages that are not stored yet, or
     not any more, are left out.
     """
     if len(pipeline_ids) > MOST_STAGES:
@@ -93,6 +106,44 @@ def get_stages(pipeline_ids: list[str]) -> Tree:
     records = reader.records([name for name in pipeline_ids if model.is_id(name)])
     root = reader.root_of(records[0]) if records else None
     return {"pipelines": reader.briefs(root, records)}
+
+
+def get_counts(root_pipeline_id: str) -> Tree:
+    """How many stages of a workflow are in each state: {"counts": {"done": 3, ...}}.
+
+    States that no stage is in are left out; `finalizing` counts as `run`. The id may be that of any
+    stage. Raises UnknownPipelineError.
+    """
+    reader = _Reader(current())
+    root = reader.record(root_pipeline_id).root
+    counts = {state: count(reader.client, reader.in_state(root, state)) for state in STATES}
+    return {"counts": {state: number for state, number in counts.items() if number}}
+
+
+def get_stages_in(
+    root_pipeline_id: str, state: str, cursor: str | None = None, count: int = 50
+) -> Tree:
+    """The stages of a workflow that are in a state, in no order: {"pipelines": {id: ...}}.
+
+    They are in short, as in get_stages; `cursor` is there if there may be more.
+    """
+    if state not in STATES:
+        raise PipelineStatusError(f"the state is {state!r}: give {', '.join(STATES)}")
+    if not 1 <= count <= MOST_STAGES:
+        raise PipelineStatusError(f"the count is {count}: give 1 to {MOST_STAGES}")
+    reader = _Reader(current())
+    root = reader.root_of(reader.record(root_pipeline_id))
+    start = cursor.encode() if cursor else None
+    try:
+        found = reader.in_state(root.id, state).fetch(limit=count, start_cursor=start)
+        records = [model.pipeline_of(entity) for entity in found]
+    except (InvalidArgument, ValueError) as error:  # as the two clients say it
+        raise PipelineStatusError("no such cursor: leave it out to begin") from error
+    answer: Tree = {"pipelines": reader.briefs(root, records)}
+    token = found.next_page_token
+    if token and len(records) == count:
+        answer["cursor"] = token.decode() if isinstance(token, bytes) else token
+    return answer
 
 
 class _Reader:
@@ -119,14 +170,22 @@ class _Reader:
         return found
 
     def records(self, names: list[str]) -> list[Record]:
-        """The stages of those ids that are made already, in that order."""
+        """Those of the stages that are stored, in that order."""
         return [model.pipeline_of(entity) for entity in self._entities(model.PIPELINE, names)]
+
+    def in_state(self, root: str, state: str) -> Query:
+        query: Query = self.client.query(kind=model.PIPELINE)
+        query.add_filter(filter=PropertyFilter("state", "=", model.state_key(root, state)))
+        return query
 
     def _entities(self, kind: str, names: Iterable[str]) -> Iterator[Any]:
         keys = [self.client.key(kind, name) for name in names]
         for at in range(0, len(keys), LOOKUP):
             found = {e.key.name: e for e in large.lookup(self.client, keys[at : at + LOOKUP])}
             yield from (found[k.name] for k in keys[at : at + LOOKUP] if k.name in found)
+
+    def _slots(self, keys: Iterable[str]) -> dict[str, Slot]:
+        return {e.key.name: model.slot_of(e) for e in self._entities(model.SLOT, keys)}
 
     def roots(self, class_path: str | None, cursor: str | None, count: int) -> Tree:
         order = "listed_class" if class_path else "listed"
@@ -138,11 +197,10 @@ class _Reader:
         query.add_filter(filter=PropertyFilter(order, "<", last))
         found = list(query.fetch(limit=count + 1))
         records = [model.pipeline_of(entity) for entity in found[:count]]
-        params = {record.id: self._params(record) for record in records}
-        about = self.briefs(None, records)
+        told = self.briefs(None, records)
         for record in records:
-            about[record.id].update(_details(record, params[record.id], MOST_ARGUMENTS))
-        answer: Tree = {"pipelines": [{"pipelineId": r.id, **about[r.id]} for r in records]}
+            told[record.id] |= describing.details(record, self._params(record), MOST_ARGUMENTS)
+        answer: Tree = {"pipelines": [{"pipelineId": r.id, **told[r.id]} for r in records]}
         if len(found) > count:
             answer["cursor"] = found[count][order]
         return answer
@@ -150,42 +208,42 @@ class _Reader:
     def tree(
         self, root: Record, records: dict[str, Record], most_arguments: int | None = None
     ) -> Tree:
-        params = {name: self._params(record) for name, record in records.items()}
         details = {
-            name: _details(record, params[name], most_arguments) for name, record in records.items()
+            name: describing.details(record, self._params(record), most_arguments)
+            for name, record in records.items()
         }
-        keys = {key for each in details.values() for key in _slots_of(each)}
-        slots = {e.key.name: model.slot_of(e) for e in self._entities(model.SLOT, sorted(keys))}
-        pipelines = self._all(root, list(records.values()), params, slots)
-        for name, about in pipelines.items():
-            about.update(details[name])
+        keys = sorted({key for each in details.values() for key in describing.slots_of(each)})
+        slots = self._slots(keys)
+        pipelines = self._all(root, list(records.values()), slots)
+        for name, told in pipelines.items():
+            told.update(details[name])
+        # An output that a stage leaves to the last one that it yields is in both: the later counts.
+        fillers = {root.stem: root.id}
+        fillers |= {key: name for name, each in details.items() for key in each["outputs"].values()}
         return {
             "rootPipelineId": root.id,
-            "slots": {key: self._slot(slots.get(key)) for key in sorted(keys)},
+            "slots": {key: self._slot(key, slots.get(key), fillers) for key in keys},
             "pipelines": pipelines,
         }
 
     def briefs(self, root: Record | None, records: list[Record]) -> dict[str, Tree]:
-        """What there is to say of stages without their values."""
-        params = {record.id: self._params(record) for record in records}
+        """Stages without their values."""
         # Those that run and whose default output is filled are being finalized.
-        keys = [params[r.id].output_slots["default"] for r in records if r.status == RUN]
-        slots = {e.key.name: model.slot_of(e) for e in self._entities(model.SLOT, keys)}
-        return self._all(root, records, params, slots)
+        running = [record for record in records if record.status == RUN]
+        slots = self._slots(self._params(record).output_slots["default"] for record in running)
+        return self._all(root, records, slots)
 
     def _all(
-        self,
-        root: Record | None,
-        records: list[Record],
-        params: dict[str, Params],
-        slots: dict[str, Slot],
+        self, root: Record | None, records: list[Record], slots: dict[str, Slot]
     ) -> dict[str, Tree]:
         said = {e.key.name: e for e in self._entities(model.STATUS, [r.stem for r in records])}
+        failed = {r.id: r for r in self.records([r.failed for r in records if r.failed])}
         return {
             record.id: {
-                **_about(record, params[record.id], slots),
-                **_abort_message(root or record, record),
-                **_said(said.get(record.stem)),
+                **describing.about(record, self._params(record), slots),
+                **describing.abort_message(root or record, record),
+                **describing.failure(record, failed.get(record.failed or "")),
+                **describing.said(said.get(record.stem)),
             }
             for record in records
         }
@@ -193,9 +251,13 @@ class _Reader:
     def _params(self, record: Record) -> Params:
         return Unit(self.client, self.engine.service, 0).params(record)
 
-    def _slot(self, slot: Slot | None) -> Tree:
+    def _slot(self, key: str, slot: Slot | None, fillers: dict[str, str]) -> Tree:
         if slot is None or slot.value is None:
-            return {"status": "waiting"}
+            stem = key.rpartition("/")[0]
+            return {
+                "status": "waiting",
+                "fillerPipelineId": fillers.get(key) or fillers.get(stem, stem),
+            }
         return {
             "status": "filled",
             "fillTimeMs": (slot.fill_time or 0) // 1000,
@@ -209,85 +271,3 @@ class _Reader:
         if text.startswith("@"):
             return f"{large.read(self.client, text)[:LONGEST_VALUE]}..."
         return values.loads(text)
-
-
-def _slots_of(details: Tree) -> list[str]:
-    given = [*details["args"], *details["kwargs"].values()]
-    needed = [argument["slotKey"] for argument in given if argument["type"] == "slot"]
-    return [*details["outputs"].values(), *needed, *details["afterSlotKeys"]]
-
-
-def _argument(argument: dict[str, Any]) -> Tree:
-    if argument["type"] == "slot":
-        return {"type": "slot", "slotKey": argument["slot"]}
-    text = values.dumps(argument["value"])
-    if len(text) > LONGEST_VALUE:
-        return {"type": "value", "value": f"{text[:LONGEST_VALUE]}..."}
-    return argument
-
-
-def _about(record: Record, params: Params, slots: dict[str, Slot]) -> Tree:
-    about = {
-        "classPath": record.class_path,
-        "childCount": record.children,
-        "queueName": params.queue_name,
-        "currentAttempt": record.attempt + 1,
-        "maxAttempts": params.max_attempts,
-        "backoffSeconds": params.backoff_seconds,
-        "backoffFactor": params.backoff_factor,
-        "status": _status(record, params, slots),
-        "isOver": record.is_over,
-        "createdTimeMs": record.created // 1000,
-    }
-    for name, usec in (
-        ("startTimeMs", record.started),
-        ("endTimeMs", record.finalized),
-        ("nextRetryTimeMs", record.next_retry if record.status == WAITING else None),
-    ):
-        if usec is not None:
-            about[name] = usec // 1000
-    if record.retry_message:
-        about["lastRetryMessage"] = record.retry_message
-    return about
-
-
-def _details(record: Record, params: Params, most: int | None = None) -> Tree:
-    """Arguments, outputs and children, of each the first so many."""
-    shown = [(name, arg) for name, arg in params.kwargs.items() if not name.startswith(SECRET)]
-    return {
-        "args": [_argument(argument) for argument in params.args[:most]],
-        "kwargs": {name: _argument(argument) for name, argument in shown[:most]},
-        "argumentCount": len(params.args) + len(shown),
-        "outputs": params.output_slots,
-        "children": record.child_ids(0, most),
-        "afterSlotKeys": params.after_all[:most],
-    }
-
-
-def _abort_message(root: Record, record: Record) -> Tree:
-    """Why the workflow was aborted; a root tells it before all of it is."""
-    is_told = record.status == ABORTED or record.is_root
-    return {"abortMessage": root.abort_message} if root.abort_message and is_told else {}
-
-
-def _status(record: Record, params: Params, slots: dict[str, Slot]) -> str:
-    if record.status in (DONE, ABORTED):
-        return record.status
-    default = slots.get(params.output_slots["default"])
-    if default is not None and default.is_filled:
-        return "finalizing"
-    if record.status == WAITING and record.next_retry is not None:
-        return "retry"
-    return record.status
-
-
-def _said(entity: Any) -> Tree:
-    if entity is None:
-        return {}
-    said = {
-        "statusTimeMs": entity["time"] // 1000,
-        "statusMessage": entity["message"],
-        "statusConsoleUrl": entity["console_url"],
-        "statusLinks": values.loads(entity["links"]),
-    }
-    return {name: value for name, value in said.items() if value}

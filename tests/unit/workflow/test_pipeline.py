@@ -1,6 +1,7 @@
 """The methods of Pipeline, on both stores."""
 
 import hashlib
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -406,3 +407,58 @@ def test_callback_task(queues: Queues) -> None:
 def test_a_stage_without_callback() -> None:
     with pytest.raises(NotImplementedError, match=r"Waits has no callback\(\)"):
         started(Waits()).callback()
+
+
+# As in the original
+
+
+@pytest.mark.parametrize("given", [object(), None, 1, ["default"]], ids=repr)
+def test_an_output_that_is_no_name(given: Any) -> None:
+    with pytest.raises(workflow.UnexpectedPipelineError, match="give the name of an output"):
+        common.Return(1).fill(given, 1)
+
+
+@pytest.mark.parametrize("method", ["get_callback_url", "get_callback_task"])
+def test_callbacks_are_for_asynchronous_stages(queues: Queues, method: str) -> None:
+    stage = common.Return(1)
+    stage.start()
+    with pytest.raises(workflow.UnexpectedPipelineError, match="is for asynchronous stages"):
+        getattr(stage, method)()
+
+
+class InTestMode(workflow.Pipeline):
+    """Does in test mode what its argument says."""
+
+    def run(self, what: str) -> Iterator[Any]:
+        if what == "with_params":
+            stage = common.Return(5).with_params(max_attempts="rubbish", unknown=1)
+            assert stage.max_attempts == 3
+            yield stage
+        elif what == "arguments":
+            yield common.Return({1, 2})
+        elif what == "return":
+            yield ReturnsSet()
+        else:
+            with workflow.InOrder(), workflow.InOrder():
+                yield common.Return(5)
+
+
+class ReturnsSet(workflow.Pipeline):
+    def run(self) -> set[int]:
+        return {1}
+
+
+@pytest.mark.parametrize("what", ["with_params", "in order"])
+def test_what_test_mode_passes_over(what: str) -> None:
+    stage = InTestMode(what)
+    stage.start_test()
+    assert stage.outputs.default.value == 5
+    # Outside of test mode it is refused.
+    with pytest.raises(TypeError, match="with_params"):
+        common.Return(5).with_params(unknown=1)
+
+
+@pytest.mark.parametrize("what", ["arguments", "return"])
+def test_values_that_json_does_not_have_in_test_mode(what: str) -> None:
+    with pytest.raises(TypeError, match=r"Bad (child arguments|return value)\."):
+        InTestMode(what).start_test()

@@ -167,6 +167,26 @@ def test_the_mail_about_the_end(queues: Queues, mails: Any, aborts: bool) -> Non
     assert f"root={stage.pipeline_id}" in html
 
 
+def test_a_method_or_a_function_sends_mails(queues: Queues, mails: Any) -> None:
+    class ByMethod(Mailed):
+        def _send_mail(self, sender: str, subject: str, body: str, html: str = "") -> None:
+            mails.append((self.pipeline_id, sender, subject))
+
+    def send(sender: str, *given: str) -> None:
+        mails.append(("function", sender, given[0]))
+
+    class ByFunction(Mailed):
+        _send_mail = send
+
+    queues.engine.mail = Mail(sender="us@example.com")
+    for kind in (ByMethod, ByFunction):
+        queues.run(kind())
+    (first, *_, one), (_, sender, two) = mails
+    assert len(first) == 32
+    assert sender == "us@example.com"
+    assert all(subject.startswith("Pipeline successful") for subject in (one, two))
+
+
 def test_a_mail_that_cannot_be_sent(queues: Queues, caplog: pytest.LogCaptureFixture) -> None:
     class Fails(Mailed):
         @staticmethod

@@ -1,6 +1,7 @@
 """The status of workflows as values for JSON, on both stores."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from tests.support.workflow_running import Queues
 from workflow import common, values
 from workflow.engine import model
 from workflow.web import status
+from workflow.web.status import get_counts, get_root_list, get_stage, get_stages_in
 
 
 class Divide(workflow.Pipeline):
@@ -157,7 +159,9 @@ def test_waiting_run_done(queues: Queues) -> None:
     stage = started(Waits())
     assert queues.about(stage)["status"] == "waiting"
     assert "startTimeMs" not in queues.about(stage)
-    assert queues.tree(stage)["slots"] == {f"{stage.pipeline_id}/default": {"status": "waiting"}}
+    name = stage.pipeline_id
+    waiting = {"status": "waiting", "fillerPipelineId": name}
+    assert queues.tree(stage)["slots"] == {f"{name}/default": waiting}
     queues.drain()
     assert queues.about(stage)["status"] == "run"
     assert "endTimeMs" not in queues.about(stage)
@@ -296,3 +300,115 @@ def test_the_names_of_classes() -> None:
     found = workflow.get_pipeline_names()
     assert found == sorted(found)
     assert {Waits.class_path, "workflow.common.Sum"} <= set(found)
+
+
+# What went wrong, and where
+
+
+class FailsWithin(workflow.Pipeline):
+    def run(self, number: int, bad: int) -> Iterator[Any]:
+        yield common.Return(1)
+        yield OneFails(number, bad)
+
+
+class OneFails(workflow.Pipeline):
+    def run(self, number: int, bad: int) -> Iterator[Any]:
+        for at in range(number):
+            yield IsBad(at == bad).with_params(max_attempts=1)
+
+
+class IsBad(workflow.Pipeline):
+    def run(self, is_bad: bool) -> None:
+        if is_bad:
+            raise ValueError("it is bad")
+
+
+@pytest.mark.parametrize("bad", [25, 29], ids=["after the end", "before the end"])
+def test_a_failure_is_told_at_the_root_and_in_the_list(queues: Queues, bad: int) -> None:
+    """Also if the root is done because it does not wait for that stage."""
+    stage = FailsWithin(30, bad)
+    stage.start(idempotence_key="with a key")
+    queues.drain()
+    failure = queues.about(stage)["failure"]
+    assert failure["classPath"] == IsBad.class_path
+    assert failure["message"] == "ValueError: it is bad"
+    assert get_root_list()["pipelines"][0]["failure"] == failure
+    if bad == 29:
+        told = queues.about(stage)["abortMessage"]
+        name = f"{IsBad.class_path}#{failure['pipelineId']}"
+        assert told == f"Aborting after 1 attempts: {name}: ValueError: it is bad"
+    # Where it is.
+    found = get_stage(failure["pipelineId"])
+    assert found["ancestors"][0]["pipelineId"] == "with a key"
+    assert [*found["places"].values()] == [1, bad]
+
+
+def test_an_abort_by_hand_is_no_failure(queues: Queues) -> None:
+    stage = started(Waits())
+    stage.abort("enough")
+    queues.drain()
+    assert "failure" not in queues.about(stage)
+
+
+def test_counts_and_stages_by_state(queues: Queues) -> None:
+    stage, other = FailsWithin(30, 25), started(Waits())
+    stage.start()
+    queues.drain()
+    root = str(stage.pipeline_id)
+    counts = get_counts(root)["counts"]
+    states = [about["status"] for about in queues.tree(stage)["pipelines"].values()]
+    assert counts == Counter(states)
+    assert get_counts(str(other.pipeline_id)) == {"counts": {"run": 1}}
+    ids: list[str] = []
+    cursor = None
+    while True:
+        page = get_stages_in(root, "done", cursor, 10)
+        ids += page["pipelines"]
+        cursor = page.get("cursor")
+        if cursor is None:
+            break
+    assert len(ids) == len(set(ids)) == counts["done"]
+    (failed,) = (
+        about
+        for about in get_stages_in(root, "aborted")["pipelines"].values()
+        if "lastRetryMessage" in about
+    )
+    assert failed["classPath"] == IsBad.class_path
+
+
+def test_a_stage_that_waits_for_its_next_attempt_is_found(queues: Queues) -> None:
+    stage = IsBad(True)
+    stage.start()
+    queues.runner.step()
+    assert get_counts(str(stage.pipeline_id))["counts"] == {"retry": 1}
+    assert len(get_stages_in(str(stage.pipeline_id), "retry")["pipelines"]) == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [{"state": "new"}, {"state": "done", "count": 0}, {"state": "done", "cursor": "x"}],
+    ids=repr,
+)
+def test_a_list_of_no_state(queues: Queues, words: Any) -> None:
+    stage = started(Waits())
+    with pytest.raises(workflow.PipelineStatusError):
+        get_stages_in(str(stage.pipeline_id), **words)
+
+
+def test_who_is_to_fill_a_waiting_slot(queues: Queues) -> None:
+    """With a key too, and where a stage leaves its output to the last one that it yields."""
+
+    class Root(workflow.Pipeline):
+        def run(self) -> Iterator[Any]:
+            waited = yield Waits()
+            yield common.Return(waited)
+
+    stage = Root()
+    stage.start(idempotence_key="k")
+    queues.drain()
+    tree = queues.tree(stage)
+    waits, returns = tree["pipelines"]["k"]["children"]
+    fillers = {slot["fillerPipelineId"] for slot in tree["slots"].values()}
+    assert fillers == {waits, returns}
+    tree = get_stage(returns)
+    assert {slot["fillerPipelineId"] for slot in tree["slots"].values()} == {waits, returns}

@@ -138,7 +138,9 @@ function fillRows(rows, roots) {
     setState(cells[0].firstChild, root.status);
     setText(cells[2], time(root.startTimeMs || root.createdTimeMs));
     setText(cells[3], duration(root));
-    setText(cells[4], root.statusMessage || root.abortMessage || root.lastRetryMessage || "");
+    const { failure } = root;
+    const why = failure && failure.pipelineId !== root.pipelineId ? `${short(failure.classPath)}: ${failure.message}` : "";
+    setText(cells[4], root.statusMessage || why || root.abortMessage || root.lastRetryMessage || "");
     const body = byId("rows");
     if (body.children[place] !== row) body.insertBefore(row, body.children[place] || null);
   });

@@ -72,13 +72,15 @@ const tree = {
       if (node.group !== group) return; // folded meanwhile
       const { children, childCount } = found.pipelines[node.id];
       const next = group.querySelector(":scope > .more");
+      for (const id of children) this.remove(id);
       const items = children.map((id, place) =>
         this.add(id, found.pipelines[id], node.level + 1, node.shown + place + 1, childCount).item);
       const hadFocus = next && next === document.activeElement;
       if (next) next.remove();
-      group.append(...items);
       node.shown += children.length;
-      if (node.shown < childCount && children.length) group.append(this.moreItem(node, childCount));
+      const after = node.shown < childCount && children.length ? [this.moreItem(node, childCount)] : [];
+      const revealed = group.querySelector(":scope > .revealed"); // and those after it: out of order
+      for (const item of [...items, ...after]) group.insertBefore(item, revealed);
       if (hadFocus && items[0]) this.focus(items[0]);
       if (this.chosen) this.mark(this.chosen);
     } catch (error) {
@@ -86,6 +88,38 @@ const tree = {
     } finally {
       node.item.removeAttribute("aria-busy");
     }
+  },
+
+  remove(id) {
+    const node = this.nodes.get(id);
+    if (!node) return;
+    this.fold(node);
+    node.item.remove();
+    this.nodes.delete(id);
+  },
+
+  // Unfold what is above a stage, and show it even where its siblings are not loaded yet.
+  async reveal(id) {
+    const { ancestors, places, pipelines } = await ask("stage", { pipeline_id: id, count: 0 });
+    const line = [...ancestors, { pipelineId: id, ...pipelines[id] }];
+    let node = null;
+    for (const about of line) {
+      const known = this.nodes.get(about.pipelineId);
+      if (!known && !node) continue; // above the top of this page
+      if (!known && !node.group) await this.unfold(node);
+      node = this.nodes.get(about.pipelineId) || this.addRevealed(node, about, places);
+    }
+    if (node) node.item.firstElementChild.scrollIntoView({ block: "nearest" });
+    return Boolean(node);
+  },
+
+  addRevealed(parent, about, places) {
+    const id = about.pipelineId;
+    const place = (places[id] || 0) + 1;
+    const node = this.add(id, about, parent.level + 1, place, parent.about.childCount);
+    node.item.classList.add("revealed");
+    parent.group.append(node.item);
+    return node;
   },
 
   moreItem(node, total) {
@@ -180,9 +214,16 @@ async function showStatus() {
   byId("tree").addEventListener("click", (event) => tree.click(event));
   install();
   const wanted = decodeURIComponent(location.hash.slice(1));
-  await Promise.all([tree.unfold(top), choose(wanted || id, true), lookAtRoot()]);
+  await Promise.all([tree.unfold(top), lookAtRoot(), states.look()]);
+  await show(wanted || (root.about && root.about.failure ? root.about.failure.pipelineId : id), id);
   const turn = repeat(look);
   root.look = turn;
+}
+
+// Choose a stage and show where it is; another one where it is unknown, or not in this part.
+async function show(id, other) {
+  const isHere = await tree.reveal(id).catch(() => false);
+  await choose(isHere ? id : other, true);
 }
 
 function showCrumbs(id, found) {
@@ -196,6 +237,7 @@ async function look() {
   const open = tree.open().slice(0, MOST_POLLED - 1);
   const names = new URLSearchParams([root.id, ...open.map((node) => node.id)].map((id) => ["id", id]));
   const { pipelines } = await ask("stages", names);
+  if (pipelines[root.id]) await states.look();
   if (byId("notice").classList.contains("bad")) say("");
   showRoot(pipelines[root.id]);
   for (const node of open) tree.update(node, pipelines[node.id]);
@@ -220,12 +262,77 @@ function showRoot(about) {
     setText(byId("root"), root.id);
     setState(byId("state"), about.status);
     setText(byId("duration"), duration(about));
+    showFailure(about.failure);
   } else say("This workflow has been removed.");
   byId("abort").disabled = root.isGone || about.isOver || Boolean(about.abortMessage);
   byId("cleanup").disabled = root.isGone || !about.isOver;
   byId("rerun").disabled = root.isGone;
   if (root.isGone) byId("retry").disabled = true;
 }
+
+function showFailure(failure) {
+  const box = byId("failure");
+  box.hidden = !failure;
+  if (!failure || box.dataset.id === failure.pipelineId) return;
+  box.dataset.id = failure.pipelineId;
+  const link = h("a", { href: pageOf(root.id) + `#${encodeURIComponent(failure.pipelineId)}`,
+    "data-stage": failure.pipelineId }, short(failure.classPath));
+  box.replaceChildren("First failure: ", link, ` ${failure.message}`);
+}
+
+// How many stages are in each state, and those in one of them
+
+const states = {
+  chosen: "", cursor: "",
+
+  async look() {
+    const { counts } = await ask("counts", { root_pipeline_id: root.id });
+    const buttons = Object.entries(counts).map(([state, number]) => {
+      const badge = h("span", { class: "badge" });
+      setState(badge, state);
+      return h("button", { "data-state": state, "aria-pressed": String(state === this.chosen) },
+        badge, ` ${number.toLocaleString("en")}`);
+    });
+    const before = byId("states");
+    const text = JSON.stringify([counts, this.chosen]);
+    if (before.dataset.text === text) return;
+    before.dataset.text = text;
+    const focused = before.contains(document.activeElement) ? document.activeElement.dataset.state : "";
+    before.replaceChildren(...buttons);
+    const again = buttons.find((button) => button.dataset.state === focused);
+    if (again) again.focus();
+  },
+
+  async choose(state) {
+    this.chosen = this.chosen === state ? "" : state;
+    this.cursor = "";
+    byId("tree").hidden = Boolean(this.chosen);
+    byId("found").hidden = !this.chosen;
+    byId("found-stages").replaceChildren();
+    for (const button of byId("states").children)
+      button.setAttribute("aria-pressed", String(button.dataset.state === this.chosen));
+    if (this.chosen) await this.more();
+  },
+
+  async more() {
+    const state = this.chosen;
+    const words = { root_pipeline_id: root.id, state, count: PAGE };
+    if (this.cursor) words.cursor = this.cursor;
+    const { pipelines, cursor } = await ask("state", words);
+    if (this.chosen !== state) return;
+    this.cursor = cursor || "";
+    byId("found-more").hidden = !cursor;
+    byId("found-stages").append(...Object.entries(pipelines).map(([id, about]) => this.row(id, about)));
+  },
+
+  row(id, about) {
+    const badge = h("span", { class: "badge" });
+    setState(badge, about.status);
+    const link = h("a", { href: `#${encodeURIComponent(id)}`, "data-stage": id }, short(about.classPath));
+    const says = about.lastRetryMessage || about.statusMessage || "";
+    return h("li", {}, h("div", { class: "row" }, badge, link, h("span", { class: "meta" }, says)));
+  },
+};
 
 // Details of a stage
 
@@ -270,8 +377,10 @@ function describe(id, about, found) {
     ...faults.map((fault) => h("p", { class: "fault-box" }, fault)),
     facts(about),
     ...valuesOf("Arguments", argumentsOf(about), found),
-    ...valuesOf("Outputs", Object.entries(about.outputs).map(([name, slotKey]) => [name, { slotKey, own: id }]), found),
-    ...valuesOf("Begins after", about.afterSlotKeys.map((slotKey, at) => [`${at + 1}`, { slotKey }]), found),
+    ...valuesOf("Outputs", Object.entries(about.outputs).map(([name, slotKey]) =>
+      [name, { slotKey, own: id, isOver: about.isOver }]), found),
+    ...valuesOf("Begins after", about.afterSlotKeys.map((slotKey, at) =>
+      [`${at + 1}`, { slotKey, isOver: about.isOver }]), found),
   ].filter(Boolean);
 }
 
@@ -292,7 +401,9 @@ function facts(about) {
 }
 
 function argumentsOf(about) {
-  const given = [...about.args.map((arg, at) => [`${at + 1}`, arg]), ...Object.entries(about.kwargs)];
+  const { isOver } = about;
+  const given = [...about.args.map((arg, at) => [`${at + 1}`, arg]), ...Object.entries(about.kwargs)]
+    .map(([name, argument]) => [name, { ...argument, isOver }]);
   const left = about.argumentCount - given.length;
   return left > 0 ? [...given, ["…", { text: `and ${left.toLocaleString("en")} more` }]] : given;
 }
@@ -309,9 +420,10 @@ function valueOf(given, { slots }) {
   const slot = slots[given.slotKey];
   const cut = given.slotKey.lastIndexOf("/");
   const owner = slot && slot.fillerPipelineId ? slot.fillerPipelineId : given.slotKey.slice(0, cut);
+  const missing = given.isOver ? "never filled" : "not filled yet";
   const link = h("a", { href: `#${encodeURIComponent(owner)}`, "data-stage": owner }, owner.slice(0, 12));
   if (!slot || slot.status !== "filled")
-    return owner === given.own ? ["not filled yet"] : [`not filled yet: ${given.slotKey.slice(cut + 1)} of `, link];
+    return owner === given.own ? [missing] : [`${missing}: ${given.slotKey.slice(cut + 1)} of `, link];
   return owner === given.own ? [h("pre", {}, shown(slot.value))] : [h("pre", {}, shown(slot.value)), "from ", link];
 }
 
@@ -332,12 +444,20 @@ function install() {
   });
   byId("retry").addEventListener("click", () =>
     act("retry", { pipeline_id: tree.chosen }, "The stage is to run again."));
-  byId("about").addEventListener("click", (event) => {
-    const link = event.target.closest("[data-stage]");
-    if (!link) return;
-    event.preventDefault();
-    choose(link.dataset.stage).then(() => byId("name").focus());
+  for (const place of ["about", "failure", "found-stages"])
+    byId(place).addEventListener("click", (event) => {
+      const link = event.target.closest("[data-stage]");
+      if (!link) return;
+      event.preventDefault();
+      tree.reveal(link.dataset.stage).catch(() => {});
+      choose(link.dataset.stage).then(() => byId("name").focus());
+    });
+  byId("states").addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (button) states.choose(button.dataset.state).catch((error) => say(error.message, true));
   });
+  byId("found-more").addEventListener("click", () =>
+    states.more().catch((error) => say(error.message, true)));
 }
 
 function sure(question, consequence, yes, hasReason, then) {

@@ -20,6 +20,7 @@ from dfpipe.version import VERSION
 COMMANDS = {
     "import": ("import_", "Read archives of posts into a store."),
     "export": ("export", "Write the posts of a store as JSON lines."),
+    "backup": ("backup", "Copy a store that is in use to a file."),
     "run": ("run", "Analyse the posts of the last days, on any Beam runner."),
     "query": ("query", "Answer a named query from the results."),
     "stopwords": ("stopwords", "Print the stop words in effect."),

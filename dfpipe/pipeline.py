@@ -162,7 +162,7 @@ def run(settings: Settings, options: PipelineOptions) -> Summary:
     """
     started = time.time()
     progress.stage("connecting")
-    datastore.connect(settings.source, create=False)
+    datastore.connect(settings.source, create=False, verify=True).close()
     warehouse.connect(settings.sink).prepare()
     standard = options.view_as(StandardOptions)
     standard.runner = standard.runner or LOCAL_RUNNER

@@ -61,7 +61,7 @@ def command(
     from dfpipe.datastore import connect
     from dfpipe.posts import exporting
 
-    with closing(connect(store_url, create=False, read_only=True)) as client:
+    with closing(connect(store_url, create=False, read_only=True, verify=True)) as client:
         lines = exporting.export_lines(client, since, until)
         if output is None:
             sys.stdout.buffer.writelines(lines)

@@ -65,6 +65,6 @@ def command(
         scanned = importing.scan(archives, strict, show)
         clock = partial(datetime.now, UTC)
         shift_to = clock() if shift_to_now else None
-        with closing(connect(store_url)) as client:
+        with closing(connect(store_url, verify=True)) as client:
             report = importing.store(archives, scanned, client, clock, shift_to=shift_to, show=show)
     click.echo(json_text(report) if as_json else text(report))

@@ -3,11 +3,15 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from dfpipe.datastore.errors import StoreError
 from dfpipe.datastore.protocol import Store
 from dfpipe.errors import UsageError
+
+if TYPE_CHECKING:
+    from dfpipe.datastore.embedded import Client
 
 FORMS = (
     "sqlite:///FILE (relative), sqlite:////FOLDER/FILE (absolute) or datastore://PROJECT, "
@@ -31,11 +35,13 @@ def connect(
     *,
     create: bool = True,
     read_only: bool = False,
+    verify: bool = False,
 ) -> Store:
     """Give a client of the store that the URL names.
 
     sqlite:///FILE gives the embedded client. The file is made if it is missing and `create` is
-    true; `read_only` refuses every put and delete.
+    true; `read_only` refuses every put and delete; `verify` reads the whole file first, 0.2 s for a
+    million posts, and refuses it where it is damaged.
     datastore://PROJECT?namespace=N&database=D gives google.cloud.datastore.Client, which honours
     DATASTORE_EMULATOR_HOST; the other options mean nothing there.
 
@@ -43,7 +49,10 @@ def connect(
     """
     address = _address(url)
     if address.scheme == "sqlite":
-        return _embedded(address, create, read_only)
+        client = _embedded(address, create, read_only)
+        if verify:
+            client.database.verify()
+        return client
     return _google(address.name, address.options)
 
 
@@ -52,17 +61,24 @@ def check(url: str) -> None:
 
     Raises UsageError and StoreError, as `connect` does.
     """
-    address = _address(url)
-    if address.scheme != "sqlite":
+    file = embedded_file(url)
+    if file is None:
         return
-    folder = address.file.absolute().parent
-    if os.path.exists(address.file):
+    if file.exists():
         connect(url).close()
-    elif not os.access(folder, os.W_OK):
+    elif not os.access(file.absolute().parent, os.W_OK):
         raise StoreError(
-            f"{address.file} cannot be made: check that its folder exists and that you may write "
-            "there"
+            f"{file} cannot be made: check that its folder exists and that you may write there"
         )
+
+
+def embedded_file(url: str) -> Path | None:
+    """The file of an embedded store; None for the URL of another store.
+
+    Raises UsageError for what is not the URL of a store.
+    """
+    address = _address(url)
+    return address.file if address.scheme == "sqlite" else None
 
 
 def _address(url: str) -> _Address:
@@ -94,7 +110,7 @@ def _options(url: str, query: str, allowed: set[str]) -> dict[str, str]:
     return options
 
 
-def _embedded(address: _Address, create: bool, read_only: bool) -> Store:
+def _embedded(address: _Address, create: bool, read_only: bool) -> "Client":
     from dfpipe.datastore.embedded import Client
 
     return Client(

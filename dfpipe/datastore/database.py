@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import msgpack
@@ -183,13 +183,21 @@ class Database:
                 raise DamageError(found)
 
     def give_space_back(self) -> None:
-        """Cut from the file the pages that deletions have left empty, and empty the log.
+        """Cut the pages that deletions have left empty from the file, 8 MB at a time.
 
         A file that an older version made keeps them for what is stored later.
         """
-        with self.translated(), self.writing, self.lend() as connection:
-            connection.execute("PRAGMA incremental_vacuum").fetchall()
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        with self.translated(), self.lend() as connection:
+            left, before = _free_pages(connection), -1
+            while left not in (0, before):
+                connection.execute("PRAGMA incremental_vacuum(1000)").fetchall()
+                left, before = _free_pages(connection), left
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def copy_to(self, path: Path) -> None:
+        """Write the store, as it is at this moment, to a new file; others may go on writing."""
+        with self.translated(), self.lend() as connection, closing(sqlite3.connect(path)) as copy:
+            connection.backup(copy)
 
     @contextmanager
     def translated(self) -> Iterator[None]:
@@ -205,6 +213,11 @@ class Database:
             raise StoreError(f"{self.path}: {_explained(self.path, error)}") from error
         except _SENSELESS as error:
             raise StoreError(f"{self.path}: {_DAMAGED}") from error
+
+
+def _free_pages(connection: sqlite3.Connection) -> int:
+    number: int = connection.execute("PRAGMA freelist_count").fetchone()[0]
+    return number
 
 
 def _size(path: Path) -> int:
@@ -244,4 +257,6 @@ def _explained(path: Path, error: sqlite3.Error) -> str:
     # SQLite tells of a full disk as an I/O error where it makes room for the log's index.
     if _code(error) == sqlite3.SQLITE_IOERR and shutil.disk_usage(path.parent).free < 1 << 20:
         return _FULL
+    if _code(error) == 0 and isinstance(error, sqlite3.OperationalError):
+        return _DAMAGED  # Python's own: a text that is not UTF-8
     return _EXPLANATIONS.get(_code(error), str(error))

@@ -8,6 +8,8 @@ from google.cloud.datastore import Entity
 from dfpipe.datastore import Store
 
 KIND = "Tweet"
+# What runs look posts up by.
+INDEXES = (("created_at",), ("created_at", "stored_at"))
 # None of them is filtered by, and an indexed string may not be longer than 1,500 bytes.
 UNINDEXED = ("text", "urls", "edited_at")
 

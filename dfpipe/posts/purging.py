@@ -6,7 +6,7 @@ from typing import Any
 
 from google.cloud.datastore.query import PropertyFilter
 
-from dfpipe.datastore import Store
+from dfpipe.datastore import Store, give_space_back
 from dfpipe.posts.post import KIND
 from dfpipe.posts.storing import MOST_WRITES
 
@@ -14,13 +14,16 @@ from dfpipe.posts.storing import MOST_WRITES
 def purge(client: Store, until: datetime) -> Iterator[int]:
     """Remove the posts with created_at < until, the oldest first; yield how many so far.
 
-    Each step is one commit, and a purge that was stopped between two of them can be repeated.
+    Each step is one commit, and a purge that was stopped between two of them can be repeated. At
+    the end an embedded store gives the space back to the disk.
     """
     removed = 0
     while keys := _oldest(client, until):
         client.delete_multi(keys)
         removed += len(keys)
         yield removed
+    if removed:
+        give_space_back(client)
 
 
 def _oldest(client: Store, until: datetime) -> list[Any]:

@@ -1,0 +1,52 @@
+"""A copy of an embedded store that is in use."""
+
+import os
+from contextlib import closing
+from pathlib import Path
+
+from dfpipe.datastore.connecting import embedded_file
+from dfpipe.datastore.errors import StoreError
+from dfpipe.errors import UsageError
+
+
+def backup(url: str, target: Path) -> int:
+    """Copy an embedded store to a new file, which appears when it is complete; return its bytes.
+
+    The copy is the store at one moment, however many processes are writing to it, and has all that
+    is committed by then. Store and copy are checked for damage.
+
+    Raises UsageError for a store that is not embedded or a file that exists, StoreError where the
+    store cannot be read or the copy cannot be written.
+    """
+    from dfpipe.datastore.embedded import Client  # it brings in Google's classes
+
+    source = embedded_file(url)
+    if source is None:
+        raise UsageError(f"{url} is not a file: use `gcloud firestore export` to back it up")
+    if target.exists():
+        raise UsageError(f"{target} exists: name a new file")
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with closing(Client(source, create=False, read_only=True)) as client:
+            client.database.verify()
+            client.database.copy_to(part)
+        with closing(Client(part, create=False, read_only=True)) as copy:
+            copy.database.verify()
+        _sync(part)
+        part.replace(target)
+        _sync(target.parent)
+    except OSError as error:
+        raise StoreError(f"{target} cannot be written: {error.strerror}") from error
+    finally:
+        for left in (part, Path(f"{part}-wal"), Path(f"{part}-shm")):
+            left.unlink(missing_ok=True)
+    return target.stat().st_size
+
+
+def _sync(path: Path) -> None:
+    """Have the disk write what is still in memory of a file or folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -187,6 +187,11 @@ class Task:
         return self._eta_usec
 
     @property
+    def is_delayed(self) -> bool:
+        """Whether it was made with an eta or a countdown."""
+        return self._has_eta or self._countdown_usec != 0
+
+    @property
     def eta_posix(self) -> float:
         """The same in seconds since 1970."""
         return self._eta_usec / 1_000_000

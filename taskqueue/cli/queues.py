@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from taskqueue.cli.old_options import command
 from taskqueue.cli.options import (
     TASK_NAME,
     api_options,
@@ -26,7 +27,7 @@ SIZE_SHOWN = click.option(
 )
 
 
-@click.command(short_help="Show a queue.")
+@command(short_help="Show a queue.")
 @api_options
 @click.option("--get_stats", is_flag=True, help="Count its tasks too.")
 def getqueue(get_stats: bool, taskqueue_name: str, **words: Any) -> None:
@@ -34,15 +35,17 @@ def getqueue(get_stats: bool, taskqueue_name: str, **words: Any) -> None:
     show(connected(words).get_queue(taskqueue_name, get_stats))
 
 
-@click.command(short_help="List the first 100 tasks of a queue.")
+@command(short_help="List the first 100 tasks of a queue.")
 @api_options
-@SIZE_SHOWN
-def listtasks(payload_size_to_display: int, taskqueue_name: str, **words: Any) -> None:
-    """List the first 100 tasks of a queue, leased or not."""
-    show(cut(connected(words).list_tasks(taskqueue_name), payload_size_to_display))
+def listtasks(taskqueue_name: str, **words: Any) -> None:
+    """List the first 100 tasks of a queue, leased or not, without their payloads.
+
+    `taskqueue gettask` shows the payload of one.
+    """
+    show(connected(words).list_tasks(taskqueue_name))
 
 
-@click.command(short_help="Show a task.")
+@command(short_help="Show a task.")
 @api_options
 @TASK_NAME
 def gettask(task_name: str, taskqueue_name: str, **words: Any) -> None:
@@ -50,7 +53,7 @@ def gettask(task_name: str, taskqueue_name: str, **words: Any) -> None:
     show(connected(words).get_task(taskqueue_name, task_name))
 
 
-@click.command(short_help="Add a task to a queue.")
+@command(short_help="Add a task to a queue.")
 @api_options
 @click.option("--task_name", metavar="NAME", help="Its name; one is given to it otherwise.")
 @click.option("--payload", metavar="TEXT")
@@ -81,8 +84,8 @@ def addtask(
     if isinstance(api, QueueResources):
         is_pull = not url and api.service.definition(taskqueue_name).is_pull
         method = method or ("PULL" if is_pull else "POST")
-    elif url or countdown or (method or "PULL") != "PULL":
-        raise UsageError("the REST API adds pull tasks only, without --url, --method, --countdown")
+    elif url or (method or "PULL") != "PULL":
+        raise UsageError("the REST API adds pull tasks only; remove --url and --method")
     content = read_file(payload_file) if payload_file else payload
     task = Task(
         b"" if content is None and method in (None, "PULL") else content,
@@ -95,7 +98,7 @@ def addtask(
     show(api.insert(taskqueue_name, task))
 
 
-@click.command(short_help="Lease tasks.")
+@command(short_help="Lease tasks.")
 @api_options
 @click.option("--lease_secs", type=click.IntRange(min=0), required=True, help="For how long.")
 @click.option("--num_tasks", type=click.IntRange(min=1), default=1, show_default=True)
@@ -117,7 +120,7 @@ def leasetask(
     show(cut(leased, payload_size_to_display))
 
 
-@click.command(short_help="Extend the lease of a task, or give it back.")
+@command(short_help="Extend the lease of a task, or give it back.")
 @api_options
 @TASK_NAME
 @click.option("--lease_secs", type=click.IntRange(min=0), required=True, help="0 gives it back.")
@@ -133,7 +136,7 @@ def modifytask(
     show(connected(words).modify(taskqueue_name, task_name, lease_secs, lease_timestamp))
 
 
-@click.command(short_help="Delete a task.")
+@command(short_help="Delete a task.")
 @api_options
 @TASK_NAME
 def deletetask(task_name: str, taskqueue_name: str, **words: Any) -> None:
@@ -141,7 +144,7 @@ def deletetask(task_name: str, taskqueue_name: str, **words: Any) -> None:
     connected(words).delete(taskqueue_name, task_name)
 
 
-@click.command(short_help="Delete the first tasks of a queue.")
+@command(short_help="Delete the first tasks of a queue.")
 @api_options
 @click.option("--max_delete", type=click.IntRange(min=0), default=100, show_default=True)
 def clear(max_delete: int, taskqueue_name: str, **words: Any) -> None:
@@ -149,15 +152,19 @@ def clear(max_delete: int, taskqueue_name: str, **words: Any) -> None:
     show({"deleted": connected(words).clear(taskqueue_name, max_delete)})
 
 
-@click.command(short_help="List the tasks that were given up.")
+@command(short_help="List the tasks that were given up.")
 @api_options
 @click.option("--max_listed", type=click.IntRange(min=1), default=100, show_default=True)
 def deadletters(max_listed: int, taskqueue_name: str, **words: Any) -> None:
-    """List the tasks that were given up, the longest dead first."""
+    """List the tasks that were given up, the oldest dead letter first, without their payloads.
+
+    `taskqueue gettask` shows the payload of one, `taskqueue retry` puts it back into its queue, and
+    `taskqueue deletetask` deletes it.
+    """
     show(local(words).dead_letters(taskqueue_name, max_listed))
 
 
-@click.command(short_help="Put dead letters back into their queue.")
+@command(short_help="Put dead letters back into their queue.")
 @api_options
 @click.option("--task_name", metavar="NAME", help="Which; without it all are put back.")
 def retry(task_name: str | None, taskqueue_name: str, **words: Any) -> None:

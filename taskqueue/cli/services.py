@@ -13,6 +13,7 @@ from service.listening import Listening, listening_options, run_gunicorn
 from service.logging import configure_logging
 from service.options import LOG_LEVEL
 from service.signals import on_stop
+from taskqueue.cli.old_options import command
 from taskqueue.cli.options import (
     QUEUE_YAML,
     STORE,
@@ -26,7 +27,7 @@ from taskqueue.push.sending import is_web_url
 from taskqueue.rest.resources import QueueResources
 
 
-@click.command(short_help="Send the due tasks of push queues to their handlers.")
+@command(short_help="Send the due tasks of push queues to their handlers.")
 @STORE
 @QUEUE_YAML
 @click.option(
@@ -149,7 +150,7 @@ def by_name(words: Iterable[str]) -> dict[str, str]:
     return urls
 
 
-@click.command(short_help="Serve the REST API of pull queues.")
+@command(short_help="Serve the REST API of pull queues.")
 @STORE
 @QUEUE_YAML
 @click.option("--project_name", help="Answer for this project only.")
@@ -191,9 +192,10 @@ def serve(
     )
 
 
-@click.command(
+@command(
     short_help="Run a program for each task of a pull queue.",
-    context_settings={"ignore_unknown_options": True},
+    # What follows the first argument that is no option belongs to the program.
+    context_settings={"allow_interspersed_args": False},
 )
 @api_options
 @click.option("--lease_secs", type=Seconds(1), default=30.0, show_default=True)

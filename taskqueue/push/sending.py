@@ -1,6 +1,5 @@
 """One attempt at a push task: the HTTP request that it is, and what the answer means."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -11,6 +10,7 @@ from google.auth.exceptions import GoogleAuthError
 from service.auth import Credentials
 from taskqueue.arguments import is_reserved
 from taskqueue.errors import UsageError
+from taskqueue.push.deadline import deadline_pool
 from taskqueue.retry import TaskRetryOptions, backoff_seconds, effective, may_retry
 from taskqueue.storage.leasing import Outcome, Verdict
 from taskqueue.storage.record import StoredTask
@@ -18,9 +18,7 @@ from taskqueue.storage.record import StoredTask
 DEFAULT = ""  # the name of the target of tasks and queues that name none
 DEADLINE = 600.0  # seconds
 CONNECT_SECONDS = 10.0
-MOST_READ = (
-    2**20
-)  # bytes of an answer, which nobody wants; the connection of a longer one is closed
+MOST_READ = 2**20  # bytes of an answer, which is not used; a longer one costs its connection
 THROTTLE = 503
 
 
@@ -115,14 +113,12 @@ class Sender:
         connections: int = 100,
         deadline: float = DEADLINE,
         namespace: str | None = None,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._targets = targets
         self._credentials = credentials
         self._deadline = deadline
         self._namespace = namespace or ""
-        self._clock = clock
-        self._pool = urllib3.PoolManager(maxsize=connections, retries=False)
+        self._pool = deadline_pool(connections)
 
     def __call__(self, task: StoredTask, queue_target: str | None) -> Answer:
         """Make the attempt and wait for the whole answer, as long as the task's deadline allows."""
@@ -138,7 +134,7 @@ class Sender:
         except urllib3.exceptions.NewConnectionError:
             return Answer(None, f"no connection to {base}")
         except urllib3.exceptions.TimeoutError:
-            return Answer(None, f"no answer in {deadline:g} seconds")
+            return Answer(None, f"no whole answer in {deadline:g} seconds")
         except (urllib3.exceptions.HTTPError, OSError) as error:
             return Answer(None, f"no answer: {type(error).__name__}")
         except GoogleAuthError as error:
@@ -146,22 +142,18 @@ class Sender:
 
     def _request(self, task: StoredTask, base: str, deadline: float) -> Answer:
         assert task.request is not None
-        until = self._clock() + deadline
         response = self._pool.request(
             task.request.method,
             base + task.request.url,
             body=task.payload if task.payload or task.request.method in ("POST", "PUT") else None,
             headers=headers_of(task, self._credentials(base), self._namespace),
-            timeout=urllib3.Timeout(connect=min(CONNECT_SECONDS, deadline), read=deadline),
+            timeout=urllib3.Timeout(total=deadline, connect=min(CONNECT_SECONDS, deadline)),
             redirect=False,
             preload_content=False,
         )
         size = 0
         for part in response.stream(2**16, decode_content=False):
             size += len(part)
-            if self._clock() > until:
-                response.close()
-                return Answer(None, f"no whole answer in {deadline:g} seconds")
             if size > MOST_READ:
                 response.close()
                 break

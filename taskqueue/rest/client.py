@@ -47,7 +47,7 @@ class RestClient:
         return self._call("GET", queue, getStats="true" if stats else "false")
 
     def list_tasks(self, queue: str) -> Resource:
-        """The first 100 tasks of a queue, leased or not."""
+        """The first 100 tasks of a queue, leased or not, without their payloads."""
         return self._call("GET", f"{queue}/tasks")
 
     def get_task(self, queue: str, name: str) -> Resource:
@@ -59,6 +59,7 @@ class RestClient:
         body = {"queueName": queue, "payloadBase64": encoded(task.payload or b"")}
         body |= {"id": task.name} if task.name else {}
         body |= {"tag": task.tag} if task.tag else {}
+        body |= {"leaseTimestamp": str(task.eta_usec)} if task.is_delayed else {}
         return self._call("POST", f"{queue}/tasks", body)
 
     def lease(

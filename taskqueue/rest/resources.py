@@ -11,7 +11,7 @@ from typing import Any
 
 from taskqueue.arguments import checked_tag
 from taskqueue.config import QueueDefinition
-from taskqueue.errors import TaskLeaseExpiredError, UnknownTaskError
+from taskqueue.errors import InvalidQueueModeError, TaskLeaseExpiredError, UnknownTaskError
 from taskqueue.queue import Queue, check_lease_seconds, check_max_tasks
 from taskqueue.service import TaskQueueService, translated
 from taskqueue.storage.record import StoredTask
@@ -43,30 +43,35 @@ def long_name(project: str, queue: str) -> str:
     return f"projects/{project}/taskqueues/{queue}"
 
 
-def task_resource(task: StoredTask, project: str, now: int) -> Resource:
-    """A task; `leaseTimestamp` is 0 unless it is leased now."""
+def task_resource(
+    task: StoredTask, project: str, now: int, *, with_payload: bool = True
+) -> Resource:
+    """A task; `leaseTimestamp` is when it can be leased, or leased again; 0 if that is now."""
     resource: Resource = {
         "kind": "taskqueues#task",
         "id": task.name,
         "queueName": long_name(project, task.queue),
-        "payloadBase64": encoded(task.payload),
         "enqueueTimestamp": str(task.enqueued),
-        "leaseTimestamp": str(task.due if task.leased and task.due > now else 0),
+        "leaseTimestamp": str(task.due if task.due > now else 0),
         "retry_count": task.retries,
     }
+    if with_payload:
+        resource["payloadBase64"] = encoded(task.payload)
     if task.tag is not None:
         resource["tag"] = task.tag
     if task.request:
         resource |= {"eta": str(task.eta), "url": task.request.url, "method": task.request.method}
         resource |= {"status": task.status, "reason": task.reason} if task.executions else {}
     if task.dead is not None:
-        resource["deadTimestamp"] = str(task.dead)
+        resource |= {"deadTimestamp": str(task.dead), "reason": task.reason}
     return resource
 
 
-def tasks_resource(tasks: list[StoredTask], project: str, now: int) -> Resource:
+def tasks_resource(
+    tasks: list[StoredTask], project: str, now: int, *, with_payloads: bool = True
+) -> Resource:
     """A list of tasks; an empty one has no `items`."""
-    items = [task_resource(task, project, now) for task in tasks]
+    items = [task_resource(task, project, now, with_payload=with_payloads) for task in tasks]
     return {"kind": "taskqueues#tasks"} | ({"items": items} if items else {})
 
 
@@ -112,11 +117,11 @@ class QueueResources:
         return queue_resource(definition, self.project, counts)
 
     def list_tasks(self, queue: str, most: int = MOST_LISTED) -> Resource:
-        """The first tasks of a queue, leased or not."""
+        """The first tasks of a queue, leased or not, without their payloads."""
         self._definition(queue)
         with translated():
-            tasks = self.service.store.tasks(queue, most)
-        return tasks_resource(tasks, self.project, self.service.now())
+            tasks = self.service.store.tasks(queue, most, with_payloads=False)
+        return tasks_resource(tasks, self.project, self.service.now(), with_payloads=False)
 
     def get_task(self, queue: str, name: str) -> Resource:
         """One task."""
@@ -179,15 +184,16 @@ class QueueResources:
         """Delete the first tasks of a queue; returns how many."""
         self._definition(queue)
         with translated():
-            names = [task.name for task in self.service.store.tasks(queue, most)]
+            tasks = self.service.store.tasks(queue, most, with_payloads=False)
+            names = [task.name for task in tasks]
             return sum(self.service.store.delete(queue, names, self.service.now()))
 
     def dead_letters(self, queue: str, most: int) -> Resource:
-        """The tasks that were given up, the longest dead first."""
+        """The tasks that were given up, the oldest dead letter first, without their payloads."""
         self._definition(queue)
         with translated():
-            tasks = self.service.store.dead_letters(queue, most)
-        return tasks_resource(tasks, self.project, self.service.now())
+            tasks = self.service.store.dead_letters(queue, most, with_payloads=False)
+        return tasks_resource(tasks, self.project, self.service.now(), with_payloads=False)
 
     def revive(self, queue: str, name: str) -> Resource:
         """Put a dead letter back into its queue."""
@@ -198,18 +204,15 @@ class QueueResources:
         return task_resource(task, self.project, now)
 
     def revive_all(self, queue: str) -> int:
-        """Put all dead letters back that the queue has now; returns how many."""
+        """Put back all dead letters that the queue has now and can take; returns how many."""
         definition = self._definition(queue)
         revived, now = 0, self.service.now()
         with translated():
-            while tasks := self.service.store.dead_letters(queue, MOST_LISTED):
-                for task in tasks:
-                    # One that has died since was put back already.
-                    if (task.dead or 0) > now:
-                        return revived
-                    with suppress(UnknownTaskError):  # another has put it back
-                        self.service.store.revive(definition, task.name, now)
-                        revived += 1
+            for name in self.service.store.dead_names(queue, now):
+                # Another may have put it back, or the queue has changed its mode.
+                with suppress(UnknownTaskError, InvalidQueueModeError):
+                    self.service.store.revive(definition, name, now)
+                    revived += 1
         return revived
 
     def _definition(self, queue: str) -> QueueDefinition:

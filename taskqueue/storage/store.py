@@ -165,17 +165,29 @@ class TaskStore:
             raise TombstonedTaskError(_deleted(queue, name))
         return found[0]
 
-    def tasks(self, queue: str, most: int) -> list[StoredTask]:
-        """The tasks of a queue, leased or not, in the order in which they may be taken next."""
-        return self._fetch(self.in_range("due", due_prefix(queue)), most)
+    def tasks(self, queue: str, most: int, *, with_payloads: bool = True) -> list[StoredTask]:
+        """The tasks of a queue, leased or not, in the order in which they may be taken next.
 
-    def dead_letters(self, queue: str, most: int) -> list[StoredTask]:
-        """The tasks that were given up, the longest dead first."""
-        return self._fetch(self.in_range("dead", due_prefix(queue)), most)
+        Without payloads, large ones are not read.
+        """
+        return self._fetch(self.in_range("due", due_prefix(queue)), most, with_payloads)
 
-    def _fetch(self, query: Query, most: int) -> list[StoredTask]:
+    def dead_letters(
+        self, queue: str, most: int, *, with_payloads: bool = True
+    ) -> list[StoredTask]:
+        """The tasks that were given up, the oldest dead letter first."""
+        return self._fetch(self.in_range("dead", due_prefix(queue)), most, with_payloads)
+
+    def dead_names(self, queue: str, until: int) -> list[str]:
+        """The names of the tasks that were given up until that time, in microseconds."""
+        prefix = due_prefix(queue)
+        keys = fetch_keys(self.in_range("dead", prefix, order_key(prefix, until)))
+        return [name_of(key).removeprefix(prefix) for key in keys]
+
+    def _fetch(self, query: Query, most: int, with_payloads: bool) -> list[StoredTask]:
         found = (from_entity(entity) for entity in query.fetch(limit=most))
-        return self.with_payloads([task for task in found if task is not None])
+        tasks = [task for task in found if task is not None]
+        return self.with_payloads(tasks) if with_payloads else tasks
 
     def with_payloads(self, tasks: list[StoredTask]) -> list[StoredTask]:
         """The tasks with the payloads that are stored in parts; without those deleted meanwhile."""

@@ -132,6 +132,61 @@ def test_the_store_knows_its_queues(
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "notice"),
+    [
+        (["getqueue", "--get_stats=True"], ""),
+        (["getqueue", "--get_s=False", "--project=p"], ""),
+        (["getqueue", "--noget_stats"], ""),
+        (["leasetask", "--lease=5", "--num_tasks=1"], ""),
+        (["leasetask", "--lease_secs", "5", "--dump_request"], "--dump_request"),
+        (["leasetask", "--use_developer_key=True", "--lease_secs=5"], "--use_developer_key"),
+        (["listtasks", "--developer_key_file", "~/.key"], "--developer_key_file"),
+    ],
+)
+def test_command_lines_of_gtaskqueue(
+    where: list[str], words: list[str], notice: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = run(capsys, *words, *where)
+    assert status == 0
+    assert ("stats" in json.loads(out)) is ("--get_stats=True" in words)
+    expected = f"taskqueue {words[0]}: {notice} has no effect any more\n" if notice else ""
+    assert err == expected
+
+
+def test_a_generated_name_is_as_good_as_a_given_one(
+    where: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = ["--task_name", shown(capsys, "addtask", *where, "--payload", "x")["id"]]
+    (leased,) = shown(capsys, "leasetask", *where, "--lease_secs", "60")["items"]
+    longer = shown(capsys, "modifytask", *where, *name, "--lease_secs", "600")
+    assert int(longer["leaseTimestamp"]) > int(leased["leaseTimestamp"])
+    stamp = ["--lease_timestamp", longer["leaseTimestamp"]]
+    assert shown(capsys, "modifytask", *where, *name, "--lease_secs=0", *stamp)["id"] == name[1]
+    assert len(shown(capsys, "leasetask", *where, "--lease_secs", "60")["items"]) == 1
+    assert run(capsys, "deletetask", *where, *name) == (0, "", "")
+
+
+def test_a_countdown(where: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    task = shown(capsys, "addtask", *where, "--payload", "x", "--countdown", "900")
+    assert int(task["leaseTimestamp"]) > int(task["enqueueTimestamp"]) + 890_000_000
+    assert "items" not in shown(capsys, "leasetask", *where, "--lease_secs", "60")
+
+
+def test_dead_letters_of_a_pull_queue(
+    service: TaskQueueService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    limit = TaskRetryOptions(task_retry_limit=0)
+    Queue("pull").add([Task("x", method="PULL", name=name, retry_options=limit) for name in "ab"])
+    assert Queue("pull").lease_tasks(60, 10) == []
+    dead = shown(capsys, "deadletters", *PULL)["items"]
+    assert [(each["id"], "payloadBase64" in each) for each in dead] == [("a", False), ("b", False)]
+    assert all("as often as task_retry_limit allows" in each["reason"] for each in dead)
+    assert shown(capsys, "gettask", *PULL, "--task_name=a")["payloadBase64"] == "eA=="
+    assert run(capsys, "deletetask", *PULL, "--task_name=a") == (0, "", "")
+    assert shown(capsys, "retry", *PULL) == {"retried": 1}
+
+
 def test_clear(
     where: list[str], service: TaskQueueService, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -188,7 +243,14 @@ HOST = ["--api_host", "http://127.0.0.1:1"]
         (["getqueue", "--store", "x:/y"], "'x:/y' is not the URL of a store; expected sqlite"),
         (["getqueue", *PULL, "--queue_yaml", "never"], "cannot read never: No such file"),
         (["addtask", *PULL, "--payload=a", "--payload_file=b"], "--payload and --payload_file are"),
-        (["addtask", *HOST, "--url=/w"], "the REST API adds pull tasks only, without --url"),
+        (["addtask", *HOST, "--url=/w"], "the REST API adds pull tasks only; remove --url"),
+        (["getqueue", *PULL, "--get_stats=x"], "--get_stats=x: expected true or false"),
+        (["getqueue", *PULL, "--s=x"], "No such option '--s'"),
+        (["puller", *PULL, "--unknown=5", "--executable_binary=cat"], "No such option '--unknown'"),
+        (
+            ["puller", *PULL, "--sleep_interval_secs=5", "--executable_binary=/never"],
+            "no program '/never' is found",
+        ),
         (["deadletters", *HOST], "the REST API has no such method: give --store"),
         (["leasetask", *PULL], "Missing option '--lease_secs'"),
         (["gettask", *PULL], "Missing option '--task_name'"),
@@ -229,8 +291,10 @@ def test_wrong_words(
     message: str,
 ) -> None:
     status, out, err = run(capsys, *words)
-    assert (status, out, err.count("\n")) == (2, "", 1)
-    assert err.startswith(f"taskqueue: {message}")
+    *notices, line = err.splitlines()
+    assert (status, out) == (2, "")
+    assert line.startswith(f"taskqueue: {message}")
+    assert all("has no effect any more" in notice for notice in notices)
 
 
 @pytest.mark.parametrize(

@@ -270,9 +270,9 @@ def test_the_deadline() -> None:
 
     with serving(never) as handler:
         own = TASK._replace(request=Request("POST", "/work", deadline_seconds=0.05))
-        assert sender(handler.url)(own, None) == Answer(None, "no answer in 0.05 seconds")
+        assert sender(handler.url)(own, None) == Answer(None, "no whole answer in 0.05 seconds")
         answer = sender(handler.url, deadline=0.06)(TASK, None)
-        assert answer == Answer(None, "no answer in 0.06 seconds")
+        assert answer == Answer(None, "no whole answer in 0.06 seconds")
         done.set()
 
 
@@ -297,15 +297,42 @@ def test_an_answer_that_never_ends() -> None:
     server, url = raw_server(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
     with server:
         answer = sender(url, deadline=0.1)(TASK, None)
-    assert answer == Answer(None, "no answer in 0.1 seconds")
+    assert answer == Answer(None, "no whole answer in 0.1 seconds")
 
 
-def test_a_trickling_answer_is_cut_at_the_deadline() -> None:
-    times = iter([0.0, 700.0])
-    server, url = raw_server(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc")
+DRIPPED = {
+    "a body": (b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n", b"x"),
+    "chunks": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+    "until the end": (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", b"x"),
+    "headers": (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+    "one header": (b"HTTP/1.1 200 OK\r\nX: ", b"y"),
+    "the status": (b"", b"H"),
+}
+
+
+@pytest.mark.parametrize("name", DRIPPED)
+def test_a_dripping_answer_is_cut_at_the_deadline(name: str) -> None:
+    """Each read is quick; the deadline is for the whole."""
+    begin, drop = DRIPPED[name]
+    closed = threading.Event()
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def run() -> None:
+        connection, _ = server.accept()
+        with connection, suppress(ConnectionError):
+            connection.recv(2**16)
+            connection.sendall(begin)
+            for _ in range(3000):
+                connection.sendall(drop)
+                closed.wait(0.02)
+        closed.set()
+
+    threading.Thread(target=run, daemon=True).start()
     with server:
-        answer = sender(url, clock=lambda: next(times))(TASK, None)
-    assert answer == Answer(None, "no whole answer in 600 seconds")
+        answer = sender(f"http://127.0.0.1:{server.getsockname()[1]}", deadline=0.2)(TASK, None)
+        assert answer == Answer(None, "no whole answer in 0.2 seconds")
+        assert not closed.is_set()
+        closed.set()
 
 
 def test_a_huge_answer_is_not_read_to_its_end() -> None:

@@ -3,12 +3,13 @@
 import base64
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from google.api_core.exceptions import ServiceUnavailable
 from hypothesis import HealthCheck, given, settings
@@ -20,7 +21,7 @@ from dfpipe.datastore import connect
 from taskqueue import Queue, TaskQueueService
 from taskqueue.errors import ConfigError
 from taskqueue.rest.access import by_oidc, by_tokens, read_tokens
-from taskqueue.rest.blueprint import create_app
+from taskqueue.rest.blueprint import create_app, create_blueprint
 from taskqueue.rest.fields import parse_fields, select
 from taskqueue.rest.resources import decoded, encoded
 from tests.support.taskqueues import Clock, make_service, pull_task
@@ -97,7 +98,9 @@ def test_the_way_of_a_task(api: FlaskClient, clock: Clock) -> None:
     assert leased == {"kind": "taskqueues#tasks", "items": [held]}
     assert lease(api) == {"kind": "taskqueues#tasks"}
     assert api.get(f"{ROOT}/pull/tasks/one").json == held
-    assert api.get(f"{ROOT}/pull/tasks").json == leased
+    # A list has no payloads.
+    listed = {name: value for name, value in held.items() if name != "payloadBase64"}
+    assert api.get(f"{ROOT}/pull/tasks").json == leased | {"items": [listed]}
     clock.move(10)
     longer = api.patch(f"{ROOT}/pull/tasks/one?newLeaseSeconds=60", json={"queueName": "pull"})
     assert longer.json == held | {"leaseTimestamp": "1767787270000000"}
@@ -203,15 +206,25 @@ GOOD = {"queueName": "pull", "payloadBase64": "eA=="}
         (b"[" * 100_000, "parseError", "not JSON"),
         (b"[]", "parseError", "not a JSON object"),
         ({"queueName": "pull"}, "required", "no payloadBase64"),
-        (GOOD | {"payloadBase64": 5}, "invalid", "payloadBase64 is not a string"),
+        (GOOD | {"payloadBase64": 5}, "invalid", "payloadBase64: '5': expected a text"),
         (GOOD | {"payloadBase64": "a"}, "invalid", "not base64"),
         (GOOD | {"payloadBase64": "é"}, "invalid", "ASCII"),
         (GOOD | {"payloadBase64": "a b="}, "invalid", "not base64"),
         (GOOD | {"queueName": "other"}, "invalid", "queueName in the body is not that of"),
-        (GOOD | {"queueName": None}, "invalid", "queueName in the body is not that of"),
+        (GOOD | {"payloadBase64": None}, "required", "no payloadBase64"),
+        (GOOD | {"leaseTimestamp": "rubbish"}, "invalid", "leaseTimestamp: 'rubbish': expected a"),
+        (GOOD | {"leaseTimestamp": -1}, "invalid", "leaseTimestamp: '-1': expected a number of"),
+        (GOOD | {"leaseTimestamp": True}, "invalid", "leaseTimestamp: 'True': expected a whole"),
+        (GOOD | {"leaseTimestamp": 1.5}, "invalid", "leaseTimestamp: '1.5': expected a whole"),
+        (GOOD | {"leaseTimestamp": 2**63 - 1}, "invalid", "out of range"),
+        (
+            GOOD | {"leaseTimestamp": int(START) + 31 * 86400 * 10**6},
+            "invalid",
+            "more than 30 days from",
+        ),
         (GOOD | {"id": "a b"}, "invalid", "the task's name is 'a b'"),
-        (GOOD | {"id": []}, "invalid", "id is not a string"),
-        (GOOD | {"tag": 1}, "invalid", "tag is not a string"),
+        (GOOD | {"id": []}, "invalid", r"id: '\[\]': expected a text"),
+        (GOOD | {"tag": 1}, "invalid", "tag: '1': expected a text"),
         (GOOD | {"tag": "x" * 501}, "invalid", "501 bytes, at most 500"),
         (GOOD | {"tag": "\ud800"}, "invalid", "UTF-8"),
         (GOOD | {"payloadBase64": encoded(b"x" * (2**20 + 1))}, "invalid", "1048577 bytes"),
@@ -263,10 +276,11 @@ def test_leases_that_are_refused(api: FlaskClient, query: str, reason: str, mess
         ("post", {"id": "one"}, "the body has no leaseTimestamp"),
         ("post", {"id": "two", "leaseTimestamp": "1"}, "the id in the body is not that of"),
         ("patch", {"queueName": "other"}, "queueName in the body is not that of"),
-        ("post", {"id": "one", "leaseTimestamp": "x"}, "leaseTimestamp is no number"),
-        ("post", {"id": "one", "leaseTimestamp": True}, "leaseTimestamp is no number"),
-        ("post", {"id": "one", "leaseTimestamp": -1}, "leaseTimestamp is no number"),
-        ("post", {"id": "one", "leaseTimestamp": 2**63}, "leaseTimestamp is no number"),
+        ("post", {"id": "one", "leaseTimestamp": None}, "the body has no leaseTimestamp"),
+        ("post", {"id": "one", "leaseTimestamp": "x"}, "leaseTimestamp: 'x': expected a whole"),
+        ("post", {"id": "one", "leaseTimestamp": True}, "leaseTimestamp: 'True': expected"),
+        ("post", {"id": "one", "leaseTimestamp": -1}, "leaseTimestamp: '-1': expected"),
+        ("post", {"id": "one", "leaseTimestamp": 2**63}, "leaseTimestamp: '92233720368547758"),
     ],
 )
 def test_changes_that_are_refused(api: FlaskClient, method: str, body: Any, message: str) -> None:
@@ -277,14 +291,75 @@ def test_changes_that_are_refused(api: FlaskClient, method: str, body: Any, mess
 
 
 def test_what_is_not_there(api: FlaskClient) -> None:
-    refused(api.get(f"{ROOT}/never"), 404, "notFound", "queue 'never' is not defined")
+    refused(api.get(f"{ROOT}/never"), 404, "notFound", "^the queue is not defined in queue.yaml$")
     refused(api.get(f"{ROOT}/a_b"), 400, "invalid", "the queue's name is 'a_b'")
     refused(api.get(f"{ROOT}/{'é' * 400}"), 400, "invalid", "the queue's name is")
     refused(api.get(f"{ROOT}/default"), 400, "invalid", "queue 'default' is a push queue")
     refused(api.get(f"{TASKS}/never"), 404, "notFound", "has no task named 'never'")
     refused(api.get(f"{TASKS}/a.b"), 400, "invalid", "the task's name is 'a.b'")
     refused(api.get("/nothing"), 404, "notFound", "was not found")
+    for name in ("lease", "one"):
+        refused(api.put(f"{TASKS}/{name}"), 405, "badRequest", "PUT is not allowed here")
     refused(api.put(TASKS), 405, "badRequest", "not allowed")
+
+
+def test_null_is_absent(api: FlaskClient) -> None:
+    nothing = dict.fromkeys(("id", "tag", "queueName", "leaseTimestamp", "kind"))
+    task = insert(api, **nothing)
+    assert "tag" not in task
+    assert task["leaseTimestamp"] == "0"
+
+
+@pytest.mark.parametrize("write", [int, str])
+def test_a_new_task_says_when_it_can_be_leased(
+    api: FlaskClient, clock: Clock, write: Callable[[str], Any]
+) -> None:
+    at = str(int(START) + 90_000_000)
+    task = insert(api, id="later", leaseTimestamp=write(at))
+    assert task["leaseTimestamp"] == at
+    assert insert(api, id="now", leaseTimestamp=write("0"))["leaseTimestamp"] == "0"
+    assert [item["id"] for item in lease(api, 3600)["items"]] == ["now"]
+    clock.move(90)
+    assert [item["id"] for item in lease(api)["items"]] == ["later"]
+
+
+@pytest.mark.parametrize("name", ["%2Fa", "%2F%2Fa", "a%2F", "a%2Fb", "."])
+def test_a_name_with_a_slash_is_not_another_task(service: TaskQueueService, name: str) -> None:
+    for app in (create_app(service), own_app(service)):
+        api = app.test_client()
+        Queue("pull").add(pull_task(name="a"))
+        for method in ("DELETE", "GET"):
+            assert api.open(f"{TASKS}/{name}", method=method).status_code in (400, 404, 405)
+        assert api.delete(f"{TASKS}/a").status_code == 200
+        service.sweeper.step(service.now())
+        service.client.delete(service.store.key("pull", "a"))
+
+
+def own_app(service: TaskQueueService) -> Flask:
+    """An application of somebody else's with the API in it."""
+    app = Flask("own")
+    app.register_blueprint(create_blueprint(service))
+    return app
+
+
+def test_the_api_in_ones_own_application(service: TaskQueueService) -> None:
+    api = own_app(service).test_client()
+    insert(api, id="one")
+    refused(api.post(TASKS, data=b"x" * (3 * 2**20)), 413, "badRequest", "exceeds the capacity")
+    for method, path in (("PUT", TASKS), ("DELETE", f"{ROOT}/pull"), ("PUT", f"{TASKS}/one")):
+        refused(api.open(path, method=method), 405, "badRequest", f"{method} is not allowed here")
+    refused(api.get(f"{TASKS}/two"), 404, "notFound", "no task named 'two'")
+
+
+def test_a_list_does_not_read_large_payloads(
+    api: FlaskClient, service: TaskQueueService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        insert(api, bytes(2**20))
+    monkeypatch.setattr(service.store, "with_payloads", None)
+    answer = api.get(TASKS)
+    assert len(answer.json["items"]) == 3
+    assert len(answer.data) < 2000
 
 
 def test_a_store_that_is_down(

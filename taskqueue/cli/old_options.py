@@ -1,0 +1,71 @@
+"""Command lines that were written for gtaskqueue and gtaskqueue_puller.
+
+Their parser took unique beginnings of options (`--project` for `--project_name`), `--flag=True`,
+`--flag=False` and `--noflag`; some of their options have no meaning any more.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+
+import click
+
+IGNORED_FLAGS = ("dump_request", "use_developer_key")
+IGNORED = (
+    "appengine_access_token_file",
+    "developer_key_file",
+    "log_output_file",
+    "sleep_interval_secs",
+    "taskapi_requests_per_sec",
+    "timeout_secs_for_next_lease_request",
+)
+_TRUTHS = {"true": True, "1": True, "false": False, "0": False}
+
+
+class OldStyleCommand(click.Command):
+    """A command that takes the options of its forerunner too."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Translate old options, up to the first argument that is none."""
+        return super().parse_args(ctx, list(self._translated(ctx, list(args))))
+
+    def _translated(self, ctx: click.Context, args: list[str]) -> Iterator[str]:
+        while args:
+            word = args.pop(0)
+            name, equals, value = word.removeprefix("--").partition("=")
+            if not word.startswith("--") or not name:
+                yield from [word, *args]
+                return
+            full = self._full_name(ctx, name)
+            if full in IGNORED or full in IGNORED_FLAGS:
+                click.echo(f"{ctx.command_path}: --{full} has no effect any more", err=True)
+                if full in IGNORED and not equals and args:
+                    args.pop(0)
+                continue
+            option = self._option(ctx, full)
+            if option and option.is_flag:
+                is_on = _TRUTHS.get(value.lower()) if equals else True
+                if is_on is None:
+                    raise click.UsageError(f"--{full}={value}: expected true or false", ctx)
+                if is_on:
+                    yield f"--{full}"
+            elif not option and full.startswith("no") and (flag := self._option(ctx, full[2:])):
+                if not flag.is_flag:
+                    yield word
+            else:
+                yield f"--{full}{equals}{value}"
+                if option and not equals and args:
+                    yield args.pop(0)
+
+    def _option(self, ctx: click.Context, name: str) -> click.Option | None:
+        found = (p for p in self.get_params(ctx) if isinstance(p, click.Option))
+        return next((option for option in found if f"--{name}" in option.opts), None)
+
+    def _full_name(self, ctx: click.Context, name: str) -> str:
+        """The option that begins so, if there is only one; else the name as it is."""
+        known = [o.removeprefix("--") for p in self.get_params(ctx) for o in p.opts]
+        names = {*known, *IGNORED, *IGNORED_FLAGS}
+        begun = [each for each in names if each.startswith(name)]
+        return begun[0] if name not in names and len(begun) == 1 else name
+
+
+command = partial(click.command, cls=OldStyleCommand)

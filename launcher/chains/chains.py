@@ -58,8 +58,8 @@ class Step(Section):
     """A step of a chain.
 
     `command` is the command line of a local job, `template` the path of a template. Command,
-    template and parameters may hold places, which are filled when the step starts: see
-    launcher.chains.places. A `time_limit` of 0 is none.
+    template and parameters can contain placeholders, which are filled when the step starts: see
+    launcher.chains.places. `backoff` and `time_limit` are in seconds; a limit of 0 means none.
     """
 
     name: Name
@@ -95,7 +95,7 @@ class Step(Section):
                 raise refusal(where, f"{text[:40]!r}: expected a whole number")
 
     def texts(self) -> Iterator[str]:
-        """The texts that may hold places."""
+        """The texts that can contain placeholders."""
         yield from (self.template, *self.command, *self.parameters.values())
 
 

@@ -1,4 +1,4 @@
-"""What the launcher's stages and handlers work with, bound to the process once."""
+"""What the launcher's stages and handlers work with; a process is bound to one context."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -39,20 +39,20 @@ class Context:
         return self.service.clock()
 
     def add(self, task: Task, *, in_transaction: bool = False) -> bool:
-        """Add a task; False where one of its name was added before."""
+        """Add a task; returns whether it is new, and no task of its name was added before."""
         try:
             Queue(self.settings.queue, service=self.service).add(task, in_transaction)
         except (TaskAlreadyExistsError, TombstonedTaskError):
             return False
         return True
 
-    def look_task(self, pipeline_id: str, seconds: float = 0, **words: Any) -> Task:
-        """A task that lets a step look at its job, some seconds from now."""
+    def look_task(self, pipeline_id: str, seconds: float = 0, **fields: Any) -> Task:
+        """A task that makes a step look at its job, some seconds from now."""
         params = {"pipeline_id": pipeline_id, "what": LOOK, "number": 0, "key": ""}
         eta = self.now() + timedelta(seconds=seconds)
         url = f"{DEFAULT_BASE_PATH}/callback"
-        params |= words.pop("params", {})
-        return Task(url=url, params=params, eta=eta, target=self.target, **words)
+        params |= fields.pop("params", {})
+        return Task(url=url, params=params, eta=eta, target=self.target, **fields)
 
 
 _bound: list[Context] = []

@@ -1,9 +1,8 @@
-"""Driving one job on: launching it once, asking how it stands, and deciding what follows.
+"""Driving one job: launching it once, asking for its state, and deciding what follows.
 
-`drive` may be called at any time, twice, by two processes at once, and may be killed anywhere. What
-it decides upon it reads in a transaction. Before a job is launched the launch is claimed for a
-while, so that nobody else does it; who comes after a claim that was not kept looks first whether
-the job is there.
+`drive` may be called at any time, twice, by two processes at once, and may be killed anywhere. It
+reads what it decides upon in a transaction. Before a launch it records a claim, so that no other
+process launches the job. A process that finds an expired claim first looks whether the job exists.
 """
 
 import logging
@@ -37,9 +36,9 @@ from launcher.jobs import (
 )
 from service.times import rfc3339
 
-NOT_KNOWN = timedelta(minutes=10)  # how long a job that was launched may not be known
+NOT_KNOWN = timedelta(minutes=10)  # how long the service may not know a job that was launched
 MOST_BACKOFF = 86_400.0  # seconds
-MOST_TRIES = 20  # of what the launcher does itself
+MOST_TRIES = 20  # of the steps that the launcher does itself
 OWN_KINDS = ("check", "note")
 
 Result = TypeVar("Result")
@@ -51,7 +50,7 @@ _logger = logging.getLogger(__name__)
 def prepare(context: Context, execution_id: str, name: str, pipeline_id: str, unmet: str) -> None:
     """Make the record of a step's job, or take up the one of an earlier attempt of the execution.
 
-    `unmet` says why the step is not to start; empty where it is.
+    `unmet` says why the step cannot start; it is empty if the step can start.
     """
     records = context.records
 
@@ -82,7 +81,7 @@ def prepare(context: Context, execution_id: str, name: str, pipeline_id: str, un
 
 def _again(job: JobRecord) -> JobRecord:
     """A job as its next attempt begins."""
-    # One that was never to be launched has used up no attempt.
+    # A job that was skipped has not used an attempt.
     used = 1 if job.tries else 0
     return JobRecord(
         id=job.id,
@@ -97,9 +96,9 @@ def _again(job: JobRecord) -> JobRecord:
 
 
 def drive(context: Context, job_id: str) -> JobRecord | None:
-    """Drive a job on as far as it goes now; returns it as it stands then.
+    """Drive a job as far as possible now; returns its record afterwards.
 
-    Raises nothing for a runner that cannot answer: somebody is to call again.
+    Raises nothing if the runner cannot answer: a later call tries again.
     """
     action = _Driver(context, job_id).step()
     if action != "none":
@@ -149,7 +148,7 @@ class _Driver:
         return self._claim(execution, job)
 
     def _watched(self, execution: ExecutionRecord, job: JobRecord) -> JobRecord:
-        """Mark a job that has had its time."""
+        """Mark a job that has exceeded its time limit."""
         now = self._context.now()
         if job.deadline is None or job.deadline > now or job.is_late:
             return job
@@ -222,7 +221,7 @@ class _Driver:
         self._transact(change)
 
     def _put_off(self, job: JobRecord, error: UnavailableError) -> None:
-        """Give up the claim: who comes next tries again."""
+        """Give up the claim, so that the next call tries again."""
         _logger.warning("%s cannot be reached: %s", self._id, error)
 
         def change() -> None:
@@ -252,7 +251,7 @@ class _Driver:
         self._seen(job, status, warning)
 
     def _seen(self, seen: JobRecord, status: JobStatus | None, warning: str) -> None:
-        """Store what is new: how the job stands, if that is known, and what to warn of."""
+        """Store what is new: the state of the job, if it is known, and a warning."""
         warning = warning[:LONGEST_ERROR]
         if warning:
             _logger.warning("%s %s", self._id, warning)
@@ -307,7 +306,7 @@ class _Driver:
         return replace(again, not_before=self._context.now() + timedelta(seconds=seconds))
 
     def _failed(self, execution: ExecutionRecord, step: Step, job: JobRecord) -> None:
-        """Let the rest of the execution know what the failure means for it."""
+        """Stop or cancel the rest of the execution, if the step says so."""
         if step.on_failure in ("ignore", "skip") or execution.is_stopped:
             return
         error = f"step {step.name} {has_become(job.state)}" + (
@@ -344,7 +343,7 @@ def _cancel(runner: Runner, job: JobRecord) -> str:
 
 
 def spec_of(context: Context, execution: ExecutionRecord, job: JobRecord) -> JobSpec:
-    """What is to be launched for a job. Raises LaunchRefusedError for a place without a value."""
+    """The spec to launch for a job. Raises LaunchRefusedError for a placeholder without a value."""
     step = execution.step(job.step)
     values = _values(context, execution)
     try:

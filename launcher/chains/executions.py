@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 
 
 class RefusedError(UsageError):
-    """What was asked for cannot be done to that run as it stands; the message says why."""
+    """The state of the execution does not allow the change; the message says why."""
 
 
 class UnknownExecutionError(UsageError):
@@ -60,18 +60,16 @@ class Executions:
         return self._transact(step)
 
     def retry(self, execution_id: str) -> ExecutionRecord:
-        """Run again what has not succeeded of an execution that is over. Raises RefusedError."""
+        """Execute again the steps that did not succeed. Raises RefusedError unless it has ended."""
 
         def step() -> ExecutionRecord:
             execution = self._known(execution_id)
             if not execution.is_over:
                 raise RefusedError(
-                    f"the execution {execution_id} is {execution.state}: cancel it, or wait"
+                    f"the execution {execution_id} is {execution.state}: cancel it first, or wait"
                 )
             if execution.state == SUCCEEDED:
-                raise RefusedError(
-                    f"the execution {execution_id} has succeeded: there is nothing to retry"
-                )
+                raise RefusedError(f"the execution {execution_id} has succeeded: nothing to retry")
             again = replace(
                 execution,
                 attempt=execution.attempt + 1,
@@ -86,12 +84,14 @@ class Executions:
         return self._transact(step)
 
     def cancel(self, execution_id: str) -> ExecutionRecord:
-        """Launch nothing more of an execution, and ask its jobs to end. Raises RefusedError."""
+        """Launch no further jobs and cancel the running ones. Raises RefusedError."""
 
         def step() -> ExecutionRecord:
             execution = self._known(execution_id)
             if execution.is_over:
-                raise RefusedError(f"the execution {execution_id} is over: it is {execution.state}")
+                raise RefusedError(
+                    f"the execution {execution_id} has ended: it is {execution.state}"
+                )
             if execution.state == RUNNING:
                 return self._cancel_running(execution)
             current, waiting = self._records.place(execution.chain)
@@ -102,7 +102,7 @@ class Executions:
         return self._transact(step)
 
     def finish(self, execution_id: str, attempt: int, was_aborted: bool = False) -> str:
-        """Write how an execution has ended, let the next one begin; returns its state."""
+        """Store how an execution has ended and start the next one; returns its state."""
 
         def step() -> str:
             execution = self._known(execution_id)
@@ -128,7 +128,7 @@ class Executions:
         return self._transact(step)
 
     def _admit(self, execution: ExecutionRecord) -> ExecutionRecord:
-        """Let an execution begin, wait for the one that has the chain, or be skipped."""
+        """Start an execution, let it wait for the current one of its chain, or skip it."""
         current, waiting = self._records.place(execution.chain)
         if not current:
             self._records.put_place(execution.chain, execution.id, ())
@@ -140,7 +140,7 @@ class Executions:
         before = self._records.execution(current) if overlap == "cancel" else None
         for each in passed:
             if each is not None:
-                self._end(replace(each, error=f"{execution.id} came"), SKIPPED)
+                self._end(replace(each, error=f"the slot of {execution.id} began"), SKIPPED)
         if before is not None and not before.is_cancelled:
             self._cancel_running(before)
         waiting = () if overlap == "cancel" else waiting
@@ -189,7 +189,7 @@ def look_task(context: Context, execution_id: str) -> Task:
 
 
 def look_at(context: Context, execution_id: str) -> None:
-    """Let the steps of an execution look at their jobs that are not over."""
+    """Add a task for each open job of an execution that lets its step look at it."""
     for job in context.records.jobs(execution_id):
         if not job.is_over and job.pipeline_id:
             context.add(context.look_task(job.pipeline_id))

@@ -1,4 +1,4 @@
-"""Places in the parameters of a step, as {slot} or {analyse.job_id}, and filling them."""
+"""Placeholders in a step's parameters, such as {slot} or {analyse.job_id}, and filling them."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -11,21 +11,23 @@ OLD_NAMES = ("run",)  # of `execution`
 
 
 def places_in(text: str) -> Iterator[str]:
-    """The names of the places in a text. Raises ValueError for a brace that stands alone.
+    """The names of the placeholders in a text. Raises ValueError for a single brace.
 
-    >>> list(places_in("--until={slot} {{this is no place}}"))
+    >>> list(places_in("--until={slot} {{not a placeholder}}"))
     ['slot']
     """
     for match in _PLACE.finditer(text):
         if match[0] in ("{{", "}}"):
             continue
         if match[1] is None or not _NAME.fullmatch(match[1]):
-            raise ValueError(f"{match[0]!r} is no place: write {{slot}}, or {{{{ for a brace")
+            raise ValueError(
+                f"{match[0]!r} is not a placeholder: write one like {{slot}}, or {{{{ for a brace"
+            )
         yield match[1]
 
 
 def filled(text: str, values: Mapping[str, str]) -> str:
-    """A text with its places filled. Raises KeyError for one that has no value.
+    """A text with its placeholders filled. Raises KeyError for one that has no value.
 
     >>> filled("{slot} {{}}", {"slot": "2026"})
     '2026 {}'

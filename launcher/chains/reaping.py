@@ -1,4 +1,4 @@
-"""Looking after what is open, where a task was lost: with a queue that was purged, say."""
+"""Repairing open executions whose tasks were lost, for example because a queue was purged."""
 
 from launcher.chains.context import Context
 from launcher.chains.executions import start_task
@@ -8,7 +8,7 @@ from workflow.engine.reaper import reap as reap_workflows
 
 
 def reap(context: Context) -> dict[str, int]:
-    """Add what every open execution may lack; harmless where nothing was lost. Returns how much."""
+    """Add the tasks that open executions may have lost; returns how many. More do no harm."""
     workflows = reap_workflows(Engine(context.service))
     started = looks = 0
     for execution in context.records.open_executions():
@@ -17,7 +17,7 @@ def reap(context: Context) -> dict[str, int]:
         context.add(start_task(context, execution))
         started += 1
         for job in context.records.jobs(execution.id):
-            # Also those that are over: their step may not know it yet.
+            # Ended jobs too: their step may not know it yet.
             if job.pipeline_id:
                 context.add(context.look_task(job.pipeline_id))
                 looks += 1

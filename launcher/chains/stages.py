@@ -20,7 +20,7 @@ class ChainStage(Pipeline):
     """An execution of a chain."""
 
     def run(self, execution_id: str, attempt: int) -> Any:
-        """Yield the steps, each with the results of those that it needs, and then the end."""
+        """Yield the steps, each with the results of the steps that it needs, and then the end."""
         execution = current().records.execution(execution_id)
         assert execution is not None
         results: dict[str, Any] = {}
@@ -31,7 +31,7 @@ class ChainStage(Pipeline):
         yield EndStage(execution_id, attempt, *results.values()).with_params(**_PATIENT)
 
     def finalized(self) -> None:
-        """Where the workflow was aborted by hand, its execution is over."""
+        """End the execution when its workflow was aborted by hand."""
         if self.was_aborted:
             Executions(current()).finish(self.args[0], self.args[1], was_aborted=True)
         super().finalized()
@@ -41,17 +41,17 @@ class EndStage(Pipeline):
     """The end of an execution: every job is over."""
 
     def run(self, execution_id: str, attempt: int, *results: Any) -> str:
-        """Write how it ended, and let the next execution begin."""
+        """Store how it ended, and start the next execution."""
         return Executions(current()).finish(execution_id, attempt)
 
 
 class StepStage(Pipeline):
-    """A step: its job is launched, and looked after by tasks until it is over."""
+    """A step: tasks launch its job and watch it until it has ended."""
 
     async_ = True
 
     def run(self, execution_id: str, name: str, *results: Any) -> None:
-        """Make the job's record and the first of the tasks that look after it."""
+        """Make the job's record and the first task that watches it."""
         context = current()
         execution = context.records.execution(execution_id)
         assert execution is not None
@@ -59,25 +59,25 @@ class StepStage(Pipeline):
         prepare(context, execution_id, name, self.pipeline_id, _unmet(execution, list(results)))
         self._add(POLL, 0, "", 0.0)
 
-    def callback(  # type: ignore[override]  # the words of its own tasks alone
+    def callback(  # type: ignore[override]  # the fields of its own tasks
         self, what: str = "", number: str = "0", key: str = ""
     ) -> None:
-        """Drive the job on; end the stage, or come back later."""
+        """Drive the job; end the stage, or add the next task."""
         context = current()
         job = drive(context, f"{self.args[0]}/{self.args[1]}")
         if job is None or job.pipeline_id != self.pipeline_id:
-            return  # gone, or that of a later attempt of the execution
+            return  # removed, or of a later attempt of the execution
         if job.is_over:
             self.complete(_result(job))
         elif what == POLL:
             seconds = min(FIRST_POLL * 2.0 ** int(number), context.settings.poll.total_seconds())
             self._add(POLL, int(number) + 1, key, seconds)
         elif key and int(number) < LOOKS:
-            # An event may be ahead of what the job's service tells.
+            # An event can be ahead of the state that the service reports.
             self._add(what, int(number) + 1, key, 2.0 ** (int(number) + 1))
 
     def try_cancel(self) -> bool:
-        """Let the job be cancelled, where the workflow is aborted by hand."""
+        """Cancel the execution when its workflow is aborted by hand."""
         context = current()
         execution = context.records.execution(self.args[0])
         if execution is not None and not execution.is_over and not execution.is_cancelled:
@@ -85,13 +85,13 @@ class StepStage(Pipeline):
         return True
 
     def _add(self, what: str, number: int, key: str, seconds: float) -> None:
-        """Add the task that comes next, once however often this one runs."""
+        """Add the next task, once, however often this one runs."""
         assert self.pipeline_id is not None
         digest = hashlib.sha256(f"{self.pipeline_id} {key}".encode()).hexdigest()[:32]
-        words = {"what": what, "number": number, "key": key}
+        params = {"what": what, "number": number, "key": key}
         name = f"{what}-{digest}-{number}"
         context = current()
-        context.add(context.look_task(self.pipeline_id, seconds, params=words, name=name))
+        context.add(context.look_task(self.pipeline_id, seconds, params=params, name=name))
 
 
 def start_workflow(execution: ExecutionRecord) -> None:
@@ -110,7 +110,7 @@ def _result(job: JobRecord) -> dict[str, str]:
 
 
 def _unmet(execution: ExecutionRecord, results: list[dict[str, str]]) -> str:
-    """Why a step with these results of what it needs is not to start; empty where it is."""
+    """Why a step cannot start after these results of what it needs; empty if it can."""
     for result in results:
         is_ignored = (
             execution.step(result["step"]).on_failure == "ignore" and result["state"] != "skipped"

@@ -16,7 +16,7 @@ MOST_EXECUTIONS = 500  # of one call
 def sweep(context: Context) -> dict[str, int]:
     """Remove what is older than the setting, the oldest first; returns how much.
 
-    Nothing that goes on is touched. Where a call is killed, or leaves some, the next one goes on.
+    Nothing that is open is touched. If a call is killed or leaves some, the next one continues.
     """
     until = context.now() - context.settings.keep
     folders = remove_old(
@@ -44,7 +44,7 @@ def _is_old(execution: ExecutionRecord, until: datetime) -> bool:
 
 
 def remove(context: Context, execution: ExecutionRecord, until: datetime) -> bool:
-    """Remove an execution, its record last: as long as that is there, another call comes by."""
+    """Remove an execution, its record last, so that a call that is killed is made up for."""
     engine = Engine(context.service)
     for attempt in range(1, execution.attempt + 1):
         engine.cleanup_root(execution.workflow_of(attempt))
@@ -52,7 +52,7 @@ def remove(context: Context, execution: ExecutionRecord, until: datetime) -> boo
     def change() -> bool:
         now = context.records.execution(execution.id)
         if now is None or not _is_old(now, until):
-            return False  # somebody has let it be retried meanwhile
+            return False  # a person has retried it meanwhile
         context.records.delete(now)
         return True
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 
 class JobState(enum.Enum):
-    """How a job stands; only `succeeded` lets the next step start."""
+    """The state of a job; only after `succeeded` the next step starts."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -41,15 +41,15 @@ class JobError(Exception):
 
 
 class LaunchRefusedError(JobError):
-    """The job cannot be launched as it is; trying again changes nothing."""
+    """The job cannot be launched as it is; trying again would not help."""
 
 
 class CancelRefusedError(JobError):
-    """The job may not be cancelled, and it goes on; the message has the service's reason."""
+    """The service refuses to cancel the job, which keeps running; the message says why."""
 
 
 class UnavailableError(JobError):
-    """The runner cannot answer now; the job may have been launched, or not."""
+    """The runner cannot answer now; whether the job was launched is not known."""
 
 
 class UnknownJobError(JobError):
@@ -58,7 +58,7 @@ class UnknownJobError(JobError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSpec:
-    """What is to be launched, with all places filled. `slot` is the end of the window."""
+    """A job to launch, with all placeholders filled. `slot` is the end of the window."""
 
     name: str
     kind: str
@@ -86,16 +86,16 @@ class Runner(Protocol):
     """
 
     def find(self, spec: JobSpec) -> JobStatus | None:
-        """The job that was launched before with this name and these labels, also an ended one."""
+        """The job, ended or not, that was launched before with this name and these labels."""
 
     def launch(self, spec: JobSpec) -> JobStatus:
-        """Launch a job. While one of this name runs, it is that one. Raises LaunchRefusedError."""
+        """Launch a job, or return the running one of its name. Raises LaunchRefusedError."""
 
     def state(self, name: str, job_id: str) -> JobStatus:
-        """How a job stands. Raises UnknownJobError."""
+        """The state of a job. Raises UnknownJobError."""
 
     def cancel(self, name: str, job_id: str) -> None:
-        """Ask that a job ends soon; harmless where it has ended. Raises CancelRefusedError."""
+        """Ask a job to end; does nothing if it has ended. Raises CancelRefusedError."""
 
     def log_link(self, spec: JobSpec, job_id: str) -> str:
-        """Where people read the job's log; empty where there is nothing to read."""
+        """The address of the job's log for people; empty if there is none."""

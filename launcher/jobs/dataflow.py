@@ -26,12 +26,12 @@ class DataflowRunner:
 
     def launch(self, spec: JobSpec) -> JobStatus:
         """Start the process that submits the job."""
-        words = [sys.executable, "-m", "launcher.jobs.submit"]
-        self._local.start(spec.name, [*words, *options_of(spec, self._api.settings)])
+        argv = [sys.executable, "-m", "launcher.jobs.submit"]
+        self._local.start(spec.name, [*argv, *options_of(spec, self._api.settings)])
         return JobStatus(job_id=spec.name, state=JobState.WAITING)
 
     def state(self, name: str, job_id: str) -> JobStatus:
-        """How the job stands; while Dataflow does not list it, how its submission does."""
+        """The state of the job, or of its submission while Dataflow does not list the job."""
         if job_id != name:
             return self._api.state(job_id)
         found = self._api.by_name(name) or self._submission(name)
@@ -55,7 +55,7 @@ class DataflowRunner:
         return self._local.log(name)
 
     def _submission(self, name: str) -> JobStatus | None:
-        """How the process stands that submits; None where it has not begun, or has submitted."""
+        """The state of the process that submits; None before it has begun and after success."""
         try:
             found = self._local.state(name, name)
         except UnknownJobError:
@@ -68,7 +68,7 @@ class DataflowRunner:
 
 
 def options_of(spec: JobSpec, settings: DataflowSettings) -> list[str]:
-    """The options with which a job is submitted; the step's own parameters come last, and count."""
+    """The options with which a job is submitted; the step's own parameters override them."""
     options = {
         "runner": "DataflowRunner",
         "job_name": spec.name,
@@ -85,6 +85,6 @@ def options_of(spec: JobSpec, settings: DataflowSettings) -> list[str]:
         "staging_location": settings.staging_location,
     }
     options |= spec.parameters
-    words = [f"--{name}={value}" for name, value in options.items() if value]
-    words += [f"--labels={name}={value}" for name, value in spec.labels.items()]
-    return [*words, "--no_auth"] if settings.endpoint.startswith("http://") else words
+    argv = [f"--{name}={value}" for name, value in options.items() if value]
+    argv += [f"--labels={name}={value}" for name, value in spec.labels.items()]
+    return [*argv, "--no_auth"] if settings.endpoint.startswith("http://") else argv

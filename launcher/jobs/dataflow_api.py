@@ -36,7 +36,7 @@ _STATES = {
 
 
 class NameTakenError(LaunchRefusedError):
-    """A job of that name runs already."""
+    """A job of that name is running already."""
 
 
 class DataflowApi:
@@ -75,7 +75,7 @@ class DataflowApi:
     def find(self, spec: JobSpec) -> JobStatus | None:
         """The job of this name and these labels, in whatever state, or None.
 
-        Raises UnavailableError where that cannot be said now.
+        Raises UnavailableError if that is not known now.
         """
         return self._newest(spec.name, lambda job: is_ours(job, spec))
 
@@ -108,14 +108,14 @@ class DataflowApi:
             return self.client("JobsV1Beta3").get_job(request, timeout=TIMEOUT, retry=None)
 
     def state(self, job_id: str) -> JobStatus:
-        """How a job stands."""
+        """The state of a job."""
         with translated():
             request = {**self.where, "job_id": job_id}
             job = self.client("JobsV1Beta3").get_job(request, timeout=TIMEOUT, retry=None)
         return status_of(job)
 
     def cancel(self, job_id: str) -> None:
-        """Ask that a job be cancelled. Raises CancelRefusedError; one that has ended is left."""
+        """Ask Dataflow to cancel a job, unless it has ended. Raises CancelRefusedError."""
         job = {"requested_state": "JOB_STATE_CANCELLED"}
         request = {**self.where, "job_id": job_id, "job": job}
         try:
@@ -135,7 +135,7 @@ class DataflowApi:
         )
 
     def launch(self, spec: JobSpec, call: Callable[[], Any]) -> JobStatus:
-        """The job that a call of the API launches, or the one of its name that is ours and runs."""
+        """The job that a call of the API launches, or ours of that name that is running already."""
         try:
             with translated():
                 return status_of(call().job)
@@ -148,7 +148,7 @@ class DataflowApi:
             return found
 
     def environment(self, spec: JobSpec) -> dict[str, Any]:
-        """What a template's workers are to be."""
+        """The settings for a template's workers, and the labels of the job."""
         settings = self.settings
         given = {
             "service_account_email": settings.service_account,
@@ -162,31 +162,8 @@ class DataflowApi:
         return {name: value for name, value in given.items() if value} | labels
 
 
-class TemplateRunner:
-    """What the runners of templates share: all but the launch."""
-
-    def __init__(self, api: DataflowApi) -> None:
-        self.api = api
-
-    def find(self, spec: JobSpec) -> JobStatus | None:
-        """The job that was launched before."""
-        return self.api.find(spec)
-
-    def state(self, name: str, job_id: str) -> JobStatus:
-        """How the job stands."""
-        return self.api.state(job_id)
-
-    def cancel(self, name: str, job_id: str) -> None:
-        """Cancel the job."""
-        self.api.cancel(job_id)
-
-    def log_link(self, spec: JobSpec, job_id: str) -> str:
-        """The job's page in Google's console."""
-        return self.api.log_link(job_id)
-
-
 def is_ours(job: Any, spec: JobSpec) -> bool:
-    """Whether a job carries the labels of what is to be launched."""
+    """Whether a job has the labels of the spec."""
     labels: Mapping[str, str] = job.labels
     return all(labels.get(name) == value for name, value in spec.labels.items())
 
@@ -198,20 +175,20 @@ def is_a_launchers(job: Any) -> bool:
 
 
 def status_of(job: Any) -> JobStatus:
-    """What Dataflow says of a job."""
+    """The state of a job as Dataflow reports it."""
     state = job.current_state.name.removeprefix("JOB_STATE_")
     known = _STATES.get(state, JobState.RUNNING)
-    error = f"Dataflow says {state}" if known.is_over and known is not JobState.SUCCEEDED else ""
+    error = f"Dataflow reports {state}" if known.is_over and known is not JobState.SUCCEEDED else ""
     return JobStatus(job_id=job.id, state=known, error=error)
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise what the client raises as the errors of runners."""
+    """Turn the exceptions of the client into those of runners."""
     try:
         yield
     except google.NotFound as error:
-        raise UnknownJobError(f"Dataflow does not know it: {error.message}") from error
+        raise UnknownJobError(f"Dataflow does not know the job: {error.message}") from error
     except (google.TooManyRequests, google.ServerError, google.RetryError) as error:
         raise UnavailableError(f"Dataflow cannot answer now: {error.message}") from error
     except google.Conflict as error:

@@ -1,7 +1,7 @@
-"""Local jobs: a process of this machine, which goes on when the launcher is started anew.
+"""Local jobs: processes on this machine, which keep running when the launcher restarts.
 
-Each job has a folder of its name: `job.json` with its words, `log` with what it writes, `alive`,
-which is locked for as long as the job lives, `pid`, and at last `result.json`.
+Each job has a folder of its name: `job.json` with its command line, `log` with its output, `alive`,
+which is locked as long as the job is alive, `pid`, and at the end `result.json`.
 """
 
 import fcntl
@@ -29,13 +29,13 @@ from launcher.jobs.wrapper import GRACE_SECONDS
 from service.files import write_whole
 from service.processes import end_groups, signal_group
 
-START_SECONDS = 120.0  # in which a job has to show that it lives
+START_SECONDS = 120.0  # in which a job has to show that it is alive
 END_SECONDS = 30.0  # in which jobs have to end before they are killed
 CANCEL_SECONDS = 2 * GRACE_SECONDS  # after which a job without its wrapper is killed
 _REMOVED = ".removed-"  # before the name of a folder that is being removed
-LOG_BYTES = 64 * 1024  # of a log that people are shown
+LOG_BYTES = 64 * 1024  # of a log that is shown to people
 LONGEST_LINE = 500  # characters of an error
-# What a job is not to have: it starts no work of its own at the services.
+# Variables that jobs do not get: they must not start work at the services.
 SECRETS = ("DFPIPE_TASK_TOKEN", "LAUNCHER_WEBHOOK", "COLLECTOR_")
 
 
@@ -56,27 +56,27 @@ class LocalRunner:
         self._clock = clock
 
     def find(self, spec: JobSpec) -> JobStatus | None:
-        """The job of this name, if it has begun; else nobody may ever have started its process."""
+        """The job of this name, if its process was ever there."""
         return self.state(spec.name, spec.name) if self.has_begun(spec.name) else None
 
     def has_begun(self, name: str) -> bool:
-        """Whether a job's process has been there. Before that, to launch it again is harmless."""
+        """Whether a job's process was ever there. Until then, launching it again is harmless."""
         return (self._folder / name / "pid").exists()
 
     def launch(self, spec: JobSpec) -> JobStatus:
-        """Start the job's process, apart from this one; a second start changes nothing."""
-        self.start(spec.name, words_of(spec))
+        """Start the job's process, independent of this one; a second start does nothing."""
+        self.start(spec.name, argv_of(spec))
         return JobStatus(job_id=spec.name, state=JobState.RUNNING)
 
-    def start(self, name: str, words: Sequence[str]) -> None:
+    def start(self, name: str, argv: Sequence[str]) -> None:
         """Start a process under a name. Raises LaunchRefusedError and UnavailableError."""
         folder = self._folder / name
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            job = {"words": list(words), "started": self._clock()}
+            job = {"argv": list(argv), "started": self._clock()}
             write_whole(folder / "job.json", json.dumps(job))
             with (folder / "log").open("ab") as log:
-                subprocess.Popen(  # noqa: S603  # the words of chains.yaml
+                subprocess.Popen(  # noqa: S603  # the command of chains.yaml
                     [sys.executable, "-m", "launcher.jobs.wrapper", str(folder)],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -90,7 +90,7 @@ class LocalRunner:
             raise UnavailableError(f"the job cannot be started: {error.strerror}") from error
 
     def state(self, name: str, job_id: str) -> JobStatus:
-        """How the job stands, by its result or by whether it is alive."""
+        """The state of the job, from its result or from whether it is alive."""
         folder = self._folder / name
         # Looked at before the result: a job that ends between the two has one.
         alive = is_alive(folder)
@@ -134,7 +134,7 @@ class LocalRunner:
         return "/api/executions/{launcher-run}/steps/{launcher-step}/log".format(**spec.labels)
 
     def log(self, name: str) -> str | None:
-        """The end of what the job has written; None where nothing of it is kept."""
+        """The end of the job's output; None if there is no log."""
         try:
             with (self._folder / name / "log").open("rb") as file:
                 file.seek(0, os.SEEK_END)
@@ -149,7 +149,7 @@ class LocalRunner:
         if (folder / "cancelled").exists():
             return JobStatus(job_id=name, state=JobState.CANCELLED, error="cancelled")
         lines = [line.strip() for line in (self.log(name) or "").splitlines() if line.strip()]
-        last = lines[-1][:LONGEST_LINE] if lines else "it has written nothing"
+        last = lines[-1][:LONGEST_LINE] if lines else "no output"
         error = f"exit code {code}: {last}"
         return JobStatus(job_id=name, state=JobState.FAILED, error=error)
 
@@ -158,14 +158,14 @@ class LocalRunner:
         return {**kept, **self._environment}
 
 
-def words_of(spec: JobSpec) -> list[str]:
-    """The words of a job's process; `dfpipe` is the one of this installation."""
-    words = [*spec.command, *(f"--{name}={value}" for name, value in spec.parameters.items())]
-    return [sys.executable, "-m", *words] if words[0] == "dfpipe" else words
+def argv_of(spec: JobSpec) -> list[str]:
+    """The command line of a job's process; `dfpipe` is the one of this installation."""
+    argv = [*spec.command, *(f"--{name}={value}" for name, value in spec.parameters.items())]
+    return [sys.executable, "-m", *argv] if argv[0] == "dfpipe" else argv
 
 
 def is_alive(folder: Path) -> bool:
-    """Whether a process of the job lives: then the file is locked."""
+    """Whether a process of the job is alive: then the file is locked."""
     try:
         with (folder / "alive").open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -185,16 +185,16 @@ def end_all(folder: str | Path) -> list[str]:
 
 
 def remove_old(folder: str | Path, until: float, is_kept: Callable[[str], bool]) -> int:
-    """Remove what jobs have left that have not written since a time; returns how many jobs.
+    """Remove the folders of jobs without output since a time; returns how many.
 
-    Those that live are kept, and those whose name is to be kept.
+    Jobs that are alive are kept, and those that `is_kept` wants.
     """
     removed = 0
     for each in sorted(Path(folder).glob("*/")):
         if each.name.startswith(_REMOVED):
-            shutil.rmtree(each, ignore_errors=True)  # of a call that was killed
+            shutil.rmtree(each, ignore_errors=True)  # left by a call that was killed
         elif _last_written(each) < until and not is_alive(each) and not is_kept(each.name):
-            # First out of the way: half a folder would tell wrong things of its job.
+            # Renamed first: half a folder would say wrong things about its job.
             gone = each.rename(each.with_name(_REMOVED + each.name))
             shutil.rmtree(gone, ignore_errors=True)
             removed += 1
@@ -206,7 +206,7 @@ def _last_written(folder: Path) -> float:
         times = [each.stat().st_mtime for each in folder.iterdir()]
         return max(times, default=folder.stat().st_mtime)
     except FileNotFoundError:
-        return math.inf  # a file was just renamed: something is going on there
+        return math.inf  # a file was just renamed: the job is at work
 
 
 def _leader(folder: Path) -> int:
@@ -218,15 +218,15 @@ def _leader(folder: Path) -> int:
 
 
 def _without_result(folder: Path, name: str) -> JobStatus:
-    """How a job stands that has begun and left no result, or a torn one, as after a power loss."""
+    """The state of a job that has begun and left no result, or a torn one after a power loss."""
     if (folder / "cancelled").exists():
         return JobStatus(job_id=name, state=JobState.CANCELLED, error="cancelled")
-    error = "its process has ended without a result, as after a kill or a restart"
+    error = "its process ended without a result, for example because it was killed"
     return JobStatus(job_id=name, state=JobState.FAILED, error=error)
 
 
 def _number(file: Path, name: str) -> float | None:
-    """A number in a JSON file; None where there is no such file, or it does not hold one."""
+    """A number in a JSON file; None if the file is missing or does not have it."""
     try:
         found = json.loads(file.read_bytes())[name]
     except (FileNotFoundError, ValueError, LookupError, TypeError, RecursionError):

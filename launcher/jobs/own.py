@@ -27,7 +27,7 @@ Post = Callable[[str, str], int]
 
 
 class OwnRunner:
-    """What the runners of such steps share: they have ended when they are launched.
+    """What the runners of such steps share: their jobs have ended when they are launched.
 
     `takes` are the parameters of such a step, `gives` the outputs besides the job's id and name.
     """
@@ -39,13 +39,13 @@ class OwnRunner:
         self._url = url
 
     def find(self, spec: JobSpec) -> JobStatus | None:
-        """None: it is done again."""
+        """None: such a step is simply done again."""
         return None
 
     def launch(self, spec: JobSpec) -> JobStatus:
         """Do it."""
         if not self._url:
-            raise LaunchRefusedError("no warehouse is named: set DFPIPE_WAREHOUSE")
+            raise LaunchRefusedError("no warehouse: set DFPIPE_WAREHOUSE")
         try:
             found = warehouse.connect(self._url)
             return JobStatus(
@@ -61,14 +61,14 @@ class OwnRunner:
         raise NotImplementedError
 
     def state(self, name: str, job_id: str) -> JobStatus:
-        """Never asked: it has ended before."""
-        raise UnknownJobError(f"{name} has left nothing behind")
+        """Never called: the job has ended when it is launched."""
+        raise UnknownJobError(f"{name} is not kept")
 
     def cancel(self, name: str, job_id: str) -> None:
         """Nothing runs."""
 
     def log_link(self, spec: JobSpec, job_id: str) -> str:
-        """There is none."""
+        """No log."""
         return ""
 
 
@@ -82,18 +82,18 @@ class CheckRunner(OwnRunner):
     gives = ("posts", "words")
 
     def work(self, spec: JobSpec, found: Warehouse) -> Mapping[str, Any]:
-        """Outputs: posts and words of the run."""
+        """Outputs: the numbers of posts and words of the run."""
         least, most = _number(spec, "least_posts", 1), _number(spec, "most_posts", None)
         unknown = set(spec.parameters).difference(self.takes)
         if unknown:
             raise LaunchRefusedError(
-                f"{min(unknown)} is no parameter of a check: give least_posts or most_posts"
+                f"unknown parameter {min(unknown)}: expected least_posts or most_posts"
             )
         rows = as_dicts(found, "latest_runs")
         run = next((row for row in rows if row["ts"] == spec.slot), None)
         where = f"the run {rfc3339(spec.slot)}"
         if run is None:
-            raise LaunchRefusedError(f"{where} is not complete: it has no row in runs")
+            raise LaunchRefusedError(f"{where} is not complete: the table runs has no row for it")
         posts = run["tweets"]
         if posts < (least or 0) or (most is not None and posts > most):
             expected = f"at least {least:,}" if most is None else f"{least:,} to {most:,}"
@@ -122,7 +122,7 @@ class NoteRunner(OwnRunner):
             body = {"slot": rfc3339(spec.slot), "number": len(rows), "pairs": pairs}
             status = self._post(spec.name, json.dumps(body))
             if not 200 <= status < 300:
-                raise UnavailableError(f"the webhook has answered {status}")
+                raise UnavailableError(f"the webhook answered {status}")
         return {"number": len(rows), "pairs": pairs}
 
 
@@ -131,7 +131,7 @@ OWN: Mapping[str, type[OwnRunner]] = {"check": CheckRunner, "note": NoteRunner}
 
 
 def poster(url: str) -> Post:
-    """Post to a URL; the id goes with it as Idempotency-Key, as it may come twice."""
+    """Post to a URL; the id is the Idempotency-Key, as a post can be repeated."""
     import urllib3
 
     pool = urllib3.PoolManager(timeout=WEBHOOK_SECONDS, retries=False)
@@ -141,7 +141,7 @@ def poster(url: str) -> Post:
         try:
             return pool.request("POST", url, body=body, headers=headers).status
         except urllib3.exceptions.HTTPError as error:
-            # Its text may hold the URL, which may be secret.
+            # Its text can contain the URL, which is a secret.
             raise UnavailableError(f"the webhook: {type(error).__name__}") from error
 
     return post
@@ -158,7 +158,7 @@ def _number(spec: JobSpec, name: str, default: int | None) -> int | None:
     if text is None:
         return default
     if not is_number(text):
-        raise LaunchRefusedError(f"{name} is {text!r}: give a whole number")
+        raise LaunchRefusedError(f"{name} is {text!r}: expected a whole number")
     return int(text)
 
 

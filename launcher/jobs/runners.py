@@ -1,12 +1,11 @@
 """The runners of a launcher, by the kinds of steps."""
 
 from launcher.jobs import Runner
-from launcher.jobs.classic_template import ClassicTemplateRunner
 from launcher.jobs.dataflow import DataflowRunner
 from launcher.jobs.dataflow_api import DataflowApi
-from launcher.jobs.flex_template import FlexTemplateRunner
 from launcher.jobs.local import LocalRunner
 from launcher.jobs.own import CheckRunner, NoteRunner
+from launcher.jobs.templates import ClassicTemplateRunner, FlexTemplateRunner
 from launcher.settings import LauncherSettings
 
 

@@ -13,25 +13,25 @@ from datetime import UTC, datetime
 from dfpipe.errors import DfpipeError
 
 
-def submit(words: Sequence[str]) -> str:
-    """Submit the analysis that the words ask for; returns the job's id. Raises DfpipeError."""
+def submit(argv: Sequence[str]) -> str:
+    """Submit the analysis with these options; returns the job's id. Raises DfpipeError."""
     from dfpipe import launch, pipeline, warehouse
     from dfpipe.engines import staging
     from dfpipe.options import settings
 
-    options = launch.parse(words, os.environ)
+    options = launch.parse(argv, os.environ)
     chosen = settings(options, datetime.now(UTC))
     warehouse.connect(chosen.sink).prepare()
     with staging.staged(options):
         result = pipeline.submit(chosen, options, time.time())
-    # A template's launcher has asked for the job's description in a file: then there is no job yet.
+    # The launcher of a template asks for the job's description in a file: there is no job yet.
     if not getattr(result, "has_job", True):
         return ""
     return str(getattr(result, "job_id", lambda: "")() or "")
 
 
 def main() -> None:
-    """Submit what the command line asks for."""
+    """Submit the analysis of the command line."""
     logging.basicConfig(level=logging.INFO)
     try:
         sys.stdout.write(f"submitted: {submit(sys.argv[1:])}\n")

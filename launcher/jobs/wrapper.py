@@ -17,13 +17,13 @@ from typing import Any
 
 from service.files import write_whole
 
-GRACE_SECONDS = 20.0  # before a job that is to end is killed
+GRACE_SECONDS = 20.0  # between SIGTERM and SIGKILL
 
 
-def run(folder: Path) -> None:
-    """Run the job of a folder, unless that was done or is being done."""
+def run_job(folder: Path) -> None:
+    """Run the job of a folder, unless another process does or did."""
     with (folder / "alive").open("ab") as lock:
-        # Whoever looks whether the job lives has it for a moment, so this may have to wait.
+        # A process that checks whether the job is alive holds the lock for a moment.
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             with (folder / "pid").open("x") as file:
@@ -39,14 +39,14 @@ def run(folder: Path) -> None:
 
 
 def _run(folder: Path, lock: int) -> int:
-    words = json.loads((folder / "job.json").read_text())["words"]
-    is_asked = threading.Event()  # to end, while the child is only about to begin
+    argv = json.loads((folder / "job.json").read_text())["argv"]
+    is_asked = threading.Event()  # to end, before the child exists
     signal.signal(signal.SIGTERM, lambda *_: is_asked.set())
     try:
-        child = subprocess.Popen(words, pass_fds=(lock,))  # noqa: S603  # of chains.yaml
+        child = subprocess.Popen(argv, pass_fds=(lock,))  # noqa: S603  # of chains.yaml
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", error)
-        print(f"{words[0]} cannot be run: {reason}", file=sys.stderr)  # noqa: T201
+        print(f"{argv[0]} cannot be run: {reason}", file=sys.stderr)  # noqa: T201
         return 127
 
     def end(*_: Any) -> None:
@@ -63,4 +63,4 @@ def _run(folder: Path, lock: int) -> int:
 
 
 if __name__ == "__main__":
-    run(Path(sys.argv[1]))
+    run_job(Path(sys.argv[1]))

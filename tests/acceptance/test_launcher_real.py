@@ -75,7 +75,7 @@ def test_fifty_jobs_on_dataflow_while_launcher_and_dispatcher_are_killed(
                 wait_until(lambda: pushing.taken >= late, DEADLINE)
             ended = [service.ask("GET", f"/api/executions/{run}") for run in runs]
     assert [each["state"] for each in ended] == ["succeeded", "failed"], ended
-    assert ended[1]["error"] == "step broken has failed: Dataflow says FAILED"
+    assert ended[1]["error"] == "step broken has failed: Dataflow reports FAILED"
     # Once each, and nothing behind the one that has failed.
     launched = several[: several.index("broken") + 1]
     expected = [

@@ -24,8 +24,8 @@ from google.cloud.dataflow_v1beta3 import JobType, WorkerIPAddressConfiguration
 from dfpipe import datastore
 from dfpipe.engines import staging
 from launcher.jobs import JobSpec, JobState
-from launcher.jobs.classic_template import ClassicTemplateRunner
 from launcher.jobs.dataflow_api import DataflowApi
+from launcher.jobs.templates import ClassicTemplateRunner
 from launcher.settings import DataflowSettings
 from tests.support.analysis import END, bigquery_tables
 from tests.support.command import dfpipe

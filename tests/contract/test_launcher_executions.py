@@ -91,7 +91,7 @@ def test_only_success_lets_the_next_step_start(
     execution = launcher.run(step("one"), step("two", "one"))
     assert execution.state == "failed"
     became = "has failed" if state == "FAILED" else f"was {state.lower()}"
-    assert execution.error.startswith(f"step one {became}: Dataflow says {state}")
+    assert execution.error.startswith(f"step one {became}: Dataflow reports {state}")
     assert launcher.states(execution) == {"one": state.lower(), "two": "skipped"}
     assert fake.names() == [f"{execution.id}-one-1"]
 
@@ -262,7 +262,7 @@ def test_cancelling_a_run(launcher: Launcher, fake: FakeDataflow) -> None:
     assert launcher.states(execution) == {"one": "cancelled", "two": "skipped"}
     assert launcher.jobs(execution)["two"].error == "not started: step one was cancelled"
     assert fake.named(f"{execution.id}-one-1").state == "CANCELLED"
-    with pytest.raises(RefusedError, match="is over: it is cancelled"):
+    with pytest.raises(RefusedError, match="has ended: it is cancelled"):
         launcher.executions.cancel(execution.id)
 
 
@@ -369,7 +369,7 @@ def test_retrying_a_run_keeps_what_has_succeeded(launcher: Launcher, fake: FakeD
 
 def test_what_cannot_be_done_is_refused(launcher: Launcher) -> None:
     execution = launcher.start(step("one"))
-    with pytest.raises(RefusedError, match="is running: cancel it, or wait"):
+    with pytest.raises(RefusedError, match="is running: cancel it first, or wait"):
         launcher.executions.retry(execution.id)
     with pytest.raises(UnknownExecutionError, match="there is no execution 'nobody'"):
         launcher.executions.cancel("nobody")

@@ -156,7 +156,7 @@ def test_check_opens_what_the_settings_name(
 def test_local_jobs_are_ended(here: Path) -> None:
     folder = here / "jobs" / "a-job"
     folder.mkdir(parents=True)
-    (folder / "job.json").write_text('{"words": ["sleep", "600"], "started": 0}')
+    (folder / "job.json").write_text('{"argv": ["sleep", "600"], "started": 0}')
     settings = environment({"LAUNCHER_JOBS_FOLDER": str(here / "jobs"), "PYTHONPATH": str(ROOT)})
     wrapper = [sys.executable, "-m", "launcher.jobs.wrapper", str(folder)]
     end = [sys.executable, "-m", "launcher", "end-jobs"]

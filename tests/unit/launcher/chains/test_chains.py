@@ -146,7 +146,7 @@ def test_steps_are_ordered_by_their_needs() -> None:
         ),
         pytest.param(
             HEAD + '  - {name: a, kind: local, command: ["{"]}\n',
-            "f.yaml:4: chains[0].steps[0]: '{' is no place",
+            "f.yaml:4: chains[0].steps[0]: '{' is not a placeholder",
             id="brace",
         ),
         pytest.param(

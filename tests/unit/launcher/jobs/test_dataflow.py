@@ -12,11 +12,10 @@ from launcher.jobs import (
     UnavailableError,
     UnknownJobError,
 )
-from launcher.jobs.classic_template import ClassicTemplateRunner
 from launcher.jobs.dataflow import DataflowRunner, options_of
 from launcher.jobs.dataflow_api import DataflowApi
-from launcher.jobs.flex_template import FlexTemplateRunner
 from launcher.jobs.local import LocalRunner
+from launcher.jobs.templates import ClassicTemplateRunner, FlexTemplateRunner
 from launcher.settings import DataflowSettings
 from tests.support.fake_dataflow import PROJECT, REGION, FakeDataflow, Faults, serving
 from tests.support.jobs import spec
@@ -216,5 +215,5 @@ def test_a_submission_that_was_killed_before_its_process_was_there(
     api: DataflowApi, local: LocalRunner, tmp_path: Path
 ) -> None:
     (tmp_path / "job-1").mkdir()
-    (tmp_path / "job-1" / "job.json").write_text('{"words": [], "started": 1000.0}')
+    (tmp_path / "job-1" / "job.json").write_text('{"argv": [], "started": 1000.0}')
     assert DataflowRunner(api, local).find(spec(kind="dataflow")) is None

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from launcher.jobs import CancelRefusedError, JobState, UnknownJobError
-from launcher.jobs.local import CANCEL_SECONDS, LocalRunner, is_alive, words_of
+from launcher.jobs.local import CANCEL_SECONDS, LocalRunner, argv_of, is_alive
 from tests.support.jobs import PYTHON, python, spec
 from tests.support.processes import ROOT, wait_until
 from tests.support.serving import running
@@ -72,7 +72,7 @@ def test_a_job_whose_launch_was_killed_is_launched_again(
     """Its folder is there, and nobody has started its process."""
     given = python("print('given')")
     (tmp_path / "job-1").mkdir()
-    (tmp_path / "job-1" / "job.json").write_text('{"words": [], "started": 1000.0}')
+    (tmp_path / "job-1" / "job.json").write_text('{"argv": [], "started": 1000.0}')
     assert local.find(given) is None
     local.launch(given)
     assert ended(local).state is JobState.SUCCEEDED
@@ -91,11 +91,11 @@ def test_a_local_job_is_cancelled(local: LocalRunner, tmp_path: Path) -> None:
 def test_a_job_that_will_not_end_is_killed_however_often_it_is_asked(tmp_path: Path) -> None:
     """With what it has started, which will not end either."""
     words = ["sh", "-c", "trap '' TERM; sleep 600 & echo $!; wait; sleep 600"]
-    (tmp_path / "job.json").write_text(json.dumps({"words": words}))
+    (tmp_path / "job.json").write_text(json.dumps({"argv": words}))
     code = (
         "import sys; from pathlib import Path; from launcher.jobs import wrapper\n"
         "wrapper.GRACE_SECONDS = 1.0\n"
-        "wrapper.run(Path(sys.argv[1]))"
+        "wrapper.run_job(Path(sys.argv[1]))"
     )
     with subprocess.Popen(
         [PYTHON, "-c", code, str(tmp_path)],
@@ -143,7 +143,7 @@ def test_a_local_job_that_did_not_start(tmp_path: Path) -> None:
     with pytest.raises(UnknownJobError, match="there is no local job job-1"):
         local.state("job-1", "job-1")
     (tmp_path / "job-1").mkdir()
-    (tmp_path / "job-1" / "job.json").write_text('{"words": ["x"], "started": 1000.0}')
+    (tmp_path / "job-1" / "job.json").write_text('{"argv": ["x"], "started": 1000.0}')
     assert local.state("job-1", "job-1").state is JobState.WAITING
     now[0] += 200
     assert local.state("job-1", "job-1").error == "its process did not start"
@@ -159,7 +159,7 @@ def test_secrets_are_kept_from_local_jobs(
 
 
 def test_dfpipe_is_the_one_of_this_installation() -> None:
-    words = words_of(spec("dfpipe", "run", parameters={"until": "x"}))
+    words = argv_of(spec("dfpipe", "run", parameters={"until": "x"}))
     assert words == [PYTHON, "-m", "dfpipe", "run", "--until=x"]
 
 

@@ -32,8 +32,8 @@ def test_a_plausible_run_passes_the_check(results: str) -> None:
     [
         ({"least_posts": "1001"}, "has 1,000 posts: expected at least 1,001"),
         ({"most_posts": "9"}, "has 1,000 posts: expected 1 to 9"),
-        ({"least_posts": "many"}, "least_posts is 'many': give a whole number"),
-        ({"least": "1"}, "least is no parameter of a check: give least_posts or most_posts"),
+        ({"least_posts": "many"}, "least_posts is 'many': expected a whole number"),
+        ({"least": "1"}, "unknown parameter least: expected least_posts or most_posts"),
     ],
     ids=["too-few", "too-many", "no-number", "unknown"],
 )
@@ -70,7 +70,7 @@ def test_what_is_emerging_is_noted(results: str, caplog: pytest.LogCaptureFixtur
 
 
 def test_a_webhook_that_fails(results: str) -> None:
-    refused = pytest.raises(UnavailableError, match="the webhook has answered 500")
+    refused = pytest.raises(UnavailableError, match="the webhook answered 500")
     with serving_http(lambda request: 500) as hook, refused:
         NoteRunner(results, hook.url).launch(spec(kind="note"))
     with pytest.raises(UnavailableError, match="the webhook: "):

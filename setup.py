@@ -91,7 +91,9 @@ setup(
     ),
     package_data={
         "dfpipe": ["py.typed", "**/*.sql", "**/*.yaml"],
-        **{package: ["py.typed"] for package in ("service", "collector", "system")},
+        "collector": ["py.typed", "templates/*"],
+        "system": ["py.typed"],
+        "service": ["py.typed", "static/*", "templates/*"],
         "launcher": ["py.typed", "pages/static/*", "pages/templates/*"],
         "taskqueue": ["py.typed"],
         "workflow": ["py.typed", "web/ui/static/*", "web/ui/templates/*"],

@@ -25,13 +25,14 @@ from collector.openapi import DESCRIPTION
 from collector.settings import Settings, read_settings
 from collector.sources import AccountRefusedError, UnavailableError
 from collector.status import overview
-from collector.status_page import page
 from dfpipe.datastore import StoreError
 from dfpipe.errors import UsageError
 from dfpipe.posts.purging import purge
+from service.access import Access, viewers_only, viewers_or_proven
 from service.auth import Guard, Headers, bearer, proven, same
 from service.clock import Clock, utc_now
 from service.logging import configure_logging
+from service.pages import Link, install_pages, page, secured
 from taskqueue import TaskQueueService
 from taskqueue.errors import Error
 
@@ -57,8 +58,11 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> F
     app = Flask(__name__)
     # A body without a length is cut there, and not refused: one byte more shows it.
     app.config["MAX_CONTENT_LENGTH"] = MOST_BODY + 1
-    Guard(settings.auth).install(app)
     service = open_service(settings, clock)
+    Guard(settings.auth).install(app)
+    Access(settings.auth, service.client).install(app)
+    install_pages(app, [Link("status", "Collector")], prefix="/pages")
+    app.after_request(secured)
     _Routes(app, settings, service)
     app.register_error_handler(HTTPException, _http_error)
     for kind in (Error, StoreError, GoogleAPIError, GoogleAuthError):
@@ -178,12 +182,21 @@ class _Routes:
         return _json({"status": "ok"})
 
     def status(self) -> Response:
-        """What there is, as JSON or as a page."""
-        found = overview(self.service, self.clock())
+        """The accounts, queues and dead letters: a page for people, JSON for programs too."""
         best = request.accept_mimetypes.best_match(["text/html", "application/json"])
-        if best == "application/json":
-            return _json(found)
-        return Response(page(found), mimetype="text/html")
+        view = self.status_data if best == "application/json" else self.status_page
+        response: Response = view()
+        return response
+
+    @viewers_or_proven
+    def status_data(self) -> Response:
+        """The same as JSON."""
+        return _json(overview(self.service, self.clock()))
+
+    @viewers_only
+    def status_page(self) -> Response:
+        """The same as a page."""
+        return page("collector_status.html", **overview(self.service, self.clock()))
 
     def metrics_text(self) -> Response:
         """Metrics for Prometheus."""

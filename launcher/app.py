@@ -27,13 +27,14 @@ from launcher.chains.stages import start_workflow
 from launcher.jobs.runners import runners_of
 from launcher.metrics import CONTENT_TYPE, Metrics
 from launcher.pages import rendering
-from launcher.pages.access import Access
-from launcher.pages.pages import create_pages
+from launcher.pages.pages import NAVIGATION, create_pages
 from launcher.settings import LauncherSettings, read_settings
+from service.access import Access, may_view, viewers_or_proven
 from service.auth import Guard, proven
 from service.clock import Clock, utc_now
 from service.fields import Section, Time, problem, where
 from service.logging import configure_logging
+from service.pages import install_pages
 from service.times import rfc3339
 from taskqueue import TaskQueueService
 from taskqueue.errors import Error as TaskqueueError
@@ -69,6 +70,8 @@ def create_app(
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MOST_BODY
     Guard(settings.auth).install(app)
+    Access(settings.auth, service.client).install(app)
+    install_pages(app, NAVIGATION, prefix="/pages")
     routes = _Routes(app, bound, chains)
     app.register_blueprint(create_blueprint())
     found_results = warehouse.connect(settings.warehouse) if settings.warehouse else None
@@ -76,7 +79,7 @@ def create_app(
         settings, found_results, bound.records, routes.executions, routes.start_now, clock
     )
     app.register_blueprint(pages)
-    app.register_error_handler(HTTPException, _http_errors(Access(settings.page_access)))
+    app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(UsageError, _usage_error)
     for kind in (TaskqueueError, StoreError, GoogleAPIError):
         app.register_error_handler(kind, _store_error)
@@ -115,14 +118,18 @@ class _Routes:
         self.records = bound.records
         self.executions = Executions(bound)
         self.metrics = Metrics(self.records)
-        read = Access(self.settings.page_access).read
         self._chain(self.settings.chain)  # a wrong name is found out now
         add = app.add_url_rule
         add("/launchpipeline", view_func=changing(self.launchpipeline))
         add("/api/executions", "start_execution", proven(self.start_execution), methods=["POST"])
-        add("/api/executions", "list_executions", read(self.list_executions))
-        add("/api/executions/<execution_id>", "show_execution", read(self.show_execution))
-        add("/api/executions/<execution_id>/steps/<step>/log", "show_log", read(self.show_log))
+        add("/api/executions", "list_executions", viewers_or_proven(self.list_executions))
+        add(
+            "/api/executions/<execution_id>",
+            "show_execution",
+            viewers_or_proven(self.show_execution),
+        )
+        log_url = "/api/executions/<execution_id>/steps/<step>/log"
+        add(log_url, "show_log", viewers_or_proven(self.show_log))
         for name in ("cancel", "retry"):
             url = f"/api/executions/<execution_id>/{name}"
             add(
@@ -351,17 +358,13 @@ def _error(status: int, message: str) -> Response:
     return response
 
 
-def _http_errors(access: Access) -> Callable[[HTTPException], Response]:
-    """What answers an error of HTTP: a page for people who may look, else JSON."""
-
-    def answer(error: HTTPException) -> Response:
-        if error.response is not None:
-            return error.response  # type: ignore[return-value]  # the guard's own
-        if rendering.is_for_people() and access.may_look():
-            return rendering.http_error(error)
-        return _error(error.code or 500, error.description or error.name)
-
-    return answer
+def _http_error(error: HTTPException) -> Response:
+    """Answer an error of HTTP: with a page for people who may see the pages, else with JSON."""
+    if error.response is not None:
+        return error.response  # type: ignore[return-value]  # the guard's own
+    if rendering.is_for_people() and may_view():
+        return rendering.http_error(error)
+    return _error(error.code or 500, error.description or error.name)
 
 
 def _usage_error(error: UsageError) -> Response:

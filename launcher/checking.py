@@ -14,7 +14,8 @@ from dfpipe.datastore import connect
 from dfpipe.errors import DfpipeError, NoResultsError
 from launcher.chains.chains import Chain, read_chains
 from launcher.jobs.own import OWN
-from launcher.settings import RENAMED, LauncherSettings, read_settings, variables
+from launcher.settings import LauncherSettings, read_settings, variables
+from service.auth import OLD_PAGE_ACCESS
 from service.cli import first_line
 from service.errors import UsageError
 from taskqueue import TaskQueueService
@@ -61,14 +62,13 @@ def _settings(environment: Mapping[str, str]) -> tuple[list[str], LauncherSettin
         except UsageError as error:
             found.append(str(error))
             wrong = set(re.findall(r"\b[A-Z][A-Z_]+[A-Z]\b", str(error)))
-            wrong |= {old for old, new in RENAMED.items() if new in wrong}
             if wrong.isdisjoint(given):
                 return found, LauncherSettings()
             given = {name: value for name, value in given.items() if name not in wrong}
 
 
 def _unknown(environment: Mapping[str, str]) -> Problems:
-    known = [*variables(), *RENAMED]
+    known = [*variables(), OLD_PAGE_ACCESS]
     for name in sorted(environment):
         if name.startswith("LAUNCHER_") and name.removesuffix("_FILE") not in known:
             near = difflib.get_close_matches(name, known, 1)

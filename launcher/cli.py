@@ -10,7 +10,7 @@ from dfpipe.version import VERSION
 from launcher.settings import read_settings
 from service.cli import ServiceGroup
 from service.errors import UsageError
-from service.listening import Listening, listening_options, run_gunicorn
+from service.listening import Listening, listening_options, run_gunicorn, with_login
 
 
 @click.group("launcher", cls=ServiceGroup)
@@ -52,6 +52,8 @@ def serve(store: str | None, queue_yaml: str, listening: Listening) -> None:
     if found:
         more = f" (and {len(found) - 1} more: see `launcher check`)" if found[1:] else ""
         raise UsageError(found[0] + more)
+    auth = with_login(settings.auth, listening)
+    settings = settings.model_copy(update={"auth": auth})
     run_gunicorn(lambda: create_app(settings), "launcher", listening)
 
 

@@ -8,16 +8,14 @@ from typing import Annotated, Literal, get_args
 from pydantic import AfterValidator, Field
 from pydantic_settings import SettingsConfigDict
 
-from service.auth import IAP_AUDIENCE, TOKEN, AuthSettings, settings_from
+from service.auth import AuthSettings, settings_from
 from service.environment import EnvironmentSettings, read_environment, variable_of
 from service.errors import UsageError
 from service.fields import Duration, WebUrl
 from service.times import format_duration
 
 Overlap = Literal["wait", "skip", "cancel"]
-PageAccess = Literal["loopback", "token", "iap"]
-OVERLAPS, PAGE_ACCESS = get_args(Overlap), get_args(PageAccess)
-RENAMED = {"LAUNCHER_LOOK": "LAUNCHER_PAGE_ACCESS"}
+OVERLAPS = get_args(Overlap)
 PROJECT = "GOOGLE_CLOUD_PROJECT"
 
 
@@ -60,7 +58,7 @@ class LauncherSettings(EnvironmentSettings):
     besides events; `claim` how long one process has for a launch before another one may look
     whether the job is there, longer than any call of a runner takes; `keep` how long what an
     execution left is kept after its end; `jobs_folder` where local jobs leave their files; `url`
-    the service's own address, as people see it; `page_access` who may see the pages.
+    the service's own address, as people see it.
     """
 
     model_config = SettingsConfigDict(env_prefix="LAUNCHER_")
@@ -79,7 +77,6 @@ class LauncherSettings(EnvironmentSettings):
     keep: Positive = timedelta(days=30)
     jobs_folder: Folder = "launcher-jobs"
     url: WebUrl = ""
-    page_access: PageAccess = "loopback"
     webhook: WebUrl = Field(default="", repr=False)
     # Read from variables of their own.
     auth: AuthSettings = Field(default=AuthSettings(), repr=False, validation_alias="-auth")
@@ -93,7 +90,7 @@ def read_settings(environment: Mapping[str, str]) -> LauncherSettings:
     given.setdefault("LAUNCHER_DATAFLOW_PROJECT", project)
     if given.get("GAE_ENV") and project:
         given.setdefault("DFPIPE_STORE", f"datastore://{project}")
-    found = read_environment(LauncherSettings, given, RENAMED)
+    found = read_environment(LauncherSettings, given)
     dataflow = read_environment(DataflowSettings, given)
     found = found.model_copy(update={"auth": settings_from(given), "dataflow": dataflow})
     for problem in contradictions(found):
@@ -109,10 +106,6 @@ def contradictions(settings: LauncherSettings) -> Iterator[str]:
             f"LAUNCHER_KEEP is {format_duration(settings.keep)}: expected more than "
             f"LAUNCHER_SLOT, which is {format_duration(settings.slot)}"
         )
-    if settings.page_access == "token" and not settings.auth.token:
-        yield f"LAUNCHER_PAGE_ACCESS is token, but there is no token: set {TOKEN}"
-    if settings.page_access == "iap" and not settings.auth.iap_audience:
-        yield f"LAUNCHER_PAGE_ACCESS is iap, but the audience is not known: set {IAP_AUDIENCE}"
 
 
 def variables() -> list[str]:

@@ -6,7 +6,7 @@ Such a request changes something, so it is refused unless it is proven to come f
 - elsewhere by an OIDC token that Google signed for this service and a known service account;
 - on a laptop by a token that both sides have from the environment.
 
-Who a person at a browser is, service.sessions says.
+Which people may see pages, service.access says.
 """
 
 import functools
@@ -25,6 +25,9 @@ TOKEN = "DFPIPE_TASK_TOKEN"  # noqa: S105  # the name of a variable
 AUDIENCE = "DFPIPE_TASK_AUDIENCE"
 SERVICE_ACCOUNTS = "DFPIPE_TASK_SERVICE_ACCOUNTS"
 IAP_AUDIENCE = "DFPIPE_IAP_AUDIENCE"
+PAGE_ACCESS = "DFPIPE_PAGE_ACCESS"
+OLD_PAGE_ACCESS = "LAUNCHER_LOOK"
+WAYS = ("token", "iap", "loopback")
 SHORTEST_TOKEN = 16
 CERTIFICATES_SECONDS = 3600
 _EXTENSION = "taskqueue.guard"
@@ -49,6 +52,8 @@ class AuthSettings:
     """What proves a request. `audience` is what the tokens of OIDC are made out to.
 
     `iap_audience` is what Google's Identity-Aware Proxy makes its assertions about people out to.
+    `page_access` is who may see pages: token, iap or loopback (see service.access); empty for iap
+    where there is an audience, else token.
     """
 
     on_app_engine: bool = False
@@ -56,6 +61,7 @@ class AuthSettings:
     audience: str | None = None
     service_accounts: frozenset[str] = frozenset()
     iap_audience: str | None = None
+    page_access: str = ""
 
 
 def settings_from(environment: Mapping[str, str]) -> AuthSettings:
@@ -72,6 +78,7 @@ def settings_from(environment: Mapping[str, str]) -> AuthSettings:
         )
     accounts = frozenset(environment.get(SERVICE_ACCOUNTS, "").replace(",", " ").split())
     audience = environment.get(AUDIENCE) or None
+    iap_audience = environment.get(IAP_AUDIENCE) or None
     if bool(audience) != bool(accounts):
         raise UsageError(f"{AUDIENCE} and {SERVICE_ACCOUNTS} belong together: set both, or none")
     return AuthSettings(
@@ -79,8 +86,24 @@ def settings_from(environment: Mapping[str, str]) -> AuthSettings:
         token=token,
         audience=audience,
         service_accounts=accounts,
-        iap_audience=environment.get(IAP_AUDIENCE) or None,
+        iap_audience=iap_audience,
+        page_access=_page_access(environment, token, iap_audience),
     )
+
+
+def _page_access(environment: Mapping[str, str], token: str | None, iap: str | None) -> str:
+    name = PAGE_ACCESS
+    if environment.get(OLD_PAGE_ACCESS) and not environment.get(PAGE_ACCESS):
+        name = OLD_PAGE_ACCESS
+        _logger.warning("%s is an old name: set %s instead", name, PAGE_ACCESS)
+    way = environment.get(name, "").strip()
+    if way and way not in WAYS:
+        raise UsageError(f"{name} is {way!r}: expected {', '.join(WAYS)}")
+    if way == "token" and not token:
+        raise UsageError(f"{name} is token, but {TOKEN} is not set: set it")
+    if way == "iap" and not iap:
+        raise UsageError(f"{name} is iap, but {IAP_AUDIENCE} is not set: set it")
+    return way
 
 
 class CachingTransport:
@@ -128,8 +151,9 @@ def oidc_email(token: str, audience: str, transport: Transport) -> str | None:
 
     try:
         claims = id_token.verify_oauth2_token(token, transport, audience)
-    except (ValueError, KeyError, GoogleAuthError) as error:
-        _logger.info("an OIDC token is refused: %s", error)
+    # A header of JSON nested too deeply raises the last.
+    except (ValueError, KeyError, GoogleAuthError, RecursionError) as error:
+        _logger.info("OIDC token refused: %s", error)
         return None
     return str(claims.get("email")) if claims.get("email_verified") is True else None
 

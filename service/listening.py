@@ -1,14 +1,19 @@
 """What the `serve` commands of all services share: their options, and gunicorn."""
 
 import functools
+import secrets
+import sys
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from service.auth import AuthSettings
 from service.logging import configure_logging
 from service.options import LOG_LEVEL, Command
+from service.sessions import login_link
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -69,6 +74,23 @@ _TIMEOUT_OPTION = click.option(
     show_default=True,
     help="After how long a worker process that does not answer is replaced.",
 )
+
+
+def with_login(auth: AuthSettings, listening: Listening, prefix: str = "/pages") -> AuthSettings:
+    """Let the person at the terminal log in: print a link that works once, if there is a login.
+
+    Without a token a new one is made for this process, so that a service on a laptop needs none.
+    Nothing is printed where the output is not a terminal, or other machines can reach the service:
+    logs are read by others.
+    """
+    is_here = sys.stdout.isatty() and listening.host in ("127.0.0.1", "::1", "localhost")
+    if not is_here or auth.page_access not in ("", "token") or auth.iap_audience:
+        return auth
+    auth = replace(auth, token=auth.token or secrets.token_urlsafe())
+    host = f"[{listening.host}]" if ":" in listening.host else listening.host
+    link = login_link(f"http://{host}:{listening.port}{prefix}", auth.token or "", time.time())
+    click.echo(f"Log in once at {link}")
+    return auth
 
 
 def run_gunicorn(make_app: Callable[[], "Flask"], name: str, listening: Listening) -> None:

@@ -1,126 +1,157 @@
-"""Whether a person is at the other end: the one answer for the pages of all services.
+"""Sessions of people: sealed cookies, login links that work once, and the end of both.
 
-- On a laptop, or wherever the shared token is set, a person gives that token once. The browser then
-  keeps a cookie that is signed with the token but does not hold it, and that ends by itself.
-- Behind Google's Identity-Aware Proxy every request carries an assertion that Google signed.
+A session begins with the shared token, or with a link that holds a key:
 
-A browser sends either of them also with requests that another site made it send. So whatever
-changes something, or gives data, is to be asked for by a script of one's own page: see
-`script_asks`.
+    print(login_link("http://127.0.0.1:8080/pages", token, now))
+    sessions = Sessions(token, StoredSpent(client))
+    cookie = sessions.begin()                    # after the token, or sessions.use_key(key)
+    sessions.is_valid(cookie)
+    sessions.end(cookie)
+
+Cookies and keys are signed with the token but do not hold it: another token ends all sessions.
+What was ended or used is remembered in the store, for all processes, until it would have expired.
 """
 
 import hashlib
-import hmac
 import secrets
+import threading
 import time
-from typing import Any
-from urllib.parse import urlsplit
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Protocol
 
-from service.auth import AuthSettings, Guard, Headers, Transport, current_guard, same
+from itsdangerous import BadData, URLSafeSerializer
 
 COOKIE = "dfpipe_session"
 SESSION_SECONDS = 12 * 3600
-IAP_HEADER = "X-Goog-IAP-JWT-Assertion"
-IAP_CERTIFICATES = "https://www.gstatic.com/iap/verify/public_key"
-IAP_ISSUER = "https://cloud.google.com/iap"
+KEY_SECONDS = 12 * 3600
+KIND = "ServiceSpentId"
+_MOST_REMOVED = 100  # expired ids, at each new one
 
 
-def new_session(settings: AuthSettings, now: float) -> str:
-    """The value of a session's cookie: when it ends, something random, and a seal over both."""
-    text = f"{int(now) + SESSION_SECONDS}.{secrets.token_urlsafe(12)}"
-    return f"{text}.{_seal(settings, text)}"
+class Spent(Protocol):
+    """Ids of sessions that were ended and of keys that were used."""
+
+    def add(self, name: str, until: float) -> bool:
+        """Remember an id until a time, in seconds since 1970; returns whether it is new."""
+
+    def __contains__(self, name: str) -> bool:
+        """Whether the id was added."""
 
 
-def is_session(settings: AuthSettings, cookie: str, now: float) -> bool:
-    """Whether a cookie is that of a session that goes on."""
-    text, _, seal = cookie.rpartition(".")
-    if not settings.token or not same(seal, _seal(settings, text)):
-        return False
-    return int(text.partition(".")[0]) > now
+class SpentInMemory:
+    """For one process; safe for threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._names: dict[str, float] = {}
+
+    def add(self, name: str, until: float) -> bool:
+        """Remember an id; returns whether it is new."""
+        with self._lock:
+            is_new = name not in self._names
+            self._names[name] = until
+        return is_new
+
+    def __contains__(self, name: str) -> bool:
+        """Whether the id was added."""
+        return name in self._names
 
 
-def _seal(settings: AuthSettings, text: str) -> str:
-    # Another token ends all sessions.
-    key = (settings.token or "").encode()
-    return hmac.new(key, f"session {text}".encode(), hashlib.sha256).hexdigest()
+class StoredSpent:
+    """For all processes of a store: a client of Datastore, or one with the same methods."""
 
+    def __init__(self, client: Any, clock: Callable[[], float] = time.time) -> None:
+        self._client = client
+        self._clock = clock
 
-def iap_email(headers: Headers, audience: str, transport: Transport) -> str | None:
-    """The e-mail address of the person whom the Identity-Aware Proxy let through."""
-    from google.auth.exceptions import GoogleAuthError
-    from google.oauth2 import id_token
+    def add(self, name: str, until: float) -> bool:
+        """Remember an id; of several processes that add it at once, one learns that it is new."""
+        from google.api_core.exceptions import Aborted
+        from google.cloud.datastore import Entity
 
-    assertion = headers.get(IAP_HEADER, "")
-    if not assertion:
-        return None
-    try:
-        claims = id_token.verify_token(assertion, transport, audience, IAP_CERTIFICATES)
-    except (ValueError, KeyError, GoogleAuthError):
-        return None
-    return str(claims.get("email") or "") or None if claims.get("iss") == IAP_ISSUER else None
-
-
-# Of the request that a Flask application answers now
-
-
-def is_person(now: float | None = None) -> bool:
-    """Whether a person who may look asks."""
-    from flask import request
-
-    guard = current_guard()
-    if guard is None:
-        return False
-    settings = guard.settings
-    if is_session(settings, request.cookies.get(COOKIE, ""), time.time() if now is None else now):
+        self._remove_expired()
+        entity = Entity(self._client.key(KIND, name))
+        entity["expires"] = datetime.fromtimestamp(until, UTC)
+        try:
+            with self._client.transaction() as transaction:
+                if self._client.get(entity.key) is not None:
+                    return False
+                transaction.put(entity)
+        except Aborted:  # another process was first
+            return False
         return True
-    return _came_by_proxy(guard, request.headers)
+
+    def __contains__(self, name: str) -> bool:
+        """Whether the id was added."""
+        return self._client.get(self._client.key(KIND, name)) is not None
+
+    def _remove_expired(self) -> None:
+        from google.cloud.datastore.query import PropertyFilter
+
+        query = self._client.query(kind=KIND)
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        query.add_filter(filter=PropertyFilter("expires", "<", now))
+        query.keys_only()
+        self._client.delete_multi([each.key for each in query.fetch(limit=_MOST_REMOVED)])
 
 
-def _came_by_proxy(guard: Guard, headers: Headers) -> bool:
-    audience = guard.settings.iap_audience
-    return bool(audience) and iap_email(headers, str(audience), guard.transport) is not None
+class Sessions:
+    """The sessions that a token opens; without a token there are none."""
+
+    def __init__(
+        self, token: str | None, spent: Spent, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._token = token
+        self._spent = spent
+        self._clock = clock
+
+    def begin(self) -> str:
+        """The cookie of a new session."""
+        return _sealed(self._token, "session", self._clock() + SESSION_SECONDS)
+
+    def is_valid(self, cookie: str) -> bool:
+        """Whether a cookie is that of a session that was not ended and has not expired."""
+        found = self._read(cookie, "session")
+        return found is not None and found[0] not in self._spent
+
+    def end(self, cookie: str) -> None:
+        """End a session everywhere; anything that is not a valid cookie changes nothing."""
+        if found := self._read(cookie, "session"):
+            self._spent.add(*found)
+
+    def use_key(self, key: str) -> bool:
+        """Whether a login key is valid and is used for the first time."""
+        found = self._read(key, "login")
+        return found is not None and self._spent.add(*found)
+
+    def _read(self, text: str, purpose: str) -> tuple[str, float] | None:
+        """The id and the end of a sealed text that has not expired."""
+        if not self._token:
+            return None
+        try:
+            name, until = _serializer(self._token, purpose).loads(text)
+        except BadData:
+            return None
+        return (name, until) if until > self._clock() else None
 
 
-def script_asks() -> bool:
-    """Whether a script of the service's own pages asks.
-
-    Another site's script cannot send this header without being allowed to, which nobody is.
-    """
-    from flask import request
-
-    return request.headers.get("X-Requested-With", "") == "XMLHttpRequest"
+def login_key(token: str, now: float) -> str:
+    """A key for the address of a login, which works once in the next twelve hours."""
+    return _sealed(token, "login", now + KEY_SECONDS)
 
 
-def other_site_asks() -> bool:
-    """Whether the browser says that another site has made it send this form."""
-    from flask import request
-
-    site = request.headers.get("Sec-Fetch-Site", "")
-    if site:
-        return site not in ("same-origin", "none")
-    origin = request.headers.get("Origin", "")
-    return bool(origin) and urlsplit(origin).netloc != request.host
+def login_link(pages: str, token: str, now: float) -> str:
+    """A link to log in with such a key; `pages` is the address below which the login is."""
+    return f"{pages}/login?key={login_key(token, now)}"
 
 
-def sign_in(response: Any, token: str) -> bool:
-    """Let a response begin a session, if that is the token; returns whether it is."""
-    guard = current_guard()
-    if guard is None or not guard.settings.token or not same(token, guard.settings.token):
-        return False
-    _set_cookie(response, new_session(guard.settings, time.time()), SESSION_SECONDS)
-    return True
+def _sealed(token: str | None, purpose: str, until: float) -> str:
+    text = _serializer(token or "", purpose).dumps([secrets.token_urlsafe(12), int(until)])
+    return str(text)
 
 
-def sign_out(response: Any) -> None:
-    """Let a response end the browser's session."""
-    _set_cookie(response, "", 0)
-
-
-def _set_cookie(response: Any, value: str, seconds: int) -> None:
-    from flask import request
-
-    # A proxy that speaks TLS to the browser says so; on a laptop there is none.
-    is_secure = request.is_secure or request.headers.get("X-Forwarded-Proto", "") == "https"
-    response.set_cookie(
-        COOKIE, value, max_age=seconds, httponly=True, samesite="Strict", secure=is_secure, path="/"
+def _serializer(token: str, purpose: str) -> URLSafeSerializer:
+    return URLSafeSerializer(
+        token, salt=f"dfpipe {purpose}", signer_kwargs={"digest_method": hashlib.sha256}
     )

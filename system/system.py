@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -18,6 +19,7 @@ import click
 from dfpipe import warehouse
 from dfpipe.datastore import check
 from dfpipe.errors import UsageError
+from service.sessions import login_link
 from system.cron import Clock, Job, read_jobs
 from system.filling import import_files, keep_pushing, make_up
 from system.printing import Printer
@@ -192,8 +194,10 @@ def _check_free(host: str, port: int) -> None:
 def _greet(system: System) -> None:
     addresses = system.addresses
     header = shlex.quote(f"@{system.cron_header}")
-    click.echo(f"the page           {addresses['launcher']}/")
-    click.echo(f"the collector      {addresses['default']}/status")
+    link = login_link(f"{addresses['launcher']}/pages", system.tokens["task"], time.time())
+    click.echo(f"open once          {link}")
+    click.echo(f"pages              {addresses['launcher']}/, {addresses['default']}/status")
+    click.echo(f"log in again       with the token in {system.folder / 'task-token'}")
     click.echo(f"posts, results     {system.store}, {system.sink}")
-    click.echo(f"analyse now        curl -H {header} {addresses['launcher']}{LAUNCH_URL}")
-    click.echo("Ctrl-C ends it.")
+    click.echo(f"analyze now        curl -H {header} {addresses['launcher']}{LAUNCH_URL}")
+    click.echo("Press Ctrl-C to stop.")

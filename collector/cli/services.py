@@ -5,11 +5,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import click
 
 from collector.cli.options import QUEUE_YAML_OPTION, STORE_OPTION, settings_of
-from service.listening import Listening, listening_options, run_gunicorn
+from service.listening import Listening, listening_options, run_gunicorn, with_login
 from service.logging import configure_logging
 from service.options import LOG_LEVEL
 from service.signals import on_stop
@@ -28,6 +29,7 @@ def serve(store: str | None, queue_yaml: str, listening: Listening) -> None:
 
         # Opened and closed once, so that what is wrong is told here and not by a worker process.
         open_service(settings).client.close()
+        settings = replace(settings, auth=with_login(settings.auth, listening))
         run_gunicorn(lambda: create_app(settings), "collector", listening)
 
 

@@ -11,11 +11,13 @@ from flask import Blueprint, Response, abort, jsonify, redirect, request, url_fo
 
 from launcher.chains.executions import Executions, UnknownExecutionError
 from launcher.chains.records import ExecutionRecord
-from launcher.pages.access import Access
 from launcher.pages.board import Board
-from launcher.pages.rendering import harmless, page, rfc3339, whole
+from launcher.pages.rendering import harmless, whole
 from launcher.views.executions import ExecutionView, picture
+from service.access import own_forms_only, viewers_only, viewers_or_proven
 from service.clock import Clock
+from service.pages import page
+from service.times import rfc3339
 
 PAGE_EXECUTIONS = 30
 MOST_EXECUTIONS = 480  # in a list or a download
@@ -42,7 +44,6 @@ class ExecutionPages:
     def __init__(
         self,
         pages: Blueprint,
-        access: Access,
         board: Board,
         executions: Executions,
         start: Start,
@@ -53,16 +54,16 @@ class ExecutionPages:
         self.start = start
         self.clock = clock
         add = pages.add_url_rule
-        add("/executions", "executions", access.looked_at(self.list_page))
-        add("/executions/<execution_id>", "execution", access.looked_at(self.page))
-        add("/api/executions.<form>", "executions_data", access.read(self.executions_data))
-        add("/api/jobs.<form>", "jobs_data", access.read(self.jobs_data))
+        add("/executions", "executions", viewers_only(self.list_page))
+        add("/executions/<execution_id>", "execution", viewers_only(self.page))
+        add("/api/executions.<form>", "executions_data", viewers_or_proven(self.executions_data))
+        add("/api/jobs.<form>", "jobs_data", viewers_or_proven(self.jobs_data))
         for url, name in (
             ("/executions", "execute_now"),
             ("/executions/<execution_id>/cancel", "cancel"),
             ("/executions/<execution_id>/retry", "retry"),
         ):
-            add(url, name, access.pressed(getattr(self, name)), methods=["POST"])
+            add(url, name, own_forms_only(getattr(self, name)), methods=["POST"])
 
     def list_page(self) -> Response:
         """The newest executions."""

@@ -6,14 +6,18 @@ from dfpipe.warehouse import Warehouse
 from launcher.chains.executions import Executions
 from launcher.chains.records import Records
 from launcher.pages import old_addresses, plot_library, rendering
-from launcher.pages.access import Access
 from launcher.pages.board import Board
 from launcher.pages.execution_pages import ExecutionPages, Start
-from launcher.pages.login_pages import LoginPages
 from launcher.pages.timeline_pages import TimelinePages
 from launcher.settings import LauncherSettings
 from launcher.views.results import NoWarehouse, Results
 from service.clock import Clock, utc_now
+from service.pages import Link
+
+NAVIGATION = (
+    Link("pages.timeline", "Timeline", ("pages.runs", "pages.ranking", "pages.history")),
+    Link("pages.executions", "Executions", ("pages.execution",)),
+)
 
 
 def create_pages(
@@ -26,10 +30,9 @@ def create_pages(
 ) -> Blueprint:
     """The pages on what is in a warehouse, if there is one, and on the chains of the records.
 
-    The application needs a guard (service.auth). The buttons change `executions`, and
-    `start` the one of the current slot.
+    The application needs a guard (service.auth), an access (service.access) and the frame of
+    service.pages. The buttons change `executions`, and `start` the one of the current slot.
     """
-    access = Access(settings.page_access)
     pages = Blueprint(
         "pages",
         __name__,
@@ -40,7 +43,6 @@ def create_pages(
     rendering.install(pages, clock)
     plot_library.install(pages)
     old_addresses.install(pages)
-    LoginPages(pages, access)
-    TimelinePages(pages, access, Results(warehouse or NoWarehouse()))
-    ExecutionPages(pages, access, Board(records), executions, start, clock)
+    TimelinePages(pages, Results(warehouse or NoWarehouse()))
+    ExecutionPages(pages, Board(records), executions, start, clock)
     return pages

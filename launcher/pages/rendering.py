@@ -4,7 +4,7 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, make_response, render_template, request
+from flask import Blueprint, Response, jsonify, request
 from google.api_core.exceptions import GoogleAPIError
 from werkzeug.exceptions import HTTPException
 
@@ -13,20 +13,9 @@ from dfpipe.errors import DfpipeError, NoResultsError, UsageError
 from launcher.chains.executions import RefusedError, UnknownExecutionError
 from launcher.views.executions import ExecutionView, JobView, duration, look
 from service.clock import Clock
+from service.pages import page, secured
+from service.times import rfc3339
 
-# Nothing but this service's own files, and no script or style within a page.
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-HEADERS = {
-    "Content-Security-Policy": POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
 _logger = logging.getLogger(__name__)
 
 
@@ -38,16 +27,11 @@ def install(pages: Blueprint, clock: Clock) -> None:
 
     for each in (rfc3339, minute, look, took):
         pages.add_app_template_filter(each)
-    pages.after_app_request(_headed)
+    pages.after_app_request(secured)
     pages.register_error_handler(DfpipeError, _explained)
     pages.register_error_handler(HTTPException, http_error)
     for kind in (StoreError, GoogleAPIError):
         pages.register_error_handler(kind, _store_error)
-
-
-def rfc3339(moment: datetime) -> str:
-    """A time for addresses and machines."""
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def minute(moment: datetime) -> str:
@@ -66,18 +50,6 @@ def whole(name: str, default: int) -> int:
     if not (text.isascii() and text.isdigit()) or len(text) > 7:
         raise UsageError(f"{name} is {text[:40]!r}: give a whole number")
     return int(text)
-
-
-def page(template: str, code: int = 200, **values: Any) -> Response:
-    """A page from a template."""
-    return make_response(render_template(template, **values), code)
-
-
-def _headed(response: Response) -> Response:
-    """With the headers that it lacks; what is no file of ours is kept by nobody."""
-    lacking = {**HEADERS, "Cache-Control": "no-store"}
-    response.headers.extend({k: v for k, v in lacking.items() if k not in response.headers})
-    return response
 
 
 # The most special class of an error comes first.
@@ -104,7 +76,7 @@ def is_for_people() -> bool:
 def http_error(error: HTTPException) -> Response:
     """The message of an error of HTTP, as that of an address that does not exist."""
     if error.response is not None:
-        return error.response  # type: ignore[return-value]  # ours: see launcher.pages.access
+        return error.response  # type: ignore[return-value]  # the guard's own
     if error.code == 404:
         text = "There is no page of this address. The links above lead to those that there are."
         return _message(404, "That is not there", text)

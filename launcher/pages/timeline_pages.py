@@ -9,10 +9,11 @@ from dfpipe.commands.query import as_csv, as_json
 from dfpipe.errors import NoResultsError, UsageError
 from dfpipe.warehouse import named_queries
 from dfpipe.warehouse.named_queries import NamedQuery, Result
-from launcher.pages.access import Access
-from launcher.pages.rendering import harmless, page, whole
+from launcher.pages.rendering import harmless, whole
 from launcher.views import talk
 from launcher.views.results import Results, as_dicts
+from service.access import viewers_only, viewers_or_proven
+from service.pages import page
 
 CHOICE = 100  # runs that the page offers; the page of runs has all
 PAGE_ROWS = 100
@@ -28,15 +29,15 @@ FORMS = {"json": ("application/json", as_json), "csv": ("text/csv; charset=utf-8
 class TimelinePages:
     """What the timeline talks about: pages and data."""
 
-    def __init__(self, pages: Blueprint, access: Access, results: Results) -> None:
+    def __init__(self, pages: Blueprint, results: Results) -> None:
         self.results = results
         add = pages.add_url_rule
-        add("/", "timeline", access.looked_at(self.timeline))
-        add("/results", "runs", access.looked_at(self.runs))
-        add("/results/rankings/<name>", "ranking", access.looked_at(self.ranking))
-        add("/results/history", "history", access.looked_at(self.history))
-        add("/api/queries", "queries", access.read(self.queries))
-        add("/api/queries/<name>.<form>", "answer", access.read(self.answer))
+        add("/", "timeline", viewers_only(self.timeline))
+        add("/results", "runs", viewers_only(self.runs))
+        add("/results/rankings/<name>", "ranking", viewers_only(self.ranking))
+        add("/results/history", "history", viewers_only(self.history))
+        add("/api/queries", "queries", viewers_or_proven(self.queries))
+        add("/api/queries/<name>.<form>", "answer", viewers_or_proven(self.answer))
 
     def timeline(self) -> Response:
         """The cards of a run."""

@@ -8,6 +8,7 @@ from launcher.app import create_app
 from launcher.chains import chains, records
 from launcher.chains.places import COMMON
 from launcher.settings import OVERLAPS
+from service.auth import OLD_PAGE_ACCESS, PAGE_ACCESS
 from tests.support.launching import unbind
 from tests.support.processes import ROOT
 from tests.unit.launcher.test_app import settings_in
@@ -17,7 +18,7 @@ HOW_TO = (ROOT / "docs/how-to/launch.md").read_text(encoding="utf-8")
 
 
 def test_every_setting_is_in_the_reference() -> None:
-    names = {*settings.variables(), *settings.RENAMED, settings.PROJECT}
+    names = {*settings.variables(), PAGE_ACCESS, OLD_PAGE_ACCESS, settings.PROJECT}
     assert len(names) > 20
     assert {each for each in names if f"`{each}`" not in REFERENCE} == set()
 
@@ -25,7 +26,10 @@ def test_every_setting_is_in_the_reference() -> None:
 def test_every_route_is_in_the_reference(tmp_path: Path) -> None:
     app = create_app(settings_in(tmp_path))
     for rule in app.url_map.iter_rules():
-        if rule.endpoint.startswith(("pages.", "workflow.")) or rule.endpoint == "static":
+        if (
+            rule.endpoint.startswith(("pages.", "service.", "workflow."))
+            or rule.endpoint == "static"
+        ):
             continue
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
             assert f"`{method} {rule.rule}`" in REFERENCE

@@ -46,7 +46,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 def test_what_it_prints_first(system: Serving) -> None:
     shown = "\n".join(system.lines)
-    assert f"http://127.0.0.1:{system.port}/\n" in shown
+    assert f"http://127.0.0.1:{system.port}/," in shown
     assert f"http://127.0.0.1:{system.port + 1}/status" in shown
     assert "/launchpipeline" in shown
     for name in ("task", "ingest"):
@@ -145,9 +145,13 @@ def test_killed_it_leaves_nothing_but_jobs_which_ctrl_c_ends(system: Serving) ->
 def test_the_demo_shows_a_page_that_grows(tmp_path: Path) -> None:
     serving = Serving(tmp_path, "--demo")
     try:
-        serving.wait_for("/")
-        status, page = serving.call("/", token="")
+        serving.wait_for("/healthz")
+        assert serving.call("/", token="")[1].count('type="password"') == 1
+        cookie = serving.log_in()
+        status, page = serving.call("/", token="", headers={"Cookie": cookie})
         assert status == 200
+        assert "Log out" in page
+        assert serving.call("/status", token="", headers={"Cookie": cookie})[0] == 200
         assert "Nothing in this run" not in page
         serving.wait(lambda: len(serving.get("/api/executions")["executions"]) > 0)
         runs = serving.get("/api/executions")["executions"]

@@ -128,7 +128,7 @@ def test_login_refusal_and_logout(service: Service, page: Page) -> None:
     with page.expect_response(lambda answer: answer.request.method == "POST") as answered:
         token.press("Enter")
     assert answered.value.status == 403
-    expect(page.get_by_role("alert")).to_have_text("That is not the token.")
+    expect(page.get_by_role("alert")).to_have_text("Wrong token.")
     assert page.context.cookies() == []
     page.get_by_label("Token").fill(SECRET)
     page.get_by_label("Token").press("Enter")

@@ -76,7 +76,7 @@ def test_settings_are_as_the_services_want_them(
     assert settings.target == "launcher"
     assert read_chains(ROOT / settings.chains_yaml)
     page = read_settings(variables(followed, "launcher-page"))
-    assert page.page_access == "iap"
+    assert page.auth.page_access == "iap"
     assert page.auth.iap_audience == f"/projects/{NUMBER}/locations/{REGION}/services/launcher-page"
 
 

@@ -33,7 +33,7 @@ def settings_in(folder: Path, store_url: str, **words: Any) -> Settings:
     settings = Settings(
         store=store_url,
         queue_yaml=str(yaml),
-        auth=AuthSettings(token=TASK_TOKEN),
+        auth=AuthSettings(token=TASK_TOKEN, page_access="loopback"),
         ingest_tokens=("another-token-of-a-pusher", INGEST_TOKEN),
         request_timeout=30,
     )

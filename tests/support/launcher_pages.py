@@ -21,6 +21,7 @@ from launcher.chains.chains import Step
 from launcher.chains.records import ExecutionRecord, JobRecord, Records
 from launcher.jobs import JobState
 from launcher.settings import LauncherSettings
+from service.auth import AuthSettings
 from tests.support.processes import ROOT
 
 NOW = datetime(2026, 1, 7, 12, tzinfo=UTC)
@@ -161,6 +162,7 @@ def settings_in(folder: Path, **changes: Any) -> LauncherSettings:
             "chains_yaml": str(ROOT / "chains.yaml"),
             "jobs_folder": str(folder / "jobs"),
             "warehouse": f"duckdb:///{folder / 'results.duckdb'}",
+            "auth": AuthSettings(page_access="loopback"),
             **changes,
         }
     )

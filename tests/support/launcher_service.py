@@ -37,7 +37,7 @@ class Service:
 
 @contextmanager
 def serving(settings: LauncherSettings, dispatches: bool = False) -> Iterator[Service]:
-    """A launcher with such settings, which whoever sits here may look at."""
+    """A launcher with such settings, whose pages are open on this machine."""
     port = free_port()
     found = Service(settings, f"http://127.0.0.1:{port}")
     env = environment(
@@ -45,6 +45,7 @@ def serving(settings: LauncherSettings, dispatches: bool = False) -> Iterator[Se
             "DFPIPE_STORE": settings.store,
             "DFPIPE_WAREHOUSE": settings.warehouse,
             "DFPIPE_TASK_TOKEN": TOKEN,
+            "DFPIPE_PAGE_ACCESS": "loopback",
             "LAUNCHER_QUEUE_YAML": settings.queue_yaml,
             "LAUNCHER_CHAINS": settings.chains_yaml,
             "LAUNCHER_JOBS_FOLDER": settings.jobs_folder,

@@ -1,5 +1,6 @@
 """`dfpipe serve` as a process, with what it prints and what its services answer."""
 
+import http.client
 import json
 import os
 import random
@@ -109,8 +110,18 @@ class Serving:
         return answers[-1]
 
     def wait_for(self, path: str) -> None:
-        """Wait until a page is there."""
+        """Wait until an address is there."""
         self.wait(lambda: self.call(path, token="")[0] == 200)
+
+    def log_in(self) -> str:
+        """The cookie that the printed link gives."""
+        [link] = [line.split()[-1] for line in self.lines if line.startswith("open once")]
+        assert link.startswith(f"{self.url}/pages/login?key=")
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection.request("GET", link.removeprefix(self.url))
+        cookie = connection.getresponse().headers["Set-Cookie"]
+        connection.close()
+        return str(cookie.partition(";")[0])
 
     def wait(self, condition: Any) -> None:
         try:

@@ -5,7 +5,7 @@ import os
 
 import click
 
-from service.listening import Listening, listening_options, run_gunicorn
+from service.listening import Listening, listening_options, run_gunicorn, with_login
 from workflow.cli.options import QUEUE_YAML, STORE
 from workflow.errors import UsageError
 
@@ -25,6 +25,7 @@ def serve(
 
     DFPIPE_TASK_TOKEN, or what else proves a request, is read from the environment.
     """
+    from workflow.pipeline import DEFAULT_BASE_PATH
     from workflow.settings import import_modules, open_engine, settings_from
     from workflow.web.server import create_app
 
@@ -42,4 +43,5 @@ def serve(
     auth = settings.auth
     if not (auth.token or auth.audience or auth.on_app_engine):
         raise UsageError("nobody could call: set DFPIPE_TASK_TOKEN, for the dispatcher too")
+    settings = dataclasses.replace(settings, auth=with_login(auth, listening, DEFAULT_BASE_PATH))
     run_gunicorn(lambda: create_app(settings), "workflow", listening)

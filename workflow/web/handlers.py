@@ -11,8 +11,8 @@ from typing import Any
 from flask import Blueprint, Flask, Response, request
 
 from dfpipe.datastore import run_in_transaction
+from service.access import may_view, other_site_asks
 from service.auth import proven, request_is_proven
-from service.sessions import is_person
 from workflow import registry
 from workflow.engine import deaths
 from workflow.engine.engine import current
@@ -94,10 +94,15 @@ def _callback() -> Response:
     )
     if found is None or type(found) is Pipeline:  # unknown, or not importable
         return _refusal(is_proven, 404 if found is None else 500)
-    may_call = is_proven or found.public_callbacks or (found.admin_callbacks and is_person())
-    if not may_call or not _takes(found, words):
+    if not (is_proven or found.public_callbacks or _person_may_call(found)) or not _takes(
+        found, words
+    ):
         return _refusal(is_proven, 400)
     return _answer(_call(found, words))
+
+
+def _person_may_call(stage: Pipeline) -> bool:
+    return stage.admin_callbacks and not other_site_asks() and may_view()
 
 
 def _refusal(is_proven: bool, code: int) -> Response:

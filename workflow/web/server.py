@@ -7,6 +7,7 @@ import os
 
 from flask import Flask
 
+from service.access import Access
 from service.auth import Guard
 from service.logging import configure_logging
 from workflow.settings import Settings, import_modules, open_engine, settings_from
@@ -22,8 +23,9 @@ def create_app(settings: Settings | None = None) -> Flask:
         settings = settings_from(os.environ)
         configure_logging(settings.log_level)
     import_modules(settings.modules)
-    open_engine(settings.store, settings.queue_yaml, settings.mail)
+    engine = open_engine(settings.store, settings.queue_yaml, settings.mail)
     app = Flask("workflow")
     Guard(settings.auth).install(app)
+    Access(settings.auth, engine.client).install(app)
     app.register_blueprint(create_blueprint())
     return app

@@ -18,10 +18,10 @@ from launcher.chains.records import JobRecord
 from launcher.settings import DataflowSettings, LauncherSettings
 from service.auth import AuthSettings, Guard
 from tests.support.fake_dataflow import PROJECT, REGION, FakeDataflow, log_event, status_event
+from tests.support.google_identity import ACCOUNT, AUDIENCE, Google
 from tests.support.launching import unbind
 from tests.support.processes import ROOT
 from tests.support.taskqueues import Clock
-from tests.unit.service.test_auth import ACCOUNT, AUDIENCE, Google
 
 TOKEN = "token-of-the-launcher-tests"
 PLATFORM = {"Authorization": f"Bearer {TOKEN}"}
@@ -59,7 +59,7 @@ def settings_in(folder: Path, **words: Any) -> LauncherSettings:
         "queue_yaml": str(ROOT / "queue.yaml"),
         "chains_yaml": str(folder / "chains.yaml"),
         "jobs_folder": str(folder / "jobs"),
-        "auth": AuthSettings(token=TOKEN),
+        "auth": AuthSettings(token=TOKEN, page_access="loopback"),
         "dataflow": DataflowSettings(project=PROJECT, region=REGION),
     }
     return LauncherSettings(**{**given, **words})

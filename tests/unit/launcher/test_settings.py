@@ -24,11 +24,7 @@ def test_examples(module: Any) -> None:
 
 def test_defaults() -> None:
     found = read_settings({})
-    assert (found.slot, found.overlap, found.page_access) == (
-        timedelta(hours=5),
-        "wait",
-        "loopback",
-    )
+    assert (found.slot, found.overlap) == (timedelta(hours=5), "wait")
     assert found.dataflow == DataflowSettings()
     assert (found.store, found.warehouse, found.queue) == ("", "", "default")
 
@@ -68,10 +64,7 @@ def test_the_store_on_app_engine() -> None:
         ("LAUNCHER_KEEP", "5h", "LAUNCHER_KEEP is 5h: expected more than LAUNCHER_SLOT"),
         ("LAUNCHER_KEEP", "long", "LAUNCHER_KEEP is 'long': expected a number and s, m, h"),
         ("LAUNCHER_OVERLAP", "both", "LAUNCHER_OVERLAP is 'both': expected 'wait', 'skip' or"),
-        ("LAUNCHER_PAGE_ACCESS", "all", "LAUNCHER_PAGE_ACCESS is 'all': expected 'loopback', "),
-        ("LAUNCHER_LOOK", "all", "LAUNCHER_PAGE_ACCESS is 'all': expected 'loopback', "),
-        ("LAUNCHER_PAGE_ACCESS", "token", "there is no token: set DFPIPE_TASK_TOKEN"),
-        ("LAUNCHER_PAGE_ACCESS", "iap", "audience is not known: set DFPIPE_IAP_AUDIENCE"),
+        ("LAUNCHER_LOOK", "all", "LAUNCHER_LOOK is 'all': expected token, iap, loopback"),
         ("LAUNCHER_URL", "ftp://x", "LAUNCHER_URL is 'ftp://x': expected a URL of the form"),
         ("LAUNCHER_WEBHOOK", "hook", "LAUNCHER_WEBHOOK is a value that is not shown: "),
         ("LAUNCHER_DATAFLOW_MAX_WORKERS", "-1", "is '-1': expected a number of at least 0"),
@@ -82,12 +75,6 @@ def test_what_is_refused(name: str, text: str, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         read_settings({name: text})
     assert message in str(caught.value)
-
-
-def test_the_old_name_of_page_access_keeps_working(caplog: pytest.LogCaptureFixture) -> None:
-    token = {"DFPIPE_TASK_TOKEN": "a-token-of-the-tests"}
-    assert read_settings({"LAUNCHER_LOOK": "token", **token}).page_access == "token"
-    assert "LAUNCHER_LOOK is an old name: set LAUNCHER_PAGE_ACCESS instead" in caplog.text
 
 
 def test_slots_count_from_1970() -> None:

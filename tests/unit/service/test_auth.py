@@ -1,16 +1,11 @@
 """Which requests may start work."""
 
-import json
-import time
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from flask import Flask
-from google.auth import crypt, jwt
 from werkzeug.datastructures import Headers
 
 from service.auth import (
@@ -24,51 +19,10 @@ from service.auth import (
     settings_from,
 )
 from service.errors import UsageError
+from tests.support.google_identity import ACCOUNT, AUDIENCE, Google
 
 SECRET = "a-token-of-the-tests"
-AUDIENCE = "https://service.example"
-ACCOUNT = "cron@project.example"
 OIDC = AuthSettings(audience=AUDIENCE, service_accounts=frozenset({ACCOUNT}))
-
-
-class Google:
-    """Signs tokens, and serves its certificates as a transport does."""
-
-    def __init__(self) -> None:
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        pem = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.TraditionalOpenSSL,
-            serialization.NoEncryption(),
-        )
-        self._signer = crypt.RSASigner.from_string(pem, "key-1")
-        self._public = (
-            key.public_key()
-            .public_bytes(
-                serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-            )
-            .decode()
-        )
-        self.fetched = 0
-
-    def token(self, **claims: Any) -> str:
-        now = int(time.time())
-        payload = {
-            "iss": "https://accounts.google.com",
-            "aud": AUDIENCE,
-            "email": ACCOUNT,
-            "email_verified": True,
-            "iat": now,
-            "exp": now + 600,
-            **claims,
-        }
-        signed: bytes = jwt.encode(self._signer, payload)
-        return signed.decode()
-
-    def __call__(self, url: str, method: str = "GET", **_: Any) -> Any:
-        self.fetched += 1
-        assert url.startswith("https://www.googleapis.com/oauth2/")
-        return SimpleNamespace(status=200, data=json.dumps({"key-1": self._public}).encode())
 
 
 @pytest.fixture(scope="module")
@@ -224,3 +178,7 @@ def test_an_oidc_token_is_minted_once_while_it_is_valid(
 def test_bearer_ignores_case_and_space() -> None:
     assert bearer(Headers({"authorization": "bearer  x "})) == "x"
     assert bearer(Headers()) == ""
+
+
+def test_a_token_of_json_too_deep_is_refused(google: Google, nested_jwt: str) -> None:
+    assert not allows(OIDC, with_token(nested_jwt), google)

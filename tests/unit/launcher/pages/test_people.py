@@ -6,15 +6,15 @@ import pytest
 
 from launcher.settings import read_settings
 from service.auth import AuthSettings, Guard
-from service.sessions import IAP_HEADER
+from service.iap import HEADER
+from tests.support.google_identity import IAP_AUDIENCE, Proxy
 from tests.support.launcher_site import SECRET, Page, Site
-from tests.unit.service.test_sessions import AUDIENCE, Proxy
 
 pytestmark = pytest.mark.usefixtures("unbound_launcher")
 
 
 def with_token(folder: Path) -> Site:
-    return Site(folder, page_access="token", auth=AuthSettings(token=SECRET))
+    return Site(folder, auth=AuthSettings(token=SECRET))
 
 
 def test_with_a_token_people_log_in_and_out(tmp_path: Path) -> None:
@@ -25,7 +25,7 @@ def test_with_a_token_people_log_in_and_out(tmp_path: Path) -> None:
     assert "Log out" not in page.text
     refused = site.post("/pages/login", data={"token": "another"})
     assert (refused.status_code, "Set-Cookie" in refused.headers) == (403, False)
-    assert "That is not the token." in refused.text
+    assert "Wrong token." in refused.text
     entered = site.post(
         "/pages/login", data={"token": SECRET, "next": "/results/history?word=storm"}
     )
@@ -74,9 +74,9 @@ def test_nothing_secret_is_in_the_pages(tmp_path: Path) -> None:
 def test_on_app_engine_people_come_by_the_proxy(tmp_path: Path) -> None:
     """The proxy's signed word opens pages, data and buttons; cron's header opens none of them."""
     given = read_settings(
-        {"GAE_ENV": "standard", "LAUNCHER_PAGE_ACCESS": "iap", "DFPIPE_IAP_AUDIENCE": AUDIENCE}
+        {"GAE_ENV": "standard", "DFPIPE_PAGE_ACCESS": "iap", "DFPIPE_IAP_AUDIENCE": IAP_AUDIENCE}
     )
-    site, proxy = Site(tmp_path, page_access=given.page_access, auth=given.auth), Proxy()
+    site, proxy = Site(tmp_path, auth=given.auth), Proxy()
     Guard(given.auth, proxy).install(site.client.application)
 
     def codes(**headers: str) -> list[int]:
@@ -91,7 +91,7 @@ def test_on_app_engine_people_come_by_the_proxy(tmp_path: Path) -> None:
         ]
         return [each.status_code for each in (*found, site.client.post("/executions", **sent))]
 
-    header = IAP_HEADER.replace("-", "_")
+    header = HEADER.replace("-", "_")
     assert codes(**{header: proxy.assertion()}) == [200, 200, 200, 303]
     for claims in ({"aud": "/projects/2/apps/other"}, {"iss": "https://evil.example"}, {"exp": 1}):
         assert codes(**{header: proxy.assertion(**claims)}) == [403] * 4
@@ -99,5 +99,17 @@ def test_on_app_engine_people_come_by_the_proxy(tmp_path: Path) -> None:
     assert codes(X_Goog_Authenticated_User_Email="accounts.google.com:ann@example.com") == [403] * 4
     # What the platform starts work with is no person.
     assert codes(X_Appengine_Cron="true") == [403, 403, 200, 403]
-    launched = {"base_url": "https://project.appspot.com", "headers": {IAP_HEADER: "x"}}
+    launched = {"base_url": "https://project.appspot.com", "headers": {HEADER: "x"}}
     assert site.client.get("/launchpipeline", **launched).status_code == 403
+
+
+def test_the_old_login_of_workflows_leads_to_the_one_login(tmp_path: Path) -> None:
+    site = with_token(tmp_path)
+    assert site.get("/_ah/pipeline/login").location == "/pages/login"
+    answer = site.get("/_ah/pipeline/list")
+    assert answer.location == "/pages/login?next=%2F_ah%2Fpipeline%2Flist"
+    site.post("/pages/login", data={"token": SECRET})
+    page = Page(site.text("/_ah/pipeline/list"))
+    assert [link for link in page.links() if link.startswith("/")][:3] == [
+        *("/", "/executions", "/_ah/pipeline/list")
+    ]

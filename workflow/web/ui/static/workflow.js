@@ -71,7 +71,7 @@ async function ask(path, words = {}, method = "GET") {
   });
   if (answer.status === 403) {
     const next = location.pathname + location.search + location.hash;
-    location.assign(`${BASE}login?${new URLSearchParams({ next })}`);
+    location.assign(`${document.body.dataset.login}?${new URLSearchParams({ next })}`);
     throw new Error("You are logged out.");
   }
   const found = await answer.json().catch(() => ({}));
@@ -167,16 +167,6 @@ function page(here, cursor) {
   byId("older").hidden = !cursor;
 }
 
-// The login
-
-async function showLogin() {
-  // A link from elsewhere comes without the session's cookie; this page's own question has it.
-  const answer = await fetch(`${BASE}session`, { cache: "no-store" });
-  const { isPerson } = await answer.json();
-  if (isPerson) location.replace(document.querySelector("[name=next]").value);
-}
-
-const SHOW = { list: showList, login: showLogin };
-const start = SHOW[document.body.dataset.page];
+const start = { list: showList }[document.body.dataset.page];
 // A question that leaving the page cuts short is no fault.
 if (start) start().catch(() => {});

@@ -2,8 +2,7 @@
 
 import re
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,31 +14,31 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.pvalue import AsSingleton
 
 from dfpipe import datastore, progress, warehouse
-from dfpipe.analysis.pairs import Weighted
-from dfpipe.analysis.tokenizing import Tally, add_tallies
-from dfpipe.analysis.word_sets import WordSets
+from dfpipe.analysis.recency import MOST_POSTS, Sizes
+from dfpipe.analysis.tokenizing import Tally, TokenBatch, add_tallies
 from dfpipe.engines.at_launch import AtLaunch, now, part, value_of
 from dfpipe.engines.read_ahead import Reading
 from dfpipe.errors import DfpipeError
-from dfpipe.posts.slices import TimeSlice
 from dfpipe.settings import Settings
-from dfpipe.transforms import read_posts
+from dfpipe.transforms import rows
 from dfpipe.transforms.once import Once
 from dfpipe.transforms.pair_rankings import PairRankings
 from dfpipe.transforms.read_posts import ReadTokens
+from dfpipe.transforms.stories import RisingWords, Stories
 from dfpipe.transforms.top_counts import CountInShards, Ranked, TopCounts
 from dfpipe.transforms.write_results import WriteResults
-from dfpipe.version import VERSION
 from dfpipe.warehouse.tables import (
+    RISING_PAIRS,
+    RISING_WORDS,
     RUNS,
+    STORIES,
+    STORY_POSTS,
+    STORY_TIMELINE,
+    STORY_URLS,
     URLS,
     WORD_COOCCUR,
     WORD_COUNTS,
-    Run,
     Table,
-    UrlCount,
-    WordCooccur,
-    WordCount,
 )
 
 # Beam's in-process runner: it starts at once and raises the user's own exceptions.
@@ -52,7 +51,7 @@ _CLASS = re.compile(r"^(RuntimeError|dfpipe\.errors\.\w+): ")
 class Analysis:
     """The PCollections of an analysis, for a pipeline that goes on from one of them."""
 
-    word_sets: beam.PCollection  # WordSets, one a batch
+    batches: beam.PCollection  # TokenBatch
     tables: dict[Table, beam.PCollection]  # rows; in RUNS the one Run, its seconds 0.0
     began: beam.PCollection | None  # in a template: when a job of it began
 
@@ -79,79 +78,73 @@ def build(
 
     In a template `given` is what its workers will have as settings.
     """
-    window = part(settings, given, lambda s: TimeSlice(s.start, s.end))
+    window = part(settings, given, lambda s: s.window)
     reading = part(settings, given, lambda s: Reading(s.source, s.text, s.stop_words))
     began = None if given is None else pipeline | beam.Impulse() | "Began" >> beam.Map(now)
     read = ReadTokens(reading, window, settings.slices)
-    tokens = (pipeline if began is None else began) | "ReadTokens" >> read
-    tally = tokens[read_posts.TALLY] | "AddTallies" >> beam.CombineGlobally(add_tallies)
+    batches = (pipeline if began is None else began) | "ReadTokens" >> read
     shards, held = settings.shards, settings.held_texts
-    words = tokens.words | "CountWords" >> CountInShards(shards, WordSets.counts, held)
-    urls = tokens[read_posts.URLS] | "CountUrls" >> CountInShards(shards, Counter.items, held)
-    pairs = (tokens.words, words, tally) | "PairRankings" >> PairRankings(
-        settings.top_pairs, settings.pair_candidates, shards
+    words = batches | "CountWords" >> CountInShards(shards, TokenBatch.word_counts, held)
+    urls = batches | "CountUrls" >> CountInShards(shards, TokenBatch.url_counts, held)
+    tally = (
+        batches
+        | "Tallies" >> beam.Map(TokenBatch.tally)
+        | "AddTallies" >> beam.CombineGlobally(add_tallies)
     )
     top_words = words | "TopWords" >> TopCounts(settings.top_words)
     top_urls = urls | "TopUrls" >> TopCounts(settings.top_urls)
-    n, ts = AsSingleton(tally), part(settings, given, lambda s: s.ts)
+    n = AsSingleton(tally)
+    sizes = pipeline | "Sizes" >> Once(sizes_of, n, AsSingleton(top_words))
+    rising = (words, sizes) | "RisingWords" >> RisingWords(settings.top_rising)
+    pairs = (batches, words, sizes) | "PairRankings" >> PairRankings(
+        settings.top_pairs, settings.pair_candidates, shards
+    )
+    stories = (batches, pairs, sizes) | "Stories" >> Stories(
+        settings.top_stories, window, shards, held
+    )
+    size, ts = AsSingleton(sizes), part(settings, given, lambda s: s.ts)
     known = settings if given is None else given
     run = pipeline | "RunRow" >> Once(
-        lambda tally, words, urls: run_row(
-            tally, words.distinct, urls.distinct, value_of(known), runner
+        lambda size, tally, urls: rows.run_row(
+            size, tally.skipped, urls.distinct, value_of(known), runner
         ),
+        size,
         n,
-        AsSingleton(top_words),
         AsSingleton(top_urls),
     )
     tables = {
         WORD_COUNTS: top_words
-        | "WordRows" >> beam.FlatMap(lambda r, n: word_rows(r, n, value_of(ts)), n),
-        URLS: top_urls | "UrlRows" >> beam.FlatMap(lambda r: url_rows(r, value_of(ts))),
-        WORD_COOCCUR: pairs | "PairRows" >> beam.FlatMap(lambda r: pair_rows(r, value_of(ts))),
+        | "WordRows" >> beam.FlatMap(lambda r, n: rows.word_rows(r, n, value_of(ts)), n),
+        URLS: top_urls | "UrlRows" >> beam.FlatMap(lambda r: rows.url_rows(r, value_of(ts))),
+        WORD_COOCCUR: pairs
+        | "PairRows" >> beam.FlatMap(lambda r: rows.pair_rows(r.telling, value_of(ts))),
+        RISING_WORDS: rising
+        | "RisingWordRows"
+        >> beam.FlatMap(lambda r, n: rows.rising_word_rows(r, n, value_of(ts)), size),
+        RISING_PAIRS: pairs
+        | "RisingPairRows"
+        >> beam.FlatMap(lambda r, n: rows.rising_pair_rows(r.rising, n, value_of(ts)), size),
+        STORIES: stories | "StoryRows" >> beam.FlatMap(lambda r: rows.story_rows(r, value_of(ts))),
+        STORY_POSTS: stories
+        | "StoryPostRows" >> beam.FlatMap(lambda r: rows.story_post_rows(r, value_of(ts))),
+        STORY_URLS: stories
+        | "StoryUrlRows" >> beam.FlatMap(lambda r: rows.story_url_rows(r, value_of(ts))),
+        STORY_TIMELINE: stories
+        | "StoryTimelineRows"
+        >> beam.FlatMap(lambda r: rows.story_timeline_rows(r, value_of(ts), value_of(window))),
         RUNS: run,
     }
-    return Analysis(tokens.words, tables, began)
+    return Analysis(batches, tables, began)
 
 
-def word_rows(ranked: Ranked, tally: Tally, ts: datetime) -> Iterable[WordCount]:
-    """Return the rows of ranked words; percent = 100 * df / N."""
-    for rank, (word, n) in enumerate(ranked.top, 1):
-        yield WordCount(ts, rank, word, n, 100 * n / tally.posts)
-
-
-def url_rows(ranked: Ranked, ts: datetime) -> Iterable[UrlCount]:
-    """Return the rows of ranked URLs."""
-    for rank, (url, n) in enumerate(ranked.top, 1):
-        yield UrlCount(ts, rank, url, n)
-
-
-def pair_rows(top: Sequence[Weighted], ts: datetime) -> Iterable[WordCooccur]:
-    """Return the rows of ranked pairs."""
-    for rank, (w1, w2, n, weight) in enumerate(top, 1):
-        yield WordCooccur(ts, rank, w1, w2, n, weight)
-
-
-def run_row(tally: Tally, words: int, urls: int, settings: Settings, runner: str) -> Run:
-    """Return the row of the run itself, its seconds 0.0 until it is written."""
-    return Run(
-        ts=settings.ts,
-        window_start=settings.start,
-        window_end=settings.end,
-        tweets=tally.posts,
-        skipped=tally.skipped,
-        words=words,
-        urls=urls,
-        text_mode=settings.text,
-        runner=runner,
-        version=VERSION,
-        seconds=0.0,
-        languages=",".join(settings.languages),
-        stop_words=settings.stop_words_digest,
-        top_words=settings.top_words,
-        top_urls=settings.top_urls,
-        top_pairs=settings.top_pairs,
-        settings=settings.digest,
-    )
+def sizes_of(tally: Tally, words: Ranked) -> Sizes:
+    """Return the sizes of a window. Raises DfpipeError where counts have no room for them."""
+    if tally.posts > MOST_POSTS:
+        raise DfpipeError(
+            f"the window has {tally.posts:,} posts, and at most {MOST_POSTS:,} can be counted: "
+            "give a smaller --days"
+        )
+    return Sizes(tally.posts, tally.recent, words.distinct)
 
 
 def run(settings: Settings, options: PipelineOptions) -> Summary:

@@ -18,12 +18,14 @@ from dfpipe.analysis.stopwords import (
 )
 from dfpipe.analysis.text import MODES, Mode
 from dfpipe.errors import UsageError
+from dfpipe.posts.slices import Window
 
 # The runners that execute the steps in this process by default: Beam's own, and Prism.
 IN_PROCESS = {"fnapirunner", "fnapi", "directrunner", "direct", "prismrunner", "prism"}
 # Texts, about a megabyte: holding fewer costs time and saves nothing.
 LEAST_HELD = 10_000
 MOST_DIGITS = 9
+RECENT = timedelta(hours=24)
 ENVIRONMENT = {"--source": "DFPIPE_STORE", "--sink": "DFPIPE_WAREHOUSE"}
 
 _RFC3339 = re.compile(
@@ -42,12 +44,15 @@ class Settings:
     sink: str
     start: datetime
     end: datetime
+    recent: timedelta  # the end of the window, which is compared with what was before
     text: Mode
     languages: tuple[str, ...]  # of the stop words; none in the classic mode
     stop_words: frozenset[str]
     top_words: int
     top_urls: int
     top_pairs: int
+    top_rising: int
+    top_stories: int
     processes: int
     slices: int
     shards: int
@@ -58,6 +63,11 @@ class Settings:
     def ts(self) -> datetime:
         """The run's identity: the window's end, to the second."""
         return self.end.replace(microsecond=0)
+
+    @property
+    def window(self) -> Window:
+        """The times of the posts that are analysed."""
+        return Window(self.start, self.end, self.end - self.recent)
 
     @property
     def stop_words_digest(self) -> str:
@@ -71,9 +81,12 @@ class Settings:
             self.text,
             self.stop_words_digest,
             self.end - self.start,
+            self.recent,
             self.top_words,
             self.top_urls,
             self.top_pairs,
+            self.top_rising,
+            self.top_stories,
         )
 
 
@@ -130,6 +143,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--top_urls", default="300", metavar="N", help="URLs ranked (default: 300)")
     add("--top_pairs", default="300", metavar="N", help="word pairs ranked (default: 300)")
     add(
+        "--recent",
+        metavar="HOURS",
+        help="length of the last part of the window in hours, which is compared with what came "
+        "before it (default: 24)",
+    )
+    add("--top_rising", default="100", metavar="N", help="rising words ranked (default: 100)")
+    add("--top_stories", default="50", metavar="N", help="stories ranked (default: 50)")
+    add(
         "--languages",
         metavar="L,L...",
         help="languages whose stop words are left out, such as en,fr (default: en)",
@@ -176,11 +197,13 @@ def settings(given: Any, now: datetime) -> Settings:
     end = _time(given.until) if given.until is not None else now
     mode, languages = _mode(given.text), language_list(given.languages)
     file = given.stopwords_file
+    start = _start(end, given.days)
     return Settings(
         source=_required(given.source, "source", "STORE, such as sqlite:///posts.db"),
         sink=_required(given.sink, "sink", "WAREHOUSE, such as duckdb:///results.duckdb"),
-        start=_start(end, given.days),
+        start=start,
         end=end,
+        recent=_recent(given.recent, end - start),
         text=mode,
         languages=languages or default_languages(mode),
         stop_words=stop_words_in_effect(
@@ -190,7 +213,7 @@ def settings(given: Any, now: datetime) -> Settings:
         **{
             name: _count(name, getattr(given, name))
             for name in (
-                *("top_words", "top_urls", "top_pairs"),
+                *("top_words", "top_urls", "top_pairs", "top_rising", "top_stories"),
                 *("slices", "shards", "pair_candidates"),
             )
         },
@@ -242,6 +265,22 @@ def _start(end: datetime, days: Any) -> datetime:
     if start >= end:
         raise wrong
     return start
+
+
+def _recent(hours: Any, window: timedelta) -> timedelta:
+    """Return how much of the window is recent; by default a shorter window is so as a whole."""
+    if hours is None:
+        return RECENT
+    try:
+        recent = timedelta(hours=float(hours))
+    except (ValueError, OverflowError):
+        recent = timedelta(0)
+    if not timedelta(0) < recent < window:
+        raise UsageError(
+            "--recent must be a number of hours above 0 and below the length of the window, "
+            f"{window / timedelta(hours=1):g} hours (got {hours})"
+        )
+    return recent
 
 
 def _count(name: str, value: Any, least: int = 1) -> int:

@@ -1,55 +1,80 @@
-"""Counting the pairs of words in posts, and weighing them exactly."""
+"""Counting the pairs of words in posts, and ranking them exactly."""
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import merge
 from itertools import islice, pairwise
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from dfpipe.analysis.ranking import Candidates, Mark
+from dfpipe.analysis.ranking import Candidates, Floats, Ints, Mark, Measure
+from dfpipe.analysis.recency import total, unit
 from dfpipe.analysis.word_sets import WordSets
 
-Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
 AT_ONCE = 1_000_000  # pairs, some 60 MB
 CELLS = 8_000_000  # pairs that candidates may have, 64 MB
 LISTED = 2_000_000  # pairs held with their counts where candidates may have more, some 200 MB
 # Candidates in a post: where pairs are listed, one with more is handed on as it is, as it may have
 # millions of pairs.
 LONG = 64
-Weighted = tuple[str, str, int, float]  # w1 < w2, posts with both, log_weight
+
+
+class Weighted(NamedTuple):
+    """A pair, w1 < w2, and what it weighs by a measure.
+
+    `posts` is how many posts have it, a count of `recency`; `larger` how many have its more
+    frequent word.
+    """
+
+    w1: str
+    w2: str
+    posts: int
+    larger: int
+    weight: float
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The candidates in some posts: post after post their positions, ascending within each."""
+    """The candidates in some posts: post after post their positions, ascending within each.
+
+    All of the posts are recent, or none is.
+    """
 
     positions: Ints
     lengths: Ints  # of each post, by number of candidates
+    is_recent: bool = False
 
     def split(self) -> tuple["Found", "Found"]:
         """Split into the posts that are not long and those that are, the latter in fewer bytes."""
         long = self.lengths > LONG
         of_long = np.repeat(long, self.lengths)
         return (
-            Found(self.positions[~of_long], self.lengths[~long]),
-            Found(self.positions[of_long].astype(np.int32), self.lengths[long]),
+            replace(self, positions=self.positions[~of_long], lengths=self.lengths[~long]),
+            replace(
+                self,
+                positions=self.positions[of_long].astype(np.int32),
+                lengths=self.lengths[long],
+            ),
         )
 
 
-def among(sets: WordSets, index: Mapping[str, int]) -> Found:
+def among(sets: WordSets, index: Mapping[str, int], is_recent: bool = False) -> Found:
     """Find the words of `index`, given with their positions, in posts; empty posts are left out."""
+    found = in_each(sets, index)
+    return Found(found.positions, found.lengths[found.lengths > 0], is_recent)
+
+
+def in_each(sets: WordSets, index: Mapping[str, int]) -> Found:
+    """Find the words of `index` in posts, those included that have none of them."""
     position = np.fromiter((index.get(w, -1) for w in sets.words), np.int64, len(sets.words))
     positions = position[sets.indices]
     kept = positions >= 0
     lengths = np.diff(np.concatenate(([0], np.cumsum(kept)))[sets.indptr])
     post = np.repeat(np.arange(len(lengths)), lengths) * len(index)
-    ordered = np.sort(positions[kept] + post) - post
-    return Found(ordered, lengths[lengths > 0])
+    return Found(np.sort(positions[kept] + post) - post, lengths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +82,7 @@ class PairCounts:
     """In how many posts pairs of candidates are together.
 
     The pair of the candidates i < j has the code i * (number of candidates) + j; `codes` are
-    ascending and distinct, `counts` beside them.
+    ascending and distinct, `counts` (of `recency`) beside them.
     """
 
     codes: Ints
@@ -115,8 +140,7 @@ class PairCounter:
 
     def following(self, found: Found) -> Ints:
         """Return for each word in posts the number of pairs that begin with it."""
-        lengths = found.lengths
-        following = np.repeat(np.cumsum(lengths), lengths) - np.arange(1, len(found.positions) + 1)
+        following = following_in_post(found)
         return following if self._leads is None else following * self._leads[found.positions]
 
     def shards_with(self, found: Found, shards: int) -> list[int]:
@@ -135,19 +159,18 @@ class PairCounter:
             np.concatenate([part.positions for part in parts]).astype(np.int64, copy=False),
             np.concatenate([part.lengths for part in parts]),
         )
-        following = self.following(found)
-        starts = np.arange(0, following.sum(), AT_ONCE)
-        bounds = np.searchsorted(np.cumsum(following), starts, "right")
-        for start, end in pairwise((*np.unique(bounds).tolist(), len(following))):
-            yield _codes(found.positions, following, start, end, self._size)
+        for _, codes in pair_codes(found.positions, self.following(found), self._size):
+            yield codes
 
-    def add(self, codes: Ints) -> None:
+    def add(self, codes: Ints, is_recent: bool = False) -> None:
         """Count pairs by their codes."""
         if self._cells is not None:
-            self._cells += np.bincount(codes, minlength=len(self._cells))
+            counted = np.bincount(codes, minlength=len(self._cells))
+            counted *= unit(is_recent)
+            self._cells += counted
         else:
-            counted = PairCounts(*np.unique(codes, return_counts=True))
-            self._listed = add_pairs([self._listed, counted])
+            codes, counts = np.unique(codes, return_counts=True)
+            self._listed = add_pairs([self._listed, PairCounts(codes, counts * unit(is_recent))])
 
     def counts(self) -> PairCounts:
         """What was counted."""
@@ -163,14 +186,26 @@ def _mask(size: int, positions: Sequence[int] | Ints) -> Bools:
     return mask
 
 
-def _codes(positions: Ints, following: Ints, start: int, end: int, size: int) -> Ints:
-    """Return the codes of the pairs that begin with the words from `start` to `end`."""
-    n = following[start:end]
-    first = np.repeat(np.arange(start, end), n)
-    # 1, 2, 3, ... for the pairs of each word
-    distance = np.arange(1, len(first) + 1) - np.repeat(np.cumsum(n) - n, n)
-    codes: Ints = positions[first] * size + positions[first + distance]
-    return codes
+def following_in_post(found: Found) -> Ints:
+    """Return for each word in posts how many words follow it in its post."""
+    lengths = found.lengths
+    ends: Ints = np.repeat(np.cumsum(lengths), lengths)
+    return ends - np.arange(1, len(found.positions) + 1)
+
+
+def pair_codes(positions: Ints, following: Ints, size: int) -> Iterator[tuple[Ints, Ints]]:
+    """Give the pairs of each word with so many that follow it: about a million at a time.
+
+    They come as the places of their first words, and their codes.
+    """
+    starts = np.arange(0, following.sum(), AT_ONCE)
+    bounds = np.searchsorted(np.cumsum(following), starts, "right")
+    for start, end in pairwise((*np.unique(bounds).tolist(), len(following))):
+        n = following[start:end]
+        first = np.repeat(np.arange(start, end), n)
+        # 1, 2, 3, ... for the pairs of each word
+        distance = np.arange(1, len(first) + 1) - np.repeat(np.cumsum(n) - n, n)
+        yield first, positions[first] * size + positions[first + distance]
 
 
 def add_pairs(parts: Sequence[PairCounts]) -> PairCounts:
@@ -202,48 +237,48 @@ def add_many(parts: Iterable[PairCounts], waiting: int = 100_000) -> PairCounts:
 
 
 class Weights:
-    """What pairs of candidates weigh: n * log(N / max(df1, df2)).
+    """What pairs of candidates weigh by a measure."""
 
-    The logarithm is the C library's (math.log: numpy's may differ in the last bit), taken once a
-    word; the product of doubles is the same in numpy.
-    """
-
-    def __init__(self, words: Candidates, posts: int) -> None:
-        """Take the candidates' logarithms."""
+    def __init__(self, words: Candidates, measure: Measure) -> None:
+        """Take what is the same for all pairs."""
         self.names = words.words
-        self._df = np.array(words.df)
-        self._logs = np.array([math.log(posts / df) for df in words.df])
-        self.bounds = self._df * self._logs  # of `ranking.bound`
+        self.least = measure.least
+        self.bounds = np.array([measure.bound(count) for count in words.counts])
+        self._df = total(np.array(words.counts, np.int64))
+        self._weigh = measure.weigher(words)
 
     def of(self, pairs: PairCounts) -> Floats:
-        """Return the log_weight of each pair."""
-        first, second = pairs.codes // len(self.names), pairs.codes % len(self.names)
-        larger = np.where(self._df[first] >= self._df[second], first, second)
-        weights: Floats = pairs.counts * self._logs[larger]
-        return weights
+        """Return the weight of each pair."""
+        return self._weigh(pairs.counts, self._larger(pairs.codes))
+
+    def _larger(self, codes: Ints) -> Ints:
+        """Return the position of each pair's more frequent word."""
+        first, second = codes // len(self.names), codes % len(self.names)
+        return np.where(self._df[first] >= self._df[second], first, second)
+
+    def rows(self, pairs: PairCounts, weights: Floats) -> list[Weighted]:
+        """Return pairs with their weights as what they are."""
+        larger = self._df[self._larger(pairs.codes)]
+        names, size = self.names, len(self.names)
+        columns = (pairs.codes, pairs.counts, larger, weights)
+        return [
+            Weighted(names[code // size], names[code % size], count, df, weight)
+            for code, count, df, weight in zip(*(c.tolist() for c in columns), strict=True)
+        ]
 
 
 def top_pairs(pairs: PairCounts, weights: Weights, k: int) -> list[Weighted]:
-    """Return the k pairs of the highest log_weight by (-log_weight, w1, w2), none that weighs 0."""
+    """Return the k pairs that weigh most by (-weight, w1, w2), of those above the least."""
     if not len(pairs.codes):
         return []
     weight = weights.of(pairs)
-    kept = weight > 0.0
+    kept = weight > weights.least
     if np.count_nonzero(kept) > k:
-        kept = weight >= max(np.partition(weight, -k)[-k], np.nextafter(0.0, 1.0))
+        kept &= weight >= np.partition(weight, -k)[-k]
     # Codes ascend with (w1, w2), and the sort is stable.
     chosen = np.flatnonzero(kept)
     chosen = chosen[np.argsort(-weight[chosen], kind="stable")][:k]
-    names, size = weights.names, len(weights.names)
-    return [
-        (names[code // size], names[code % size], n, w)
-        for code, n, w in zip(
-            pairs.codes[chosen].tolist(),
-            pairs.counts[chosen].tolist(),
-            weight[chosen].tolist(),
-            strict=True,
-        )
-    ]
+    return weights.rows(pairs.where(chosen), weight[chosen])
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,9 +293,9 @@ class ShardOfPairs:
     shards: int
     parts: Iterable[PairCounts | Found]
 
-    def top(self, words: Candidates, posts: int, k: int) -> list[Weighted]:
+    def top(self, words: Candidates, measure: Measure, k: int) -> list[Weighted]:
         """Return the k first pairs, as `top_pairs` does."""
-        weights = Weights(words, posts)
+        weights = Weights(words, measure)
         counted = add_many(part for part in self.parts if isinstance(part, PairCounts))
         if in_cells(len(words)):  # and no long posts
             return top_pairs(counted, weights, k)
@@ -293,7 +328,7 @@ class ShardOfPairs:
         counter = PairCounter(size, leads)
         for found in self._long():
             for codes in counter.codes([found]):
-                counter.add(codes)
+                counter.add(codes, found.is_recent)
         return add_pairs(
             [counter.counts(), counted.where(_mask(size, leads)[counted.codes // size])]
         )
@@ -301,11 +336,12 @@ class ShardOfPairs:
 
 def _beyond(weights: Weights, lead: int, top: Sequence[Weighted], k: int) -> bool:
     """Whether no pair that begins with a word is among the k best any more."""
-    if len(top) < k:
-        return False
-    first, _, _, least = top[-1]
     most = weights.bounds[lead]
-    return bool(most < least or (most == least and weights.names[lead] > first))
+    if len(top) < k:
+        return bool(most <= weights.least)
+    last = top[-1]
+    name = weights.names[lead]
+    return bool(most < last.weight or (most == last.weight and name > last.w1))
 
 
 def merge_top_pairs(tops: Iterable[Sequence[Weighted]], k: int) -> list[Weighted]:
@@ -314,15 +350,26 @@ def merge_top_pairs(tops: Iterable[Sequence[Weighted]], k: int) -> list[Weighted
 
 
 def _by_weight(pair: Weighted) -> tuple[float, str, str]:
-    return -pair[3], pair[0], pair[1]
+    return -pair.weight, pair.w1, pair.w2
 
 
-def mark(ranked: Sequence[Weighted], words: Candidates, k: int) -> Mark | None:
-    """Return what a pair that is not among `words` must attain, None if `ranked` is final.
+def marks(
+    rankings: Sequence[Sequence[Weighted]],
+    words: Candidates,
+    measures: Sequence[Measure],
+    k: int,
+) -> list[Mark | None]:
+    """Return for each measure what a pair that is not among `words` must attain.
 
-    `ranked` are the k best pairs among `words`. They are the k best of all where the last of them
-    weighs more than any pair with a word that was left out; a tie would be decided by the words.
+    That is None if its ranking is final. `rankings` are the k best pairs among `words`. They are
+    the k best of all where the last of them weighs more than any pair with a word that was left
+    out; a tie would be decided by the words.
     """
-    first, _, _, weight = ranked[k - 1] if len(ranked) >= k else ("", "", 0, 0.0)
-    final = weight > words.left_out or words.left_out == 0.0
-    return None if final else Mark(weight, first)
+    each = zip(rankings, words.left_out, measures, strict=True)
+    return [_mark(ranked, left_out, measure, k) for ranked, left_out, measure in each]
+
+
+def _mark(ranked: Sequence[Weighted], left_out: float, measure: Measure, k: int) -> Mark | None:
+    last = ranked[k - 1] if len(ranked) >= k else None
+    mark = Mark(last.weight, last.w1) if last else Mark(measure.least, "")
+    return None if mark.weight > left_out or left_out == 0.0 else mark

@@ -1,12 +1,17 @@
 """Exact rankings of counts, and the words that a ranked pair may have."""
 
-import math
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import merge, nsmallest
 from itertools import chain, islice
+from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 Counted = tuple[str, int]
 
 
@@ -28,17 +33,6 @@ def _by_count(counted: Counted) -> tuple[int, str]:
     return -counted[1], counted[0]
 
 
-def bound(df: int, posts: int) -> float:
-    """Return a log_weight that no pair with a word in `df` of `posts` posts exceeds.
-
-    A pair in n posts weighs n * log(N / max(df1, df2)), where for either word n <= df and
-    N / max(df1, df2) <= N / df. With fewer than 2**40 posts doubles tell any two such n and any two
-    such quotients apart, so that the same holds for the rounded values, and a pair that attains the
-    bound is one of two words with the same df that are always together.
-    """
-    return df * math.log(posts / df)
-
-
 @dataclass(frozen=True, slots=True)
 class Mark:
     """What a pair of words must attain to be ranked: the last of k pairs that are known.
@@ -54,15 +48,15 @@ class Mark:
 class Candidates:
     """Words whose pairs are counted.
 
-    `words` are in code-point order, `df` beside them; no pair with a word that was left out weighs
-    more than `left_out`, which is 0.0 where nothing was. `leads` are the positions of those that a
-    ranked pair may begin with, None for all. They are held in few objects, as runners handle such
-    values object by object.
+    `words` are in code-point order, their `counts` (of `recency`) beside them. By each measure, no
+    pair with a word that was left out weighs more than its `left_out`, which is 0.0 where nothing
+    was that matters. `leads` are the positions of those that a ranked pair may begin with, None for
+    all. They are held in few objects, as runners handle such values object by object.
     """
 
     joined: str = ""
-    df: "array[int]" = field(default_factory=lambda: array("q"))
-    left_out: float = 0.0
+    counts: "array[int]" = field(default_factory=lambda: array("q"))
+    left_out: tuple[float, ...] = ()
     leads: "array[int] | None" = None
 
     @property
@@ -72,57 +66,102 @@ class Candidates:
 
     def __len__(self) -> int:
         """The number of words."""
-        return len(self.df)
+        return len(self.counts)
 
     def items(self) -> Iterable[Counted]:
-        """Return each word with its df."""
-        return zip(self.words, self.df, strict=True)
+        """Return each word with its count."""
+        return zip(self.words, self.counts, strict=True)
 
     def index(self) -> dict[str, int]:
         """Return the position of each word."""
         return {word: i for i, word in enumerate(self.words)}
 
 
-def candidates(counts: Iterable[Counted], posts: int, limit: int) -> Candidates:
-    """Return the `limit` words of the highest bounds, ties in code-point order.
+class Measure(Protocol):
+    """What pairs are ranked by. Counts are of `recency`.
 
-    Words that are in one post or in every post are bounded like the others; nothing is lost.
+    A pair is ranked where it weighs more than `least`.
     """
-    ranked = nsmallest(limit + 1, ((-bound(df, posts), word, df) for word, df in counts))
-    left_out = -ranked[limit][0] if len(ranked) > limit else 0.0
-    return _candidates(((word, df) for _, word, df in ranked[:limit]), left_out)
+
+    @property
+    def least(self) -> float:
+        """What a ranked pair exceeds, 0.0 or more."""
+
+    def bound(self, count: int) -> float:
+        """Return a weight that no pair exceeds that has a word of this count."""
+
+    def weigher(self, words: Candidates) -> Callable[[Ints, Ints], Floats]:
+        """Return what gives the weights of pairs of some words.
+
+        It takes the counts of the pairs, and beside each the position of its more frequent word.
+        """
 
 
-def merge_candidates(parts: Iterable[Candidates], posts: int, limit: int) -> Candidates:
+def candidates(counts: Iterable[Counted], measures: Sequence[Measure], limit: int) -> Candidates:
+    """Return the `limit` words of the highest bounds by each measure, ties in code-point order.
+
+    Left out without a trace are the words whose pairs are never ranked.
+    """
+    counts = list(counts)
+    chosen: list[Counted] = []
+    left_out = []
+    for measure in measures:
+        bounded = ((-measure.bound(n), word, n) for word, n in counts)
+        ranked = nsmallest(limit + 1, (one for one in bounded if -one[0] > measure.least))
+        chosen += [(word, n) for _, word, n in ranked[:limit]]
+        left_out.append(-ranked[limit][0] if len(ranked) > limit else 0.0)
+    return _candidates(chosen, tuple(left_out))
+
+
+def merge_candidates(
+    parts: Iterable[Candidates], measures: Sequence[Measure], limit: int
+) -> Candidates:
     """Return the candidates of the union of different words, given those of its parts."""
     parts = list(parts)
-    whole = candidates(chain.from_iterable(part.items() for part in parts), posts, limit)
-    left_out = max((whole.left_out, *(part.left_out for part in parts)))
-    return Candidates(whole.joined, whole.df, left_out)
+    whole = candidates(chain.from_iterable(part.items() for part in parts), measures, limit)
+    left_out = zip(whole.left_out, *(part.left_out for part in parts), strict=True)
+    return replace(whole, left_out=tuple(map(max, left_out)) if parts else whole.left_out)
 
 
-def survivors(counts: Iterable[Counted], posts: int, mark: Mark) -> Candidates:
-    """Return all the words that a pair which attains the mark may have."""
-    return _candidates(((w, df) for w, df in counts if bound(df, posts) >= mark.weight), 0.0)
+# Of each measure what a pair must attain that was not counted yet; None where its ranking is final.
+Marks = Sequence[Mark | None]
 
 
-def join_survivors(parts: Iterable[Candidates], posts: int, mark: Mark) -> Candidates:
+def survivors(counts: Iterable[Counted], measures: Sequence[Measure], marks: Marks) -> Candidates:
+    """Return all the words that a pair which attains a mark may have."""
+    wanted = _wanted(measures, marks)
+    return _candidates(
+        (word, n)
+        for word, n in counts
+        if any(measure.bound(n) >= mark.weight for measure, mark in wanted)
+    )
+
+
+def join_survivors(
+    parts: Iterable[Candidates], measures: Sequence[Measure], marks: Marks
+) -> Candidates:
     """Return the union of the survivors among different words, with those that lead.
 
-    Where a pair weighs as much as the mark and either word's bound is no higher, so is the other's:
-    the pair has to come before the mark by its words. Of a long post's thousands of words that no
-    other post has, these are few, and without this all their pairs would be counted.
+    Where a pair weighs as much as the mark and its first word's bound is no higher, the pair has to
+    come before the mark by its words. Of a long post's thousands of words that no other post has,
+    these are few, and without this all their pairs would be counted.
     """
-    whole = _candidates(chain.from_iterable(part.items() for part in parts), 0.0)
+    wanted = _wanted(measures, marks)
+    whole = _candidates(chain.from_iterable(part.items() for part in parts))
     leads = (
         i
-        for i, (word, df) in enumerate(whole.items())
-        if word <= mark.first or bound(df, posts) > mark.weight
+        for i, (word, n) in enumerate(whole.items())
+        if any(word <= mark.first or measure.bound(n) > mark.weight for measure, mark in wanted)
     )
     return replace(whole, leads=array("q", leads))
 
 
-def _candidates(counts: Iterable[Counted], left_out: float) -> Candidates:
-    ordered = sorted(counts)
+def _wanted(measures: Sequence[Measure], marks: Marks) -> list[tuple[Measure, Mark]]:
+    pairs = zip(measures, marks, strict=True)
+    return [(measure, mark) for measure, mark in pairs if mark is not None]
+
+
+def _candidates(counts: Iterable[Counted], left_out: tuple[float, ...] = ()) -> Candidates:
+    ordered = sorted(set(counts))
     joined = "\n".join(word for word, _ in ordered)
-    return Candidates(joined, array("q", (df for _, df in ordered)), left_out)
+    return Candidates(joined, array("q", (n for _, n in ordered)), left_out)

@@ -1,48 +1,109 @@
-"""Taking the words and URLs of batches of posts."""
+"""Taking from batches of posts what the analysis needs of them."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
+import numpy as np
+import numpy.typing as npt
+
+from dfpipe.analysis.ranking import Counted
+from dfpipe.analysis.recency import unit
 from dfpipe.analysis.text import Tokenizer
 from dfpipe.analysis.word_sets import WordSets, word_sets
+
+Ints = npt.NDArray[np.int64]
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class PostBatch:
-    """The properties `text` and `urls` of some posts as stored, whatever they are."""
+    """Properties of some posts as stored, whatever they are; `created_at` is a time always."""
 
     texts: Sequence[object]
     urls: Sequence[object]
+    users: Sequence[object]
+    tids: Sequence[object]
+    times: Sequence[datetime]
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Posts of a window that count, and posts skipped because they have no text."""
+    """Posts of a window that count, those skipped because they have no text, and the recent ones.
+
+    The recent ones are among the posts that count.
+    """
 
     posts: int = 0
     skipped: int = 0
+    recent: int = 0
 
 
-Tokens = tuple[WordSets, Counter[str], Tally]
+@dataclass(frozen=True, slots=True)
+class TokenBatch:
+    """The posts of a batch that count, in columns; all of them are recent, or none is.
+
+    `users` has one text a post, or none; `times` are in microseconds of the Unix epoch. `skipped`
+    is how many posts there were besides.
+    """
+
+    words: WordSets
+    urls: WordSets
+    users: WordSets
+    tids: Ints
+    times: Ints
+    is_recent: bool
+    skipped: int
+
+    def tally(self) -> Tally:
+        """Return how many posts there are."""
+        posts = len(self.tids)
+        return Tally(posts, self.skipped, posts if self.is_recent else 0)
+
+    def word_counts(self) -> list[Counted]:
+        """Return each word with its count of `recency`."""
+        return self.words.counts(unit(self.is_recent))
+
+    def url_counts(self) -> list[Counted]:
+        """Return each URL with the number of posts that carry it."""
+        return self.urls.counts()
 
 
 def add_tallies(tallies: Iterable[Tally]) -> Tally:
     """Add up tallies; nothing gives zero."""
     listed = list(tallies)
-    return Tally(sum(t.posts for t in listed), sum(t.skipped for t in listed))
+    return Tally(
+        sum(t.posts for t in listed),
+        sum(t.skipped for t in listed),
+        sum(t.recent for t in listed),
+    )
 
 
-def tokenize(batch: PostBatch, tokenizer: Tokenizer) -> Tokens:
-    """Return the word sets of a batch's posts, the posts of each URL, and how many posts count.
+def tokenize(batch: PostBatch, tokenizer: Tokenizer, is_recent: bool) -> TokenBatch:
+    """Return what the analysis needs of a batch's posts.
 
-    A post whose text is not a string is skipped, its URLs as well.
+    A post whose text is not a string is skipped, its URLs as well. An id that is no integer is 0.
     """
-    pairs = zip(batch.texts, batch.urls, strict=True)
-    posts = [(text, urls) for text, urls in pairs if isinstance(text, str)]
-    urls: Counter[str] = Counter()
-    for _, value in posts:
-        if value is not None and value != []:
-            urls.update(tokenizer.urls(value))
-    sets = word_sets(tokenizer.words(text) for text, _ in posts)
-    return sets, urls, Tally(len(posts), len(batch.texts) - len(posts))
+    columns = (batch.texts, batch.urls, batch.users, batch.tids, batch.times)
+    posts = [(text, *rest) for text, *rest in zip(*columns, strict=True) if isinstance(text, str)]
+    texts, urls, users, tids, times = zip(*posts, strict=True) if posts else [()] * 5
+    return TokenBatch(
+        words=word_sets(map(tokenizer.words, texts)),
+        urls=word_sets(() if v is None or v == [] else tokenizer.urls(v) for v in urls),
+        users=word_sets((user,) if isinstance(user, str) else () for user in users),
+        tids=np.array([tid if isinstance(tid, int) else 0 for tid in tids], np.int64),
+        times=np.array([microseconds(time) for time in times], np.int64),
+        is_recent=is_recent,
+        skipped=len(batch.texts) - len(posts),
+    )
+
+
+def microseconds(time: datetime) -> int:
+    """Return an aware time in microseconds of the Unix epoch."""
+    return (time - EPOCH) // MICROSECOND
+
+
+def time_of(microseconds: int) -> datetime:
+    """Return a time in UTC, given in microseconds of the Unix epoch."""
+    return EPOCH + microseconds * MICROSECOND

@@ -1,7 +1,9 @@
-"""Which words some posts have, as a sparse matrix."""
+"""Which words some posts have, as a sparse matrix; and which of any other texts."""
 
 import pickle
 from collections.abc import Iterable
+from hashlib import blake2b
+from itertools import pairwise
 from typing import Any, NamedTuple
 from zlib import compress, decompress
 
@@ -14,6 +16,8 @@ Ints = npt.NDArray[np.int32]
 
 
 class _Matrix(NamedTuple):
+    """See the properties of WordSets."""
+
     words: tuple[str, ...]
     indptr: Ints
     indices: Ints
@@ -21,6 +25,8 @@ class _Matrix(NamedTuple):
 
 class WordSets:
     """The sets of words of some posts, as a sparse matrix of posts by words.
+
+    The URLs of posts are held in the same way, and their users.
 
     It is pickled packed, in half the bytes, as of all that goes between steps these are the most;
     and it is unpacked where it is looked at, which not every step does that it comes to.
@@ -63,10 +69,37 @@ class WordSets:
         """The number of posts, those without a word included."""
         return len(self.indptr) - 1
 
-    def counts(self) -> list[Counted]:
-        """Return each word with the number of posts that have it."""
-        df = np.bincount(self.indices, minlength=len(self.words))
+    @property
+    def lengths(self) -> Ints:
+        """The number of words of each post."""
+        return np.diff(self.indptr)
+
+    def counts(self, unit: int = 1) -> list[Counted]:
+        """Return each word with the number of posts that have it, times `unit`."""
+        df = np.bincount(self.indices, minlength=len(self.words)) * unit
         return list(zip(self.words, df.tolist(), strict=True))
+
+    def rows(self, posts: npt.NDArray[np.int64]) -> "WordSets":
+        """Return the sets of some of the posts, with no words but theirs."""
+        lengths = self.lengths[posts]
+        indptr = np.concatenate(([0], np.cumsum(lengths)), dtype=np.int32)
+        # From the place of an index in the rows to its place here
+        shifts = np.repeat(self.indptr[posts] - indptr[:-1], lengths)
+        used, indices = np.unique(self.indices[shifts + np.arange(indptr[-1])], return_inverse=True)
+        words = tuple([self.words[i] for i in used.tolist()])
+        return WordSets(_Matrix(words, indptr, indices.astype(np.int32)))
+
+    def digests(self) -> npt.NDArray[np.int64]:
+        """Return 128 bits for each post, in two columns: equal sets of words have the same."""
+        names = [word.encode() for word in self.words]
+        order = np.argsort(np.array(sorted(range(len(names)), key=names.__getitem__), np.int64))
+        post = np.repeat(np.arange(self.posts), self.lengths)
+        ordered = self.indices[np.lexsort((order[self.indices], post))].tolist()
+        joined = bytearray()
+        for start, end in pairwise(self.indptr.tolist()):
+            text = b"\n".join([names[i] for i in ordered[start:end]])
+            joined += blake2b(text, digest_size=16).digest()
+        return np.frombuffer(joined, np.int64).reshape(-1, 2)
 
 
 def word_sets(sets: Iterable[Iterable[str]]) -> WordSets:
@@ -82,8 +115,10 @@ def word_sets(sets: Iterable[Iterable[str]]) -> WordSets:
 
 def _packed(matrix: _Matrix) -> bytes:
     lengths = np.diff(matrix.indptr)
+    joined = "\n".join(matrix.words)
     parts = (
-        "\n".join(matrix.words),
+        # No word has a line break in it, but other texts may.
+        joined if joined.count("\n") < max(len(matrix.words), 1) and joined else matrix.words,
         lengths.astype(np.min_scalar_type(lengths.max(initial=0))),
         matrix.indices.astype(np.min_scalar_type(len(matrix.words))),
     )
@@ -92,6 +127,6 @@ def _packed(matrix: _Matrix) -> bytes:
 
 def _unpacked(packed: bytes) -> _Matrix:
     joined, lengths, indices = pickle.loads(decompress(packed))  # noqa: S301  # our own
-    words = tuple(joined.split("\n")) if joined else ()
+    words = tuple(joined.split("\n")) if isinstance(joined, str) else joined
     indptr = np.concatenate(([0], np.cumsum(lengths, dtype=np.int32)), dtype=np.int32)
     return _Matrix(words, indptr, indices.astype(np.int32))

@@ -7,6 +7,7 @@ nothing does before: so what depends on them is passed on as Beam's ValueProvide
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -19,7 +20,7 @@ from apache_beam.options.value_provider import (
 from dfpipe import options as analysis
 from dfpipe.errors import UsageError
 from dfpipe.options import AnalysisOptions
-from dfpipe.settings import Settings
+from dfpipe.settings import RECENT, Settings
 
 OPEN = ("source", "sink", "until", "days")
 
@@ -52,6 +53,8 @@ def _settled(settings: Settings, given: Mapping[str, str]) -> Settings:
     options = PipelineOptions([]).view_as(AnalysisOptions)
     for name, text in {"source": settings.source, "sink": settings.sink, **given}.items():
         setattr(options, name, text)
+    if "days" in given and settings.recent != RECENT:
+        options.recent = str(settings.recent / timedelta(hours=1))
     told = analysis.settings(options, settings.end)
     start = told.start if "days" in given else told.end - (settings.end - settings.start)
     return replace(settings, source=told.source, sink=told.sink, start=start, end=told.end)

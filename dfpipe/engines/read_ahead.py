@@ -205,8 +205,7 @@ def begin(
     if chosen.processes == 1 or given.runner.lower() not in IN_PROCESS:
         return nullcontext()
     reading = Reading(chosen.source, chosen.text, chosen.stop_words)
-    window = TimeSlice(chosen.start, chosen.end)
-    return ReadAhead(reading, time_slices(window, chosen.slices), chosen.processes - 1)
+    return ReadAhead(reading, time_slices(chosen.window, chosen.slices), chosen.processes - 1)
 
 
 def _is_read_once(file: str | None) -> bool:

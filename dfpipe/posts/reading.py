@@ -1,11 +1,12 @@
 """Reading the posts of a slice of time, in batches, and taking their words and URLs."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from google.cloud.datastore.query import PropertyFilter
 
 from dfpipe.analysis.text import Tokenizer
-from dfpipe.analysis.tokenizing import PostBatch, Tokens, tokenize
+from dfpipe.analysis.tokenizing import PostBatch, TokenBatch, tokenize
 from dfpipe.datastore import Store, connect, fetch_values
 from dfpipe.engines.read_ahead import Reading
 from dfpipe.posts.post import KIND
@@ -20,23 +21,24 @@ def read_posts(client: Store, time_slice: TimeSlice) -> Iterator[PostBatch]:
     query = client.query(kind=KIND)
     query.add_filter(filter=PropertyFilter("created_at", ">=", time_slice.start))
     query.add_filter(filter=PropertyFilter("created_at", "<", time_slice.end))
-    return post_batches(fetch_values(query, "text", "urls"))
+    return post_batches(fetch_values(query, "text", "urls", "user", "tid", "created_at"))
 
 
-def post_batches(posts: Iterable[tuple[object, object]]) -> Iterator[PostBatch]:
-    """Cut the texts and urls of posts into batches of BATCH posts, or fewer where they are long."""
-    texts: list[object] = []
-    urls: list[object] = []
+def post_batches(posts: Iterable[tuple[Any, ...]]) -> Iterator[PostBatch]:
+    """Cut posts into batches of BATCH, or fewer where they are long.
+
+    A post is its properties in the order of PostBatch.
+    """
+    batch: list[tuple[Any, ...]] = []
     characters = 0
-    for text, value in posts:
-        texts.append(text)
-        urls.append(value)
-        characters += len(text) if isinstance(text, str) else 0
-        if len(texts) == BATCH or characters >= BATCH_CHARACTERS:
-            yield PostBatch(texts, urls)
-            texts, urls, characters = [], [], 0
-    if texts:
-        yield PostBatch(texts, urls)
+    for post in posts:
+        batch.append(post)
+        characters += len(post[0]) if isinstance(post[0], str) else 0
+        if len(batch) == BATCH or characters >= BATCH_CHARACTERS:
+            yield PostBatch(*zip(*batch, strict=True))
+            batch, characters = [], 0
+    if batch:
+        yield PostBatch(*zip(*batch, strict=True))
 
 
 class Reader:
@@ -47,7 +49,7 @@ class Reader:
         self._client = connect(reading.source, create=False)
         self._tokenizer = Tokenizer(reading.text, reading.stop_words)
 
-    def tokens(self, time_slice: TimeSlice) -> Iterator[Tokens]:
+    def tokens(self, time_slice: TimeSlice) -> Iterator[TokenBatch]:
         """Give the tokens of a slice's posts, a batch at a time."""
         for batch in read_posts(self._client, time_slice):
-            yield tokenize(batch, self._tokenizer)
+            yield tokenize(batch, self._tokenizer, time_slice.is_recent)

@@ -7,16 +7,31 @@ from itertools import pairwise
 
 @dataclass(frozen=True, slots=True)
 class TimeSlice:
-    """The times `start <= t < end`, both in UTC."""
+    """The times `start <= t < end`, both in UTC; and whether they are recent in their window."""
 
     start: datetime
     end: datetime
+    is_recent: bool = False
 
 
-def time_slices(window: TimeSlice, n: int) -> list[TimeSlice]:
-    """Cut a window into at most n slices of equal length, to the microsecond; none is empty."""
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The times `start <= t < end`, of which those from `since` on are recent; all in UTC."""
+
+    start: datetime
+    end: datetime
+    since: datetime
+
+
+def time_slices(window: Window | TimeSlice, n: int) -> list[TimeSlice]:
+    """Cut a window into at most n slices of equal length, to the microsecond; none is empty.
+
+    Where recent times begin within a slice, it is cut in two there.
+    """
     step = timedelta(microseconds=1)
     length = (window.end - window.start) // step
-    bounds = sorted({length * i // n for i in range(n + 1)})
-    times = [window.start + bound * step for bound in bounds]
-    return [TimeSlice(start, end) for start, end in pairwise(times)]
+    bounds = {window.start + length * i // n * step for i in range(n + 1)}
+    since = window.since if isinstance(window, Window) else window.end
+    if window.start < since:
+        bounds.add(since)
+    return [TimeSlice(start, end, start >= since) for start, end in pairwise(sorted(bounds))]

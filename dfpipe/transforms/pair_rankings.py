@@ -13,20 +13,32 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from dfpipe import progress
 from dfpipe.analysis import pairs, ranking
+from dfpipe.analysis.measures import measures
 from dfpipe.analysis.pairs import Found, PairCounter, PairCounts, ShardOfPairs, Weighted
 from dfpipe.analysis.ranking import Candidates
-from dfpipe.analysis.tokenizing import Tally
-from dfpipe.analysis.word_sets import WordSets
+from dfpipe.analysis.recency import Sizes
+from dfpipe.analysis.rising import LEVEL, p_value, tests_of_pairs
+from dfpipe.analysis.tokenizing import TokenBatch
 from dfpipe.transforms.once import Once
 from dfpipe.transforms.top_counts import Shard
 
 
+@dataclass(frozen=True, slots=True)
+class RankedPairs:
+    """The pairs that tell most by (-log_weight, w1, w2), and those that rise most by score."""
+
+    telling: list[Weighted]
+    rising: list[Weighted]
+
+
 @dataclass
 class PairRankings(beam.PTransform):
-    """Rank the k pairs of the highest log_weight by (-log_weight, w1, w2).
+    """Rank the k pairs of the highest log_weight and of the highest score, ties by (w1, w2).
 
-    The pairs among the `candidates` words of the highest bound are counted first. The k-th of them
-    is a score that every word of a ranked pair can reach: nearly always no word but the candidates
+    Of the rising ones those by chance are then left out.
+
+    The pairs among the `candidates` words of the highest bounds are counted first. The k-th of them
+    is a weight that every word of a ranked pair can reach: nearly always no word but the candidates
     can, and the ranking is final. Otherwise the pairs of all the words that can are counted anew.
     """
 
@@ -35,69 +47,84 @@ class PairRankings(beam.PTransform):
     shards: int
 
     def expand(self, inputs: Any) -> beam.PCollection:
-        """Take (WordSets, shards of CountInShards, one Tally); give one list of Weighted."""
-        sets, counts, tally = inputs
-        n = AsSingleton(tally)
-        likely = AsSingleton(counts | "MostPromising" >> _Candidates(self.candidates, n))
-        first = sets | "RankLikely" >> _RankAmong(likely, self.k, self.shards, n)
+        """Take (TokenBatch, shards of CountInShards, one Sizes); give one RankedPairs."""
+        batches, counts, one = inputs
+        sizes = AsSingleton(one)
+        likely = AsSingleton(counts | "MostPromising" >> _Candidates(self.candidates, sizes))
+        first = batches | "RankLikely" >> _RankAmong(likely, self.k, self.shards, sizes)
         ranked = AsSingleton(first)
-        reaching = counts | "Survivors" >> _Survivors(self.k, ranked, likely, n)
-        again = sets | "RankAll" >> _RankAmong(AsSingleton(reaching), self.k, self.shards, n)
+        reaching = counts | "Survivors" >> _Survivors(self.k, ranked, likely, sizes)
+        again = batches | "RankAll" >> _RankAmong(AsSingleton(reaching), self.k, self.shards, sizes)
         k = self.k
 
         def choose(
-            first: list[Weighted], likely: Candidates, again: list[Weighted]
-        ) -> list[Weighted]:
-            return first if pairs.mark(first, likely, k) is None else again
+            first: Rankings, likely: Candidates, again: Rankings, sizes: Sizes
+        ) -> RankedPairs:
+            marks = pairs.marks(first, likely, measures(sizes), k)
+            telling, rising = (
+                some if mark is None else more
+                for some, mark, more in zip(first, marks, again, strict=True)
+            )
+            return RankedPairs(telling, not_by_chance(rising, sizes))
 
-        return sets.pipeline | "Choose" >> Once(choose, ranked, likely, AsSingleton(again))
+        return batches.pipeline | "Choose" >> Once(
+            choose, ranked, likely, AsSingleton(again), sizes
+        )
+
+
+Rankings = Sequence[list[Weighted]]  # by each of `measures`
+
+
+def not_by_chance(pairs: Iterable[Weighted], sizes: Sizes) -> list[Weighted]:
+    """Return the pairs whose p-values are low enough for them to be listed."""
+    tests = tests_of_pairs(sizes)
+    return [pair for pair in pairs if p_value(pair.weight, tests) < LEVEL]
 
 
 @dataclass
 class _Candidates(beam.PTransform):
     limit: int
-    tally: AsSingleton
+    sizes: AsSingleton
 
     def expand(self, counts: beam.PCollection) -> beam.PCollection:
         limit = self.limit
 
-        def of_shard(shard: Shard, tally: Tally) -> Candidates:
-            return ranking.candidates(shard[1].items(), tally.posts, limit)
+        def of_shard(shard: Shard, sizes: Sizes) -> Candidates:
+            return ranking.candidates(shard[1].items(), measures(sizes), limit)
 
-        def of_all(parts: Sequence[Candidates], tally: Tally) -> Candidates:
-            return ranking.merge_candidates(parts, tally.posts, limit)
+        def of_all(parts: Sequence[Candidates], sizes: Sizes) -> Candidates:
+            return ranking.merge_candidates(parts, measures(sizes), limit)
 
-        best = counts | "BestOfShard" >> beam.Map(of_shard, self.tally)
-        return counts.pipeline | Once(of_all, AsList(best), self.tally)
+        best = counts | "BestOfShard" >> beam.Map(of_shard, self.sizes)
+        return counts.pipeline | Once(of_all, AsList(best), self.sizes)
 
 
 @dataclass
 class _Survivors(beam.PTransform):
-    """Give the words that a ranked pair may have; none where the first ranking is final."""
+    """Give the words that a ranked pair may have; none where the first rankings are final."""
 
     k: int
     ranked: AsSingleton
     likely: AsSingleton
-    tally: AsSingleton
+    sizes: AsSingleton
 
     def expand(self, counts: beam.PCollection) -> beam.PCollection:
         k = self.k
 
         def of_shard(
-            shard: Shard, ranked: list[Weighted], likely: Candidates, tally: Tally
+            shard: Shard, ranked: Rankings, likely: Candidates, sizes: Sizes
         ) -> Candidates:
-            mark = pairs.mark(ranked, likely, k)
-            if mark is None:
-                return Candidates()
-            return ranking.survivors(shard[1].items(), tally.posts, mark)
+            by = measures(sizes)
+            marks = pairs.marks(ranked, likely, by, k)
+            return ranking.survivors(shard[1].items(), by, marks)
 
         def of_all(
-            parts: Sequence[Candidates], ranked: list[Weighted], likely: Candidates, tally: Tally
+            parts: Sequence[Candidates], ranked: Rankings, likely: Candidates, sizes: Sizes
         ) -> Candidates:
-            mark = pairs.mark(ranked, likely, k)
-            return ranking.join_survivors(parts, tally.posts, mark) if mark else Candidates()
+            by = measures(sizes)
+            return ranking.join_survivors(parts, by, pairs.marks(ranked, likely, by, k))
 
-        views = (self.ranked, self.likely, self.tally)
+        views = (self.ranked, self.likely, self.sizes)
         reaching = counts | "Reaching" >> beam.Map(of_shard, *views)
         return counts.pipeline | Once(of_all, AsList(reaching), *views)
 
@@ -107,26 +134,31 @@ class _RankAmong(beam.PTransform):
     words: AsSingleton
     k: int
     shards: int
-    tally: AsSingleton
+    sizes: AsSingleton
 
-    def expand(self, sets: beam.PCollection) -> beam.PCollection:
-        k = self.k
-
-        shards = self.shards
+    def expand(self, batches: beam.PCollection) -> beam.PCollection:
+        k, shards = self.k, self.shards
 
         def of_shard(
-            shard: tuple[int, Iterable[PairCounts | Found]], words: Candidates, tally: Tally
-        ) -> list[Weighted]:
-            return ShardOfPairs(shard[0], shards, shard[1]).top(words, tally.posts, k)
+            shard: tuple[int, Iterable[PairCounts | Found]], words: Candidates, sizes: Sizes
+        ) -> Rankings:
+            counted = ShardOfPairs(shard[0], shards, shard[1])
+            return [counted.top(words, measure, k) for measure in measures(sizes)]
+
+        def of_all(parts: Sequence[Rankings], sizes: Sizes) -> Rankings:
+            return [
+                pairs.merge_top_pairs([part[i] for part in parts], k)
+                for i in range(len(measures(sizes)))
+            ]
 
         tops = (
-            sets
+            batches
             | "CountPairs"
             >> beam.ParDo(_CountPairs(shards), self.words).with_output_types(tuple[int, Any])
             | "GatherPairs" >> beam.GroupByKey()
-            | "TopOfShard" >> beam.Map(of_shard, self.words, self.tally)
+            | "TopOfShard" >> beam.Map(of_shard, self.words, self.sizes)
         )
-        return sets.pipeline | Once(lambda listed: pairs.merge_top_pairs(listed, k), AsList(tops))
+        return batches.pipeline | Once(of_all, AsList(tops), self.sizes)
 
 
 class _CountPairs(beam.DoFn):
@@ -146,23 +178,23 @@ class _CountPairs(beam.DoFn):
     def start_bundle(self) -> None:
         self.index: dict[str, int] = {}
         self.counter = PairCounter(0)
-        self.found: list[Found] = []
+        self.found: dict[bool, list[Found]] = {False: [], True: []}  # of recent posts or not
         self.held = 0
 
-    def process(self, sets: WordSets, words: Candidates) -> Iterable[Any]:
+    def process(self, batch: TokenBatch, words: Candidates) -> Iterable[Any]:
         if not words:
             return
         progress.stage("counting pairs")
         if not self.index:
             self.index = words.index()
             self.counter = PairCounter(len(words), words.leads)
-        found = pairs.among(sets, self.index)
-        self.pruned.inc(len(sets.indices) - len(found.positions))
+        found = pairs.among(batch.words, self.index, batch.is_recent)
+        self.pruned.inc(len(batch.words.indices) - len(found.positions))
         if not pairs.in_cells(len(words)):
             found, long = found.split()
             for shard in self.counter.shards_with(long, self.shards):
                 yield shard, long
-        self.found.append(found)
+        self.found[batch.is_recent].append(found)
         self.held += len(found.positions)
         if self.held > self.LIMIT:
             yield from self._count()
@@ -175,12 +207,14 @@ class _CountPairs(beam.DoFn):
 
     def _count(self) -> Iterator[tuple[int, PairCounts]]:
         """Count the pairs of what is held; gives those that would become too many."""
-        for codes in self.counter.codes(self.found):
-            self.counted.inc(len(codes))
-            self.counter.add(codes)
-            if self.counter.listed > pairs.LISTED:
-                yield from self._hand_on()
-        self.found, self.held = [], 0
+        for is_recent, found in self.found.items():
+            for codes in self.counter.codes(found):
+                self.counted.inc(len(codes))
+                self.counter.add(codes, is_recent)
+                if self.counter.listed > pairs.LISTED:
+                    yield from self._hand_on()
+            found.clear()
+        self.held = 0
 
     def _hand_on(self) -> Iterator[tuple[int, PairCounts]]:
         yield from self.counter.counts().shards(self.shards, len(self.index))

@@ -7,20 +7,16 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 from apache_beam.options.value_provider import ValueProvider
-from apache_beam.pvalue import PBegin, TaggedOutput
+from apache_beam.pvalue import PBegin
 
 from dfpipe import progress
-from dfpipe.analysis.tokenizing import PostBatch
+from dfpipe.analysis.tokenizing import PostBatch, TokenBatch
 from dfpipe.datastore import connect
 from dfpipe.engines import read_ahead
 from dfpipe.engines.at_launch import value_of
 from dfpipe.engines.read_ahead import Reading
 from dfpipe.posts.reading import Reader, read_posts
-from dfpipe.posts.slices import TimeSlice, time_slices
-
-WORDS = "words"
-URLS = "urls"
-TALLY = "tally"
+from dfpipe.posts.slices import TimeSlice, Window, time_slices
 
 
 @dataclass
@@ -34,7 +30,7 @@ class ReadPosts(beam.PTransform):
     """
 
     source: str
-    window: TimeSlice
+    window: Window | TimeSlice
     slices: int
 
     def expand(self, begin: Any) -> beam.PCollection:
@@ -48,16 +44,16 @@ class ReadTokens(beam.PTransform):
     """Read a window's posts, as ReadPosts does, and take the words and URLs of each at once."""
 
     reading: Reading
-    window: TimeSlice
+    window: Window
     slices: int
 
-    def expand(self, begin: Any) -> Any:
-        """Give WordSets, and tagged URLS (Counter of URLs) and TALLY (Tally), one each a batch."""
-        step = beam.ParDo(_ReadTokens(self.reading)).with_outputs(URLS, TALLY, main=WORDS)
+    def expand(self, begin: Any) -> beam.PCollection:
+        """Give a PCollection of TokenBatch."""
+        step = beam.ParDo(_ReadTokens(self.reading)).with_output_types(TokenBatch)
         return _slices(begin, self.window, self.slices) | "ReadSlice" >> step
 
 
-def _slices(begin: Any, window: TimeSlice, n: int) -> beam.PCollection:
+def _slices(begin: Any, window: Window | TimeSlice, n: int) -> beam.PCollection:
     if isinstance(begin, PBegin) and not isinstance(window, ValueProvider):
         cut = begin | "CutWindow" >> beam.Create(time_slices(window, n), False)
     else:
@@ -91,13 +87,10 @@ class _ReadTokens(beam.DoFn):
         self.reading = value_of(self.reading)
         self.reader = Reader(self.reading)
 
-    def process(self, time_slice: TimeSlice) -> Iterable[Any]:
-        found = read_ahead.tokens(self.reading, time_slice, self.reader.tokens)
-        for words, urls, tally in found:
-            read = tally.posts + tally.skipped
-            self.read.inc(read)
+    def process(self, time_slice: TimeSlice) -> Iterable[TokenBatch]:
+        for batch in read_ahead.tokens(self.reading, time_slice, self.reader.tokens):
+            tally = batch.tally()
+            self.read.inc(tally.posts + tally.skipped)
             self.skipped.inc(tally.skipped)
-            progress.posts_read(read)
-            yield words
-            yield TaggedOutput(URLS, urls)
-            yield TaggedOutput(TALLY, tally)
+            progress.posts_read(tally.posts + tally.skipped)
+            yield batch

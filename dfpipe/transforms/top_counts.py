@@ -12,6 +12,7 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from dfpipe.analysis.ranking import Counted, merge_top_counts, top_counts
+from dfpipe.analysis.recency import total
 from dfpipe.transforms.once import Once
 
 HELD = 500_000  # texts: some 60 MB as a dictionary
@@ -150,7 +151,7 @@ class Ranked:
 
 @dataclass
 class TopCounts(beam.PTransform):
-    """Rank the k texts of the highest counts by (-count, text)."""
+    """Rank the k texts of the highest counts by (-count, text); counts may be of `recency`."""
 
     k: int
 
@@ -159,7 +160,7 @@ class TopCounts(beam.PTransform):
         k = self.k
 
         def of_shard(shard: Shard) -> Ranked:
-            counts = dict(shard[1].items())
+            counts = {text: total(n) for text, n in shard[1].items()}
             return Ranked(top_counts(counts, k), len(counts))
 
         def of_all(parts: Sequence[Ranked]) -> Ranked:

@@ -60,6 +60,97 @@ class WordCooccur:
 
 
 @dataclass(frozen=True, slots=True)
+class RisingWord:
+    """A word that is in more of the recent posts than of those before.
+
+    `recent` and `before` are numbers of posts, the percents (0..100) are of all recent posts and of
+    all before. The score is Dunning's log-likelihood ratio, the p-value of one-sided chance.
+    """
+
+    ts: datetime
+    rank: int
+    word: str
+    recent: int
+    before: int
+    percent_recent: float
+    percent_before: float
+    score: float
+    p_value: float
+
+
+@dataclass(frozen=True, slots=True)
+class RisingPair:
+    """Two words, w1 < w2, that are together in more of the recent posts than of those before."""
+
+    ts: datetime
+    rank: int
+    w1: str
+    w2: str
+    recent: int
+    before: int
+    score: float
+    p_value: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoryRow:
+    """A story: `w1` and `w2`, its leading edge, identify it in its run.
+
+    `words` are the most frequent words of its pairs, joined by spaces; `pairs` is how many it has.
+    """
+
+    ts: datetime
+    rank: int
+    w1: str
+    w2: str
+    words: str
+    posts: int
+    users: int
+    recent: int
+    before: int
+    score: float
+    p_value: float
+    pairs: int
+    first_seen: datetime
+    last_seen: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoryPost:
+    """An example of a story's posts, which `copies` of its posts repeat, itself included.
+
+    `story` is the rank of the story in its run.
+    """
+
+    ts: datetime
+    story: int
+    rank: int
+    tid: int
+    copies: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoryUrl:
+    """A URL and the `count` posts of a story that carry it."""
+
+    ts: datetime
+    story: int
+    rank: int
+    url: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoryPart:
+    """The `count` posts of a story in the part of the window that begins at `part_start`."""
+
+    ts: datetime
+    story: int
+    part_start: datetime
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """A complete run: the window's posts, the distinct words and URLs in them, and how it was made.
 
@@ -84,6 +175,8 @@ class Run:
     top_words: int | None = None
     top_urls: int | None = None
     top_pairs: int | None = None
+    recent_start: datetime | None = None
+    recent: int | None = None
     settings: str | None = None
 
 
@@ -126,9 +219,26 @@ def _column(hint: Any) -> Column:
 WORD_COUNTS = Table("word_counts", WordCount, ("word",))
 URLS = Table("urls", UrlCount, ("url",))
 WORD_COOCCUR = Table("word_cooccur", WordCooccur, ("w1", "w2"))
+RISING_WORDS = Table("rising_words", RisingWord, ("word",))
+RISING_PAIRS = Table("rising_pairs", RisingPair, ("w1", "w2"))
+STORIES = Table("stories", StoryRow, ("w1", "w2"))
+STORY_POSTS = Table("story_posts", StoryPost, ("story",))
+STORY_URLS = Table("story_urls", StoryUrl, ("story",))
+STORY_TIMELINE = Table("story_timeline", StoryPart, ("story",))
 RUNS = Table("runs", Run)
 # In the order of writing: a run counts as soon as its row in `runs` is there.
-TABLES = (WORD_COUNTS, URLS, WORD_COOCCUR, RUNS)
+TABLES = (
+    WORD_COUNTS,
+    URLS,
+    WORD_COOCCUR,
+    RISING_WORDS,
+    RISING_PAIRS,
+    STORIES,
+    STORY_POSTS,
+    STORY_URLS,
+    STORY_TIMELINE,
+    RUNS,
+)
 
 TableRows = Mapping[Table, Sequence[Row]]
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from dfpipe.analysis.stopwords import stop_words_in_effect
 from dfpipe.analysis.text import MODES
-from tests import oracle
-from tests.support.analysis import END, run, store_posts, tables
+from tests import oracle, stories_oracle
+from tests.support.analysis import END, run, store_posts, stories, tables
 from tests.support.command import OFFLINE
 
 TICK = timedelta(microseconds=1)
@@ -49,6 +49,9 @@ POSTS = st.lists(
 )
 @given(POSTS, st.sampled_from(MODES), st.sampled_from([1, 3, 64]), st.sampled_from([1, 4, 2048]))
 def test_any_posts(posts: list[dict[str, Any]], mode: str, slices: int, candidates: int) -> None:
+    # Each seven times, so that some rise and make stories, if not by different users.
+    repeated = [{**post, "tid": post["tid"] // 8 + 1 + i} for post in posts for i in range(7)]
+    posts = list({post["tid"]: post for post in repeated}.values())
     with TemporaryDirectory() as folder:
         store_posts(f"sqlite:///{folder}/p.db", posts)
         run(
@@ -56,12 +59,13 @@ def test_any_posts(posts: list[dict[str, Any]], mode: str, slices: int, candidat
             f"duckdb:///{folder}/r.duckdb",
             *(f"--text={mode}", f"--slices={slices}", f"--pair_candidates={candidates}"),
             *("--top_words=5", "--top_urls=2", "--top_pairs=4", "--shards=3"),
+            *("--recent=50", "--top_rising=3", "--top_stories=2"),
         )
-        # The last of two posts with one id is the one that is stored.
-        stored = {post["tid"]: post for post in posts}.values()
         stop_words = stop_words_in_effect("modern")
-        expected = oracle.analyse(stored, END, 4, mode, stop_words, 5, 2, 4)
+        expected = oracle.analyse(posts, END, 4, mode, stop_words, 5, 2, 4)
         assert tables(Path(folder) / "r.duckdb") == expected
+        told = stories_oracle.analyse(posts, END, 4, mode, stop_words, 4, 50, 3, 2)
+        assert stories(Path(folder) / "r.duckdb") == told
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +90,12 @@ def expected(posts: list[dict[str, Any]]) -> dict[str, oracle.Analysis]:
     return {mode: oracle.analyse(posts, END, 4, mode, stop_words) for mode in MODES}
 
 
+@pytest.fixture(scope="module")
+def told(posts: list[dict[str, Any]]) -> dict[str, stories_oracle.Stories]:
+    stop_words = stop_words_in_effect("modern")
+    return {mode: stories_oracle.analyse(posts, END, 4, mode, stop_words) for mode in MODES}
+
+
 @pytest.mark.parametrize(
     ("mode", "words"),
     [
@@ -99,6 +109,7 @@ def expected(posts: list[dict[str, Any]]) -> dict[str, oracle.Analysis]:
 def test_real_posts(
     store: str,
     expected: dict[str, oracle.Analysis],
+    told: dict[str, stories_oracle.Stories],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     mode: str,
@@ -108,6 +119,19 @@ def test_real_posts(
         monkeypatch.setenv(name, value)
     summary = run(store, f"duckdb:///{tmp_path}/r.duckdb", f"--text={mode}", *words)
     assert tables(tmp_path / "r.duckdb") == expected[mode]
+    assert stories(tmp_path / "r.duckdb") == told[mode]
     assert summary.posts == 38_672
     assert summary.words == expected[mode].run["words"]
     assert summary.pairs == 300
+
+
+def test_known_stories(store: str, tmp_path: Path) -> None:
+    end = datetime.fromisoformat("2015-01-10T00:00:00Z")
+    summary = run(store, f"duckdb:///{tmp_path}/r.duckdb", f"--until={end.isoformat()}")
+    found = stories(tmp_path / "r.duckdb", end)
+    assert (summary.posts, found.recent) == (37_848, 11_054)
+    # rank, leading edge, words, posts, users
+    assert [(*row[:3], *row[4:6]) for row in found.stories[:2]] == [
+        (1, "charlie", "hebdo", 1640, 1257),
+        (2, "hostage", "paris", 1409, 989),
+    ]

@@ -15,6 +15,7 @@ from dfpipe.launch import parse
 from dfpipe.options import settings
 from dfpipe.posts.post import KIND, UNINDEXED
 from tests import oracle
+from tests.stories_oracle import Stories
 
 END = datetime.fromisoformat("2015-01-11T00:00:00+00:00")
 
@@ -52,6 +53,20 @@ def tables(path: Path, ts: datetime = END) -> oracle.Analysis:
         return _analysis(rows)
 
 
+def stories(path: Path, ts: datetime = END) -> Stories:
+    """Read the tables of what is rising, and of the stories, likewise."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+
+        def rows(columns: str, table: str) -> list[tuple[Any, ...]]:
+            found = connection.execute(
+                f"SELECT {columns} FROM {table} WHERE ts = ? ORDER BY ALL", [ts]
+            )
+            return found.fetchall()
+
+        return _stories(rows)
+
+
 def bigquery_tables(address: str, dataset: str, ts: datetime = END) -> oracle.Analysis:
     """Read a run out of a BigQuery emulator with Google's client alone, in the oracle's form."""
     client = bigquery.Client(
@@ -66,6 +81,26 @@ def bigquery_tables(address: str, dataset: str, ts: datetime = END) -> oracle.An
         return sorted(tuple(row.values()) for row in client.query_and_wait(sql))
 
     return _analysis(rows)
+
+
+def _stories(rows: Callable[[str, str], list[tuple[Any, ...]]]) -> Stories:
+    ((since, recent),) = rows("recent_start, recent", "runs")
+    score = "recent, before, score, p_value"
+    return Stories(
+        since,
+        recent,
+        rows(
+            "rank, word, recent, before, percent_recent, percent_before, score, p_value",
+            "rising_words",
+        ),
+        rows(f"rank, w1, w2, {score}", "rising_pairs"),
+        rows(
+            f"rank, w1, w2, words, posts, users, {score}, pairs, first_seen, last_seen", "stories"
+        ),
+        rows("story, rank, tid, copies", "story_posts"),
+        rows("story, rank, url, count", "story_urls"),
+        rows("story, part_start, count", "story_timeline"),
+    )
 
 
 def _analysis(rows: Callable[[str, str], list[tuple[Any, ...]]]) -> oracle.Analysis:

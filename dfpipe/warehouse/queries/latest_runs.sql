@@ -1,6 +1,7 @@
 -- The runs, newest first.
 SELECT
   ts, window_start, window_end, tweets, skipped, words, urls, text_mode, runner, version, seconds,
-  languages, stop_words, top_words, top_urls, top_pairs, settings
+  languages, stop_words, top_words, top_urls, top_pairs, recent_start,
+  recent, settings
 FROM runs
 ORDER BY ts DESC

@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,12 +26,15 @@ def test_defaults() -> None:
         sink="duckdb:///r.duckdb",
         start=NOW - timedelta(days=4),
         end=NOW,
+        recent=timedelta(hours=24),
         text="modern",
         languages=("en",),
         stop_words=stop_words_in_effect("modern"),
         top_words=500,
         top_urls=300,
         top_pairs=300,
+        top_rising=100,
+        top_stories=50,
         processes=1,
         slices=64,
         shards=16,
@@ -70,6 +74,30 @@ def test_until_in_the_wrong_form(until: str) -> None:
         UsageError, match=r"^--until must be a time such as 2015-01-11T00:00:00Z \(got "
     ):
         given(f"--until={until}")
+
+
+@pytest.mark.parametrize(("hours", "expected"), [("6", 6), ("0.5", 0.5), ("95.9", 95.9)])
+def test_recent(hours: str, expected: float) -> None:
+    window = given(f"--recent={hours}").window
+    assert window.since == NOW - timedelta(hours=expected)
+    assert (window.start, window.end) == (NOW - timedelta(days=4), NOW)
+
+
+@pytest.mark.parametrize(
+    "hours", ["0", "-1", "nan", "inf", "six", "", "96", "97", "1e-12", "1e400"]
+)
+def test_recent_must_be_a_part_of_the_window(hours: str) -> None:
+    message = (
+        "--recent must be a number of hours above 0 and below the length of the window, "
+        f"96 hours (got {hours})"
+    )
+    with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
+        given(f"--recent={hours}")
+
+
+def test_a_window_of_a_day_is_recent_as_a_whole() -> None:
+    assert given("--days=1").window.since == given("--days=1").start
+    assert given("--days=0.5").window.since < given("--days=0.5").start
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "nan", "inf", "four", "", "1e9", "1e-12", "1e400"])

@@ -15,6 +15,8 @@ SELECT
   top_words,
   top_urls,
   top_pairs,
+  recent_start,
+  recent,
   settings
 FROM runs
 ORDER BY

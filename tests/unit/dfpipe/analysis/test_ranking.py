@@ -9,13 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfpipe.analysis import pairs, ranking
-from dfpipe.analysis.pairs import Found, PairCounts, ShardOfPairs
-from dfpipe.analysis.ranking import Candidates, Mark
+from dfpipe.analysis.measures import LogWeight
+from dfpipe.analysis.pairs import Found, PairCounts, ShardOfPairs, Weighted
+from dfpipe.analysis.ranking import Candidates, Mark, Measure
+from dfpipe.analysis.recency import Sizes
 from dfpipe.analysis.word_sets import word_sets
 from tests.support.ranking import Sets, brute_force, frequencies
 
 WORDS = st.text("abcdé", min_size=1, max_size=2)
 SETS = st.lists(st.sets(WORDS, max_size=6), max_size=25)
+
+
+def by(posts: int) -> list[Measure]:
+    return [LogWeight(Sizes(posts))]
 
 
 def count(found: Found, words: Candidates) -> PairCounts:
@@ -39,7 +45,9 @@ def rank(
                 gathered[shard].append(long)
         for shard, some in count(found, words).shards(shards, len(words)):
             gathered[shard].append(some)
-    tops = [ShardOfPairs(i, shards, some).top(words, len(sets), k) for i, some in gathered.items()]
+    tops = [
+        ShardOfPairs(i, shards, some).top(words, *by(len(sets)), k) for i, some in gathered.items()
+    ]
     return pairs.merge_top_pairs(tops, k)
 
 
@@ -55,9 +63,10 @@ def test_top_counts_breaks_ties_by_text(counts: dict[str, int], k: int) -> None:
 @given(SETS)
 def test_no_pair_exceeds_the_bound_of_its_words(sets: Sets) -> None:
     df = frequencies(sets)
-    for w1, w2, _, weight in brute_force(sets, 10_000):
-        assert weight <= ranking.bound(df[w1], len(sets))
-        assert weight <= ranking.bound(df[w2], len(sets))
+    measure = LogWeight(Sizes(len(sets)))
+    for pair in brute_force(sets, 10_000):
+        assert pair.weight <= measure.bound(df[pair.w1])
+        assert pair.weight <= measure.bound(df[pair.w2])
 
 
 @given(st.integers(2, 2**40), st.data())
@@ -66,10 +75,11 @@ def test_the_bound_is_attained_by_words_of_one_df_that_are_always_together_alone
 ) -> None:
     df = data.draw(st.integers(1, posts - 1))
     other, n = data.draw(st.integers(df, min(df + 2, posts))), data.draw(st.integers(1, df))
+    bound = LogWeight(Sizes(posts)).bound(df)
     for larger, together in ((other, df), (df, n), (other, n), (posts, df)):
         weight = together * math.log(posts / larger)
-        assert weight <= ranking.bound(df, posts)
-        assert (weight == ranking.bound(df, posts)) == (larger == df and together == df)
+        assert weight <= bound
+        assert (weight == bound) == (larger == df and together == df)
 
 
 @given(SETS)
@@ -83,7 +93,7 @@ def test_word_sets_are_the_sets(sets: Sets) -> None:
 
 @given(SETS, st.integers(1, 8))
 def test_pairs_among_all_words_are_ranked_exactly(sets: Sets, k: int) -> None:
-    words = ranking.survivors(frequencies(sets).items(), len(sets), Mark(0.0, ""))
+    words = ranking.survivors(frequencies(sets).items(), by(len(sets)), [Mark(0.0, "")])
     assert rank(sets, words, k) == brute_force(sets, k)
 
 
@@ -92,14 +102,14 @@ def test_the_two_passes_are_exact_for_any_number_of_candidates(
     sets: Sets, k: int, limit: int
 ) -> None:
     df, n = frequencies(sets), len(sets)
-    parts = [ranking.candidates(list(df.items())[i::3], n, limit) for i in range(3)]
-    likely = ranking.merge_candidates(parts, n, limit)
-    assert likely == ranking.candidates(df.items(), n, limit)
+    parts = [ranking.candidates(list(df.items())[i::3], by(n), limit) for i in range(3)]
+    likely = ranking.merge_candidates(parts, by(n), limit)
+    assert likely == ranking.candidates(df.items(), by(n), limit)
     ranked = rank(sets, likely, k)
-    mark = pairs.mark(ranked, likely, k)
-    if mark is not None:
-        reaching = [ranking.survivors(list(df.items())[i::3], n, mark) for i in range(3)]
-        ranked = rank(sets, ranking.join_survivors(reaching, n, mark), k)
+    marks = pairs.marks([ranked], likely, by(n), k)
+    if marks != [None]:
+        reaching = [ranking.survivors(list(df.items())[i::3], by(n), marks) for i in range(3)]
+        ranked = rank(sets, ranking.join_survivors(reaching, by(n), marks), k)
     assert ranked == brute_force(sets, k)
 
 
@@ -108,46 +118,53 @@ def test_the_many_words_of_one_post_are_not_paired_with_each_other() -> None:
     # The first candidates are a post of their own, too few for k pairs.
     sets = [{"a", "b", "c"}, set(words), {"w00001"}]
     df, n = frequencies(sets), len(sets)
-    likely = ranking.candidates(df.items(), n, 10)
+    likely = ranking.candidates(df.items(), by(n), 10)
     ranked = rank(sets, likely, 8)
-    mark = pairs.mark(ranked, likely, 8)
-    assert mark == Mark(math.log(3), "w00000")
-    whole = ranking.join_survivors([ranking.survivors(df.items(), n, mark)], n, mark)
+    marks = pairs.marks([ranked], likely, by(n), 8)
+    assert marks == [Mark(math.log(3), "w00000")]
+    whole = ranking.join_survivors([ranking.survivors(df.items(), by(n), marks)], by(n), marks)
     found = pairs.among(word_sets(sets), whole.index())
     assert len(count(found, whole).codes) < 3 * len(words)
     expected = [("a", "b"), ("a", "c"), ("b", "c"), *(("w00000", w) for w in words[2:7])]
-    assert rank(sets, whole, 8) == [(*pair, 1, math.log(3)) for pair in expected]
+    larger = [max(df[w1], df[w2]) for w1, w2 in expected]
+    weights = [math.log(n / posts) for posts in larger]
+    found = zip(expected, larger, weights, strict=True)
+    assert rank(sets, whole, 8) == [(*pair, 1, posts, weight) for pair, posts, weight in found]
 
 
 def test_the_bound_spares_nearly_all_words_of_a_long_tail() -> None:
     chance = random.Random(7)
     sets = [{f"w{int(chance.paretovariate(0.7))}" for _ in range(8)} for _ in range(3_000)]
     df = frequencies(sets)
-    likely = ranking.candidates(df.items(), len(sets), 100)
+    likely = ranking.candidates(df.items(), by(len(sets)), 100)
     ranked = rank(sets, likely, 20)
-    assert pairs.mark(ranked, likely, 20) is None
+    assert pairs.marks([ranked], likely, by(len(sets)), 20) == [None]
     assert ranked == brute_force(sets, 20)
     assert len(df) > 500
 
 
 def test_a_tie_with_what_was_left_out_is_not_final() -> None:
-    likely = Candidates("a\nb", array("q", [1, 1]), left_out=2.0)
-    assert pairs.mark([("a", "b", 1, 2.0)], likely, 1) == Mark(2.0, "a")
-    assert pairs.mark([("a", "b", 1, 2.5)], likely, 1) is None
-    assert pairs.mark([("a", "b", 1, 2.5)], likely, 2) == Mark(0.0, "")
+    likely = Candidates("a\nb", array("q", [1, 1]), left_out=(2.0,))
+
+    def marks(weight: float, k: int) -> list[Mark | None]:
+        return pairs.marks([[Weighted("a", "b", 1, 1, weight)]], likely, by(9), k)
+
+    assert marks(2.0, 1) == [Mark(2.0, "a")]
+    assert marks(2.5, 1) == [None]
+    assert marks(2.5, 2) == [Mark(0.0, "")]
 
 
 def test_words_in_every_post_alone_leave_nothing_to_look_for() -> None:
-    likely = ranking.candidates([("a", 3), ("b", 3)], 3, 1)
-    assert pairs.mark([], likely, 1) is None
+    likely = ranking.candidates([("a", 3), ("b", 3)], by(3), 1)
+    assert pairs.marks([[]], likely, by(3), 1) == [None]
 
 
 def test_nothing_gives_nothing() -> None:
-    empty = ranking.merge_candidates([], 0, 10)
-    assert empty == Candidates()
-    assert not ranking.join_survivors([], 0, Mark(0.0, ""))
+    empty = ranking.merge_candidates([], by(0), 10)
+    assert empty == Candidates(left_out=(0.0,))
+    assert not ranking.join_survivors([], by(0), [Mark(0.0, "")])
     assert len(pairs.add_pairs([]).codes) == len(pairs.PairCounter(0).counts().codes) == 0
-    assert ShardOfPairs(0, 4, []).top(empty, 0, 5) == []
+    assert ShardOfPairs(0, 4, []).top(empty, *by(0), 5) == []
     assert list(pairs.NO_PAIRS.shards(4, 0)) == []
 
 
@@ -159,7 +176,7 @@ def test_pairs_are_counted_in_parts_with_the_same_result(
     monkeypatch.setattr(pairs, "AT_ONCE", at_once)
     monkeypatch.setattr(pairs, "CELLS", cells)
     sets = [{"a", "b", "c", "d"}, set(), {"b", "d"}, {"a"}, {"a", "b", "c", "d"}, {"c", "d"}]
-    words = ranking.survivors(frequencies(sets).items(), len(sets), Mark(0.0, ""))
+    words = ranking.survivors(frequencies(sets).items(), by(len(sets)), [Mark(0.0, "")])
     assert rank(sets, words, 10) == brute_force(sets, 10)
 
 
@@ -168,7 +185,7 @@ def test_long_posts_may_come_whole(
     sets: Sets, k: int, long: int, listed: int, data: st.DataObject
 ) -> None:
     n, df = len(sets), frequencies(sets)
-    words = ranking.survivors(df.items(), n, Mark(0.0, ""))
+    words = ranking.survivors(df.items(), by(n), [Mark(0.0, "")])
     leads = data.draw(st.none() | st.sets(st.integers(0, max(len(words) - 1, 0))))
     if leads is not None:
         words = replace(words, leads=array("q", sorted(leads & set(range(len(words))))))
@@ -189,14 +206,16 @@ def test_no_more_pairs_of_long_posts_are_counted_than_may_be_ranked(
     added = []
     add = pairs.PairCounter.add
     monkeypatch.setattr(
-        pairs.PairCounter, "add", lambda self, codes: (added.append(len(codes)), add(self, codes))
+        pairs.PairCounter,
+        "add",
+        lambda self, codes, now=False: (added.append(len(codes)), add(self, codes, now)),
     )
     monkeypatch.setattr(pairs, "LISTED", 10_000)
     # Two posts of a few million pairs, which all weigh the same but for those of the last words.
     sets = [{f"w{i:04}" for i in range(3_000)}] * 2 + [{"w2998", "w2999"}] * 2 + [set()] * 9
-    words = ranking.survivors(frequencies(sets).items(), len(sets), Mark(0.0, ""))
-    first = [("w0000", f"w{i:04}", 2, 2 * math.log(13 / 2)) for i in range(1, 3)]
-    expected = [("w2998", "w2999", 4, 4 * math.log(13 / 4)), *first]
+    words = ranking.survivors(frequencies(sets).items(), by(len(sets)), [Mark(0.0, "")])
+    first = [("w0000", f"w{i:04}", 2, 2, 2 * math.log(13 / 2)) for i in range(1, 3)]
+    expected = [("w2998", "w2999", 4, 4, 4 * math.log(13 / 4)), *first]
     assert rank(sets, words, 3, parts=2) == expected
     assert 0 < sum(added) < 100_000 < math.comb(3_000, 2)
 

@@ -17,19 +17,18 @@ import apache_beam as beam
 import psutil
 import pytest
 
-from dfpipe.analysis.tokenizing import Tally, Tokens, add_tallies
+from dfpipe.analysis.tokenizing import Tally, TokenBatch, add_tallies
 from dfpipe.engines import read_ahead
 from dfpipe.engines.read_ahead import ReadAhead, Reading
 from dfpipe.posts.reading import Reader
-from dfpipe.posts.slices import TimeSlice, time_slices
+from dfpipe.posts.slices import TimeSlice, Window, time_slices
 from dfpipe.transforms import ReadTokens
-from dfpipe.transforms.read_posts import TALLY, URLS
 from tests.support.analysis import END, store_posts
 from tests.support.command import environment
 from tests.support.pipelines import outputs
 from tests.support.processes import wait_until
 
-WINDOW = TimeSlice(END - timedelta(hours=40), END)
+WINDOW = Window(END - timedelta(hours=40), END, END - timedelta(hours=9))
 SLICES = time_slices(WINDOW, 20)
 
 
@@ -65,9 +64,10 @@ def held(reading: Reading) -> Iterator[tuple[ReadAhead, psutil.Process, ThreadPo
         yield ahead, psutil.Process(ahead._processes[0].pid), threads
 
 
-def readable(tokens: Tokens) -> list[object]:
-    words, urls, tally = tokens
-    return [sorted(words.counts()), sorted(urls.items()), astuple(tally)]
+def readable(batch: TokenBatch) -> list[object]:
+    texts = (batch.word_counts(), batch.url_counts(), batch.users.counts())
+    columns = (batch.tids.tolist(), batch.times.tolist())
+    return [*map(sorted, texts), *columns, astuple(batch.tally())]
 
 
 def found(ahead: ReadAhead, reader: Reader, slices: list[TimeSlice]) -> list[list[object]]:
@@ -146,7 +146,7 @@ def test_what_a_killed_process_was_at_is_read_here(
 
 
 def test_what_a_process_cannot_read_fails_here(tmp_path: Path) -> None:
-    def fail(time_slice: TimeSlice) -> Iterator[Tokens]:
+    def fail(time_slice: TimeSlice) -> Iterator[TokenBatch]:
         raise ValueError("there is no store")
         yield
 
@@ -166,16 +166,16 @@ def test_processes_see_no_interrupt_of_the_terminal_and_are_ended(reading: Readi
 @pytest.mark.parametrize("processes", [None, 0, 2])
 def test_the_step_finds_the_same(reading: Reading, processes: int | None) -> None:
     def build(p: beam.Pipeline) -> dict[str, beam.PCollection]:
-        tokens = p | ReadTokens(reading, WINDOW, 20)
-        return {"words": tokens.words, "urls": tokens[URLS], "tally": tokens[TALLY]}
+        return {"batches": p | ReadTokens(reading, WINDOW, 20)}
 
     ahead = nullcontext() if processes is None else ReadAhead(reading, SLICES, processes)
     with ahead:
-        collected = outputs(build)
-    counts = sum((Counter(dict(sets.counts())) for sets in collected["words"]), Counter())
+        batches = outputs(build)["batches"]
+    counts = sum((Counter(dict(batch.words.counts())) for batch in batches), Counter())
     assert counts == {"storm": 36} | {f"number{i}": 1 for i in range(40) if i % 10}
-    assert sum(collected["urls"], Counter()) == {"http://a.com/": 20}
-    assert add_tallies(collected["tally"]) == Tally(36, 4)
+    urls = sum((Counter(dict(batch.url_counts())) for batch in batches), Counter())
+    assert urls == {"http://a.com/": 20}
+    assert add_tallies(batch.tally() for batch in batches) == Tally(36, 4, recent=8)
 
 
 def test_only_the_same_reading_is_answered(reading: Reading) -> None:

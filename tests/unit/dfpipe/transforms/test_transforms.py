@@ -9,9 +9,9 @@ from apache_beam.pvalue import AsList
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dfpipe.analysis.recency import Sizes, recent, total
 from dfpipe.analysis.text import Tokenizer
-from dfpipe.analysis.tokenizing import PostBatch, Tally, tokenize
-from dfpipe.analysis.word_sets import WordSets, word_sets
+from dfpipe.analysis.tokenizing import PostBatch, Tally, TokenBatch, time_of, tokenize
 from dfpipe.posts.reading import post_batches
 from dfpipe.transforms import (
     CountInShards,
@@ -24,7 +24,7 @@ from dfpipe.transforms.once import Once
 from dfpipe.transforms.pair_rankings import _CountPairs
 from dfpipe.transforms.top_counts import Counts, Ranked, add_in_parts, shard_of
 from tests.support.pipelines import outputs, run_transform
-from tests.support.ranking import brute_force
+from tests.support.ranking import brute_force, token_batch
 
 START = datetime(2015, 1, 7, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
@@ -45,7 +45,8 @@ def test_slices_are_the_window_cut_without_gap_or_overlap(length: int, n: int) -
 
 def test_batches_have_few_posts_where_these_are_long() -> None:
     texts = ["x" * 2_000_000] * 4 + [None, b"x" * 9_000_000] + ["x"] * 7_000
-    batches = list(post_batches((text, [i]) for i, text in enumerate(texts)))
+    posts = ((text, [i], "anna", i, START) for i, text in enumerate(texts))
+    batches = list(post_batches(posts))
     assert [len(batch.texts) for batch in batches] == [3, 5_000, 2_003]
     assert [text for batch in batches for text in batch.texts] == texts
     assert [url for batch in batches for url in batch.urls] == [[i] for i in range(len(texts))]
@@ -56,12 +57,28 @@ def test_tokenize_skips_what_has_no_text() -> None:
     batch = PostBatch(
         ["Storm at sea", None, 7, "", "storm"],
         [["http://a.com", "http://A.com"], ["http://b.com"], None, "http://a.com", None],
+        ["anna", "ben", "ben", None, 7],
+        [2**60, 1, 2, "three", 4],
+        [START + i * TICK for i in range(5)],
     )
-    sets, urls, tally = tokenize(batch, Tokenizer("modern", {"at"}))
-    assert dict(sets.counts()) == {"storm": 2, "sea": 1}
-    assert urls == {"http://a.com/": 2}
-    assert tally == Tally(posts=3, skipped=2)
-    assert sets.posts == 3
+    tokens = tokenize(batch, Tokenizer("modern", {"at"}), is_recent=False)
+    assert dict(tokens.word_counts()) == {"storm": 2, "sea": 1}
+    assert tokens.url_counts() == [("http://a.com/", 2)]
+    assert tokens.users.counts() == [("anna", 1)]
+    assert tokens.tids.tolist() == [2**60, 0, 4]
+    assert [time_of(time) for time in tokens.times.tolist()] == [
+        START + i * TICK for i in (0, 3, 4)
+    ]
+    assert tokens.tally() == Tally(posts=3, skipped=2)
+    assert tokens.words.posts == tokens.urls.posts == tokens.users.posts == 3
+
+
+def test_recent_posts_are_counted_as_such() -> None:
+    columns = (["storm", None], [None] * 2, [None] * 2, [1, 2], [START] * 2)
+    tokens = tokenize(PostBatch(*columns), Tokenizer("modern", set()), is_recent=True)
+    (count,) = dict(tokens.word_counts()).values()
+    assert (total(count), recent(count)) == (1, 1)
+    assert tokens.tally() == Tally(posts=1, skipped=1, recent=1)
 
 
 @pytest.mark.parametrize("held", [1, 2, 1_000_000])
@@ -101,13 +118,14 @@ def test_once_has_a_result_for_nothing() -> None:
 
 def rank_with_beam(sets: list[set[str]], k: int, candidates: int) -> list[object]:
     def build(p: beam.Pipeline) -> dict[str, beam.PCollection]:
-        batches = p | "Sets" >> beam.Create([word_sets(sets[i::3]) for i in range(3)])
-        counts = batches | CountInShards(4, WordSets.counts)
-        tally = p | "Tally" >> beam.Create([Tally(len(sets), 0)])
-        return {"out": (batches, counts, tally) | PairRankings(k, candidates, 4)}
+        batches = p | "Sets" >> beam.Create([token_batch(sets[i::3]) for i in range(3)])
+        counts = batches | CountInShards(4, TokenBatch.word_counts)
+        sizes = p | "Sizes" >> beam.Create([Sizes(len(sets))])
+        return {"out": (batches, counts, sizes) | PairRankings(k, candidates, 4)}
 
     (ranked,) = outputs(build)["out"]
-    return ranked
+    assert ranked.rising == []  # as no post is recent
+    return ranked.telling
 
 
 SETS = [{"a", "b", "c"}, {"a", "b"}, {"b", "c", "d"}, {"a"}, {"d", "e"}, {"d", "e", "a"}, set()]
@@ -141,6 +159,6 @@ def test_the_pairs_of_long_posts_are_never_held_together(monkeypatch: pytest.Mon
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert ranked[0] == ("w0500", "w0502", 2, 2 * math.log(len(sets) / 2))
+    assert ranked[0] == ("w0500", "w0502", 2, 2, 2 * math.log(len(sets) / 2))
     # 16 bytes for each of the pairs of the longest would be 72 MB.
     assert peak < 36_000_000

@@ -21,10 +21,20 @@ SPECIFIED = {
     "urls": "ts TIMESTAMP, rank INT64, url STRING, count INT64",
     "word_cooccur": "ts TIMESTAMP, rank INT64, w1 STRING, w2 STRING, count INT64, "
     "log_weight FLOAT64",
+    "rising_words": "ts TIMESTAMP, rank INT64, word STRING, recent INT64, before INT64, "
+    "percent_recent FLOAT64, percent_before FLOAT64, score FLOAT64, p_value FLOAT64",
+    "rising_pairs": "ts TIMESTAMP, rank INT64, w1 STRING, w2 STRING, recent INT64, before INT64, "
+    "score FLOAT64, p_value FLOAT64",
+    "stories": "ts TIMESTAMP, rank INT64, w1 STRING, w2 STRING, words STRING, posts INT64, "
+    "users INT64, recent INT64, before INT64, score FLOAT64, p_value FLOAT64, pairs INT64, "
+    "first_seen TIMESTAMP, last_seen TIMESTAMP",
+    "story_posts": "ts TIMESTAMP, story INT64, rank INT64, tid INT64, copies INT64",
+    "story_urls": "ts TIMESTAMP, story INT64, rank INT64, url STRING, count INT64",
+    "story_timeline": "ts TIMESTAMP, story INT64, part_start TIMESTAMP, count INT64",
     "runs": "ts TIMESTAMP, window_start TIMESTAMP, window_end TIMESTAMP, tweets INT64, "
     "skipped INT64, words INT64, urls INT64, text_mode STRING, runner STRING, version STRING, "
     "seconds FLOAT64, languages STRING, stop_words STRING, top_words INT64, top_urls INT64, "
-    "top_pairs INT64, settings STRING",
+    "top_pairs INT64, recent_start TIMESTAMP, recent INT64, settings STRING",
 }
 
 
@@ -39,6 +49,12 @@ def test_the_schemas_are_those_of_the_specification() -> None:
         "word_counts": ("word",),
         "urls": ("url",),
         "word_cooccur": ("w1", "w2"),
+        "rising_words": ("word",),
+        "rising_pairs": ("w1", "w2"),
+        "stories": ("w1", "w2"),
+        "story_posts": ("story",),
+        "story_urls": ("story",),
+        "story_timeline": ("story",),
     }
 
 

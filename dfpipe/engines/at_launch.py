@@ -1,7 +1,7 @@
-"""What a classic template leaves open: its jobs are told it when they are launched.
+"""The settings that a classic template leaves open until its jobs are launched.
 
-Such a template is a job as it was built once. Its workers know the parameters of their launch, and
-nothing does before: so what depends on them is passed on as Beam's ValueProvider.
+A classic template is a job that was built once. Only its workers know the parameters of a launch,
+so whatever depends on them is passed on as a ValueProvider of Beam.
 """
 
 import time
@@ -26,10 +26,10 @@ OPEN = ("source", "sink", "until", "days")
 
 
 class AtLaunch(ValueProvider):
-    """The settings of a job: those of its template, with what its launch says otherwise."""
+    """The settings of a job: those of its template, overridden by the parameters of its launch."""
 
     def __init__(self, settings: Settings, has_end: bool) -> None:
-        """`has_end` says whether the settings' window is one that was asked for."""
+        """`has_end` says whether the end of the window was given when the template was built."""
         self.settings = settings
         self.has_end = has_end
 
@@ -38,13 +38,13 @@ class AtLaunch(ValueProvider):
         return RuntimeValueProvider.runtime_options is not None
 
     def get(self) -> Settings:
-        """Give the settings, on a worker. Raises UsageError."""
+        """Return the settings, on a worker. Raises UsageError."""
         told = RuntimeValueProvider.runtime_options or {}
         given = {name: str(told[name]) for name in OPEN if told.get(name)}
         if not self.has_end and "until" not in given:
             raise UsageError(
-                "the template was launched without the parameter until: give the end of the "
-                "window, as 2015-01-11T00:00:00Z"
+                "the parameter until is required to launch this template: give the end of the "
+                "window, such as 2015-01-11T00:00:00Z"
             )
         return _settled(self.settings, given)
 
@@ -61,7 +61,7 @@ def _settled(settings: Settings, given: Mapping[str, str]) -> Settings:
 
 
 def leave_open(settings: Settings, options: PipelineOptions) -> AtLaunch:
-    """Give what a template's jobs will have as settings; the options tell which are open."""
+    """Return the settings that a template's jobs will have; mark the open ones in the options."""
     given = options.view_as(AnalysisOptions)
     has_end = given.until is not None
     for name in OPEN:
@@ -70,18 +70,18 @@ def leave_open(settings: Settings, options: PipelineOptions) -> AtLaunch:
 
 
 def part(settings: Settings, given: AtLaunch | None, take: Callable[[Settings], Any]) -> Any:
-    """Give what is taken from the settings; or a ValueProvider of it."""
+    """Return a part of the settings, or a ValueProvider of it in a template."""
     return take(settings) if given is None else NestedValueProvider(given, take)
 
 
 def value_of(value: Any) -> Any:
-    """Give the value of a ValueProvider, on a worker, or what is a value already."""
+    """Return the value of a ValueProvider, on a worker; return any other value as it is."""
     return value.get() if isinstance(value, ValueProvider) else value
 
 
 def now(_: Any) -> float:
-    """Give the time, in seconds of the Unix epoch.
+    """Return the time, in seconds of the Unix epoch.
 
-    A launch tells its workers no time: a template's first step takes it, once for all the others.
+    Workers do not learn when they were launched, so a template's first step takes the time once.
     """
     return time.time()

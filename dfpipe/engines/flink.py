@@ -1,4 +1,4 @@
-"""Flink: Beam's job server for it is started for one run, and no end of the run leaves a job."""
+"""Flink: starts Beam's job server for one run, and leaves no job when the run ends."""
 
 import os
 import re
@@ -27,16 +27,16 @@ from dfpipe.engines.job_server import NETWORK_SECONDS, quiet, reach, wait_until_
 from dfpipe.errors import DfpipeError, UsageError
 
 IN_THE_JOB_SERVER = {"[local]", "[auto]"}
-ELSE = "or use a job server that runs: --runner=PortableRunner --job_endpoint=HOST:PORT"
-SEE = "run it again, with --verbose to see what it says"
+ELSE = "or use a running job server: --runner=PortableRunner --job_endpoint=HOST:PORT"
+SEE = "run it again with --verbose to see its log"
 
 
 @contextmanager
 def serving(options: PipelineOptions, verbose: bool = False) -> Iterator[None]:
-    """Where the options ask for Flink, have a job server, and set them to use it.
+    """If the options select Flink, start a job server if needed, and set them to use it.
 
-    A job that has not ended with the block is cancelled, also where this process is killed. Beam
-    itself would start the job server too, but leave it behind then, and the job in any case.
+    A job that is still running when the block ends is cancelled, also if this process is killed.
+    Beam can start the job server too, but then leaves it running, and always leaves the job.
     Raises DfpipeError.
     """
     runner = (options.view_as(StandardOptions).runner or "").rpartition(".")[2]
@@ -47,16 +47,16 @@ def serving(options: PipelineOptions, verbose: bool = False) -> Iterator[None]:
     flink = options.view_as(FlinkRunnerOptions)
     master = _master(flink)
     if endpoint:
-        reach(endpoint, "a job server's HOST:PORT")
+        reach(endpoint, "the HOST:PORT of a job server")
     google = options.view_as(GoogleCloudOptions)
-    # By its name the job is found on the cluster.
+    # The name finds the job on the cluster.
     google.job_name = f"{google.job_name or 'dfpipe'}-{uuid.uuid4().hex[:12]}"
     with _folder() as folder:
-        # With the option Beam hands the job, in a jar, to Flink's REST API itself.
+        # With this option Beam itself submits the job, as a jar, to Flink's REST API.
         served = endpoint or (master and flink.flink_submit_uber_jar)
         command = [] if served else _command(options, folder)
-        words = [master, google.job_name, folder, *command]
-        with _guarded(words, verbose) as guard:
+        args = [master, google.job_name, folder, *command]
+        with _guarded(args, verbose) as guard:
             if command:
                 port = int(command[command.index("--job-port") + 1])
                 wait_until_serving(guard, "Flink's job server", port, SEE)
@@ -76,7 +76,7 @@ def serving(options: PipelineOptions, verbose: bool = False) -> Iterator[None]:
 
 @contextmanager
 def _folder() -> Iterator[str]:
-    """Give a folder where all temporary files are made; Beam leaves some of its own behind."""
+    """Make a folder for all temporary files, because Beam does not remove all of its own."""
     before = tempfile.tempdir
     folder = tempfile.TemporaryDirectory(prefix="dfpipe-flink-", ignore_cleanup_errors=True)
     with folder as tempfile.tempdir:
@@ -93,70 +93,70 @@ def _kinds(endpoint: str | None) -> set[str]:
 
 
 def _master(options: FlinkRunnerOptions) -> str:
-    """Return the URL of Flink's REST API, which must answer; empty where it is not known here."""
+    """Return the URL of Flink's REST API, which must answer; empty if it is not known here."""
     given = options.flink_master.strip()
     if given in IN_THE_JOB_SERVER:
         return ""
     url = given if re.match("https?://", given) else f"http://{given}"
     url = options.flink_master = url.rstrip("/")
-    expected = "give the address of Flink's REST API, as http://HOST:8081"
+    expected = "give the address of Flink's REST API, such as http://HOST:8081"
     try:
         version = flink_guard.rest(url, "config")["flink-version"]
-    # Not only errors of the network: it may be any server, and any text.
+    # Any server may be there and answer with any text, so any error is possible.
     except Exception as error:
         raise DfpipeError(
-            f"--flink_master={given} gives no answer of Flink's ({_line(error)}): {expected}"
+            f"--flink_master={given} does not answer as Flink does ({_line(error)}): {expected}"
         ) from error
     return url if version else ""
 
 
 def _line(error: Exception) -> str:
     if not isinstance(error, HTTPError):
-        error = getattr(error, "reason", error)  # what is in an URLError
+        error = getattr(error, "reason", error)  # of a URLError
     text = getattr(error, "strerror", None) or error
     return (str(text).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _command(options: PipelineOptions, folder: str) -> list[str]:
-    """Return the words that start the job server, which Beam downloads where none is named."""
+    """Return the command that starts the job server; Beam downloads it if none is named."""
     chosen = options.view_as(JobServerOptions)
     java = chosen.job_server_java_launcher
     if shutil.which(java) is None:
         raise DfpipeError(
-            f"{java} cannot be run, which Flink's job server needs: install Java 17, name it as "
+            f"Flink's job server needs Java, but cannot run {java}: install Java 17, name it with "
             f"--job_server_java_launcher, {ELSE}"
         )
     jar = options.view_as(FlinkRunnerOptions).flink_job_server_jar
     if jar and "://" not in jar and not os.path.isfile(jar):
-        raise UsageError(f"--flink_job_server_jar={jar} is no file: give the job server's jar")
+        raise UsageError(f"--flink_job_server_jar={jar} is not a file: give the job server's jar")
     chosen.artifacts_dir = chosen.artifacts_dir or folder
-    # It takes a while to import.
+    # Imported here because it takes long.
     from apache_beam.runners.portability.flink_runner import FlinkJarJobServer
 
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(NETWORK_SECONDS)
     try:
-        words, _ = FlinkJarJobServer(options).subprocess_cmd_and_endpoint()
-    # There are many reasons: no network, a page that is absent, a disk that is full.
+        command, _ = FlinkJarJobServer(options).subprocess_cmd_and_endpoint()
+    # Beam raises many kinds: no network, a missing page, a full disk.
     except Exception as error:
         raise DfpipeError(
-            f"Flink's job server cannot be had: {_line(error)}: name its jar as "
+            f"cannot get Flink's job server: {_line(error)}: name its jar with "
             f"--flink_job_server_jar, {ELSE}"
         ) from error
     finally:
         socket.setdefaulttimeout(before)
-    return [str(word) for word in words]
+    return [str(part) for part in command]
 
 
 @contextmanager
-def _guarded(words: Sequence[str], verbose: bool) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run the guard; at the end wait until it has cleaned up, and tell what it could not."""
+def _guarded(args: Sequence[str], verbose: bool) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run the guard; at the end wait until it has cleaned up, and print what it could not do."""
     guard = subprocess.Popen(  # noqa: S603 - the user's own choice
-        [sys.executable, "-I", flink_guard.__file__, *words],
+        [sys.executable, "-I", flink_guard.__file__, *args],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=sys.stderr if verbose else subprocess.DEVNULL,
-        process_group=0,  # where it does not see the Ctrl-C of a terminal
+        process_group=0,  # so that Ctrl-C in a terminal does not reach it
     )
     with guard:
         try:
@@ -166,17 +166,17 @@ def _guarded(words: Sequence[str], verbose: bool) -> Iterator["subprocess.Popen[
 
 
 def _check_job_server(guard: "subprocess.Popen[bytes]", error: DfpipeError) -> None:
-    """If the job server has ended, tell of that in place of the errors which it leads to."""
+    """If the job server has ended, raise that instead of the errors that follow from it."""
     with suppress(subprocess.TimeoutExpired):
         guard.wait(1)
     if guard.returncode:
         raise DfpipeError(
-            f"Flink's job server ended with {guard.returncode} in the middle of the run: {SEE}"
+            f"Flink's job server exited with status {guard.returncode} during the run: {SEE}"
         ) from error
 
 
 def _tell(guard: "subprocess.Popen[bytes]") -> None:
-    """From now on there may be a job."""
+    """Tell the guard that there may be a job from now on."""
     assert guard.stdin
     with suppress(BrokenPipeError):
         guard.stdin.write(b"\n")
@@ -184,7 +184,7 @@ def _tell(guard: "subprocess.Popen[bytes]") -> None:
 
 
 def _end(guard: "subprocess.Popen[bytes]") -> str:
-    said, _ = guard.communicate()  # it does not take long by itself
+    said, _ = guard.communicate()  # its work is limited in time
     return said.decode().strip()
 
 
@@ -194,8 +194,8 @@ def _say(text: str) -> None:
 
 
 def _say_where(endpoint: str | None, job: str) -> None:
-    if endpoint:  # else the cluster was in the job server that was started here
+    if endpoint:  # otherwise the cluster was in the job server that was started here
         _say(
-            f"the job {job} may go on on the cluster of {endpoint}: cancel it there, or give "
-            "--flink_master with the next one, and it is cancelled with its run"
+            f"the job {job} may still be running on the cluster of {endpoint}: cancel it there "
+            "(with --flink_master, jobs are cancelled when their run ends)"
         )

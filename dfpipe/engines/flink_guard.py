@@ -1,8 +1,8 @@
-"""A process beside `dfpipe run` on Flink, which outlives it, however it ends, to clean up after it.
+"""A process that cleans up after `dfpipe run` on Flink, however the run ends.
 
 `flink_guard.py MASTER JOB FOLDER [COMMAND...]` runs the command, Beam's job server, until standard
-input closes. Then it kills the job server, cancels the job where it has not ended on the cluster,
-and removes the folder. What it prints is why the job may go on. It needs Python alone.
+input closes. Then it kills the job server, cancels the job if it is still running on the cluster,
+and removes the folder. It prints why the job may still be running, if so. It needs only Python.
 """
 
 import json
@@ -20,22 +20,22 @@ from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
 ENDED = {"FINISHED", "FAILED", "CANCELED"}
-SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)  # not meant for it
+SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)  # ignored: they are for the run
 PAUSE = 0.2
 ANSWER_SECONDS = 10.0
-CANCEL_SECONDS = 30.0  # that a job's parts may take to end
-SUBMIT_SECONDS = 3.0  # after which a job that was handed in just now is seen
+CANCEL_SECONDS = 30.0  # for the parts of a job to end
+SUBMIT_SECONDS = 3.0  # until a job that was just submitted is listed
 
 
 def rest(master: str, path: str, method: str = "GET") -> Any:
-    """Ask Flink's REST API, past any proxy. Raises OSError or ValueError."""
+    """Call Flink's REST API, without a proxy. Raises OSError or ValueError."""
     request = Request(f"{master}/{path}", method=method)  # noqa: S310 - http or https
     with build_opener(ProxyHandler({})).open(request, timeout=ANSWER_SECONDS) as answer:
         return json.load(answer)
 
 
 def cancel(master: str, job: str) -> str:
-    """Cancel the job of a name and wait for its end; return why it may go on, or nothing."""
+    """Cancel the job with a name and wait for its end; return why it may still run, or nothing."""
     started = time.monotonic()
     asked: set[str] = set()
     while True:
@@ -43,26 +43,28 @@ def cancel(master: str, job: str) -> str:
             found = [one for one in rest(master, "jobs/overview")["jobs"] if one["name"] == job]
             alive = {one["jid"]: one["state"] for one in found if one["state"] not in ENDED}
             for number in alive.keys() - asked:
-                with suppress(HTTPError):  # it has just ended, or it is seen below that it has not
+                with suppress(HTTPError):  # it has just ended; if not, the next look shows it
                     rest(master, f"jobs/{number}?mode=cancel", "PATCH")
                 asked.add(number)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            return f"the job {job} may go on: {master} gives no answer ({error}): cancel it there"
+            return (
+                f"the job {job} may still run: {master} does not answer ({error}): cancel it there"
+            )
         passed = time.monotonic() - started
         if not alive and (found or passed > SUBMIT_SECONDS):
             return ""
         if alive and passed > CANCEL_SECONDS:
             states = ", ".join(sorted(set(alive.values())))
-            return f"the job {job} is still {states} at {master}: see to it there"
+            return f"the job {job} is still {states} at {master}: check it there"
         time.sleep(PAUSE)
 
 
-def main(words: Sequence[str]) -> int:
-    """Do it; return the exit status of a job server that has ended by itself, else 0."""
-    master, job, folder, *command = words
+def main(args: Sequence[str]) -> int:
+    """Guard a run; return the exit status of a job server that ended by itself, otherwise 0."""
+    master, job, folder, *command = args
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    # Its output goes to standard error: what is printed here is read.
+    # Its output goes to standard error, because the run reads standard output.
     server = (
         subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2)  # noqa: S603
         if command
@@ -80,7 +82,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def _wait(server: "subprocess.Popen[bytes] | None") -> bool:
-    """Wait for an end: of standard input, or of the job server. Tell whether a byte came before."""
+    """Wait until standard input or the job server ends; return whether a byte came before."""
     came = False
     while server is None or server.poll() is None:
         if select.select([0], [], [], PAUSE)[0]:

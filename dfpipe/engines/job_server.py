@@ -1,4 +1,4 @@
-"""Job servers: programs beside this process that take a pipeline over the network and run it."""
+"""Job servers: programs that take a pipeline over the network and run it."""
 
 import socket
 import subprocess
@@ -18,7 +18,7 @@ PAUSE = 0.02
 
 
 def reach(endpoint: str, expected: str) -> None:
-    """Raise DfpipeError, with what is expected, where nothing answers at --job_endpoint."""
+    """Raise DfpipeError, which says what is expected, if --job_endpoint does not answer."""
     host, _, port = endpoint.rpartition(":")
     try:
         socket.create_connection((host, int(port)), NETWORK_SECONDS).close()
@@ -40,14 +40,15 @@ def wait_until_serving(
             return
         except OSError:
             time.sleep(PAUSE)
-    what = "does nothing" if process.returncode is None else f"ended with {process.returncode}"
-    raise DfpipeError(f"{program} {what}, where it should serve: {remedy}")
+    status = process.returncode
+    what = "did not answer in time" if status is None else f"exited with status {status}"
+    raise DfpipeError(f"{program} {what} after it was started: {remedy}")
 
 
 class _Stderr:
-    """Standard error without what is printed while it is `shut`, and by other threads ever after.
+    """Standard error that drops output while it is `shut`, and from other threads also later.
 
-    With all else it is the stream itself.
+    Everything else goes to the stream itself.
     """
 
     def __init__(self, stream: Any) -> None:
@@ -55,7 +56,7 @@ class _Stderr:
         self.shut = True
 
     def write(self, text: str) -> int:
-        """Write, or drop."""
+        """Write the text, or drop it; return its length."""
         if self.shut or threading.current_thread() is not threading.main_thread():
             return len(text)
         return int(self._stream.write(text))
@@ -66,9 +67,9 @@ class _Stderr:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Let the worker in this process print nothing: the runner tells its error once more.
+    """Silence the worker in this process: the runner reports its error again.
 
-    Its threads outlive the block, fail one after another and lose their connections.
+    Its threads outlive the block, then lose their connections and fail one after another.
     """
     before = threading.excepthook
 

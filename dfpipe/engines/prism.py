@@ -1,4 +1,4 @@
-"""Prism, an engine of Beam: its program is started for one run, and ends with it in any case."""
+"""Prism, an engine of Beam: starts its program for one run, and ends it with the run."""
 
 import os
 import signal
@@ -25,27 +25,27 @@ from dfpipe.pipeline import LOCAL_RUNNER
 RUNNER = "dfpipe.engines.prism_runner.PrismRunner"
 PRISM, DIRECT = ("prismrunner", "prism"), ("directrunner", "direct")
 END_SECONDS = 10.0
-WORDS_SHOWN = 300  # characters
-# Kills its process group when its standard input closes: when this process is gone, however it
-# went.
+SHOWN = 300  # characters of the last line that Prism printed
+# Kills its process group when its standard input closes, which is when this process has ended,
+# however it did.
 GUARD = ("sh", "-c", "read _; kill -9 0")
-REMEDY = "give Prism's program as --prism_location"
+REMEDY = "name Prism's program with --prism_location"
 
 
 @contextmanager
 def serving(options: PipelineOptions, verbose: bool = False) -> Iterator[None]:
-    """Where the options ask for Prism, run it until the block ends, and set them to use it.
+    """If the options select Prism, run it until the block ends, and set them to use it.
 
-    DirectRunner is Prism where its program is named or can be downloaded, and else Beam's
-    in-process runner. Beam itself would start Prism too, but leave it behind where this process is
-    killed. Raises DfpipeError.
+    DirectRunner uses Prism if its program is named or can be downloaded, and otherwise Beam's
+    in-process runner. Beam can start Prism too, but leaves it running if this process is killed.
+    Raises DfpipeError.
     """
     standard = options.view_as(StandardOptions)
     name = (standard.runner or "").lower()
     if name not in PRISM + DIRECT:
         yield
         return
-    # A Prism that runs already may be named, too.
+    # The options may also name a Prism that is already running.
     named = options.view_as(PortableOptions).job_endpoint
     command = [] if named else _command(options, may_be_absent=name in DIRECT)
     standard.runner = RUNNER if named or command else LOCAL_RUNNER
@@ -66,50 +66,50 @@ def serving(options: PipelineOptions, verbose: bool = False) -> Iterator[None]:
             if not _has_ended(process, port):
                 raise
             raise DfpipeError(
-                f"Prism ended with {process.returncode} in the middle of the run: run it again, "
-                f"with --verbose to see what Prism says{log.told()}"
+                f"Prism exited with status {process.returncode} during the run: run it again with "
+                f"--verbose to see its log{log.told()}"
             ) from error
 
 
 def _command(options: PipelineOptions, may_be_absent: bool) -> list[str]:
-    """Return the words that start Prism, which Beam downloads where no program is named."""
+    """Return the command that starts Prism; Beam downloads the program if none is named."""
     chosen = options.view_as(PrismRunnerOptions)
     place = chosen.prism_location
     if place and "://" not in place:
         chosen.prism_location = _program(place)
-    if chosen.prism_log_kind == "console":  # a form that Beam makes out of JSON
+    if chosen.prism_log_kind == "console":  # which Beam makes from JSON
         chosen.prism_log_kind = "text"
-    # It takes a while to import.
+    # Imported here because it takes long.
     from apache_beam.runners.portability.prism_runner import PrismJobServer
 
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(NETWORK_SECONDS)
     try:
-        words, _ = PrismJobServer(options).subprocess_cmd_and_endpoint()
-    # There are many reasons: no network, a page that is absent, a broken archive.
+        command, _ = PrismJobServer(options).subprocess_cmd_and_endpoint()
+    # Beam raises many kinds: no network, a missing page, a broken archive.
     except Exception as error:
         if may_be_absent and not place:
             return []
-        raise DfpipeError(f"Prism cannot be had: {error}: {REMEDY}") from error
+        raise DfpipeError(f"cannot get Prism: {error}: {REMEDY}") from error
     finally:
         socket.setdefaulttimeout(before)
-    return [str(word) for word in words]
+    return [str(part) for part in command]
 
 
 def _program(place: str) -> str:
     if not os.path.isfile(place):
         raise UsageError(
-            f"--prism_location={place} is no file: give Prism's program, as `go install "
-            f"github.com/apache/beam/sdks/v2/go/cmd/prism@v{beam_version}` builds it"
+            f"--prism_location={place} is not a file: give Prism's program, which `go install "
+            f"github.com/apache/beam/sdks/v2/go/cmd/prism@v{beam_version}` builds"
         )
     return os.path.abspath(place)
 
 
 class _Log(threading.Thread):
-    """Reads what a program prints, to its end, and keeps its last words."""
+    """Reads what a program prints, until it ends, and keeps the last line."""
 
     def __init__(self, stream: IO[bytes], shown: bool) -> None:
-        """Begin to read."""
+        """Start reading."""
         super().__init__(daemon=True)
         self._stream = stream
         self._shown = shown
@@ -117,28 +117,28 @@ class _Log(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        """Read."""
+        """Read until the stream ends."""
         for line in self._stream:
             text = line.decode(errors="replace").rstrip()
             if self._shown:
                 click.echo(text, err=True)
-            # Go tells after its reason where it was, in many lines.
+            # After the reason, Go prints a stack trace of many lines.
             if text and not self._last.startswith(("panic: ", "fatal error: ")):
                 self._last = text
 
     def told(self) -> str:
-        """Return the last words of a program that has ended, to be put after a message."""
+        """Return the last line of a program that has ended, as the end of a message."""
         self.join(END_SECONDS)
-        return f"; its last words: {self._last[:WORDS_SHOWN]}" if self._last else ""
+        return f"; its last line: {self._last[:SHOWN]}" if self._last else ""
 
 
 @contextmanager
 def _process(
     command: Sequence[str], verbose: bool
 ) -> Iterator[tuple["subprocess.Popen[bytes]", _Log]]:
-    """Run a program beside its guard; kill both at the end, as all that Prism has is in memory.
+    """Run a program beside its guard; kill both at the end, as Prism keeps all in memory.
 
-    Being in a group of their own, they do not see the Ctrl-C of a terminal.
+    They are in their own process group, so Ctrl-C in a terminal does not reach them.
     """
     with (
         subprocess.Popen(GUARD, stdin=subprocess.PIPE, process_group=0) as guard,  # noqa: S603
@@ -163,7 +163,7 @@ def _start(command: Sequence[str], group: int) -> "subprocess.Popen[bytes]":
             process_group=group,
         )
     except OSError as error:
-        raise DfpipeError(f"{command[0]} cannot be run ({error.strerror}): {REMEDY}") from error
+        raise DfpipeError(f"cannot run {command[0]} ({error.strerror}): {REMEDY}") from error
 
 
 def _has_ended(process: "subprocess.Popen[bytes]", port: int) -> bool:
@@ -171,5 +171,5 @@ def _has_ended(process: "subprocess.Popen[bytes]", port: int) -> bool:
         socket.create_connection(("localhost", port), END_SECONDS).close()
     except OSError:
         with suppress(subprocess.TimeoutExpired):
-            process.wait(END_SECONDS)  # it closes its port a moment before
+            process.wait(END_SECONDS)  # it closes its port shortly before it ends
     return process.poll() is not None

@@ -1,4 +1,4 @@
-"""Beam's runner for Prism, without an end that it sets to long runs."""
+"""Beam's runner for Prism, without its time limit for runs."""
 
 import time
 from typing import Any
@@ -14,14 +14,14 @@ ATTEMPT_SECONDS = 2.0
 
 
 class PrismRunner(prism_runner.PrismRunner):  # type: ignore[misc]  # Beam has no types here
-    """Runs as long as it takes: Beam's own gives a run up after --job_server_timeout, 300 s."""
+    """Runs as long as needed: Beam's own gives up after --job_server_timeout, 300 s."""
 
     def create_job_service(self, options: PipelineOptions) -> Any:
-        """Reach Prism; Beam's own would wait as long for one that has ended."""
+        """Connect to Prism; Beam's own waits the full timeout even if Prism has ended."""
         given = options.view_as(PortableOptions)
         end = time.monotonic() + given.job_server_timeout
         while True:
-            reach(given.job_endpoint, "a running Prism's HOST:PORT")
+            reach(given.job_endpoint, "the HOST:PORT of a running Prism")
             try:
                 service = ExternalJobServer(given.job_endpoint, ATTEMPT_SECONDS).start()
                 return self.create_job_service_handle(service, options)
@@ -30,7 +30,7 @@ class PrismRunner(prism_runner.PrismRunner):  # type: ignore[misc]  # Beam has n
                     raise
 
     def create_job_service_handle(self, job_service: Any, options: PipelineOptions) -> Any:
-        """Talk to Prism without a limit of time."""
+        """Return a handle without a time limit."""
         handle = super().create_job_service_handle(job_service, options)
         handle.timeout = None
         return handle

@@ -1,6 +1,6 @@
-"""Reading a window in processes beside this one, from before its slices are asked for.
+"""Reads the slices of a window in other processes, before the pipeline needs them.
 
-They start while Beam is still being imported, which takes as long as a hundred thousand posts.
+They start while Beam is being imported, which takes as long as reading a hundred thousand posts.
 """
 
 import fcntl
@@ -27,7 +27,7 @@ Read = Callable[[TimeSlice], Iterable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Which posts are read and how their words are taken: what the tokens of a slice depend on."""
+    """What the tokens of a slice depend on: where its posts are, and how their words are taken."""
 
     source: str
     text: Mode
@@ -35,16 +35,16 @@ class Reading:
 
 
 class ReadAhead:
-    """Processes that take the slices of a window one by one, as this process does.
+    """Processes that read the slices of a window one by one, beside this process.
 
-    What they cannot do, because they fail or are killed, is done in this process.
+    If they fail or are killed, this process reads what is left.
     """
 
-    AHEAD = 2  # slices that a process has been given, so that it need not wait for the next
-    PIPE = 1 << 20  # bytes that it can answer without waiting until this process has time
+    AHEAD = 2  # slices assigned to a process, so that it need not wait for the next one
+    PIPE = 1 << 20  # bytes that it can write before this process reads them
 
     def __init__(self, reading: Reading, slices: Sequence[TimeSlice], processes: int) -> None:
-        """Start so many processes, or fewer where there are not so many slices."""
+        """Start that many processes, or one per slice if there are fewer slices."""
         self.reading = reading
         self._waiting = dict.fromkeys(slices)  # begun by nobody
         self._under_way: set[TimeSlice] = set()
@@ -54,7 +54,7 @@ class ReadAhead:
         try:
             for _ in range(min(processes, len(slices))):
                 self._processes.append(self._start())
-        except OSError:  # no more processes or files: those that there are may be needed for more
+        except OSError:  # out of processes or files: free those that were started
             self._end()
         self._threads = [
             threading.Thread(target=self._attend, args=(process,), daemon=True)
@@ -64,7 +64,7 @@ class ReadAhead:
             thread.start()
 
     def __enter__(self) -> Self:
-        """Be what `tokens` asks."""
+        """Make `tokens` use this."""
         global _current
         _current = self
         return self
@@ -91,9 +91,9 @@ class ReadAhead:
         self._processes = []
 
     def take(self, wanted: TimeSlice, read: Read) -> Iterable[Any]:
-        """Give the tokens of a slice.
+        """Return the tokens of a slice.
 
-        While another process is at it, others are read here.
+        While another process reads it, this one reads other slices.
         """
         while True:
             with self._changed:
@@ -127,7 +127,7 @@ class ReadAhead:
             self._changed.notify_all()
 
     def _give_back(self, time_slices: Iterable[TimeSlice]) -> None:
-        """Leave to others those of some slices that are still under way."""
+        """Let others read those of the slices that are still under way."""
         with self._changed:
             for time_slice in self._under_way.intersection(time_slices):
                 self._under_way.discard(time_slice)
@@ -136,15 +136,15 @@ class ReadAhead:
 
     def _start(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            # No module of the folder that this happens to run in shall take the place of another.
+            # -P: modules in the working directory must not replace others.
             [sys.executable, "-P", "-m", "dfpipe.engines.reading_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-            process_group=0,  # Ctrl-C is for this process alone, which ends the others
+            process_group=0,  # so that Ctrl-C reaches only this process, which ends the others
         )
-        with suppress(AttributeError, OSError):  # Linux alone, within a limit for each user
+        with suppress(AttributeError, OSError):  # only on Linux, within a limit per user
             assert process.stdout is not None
             fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, self.PIPE)
         return process
@@ -164,7 +164,7 @@ class ReadAhead:
             self._give_back(given)
 
     def _give(self, stdin: IO[bytes], given: deque[TimeSlice]) -> bool:
-        """Give a process slices until it has enough; return whether it has any."""
+        """Assign slices to a process until it has enough; return whether it has any."""
         while len(given) < self.AHEAD and (time_slice := self._next()) is not None:
             given.append(time_slice)
             pickle.dump(time_slice, stdin)
@@ -176,7 +176,7 @@ _current: ReadAhead | None = None
 
 
 def tokens(reading: Reading, time_slice: TimeSlice, read: Read) -> Iterable[Any]:
-    """Give the tokens of a slice: read ahead, if this is done for such a reading, or read now."""
+    """Return the tokens of a slice: read ahead if that was started for it, or read now."""
     ahead = _current
     if ahead is None or ahead.reading != reading:
         return read(time_slice)
@@ -209,5 +209,5 @@ def begin(
 
 
 def _is_read_once(file: str | None) -> bool:
-    """Whether a file is a pipe, as `<(...)` of a shell: the run itself is to read it."""
+    """Whether a file is a pipe, such as `<(...)` in a shell, which only the run itself may read."""
     return file is not None and os.path.exists(file) and not os.path.isfile(file)

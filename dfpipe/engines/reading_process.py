@@ -1,8 +1,8 @@
-"""A process that reads slices of time for another: see read_ahead.py.
+"""A process that reads time slices for another one: see read_ahead.py.
 
-It gets a Reading and then time slices, pickled, at its standard input, and answers each of these at
-its standard output with the list of its tokens. Where it fails it ends: the other process will try
-again, and tell why.
+It reads a Reading and then time slices, pickled, from standard input, and writes the list of tokens
+of each slice to standard output. If it fails, it ends; the other process retries the slice and
+reports the error.
 """
 
 import pickle
@@ -13,7 +13,7 @@ from dfpipe.posts.reading import Reader
 
 
 def serve(asked: BinaryIO, answers: BinaryIO) -> None:
-    """Answer until nothing more is asked: EOFError, or BrokenPipeError where nobody listens."""
+    """Answer requests until EOFError, or BrokenPipeError if nobody reads the answers."""
     reader = Reader(pickle.load(asked))  # noqa: S301  # our own
     while True:
         time_slice = pickle.load(asked)  # noqa: S301  # our own

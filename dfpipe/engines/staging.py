@@ -1,6 +1,6 @@
-"""What Dataflow's workers install: the modules that they import, and their requirements.
+"""The distribution that Dataflow's workers install: the modules that they import.
 
-It is made anew for each job, from the installed package, so that no clone is needed to launch one.
+It is built for each job from the installed package, so launching a job needs no clone.
 """
 
 import ast
@@ -51,19 +51,19 @@ packages = {packages}
 
 @contextmanager
 def staged(options: PipelineOptions) -> Iterator[None]:
-    """Within it, a job that is submitted to Dataflow brings this package along.
+    """Stage this package with a job that is submitted to Dataflow within the block.
 
-    What the options say themselves counts: a setup file, a package of this name, or an image, which
-    is expected to have it. Nor is the main session saved, unless they ask for it: all that a worker
-    runs is in the package. Raises UsageError.
+    Options take precedence: a setup file, a package of this name, or an image, which is expected to
+    contain it. The main session is not saved unless the options say so, because the package has all
+    that a worker runs. Raises UsageError.
     """
     setup = options.view_as(SetupOptions)
     if not is_dataflow(options):
         yield
         return
-    # Beam would look for the job to replace, and never stop where there is none.
+    # Beam would look for the job to replace for ever if there is none.
     if options.view_as(GoogleCloudOptions).update:
-        raise UsageError("--update is for jobs that stream, which this is not: leave it out")
+        raise UsageError("--update works only for streaming jobs, and this is a batch job: omit it")
     setup.save_main_session = bool(setup.save_main_session)
     if _bring_their_own(options):
         yield
@@ -137,8 +137,8 @@ def _imports(file: Path) -> set[str]:
 def requirements() -> list[str]:
     """Return what a worker needs besides Beam, each in the version that is installed here.
 
-    Their own requirements are left to Beam's image: it has the most of them, in versions that the
-    Beam of this version works with. Raises UsageError.
+    Beam's image provides most of what they require in turn, in versions that this Beam works with.
+    Raises UsageError.
     """
     try:
         needed = [Requirement(text) for text in metadata.requires("dfpipe") or []]
@@ -146,8 +146,8 @@ def requirements() -> list[str]:
         return sorted(f"{name}=={metadata.version(name)}" for name in plain)
     except metadata.PackageNotFoundError as error:
         raise UsageError(
-            f"{error.name} is not installed here, so workers cannot be told to: "
-            "pip install dfpipe, or give --setup_file or --sdk_container_image"
+            f"{error.name} is not installed here, so its version for workers is not known: install "
+            "dfpipe with pip, or give --setup_file or --sdk_container_image"
         ) from error
 
 

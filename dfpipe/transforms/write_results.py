@@ -1,7 +1,7 @@
 """Writing a run's tables, all or nothing."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from apache_beam.pvalue import AsList, AsSingleton
 from dfpipe import progress
 from dfpipe.engines.at_launch import value_of
 from dfpipe.warehouse import connect
-from dfpipe.warehouse.tables import RUNS, TABLES, WORD_COOCCUR, Row, Run, Table, TableRows
+from dfpipe.warehouse.tables import RUNS, TABLES, WORD_COOCCUR, Row, Run, TableRows
 
 
 @dataclass
@@ -27,8 +27,8 @@ class WriteResults(beam.PTransform):
     sink: str
     started: float | AsSingleton
 
-    def expand(self, tables: Mapping[Table, beam.PCollection]) -> beam.PCollection:
-        """Take the rows by table, with one Run for `runs`; give the Run as it was written."""
+    def expand(self, tables: Any) -> beam.PCollection:
+        """Take rows by Table, with one Run in RUNS; give the Run as it was written."""
         rows = {table.name: AsList(given) for table, given in tables.items() if table != RUNS}
         run = tables[RUNS]
         return (

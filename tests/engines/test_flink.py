@@ -141,7 +141,7 @@ def test_the_end_of_the_job_server_is_told(
         _, errors = process.communicate(timeout=SECONDS)
         assert process.returncode == 1
         [line] = told(errors)
-        assert line.startswith("dfpipe: Flink's job server ended with 137 in the middle of the run")
+        assert line.startswith("dfpipe: Flink's job server exited with status 137 during the run")
         assert "Traceback" not in errors
         wait_for_nothing(cluster, tmp_path)
     assert not any(tables(ends[1]).values())
@@ -181,11 +181,11 @@ def told(text: str) -> list[str]:
 @pytest.mark.parametrize("lacks", ["master", "java"])
 def test_what_is_not_there_is_told_in_a_line(lacks: str, tmp_path: Path) -> None:
     words = ["--runner=FlinkRunner", f"--flink_master=127.0.0.1:{free_port()}"]
-    expected = f"dfpipe: {words[1]} gives no answer of Flink's (Connection refused): give the"
+    expected = f"dfpipe: {words[1]} does not answer as Flink does (Connection refused): give the"
     path = os.environ["PATH"]
     if lacks == "java":
         words, path = words[:1], str(tmp_path)
-        expected = "dfpipe: java cannot be run, which Flink's job server needs: install Java"
+        expected = "dfpipe: Flink's job server needs Java, but cannot run java: install Java"
     ends = [f"--source=sqlite:///{tmp_path}/p.db", f"--sink=duckdb:///{tmp_path}/r.duckdb"]
     done = dfpipe("run", *ends, *words, env={"PATH": path})
     assert (done.returncode, done.stdout) == (1, "")

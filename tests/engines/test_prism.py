@@ -190,8 +190,8 @@ def test_its_own_end_is_told(
     running(program)[0].kill()
     said, errors = process.communicate(timeout=SECONDS)
     assert (process.returncode, said) == (1, "")
-    assert errors.startswith("dfpipe: Prism ended with -9 in the middle of the run")
-    assert "; its last words: time=" in errors
+    assert errors.startswith("dfpipe: Prism exited with status -9 during the run")
+    assert "; its last line: time=" in errors
     assert errors.count("\n") == 1
     assert not any(tables(sink).values())
 

@@ -123,7 +123,7 @@ def test_what_the_options_say_counts(word: str, packages: list[str]) -> None:
 
 
 def test_a_job_that_is_no_stream_is_not_updated() -> None:
-    with pytest.raises(UsageError, match="--update is for jobs that stream.*: leave it out"):
+    with pytest.raises(UsageError, match="--update works only for streaming jobs"):
         setup_of("--runner=DataflowRunner", "--update")
 
 

@@ -69,7 +69,7 @@ def test_the_end_may_be_the_templates() -> None:
 def test_a_launch_without_an_end_is_refused() -> None:
     given = template()
     launched(days="1")
-    with pytest.raises(UsageError, match="launched without the parameter until: give the end"):
+    with pytest.raises(UsageError, match="parameter until is required to launch this template: "):
         given.get()
 
 

@@ -1,4 +1,4 @@
-"""What is said where Flink cannot be had, and the job server's guard; tests/engines runs it."""
+"""The messages if Flink cannot be used, and the guard; tests/engines runs it for real."""
 
 import socket
 import subprocess
@@ -40,14 +40,16 @@ def test_a_master_that_does_not_answer(master: str, reason: str) -> None:
         text = told("--runner=FlinkRunner", f"--flink_master={given}")
         other.shutdown()
     assert text == (
-        f"--flink_master={given} gives no answer of Flink's ({reason}): give the address of "
-        "Flink's REST API, as http://HOST:8081"
+        f"--flink_master={given} does not answer as Flink does ({reason}): give the address of "
+        "Flink's REST API, such as http://HOST:8081"
     )
 
 
 def test_a_job_server_that_does_not_answer() -> None:
     endpoint = f"--job_endpoint=localhost:{free_port()}"
-    expected = f"{endpoint} does not answer (Connection refused): give a job server's HOST:PORT"
+    expected = (
+        f"{endpoint} does not answer (Connection refused): give the HOST:PORT of a job server"
+    )
     assert told("--runner=PortableRunner", endpoint) == expected
     assert told("--runner=FlinkRunner", endpoint) == expected
     assert "does not answer" in told("--runner=PortableRunner", "--job_endpoint=nowhere")
@@ -55,12 +57,12 @@ def test_a_job_server_that_does_not_answer() -> None:
 
 def test_no_java() -> None:
     text = told("--runner=FlinkRunner", "--job_server_java_launcher=absent")
-    assert text.startswith("absent cannot be run, which Flink's job server needs: install Java 17")
+    assert text.startswith("Flink's job server needs Java, but cannot run absent: install Java 17")
 
 
 def test_no_jar() -> None:
     words = ["--runner=FlinkRunner", f"--job_server_java_launcher={sys.executable}"]
-    expected = "--flink_job_server_jar=absent is no file: give the job server's jar"
+    expected = "--flink_job_server_jar=absent is not a file: give the job server's jar"
     assert told(*words, "--flink_job_server_jar=absent") == expected
 
 
@@ -71,7 +73,9 @@ def test_a_job_server_that_does_not_serve(tmp_path: Path) -> None:
         "--job_server_java_launcher=false",
         f"--flink_job_server_jar={tmp_path}/broken.jar",
     )
-    assert text.startswith("Flink's job server ended with 1, where it should serve: run it again")
+    assert text.startswith(
+        "Flink's job server exited with status 1 after it was started: run it again"
+    )
 
 
 def test_a_job_whose_cluster_is_not_known_is_named(capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,7 +86,7 @@ def test_a_job_whose_cluster_is_not_known_is_named(capsys: pytest.CaptureFixture
             raise KeyboardInterrupt
     text = capsys.readouterr().err
     assert text.startswith("dfpipe: the job nightly-")
-    assert f" may go on on the cluster of {endpoint}: cancel it there, or give --flink" in text
+    assert f" may still be running on the cluster of {endpoint}: cancel it there" in text
     assert text.count("\n") == 1
 
 
@@ -122,5 +126,5 @@ def test_the_guard_ends_with_the_job_server(tmp_path: Path, code: str, status: i
 def test_the_guard_tells_of_a_job_that_it_cannot_cancel() -> None:
     master = f"http://127.0.0.1:{free_port()}"
     text = flink_guard.cancel(master, "dfpipe-1")
-    assert text.startswith(f"the job dfpipe-1 may go on: {master} gives no answer (")
+    assert text.startswith(f"the job dfpipe-1 may still run: {master} does not answer (")
     assert text.endswith("): cancel it there")

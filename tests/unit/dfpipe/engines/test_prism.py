@@ -1,4 +1,4 @@
-"""What is said where Prism is asked for and cannot be had; tests/engines runs it for real."""
+"""The messages if Prism cannot be used; tests/engines runs it for real."""
 
 import sys
 from pathlib import Path
@@ -52,30 +52,30 @@ def run(folder: Path, *words: str) -> tuple[int, str, str]:
         (
             ["--prism_location=absent"],
             2,
-            "--prism_location=absent is no file: give Prism's program",
+            "--prism_location=absent is not a file: give Prism's program",
         ),
-        (["--prism_location=/"], 2, "--prism_location=/ is no file: give Prism's program, as `go"),
-        (["--prism_location=notes.txt"], 1, "/notes.txt cannot be run (Exec format error): give"),
-        (["--prism_location=silent"], 1, "/silent ended with 3, where it should serve: give Prism"),
+        (["--prism_location=/"], 2, "--prism_location=/ is not a file: give Prism's program, whi"),
+        (["--prism_location=notes.txt"], 1, "/notes.txt (Exec format error): name Prism"),
+        (["--prism_location=silent"], 1, "/silent exited with status 3 after it was started: name"),
         (
             ["--prism_location=told"],
             1,
-            "/told ended with 2, where it should serve: give Prism's program as --prism_location; "
-            "its last words: panic: no luck\n",
+            "/told exited with status 2 after it was started: name Prism's program with "
+            "--prism_location; its last line: panic: no luck\n",
         ),
         (
             ["--prism_location=dies"],
             1,
-            "dfpipe: Prism ended with -9 in the middle of the run: run it again, with --verbose to "
-            "see what Prism says; its last words: I serve\n",
+            "dfpipe: Prism exited with status -9 during the run: run it again with --verbose to "
+            "see its log; its last line: I serve\n",
         ),
         (
             ["--job_endpoint=127.0.0.1:1"],
             1,
-            "--job_endpoint=127.0.0.1:1 does not answer (Connection refused): give a",
+            "--job_endpoint=127.0.0.1:1 does not answer (Connection refused): give t",
         ),
-        (["--prism_location=https://a.invalid/"], 1, "Prism cannot be had: Provided --prism_loc"),
-        ([], 1, "Prism cannot be had: Unable to fetch remote prism binary"),
+        (["--prism_location=https://a.invalid/"], 1, "cannot get Prism: Provided --prism_loc"),
+        ([], 1, "cannot get Prism: Unable to fetch remote prism binary"),
     ],
     ids=["absent", "folder", "text", "silent", "told", "dies", "endpoint", "page", "offline"],
 )
@@ -90,7 +90,7 @@ def test_mistakes_are_one_line(folder: Path, words: list[str], status: int, mess
 
 def test_a_named_program_is_not_done_without(folder: Path) -> None:
     code, _, errors = run(folder, "--runner=DirectRunner", "--prism_location=absent")
-    assert (code, errors.startswith("dfpipe: --prism_location=absent is no file")) == (2, True)
+    assert (code, errors.startswith("dfpipe: --prism_location=absent is not a file")) == (2, True)
 
 
 def test_direct_runner_without_a_network_is_in_this_process(folder: Path) -> None:

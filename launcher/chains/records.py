@@ -110,12 +110,6 @@ class JobRecord:
         """Whether it has ended, or will never start."""
         return self.state == SKIPPED or JobState(self.state).is_over
 
-    def seconds(self, now: datetime) -> float | None:
-        """How long it has been running; None before it was launched."""
-        return (
-            None if self.started is None else ((self.ended or now) - self.started).total_seconds()
-        )
-
 
 def has_become(state: str) -> str:
     """The state of a job in a sentence.

@@ -9,9 +9,8 @@ from launcher.chains import chains, records
 from launcher.chains.places import COMMON
 from launcher.settings import OVERLAPS
 from service.auth import OLD_PAGE_ACCESS, PAGE_ACCESS
-from tests.support.launching import unbind
+from tests.support.launching import settings_in, unbind
 from tests.support.processes import ROOT
-from tests.unit.launcher.test_app import settings_in
 
 REFERENCE = (ROOT / "docs/reference/launcher.md").read_text(encoding="utf-8")
 HOW_TO = (ROOT / "docs/how-to/launch.md").read_text(encoding="utf-8")

@@ -19,17 +19,44 @@ from launcher.chains.stages import start_workflow
 from launcher.jobs import JobSpec, JobStatus, Runner
 from launcher.jobs.runners import runners_of
 from launcher.settings import DataflowSettings, LauncherSettings
+from service.auth import AuthSettings
 from taskqueue.storage.record import StoredTask
 from tests.support.fake_dataflow import PROJECT, REGION, FakeDataflow
+from tests.support.processes import ROOT
 from tests.support.taskqueues import Clock, make_service
 from tests.support.workflow_faults import Deliveries, MortalClient
 from workflow.engine.engine import current
 
+TOKEN = "token-of-the-launcher-tests"
+CHAINS = """
+chains:
+- name: first
+  steps:
+  - {name: one, kind: flex-template, template: "gs://fake/one"}
+- name: second
+  steps:
+  - {name: one, kind: check}
+"""
 
-def step(name: str, *needs: str, **words: Any) -> Step:
+
+def settings_in(folder: Path, **changes: Any) -> LauncherSettings:
+    """Settings of a launcher whose files are in a folder, with two chains that need no files."""
+    (folder / "chains.yaml").write_text(CHAINS)
+    given = {
+        "store": f"sqlite:///{folder}/store.db",
+        "queue_yaml": str(ROOT / "queue.yaml"),
+        "chains_yaml": str(folder / "chains.yaml"),
+        "jobs_folder": str(folder / "jobs"),
+        "auth": AuthSettings(token=TOKEN, page_access="loopback"),
+        "dataflow": DataflowSettings(project=PROJECT, region=REGION),
+    }
+    return LauncherSettings(**{**given, **changes})
+
+
+def step(name: str, *needs: str, **fields: Any) -> Step:
     """A step of a chain, on the fake."""
     return Step(
-        name=name, kind="flex-template", template="gs://fake/spec.json", needs=needs, **words
+        name=name, kind="flex-template", template="gs://fake/spec.json", needs=needs, **fields
     )
 
 

@@ -15,27 +15,16 @@ from dfpipe.errors import UsageError
 from launcher.app import create_app
 from launcher.chains import context
 from launcher.chains.records import JobRecord
-from launcher.settings import DataflowSettings, LauncherSettings
 from service.auth import AuthSettings, Guard
-from tests.support.fake_dataflow import PROJECT, REGION, FakeDataflow, log_event, status_event
+from tests.support.fake_dataflow import FakeDataflow, log_event, status_event
 from tests.support.google_identity import ACCOUNT, AUDIENCE, Google
-from tests.support.launching import unbind
+from tests.support.launching import TOKEN, settings_in, unbind
 from tests.support.processes import ROOT
 from tests.support.taskqueues import Clock
 
-TOKEN = "token-of-the-launcher-tests"
 PLATFORM = {"Authorization": f"Bearer {TOKEN}"}
 # As from outside this machine: the pages are open on loopback.
 OUTSIDE = {"X-Forwarded-For": "192.0.2.7"}
-CHAINS = """
-chains:
-- name: first
-  steps:
-  - {name: one, kind: flex-template, template: "gs://fake/one"}
-- name: second
-  steps:
-  - {name: one, kind: check}
-"""
 CLOSED = [
     ("GET", "/launchpipeline"),
     ("POST", "/api/executions"),
@@ -50,19 +39,6 @@ CLOSED = [
     ("GET", "/api/executions"),
     ("GET", "/api/executions/first-20260107t100000"),
 ]
-
-
-def settings_in(folder: Path, **words: Any) -> LauncherSettings:
-    (folder / "chains.yaml").write_text(CHAINS)
-    given = {
-        "store": f"sqlite:///{folder}/store.db",
-        "queue_yaml": str(ROOT / "queue.yaml"),
-        "chains_yaml": str(folder / "chains.yaml"),
-        "jobs_folder": str(folder / "jobs"),
-        "auth": AuthSettings(token=TOKEN, page_access="loopback"),
-        "dataflow": DataflowSettings(project=PROJECT, region=REGION),
-    }
-    return LauncherSettings(**{**given, **words})
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """Workflows of stages that are functions and generators: the Pipeline API."""
 
-from workflow.engine.engine import Engine, bind
+import workflow.testing  # noqa: F401  # it enters test mode
+from workflow.binding import bind
+from workflow.engine.engine import Engine
 from workflow.errors import (
     Abort,
     Error,

@@ -5,13 +5,9 @@ import smtplib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.message import EmailMessage
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlencode, urlsplit
 
 from workflow.errors import UsageError
-
-if TYPE_CHECKING:
-    from workflow.pipeline import Pipeline
 
 URL = "DFPIPE_MAIL_URL"
 SENDER = "DFPIPE_MAIL_SENDER"
@@ -84,14 +80,24 @@ def settings_from(environment: Mapping[str, str]) -> Mail | None:
     )
 
 
-def result_mail(stage: "Pipeline", mail: Mail, sender: str | None) -> tuple[str, str, str, str]:
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A workflow that has ended."""
+
+    class_path: str
+    root: str
+    base_path: str
+    was_aborted: bool
+
+
+def result_mail(ended: Ended, mail: Mail, sender: str | None) -> tuple[str, str, str, str]:
     """Sender, subject, text and HTML of the mail about a workflow that has ended."""
-    how = "aborted" if stage.was_aborted else "successful"
-    name = f"{stage.class_path}#{stage.pipeline_id}"
+    how = "aborted" if ended.was_aborted else "successful"
+    name = f"{ended.class_path}#{ended.root}"
     subject = f'Pipeline {how}: App "{mail.app_id}", {name}'
-    query = urlencode({"root": stage.pipeline_id})
-    url = f"{mail.base_url.rstrip('/')}{stage.base_path}/status?{query}"
-    outcome = f"{name} was aborted." if stage.was_aborted else f"{name} has ended well."
+    query = urlencode({"root": ended.root})
+    url = f"{mail.base_url.rstrip('/')}{ended.base_path}/status?{query}"
+    outcome = f"{name} was aborted." if ended.was_aborted else f"{name} has succeeded."
     body = f"{outcome}\n\nSee its stages at {url}\n"
     page = f'<p>{html.escape(outcome)}</p><p>See <a href="{html.escape(url)}">its stages</a>.</p>'
     address = sender or mail.sender or f"{mail.app_id}@{mail.app_id}.appspotmail.com"

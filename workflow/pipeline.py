@@ -7,8 +7,7 @@ from typing import Any, ClassVar, Self
 from urllib.parse import urlencode
 
 from taskqueue import Task
-from workflow import registry, values
-from workflow.engine.model import ABORTED, DONE, Params, Record
+from workflow import binding, registry, values
 from workflow.errors import (
     Abort,
     PipelineSetupError,
@@ -17,6 +16,7 @@ from workflow.errors import (
     UnexpectedPipelineError,
 )
 from workflow.ordering import in_test_mode
+from workflow.records import ABORTED, DONE, Params, Record
 from workflow.slots import DEFAULT, PipelineFuture, Slot, undeclared
 
 DEFAULT_QUEUE = "default"
@@ -156,11 +156,9 @@ class Pipeline:
         `return_task` the first task is not added but returned, for the caller to add. Raises
         PipelineSetupError for anything that stands in the way.
         """
-        from workflow.engine.engine import current
-
         if self._record is not None or self._is_scheduled:
             raise PipelineSetupError(f"{self!r} was started before: make a new one")
-        self._engine = current()
+        self._engine = binding.current()
         self.queue_name, self.base_path = queue_name, base_path
         task: Task | None = self._engine.start(self, idempotence_key, return_task, countdown, eta)
         return task
@@ -169,9 +167,7 @@ class Pipeline:
         self, idempotence_key: str | bytes | None = None, base_path: str = "", **ignored: Any
     ) -> None:
         """Run the workflow here and now, without a store: for tests of stages."""
-        from workflow.testing import run_root
-
-        run_root(self, idempotence_key or "", base_path)
+        binding.run_in_test_mode(self, idempotence_key or "", base_path)
 
     @classmethod
     def from_id(cls, pipeline_id: str, resolve_outputs: bool = True) -> Any:
@@ -180,9 +176,7 @@ class Pipeline:
         Its outputs are those that are filled now, unless `resolve_outputs` is false. Where its
         class cannot be imported it is of the class that this is called on.
         """
-        from workflow.engine.engine import current
-
-        return current().stage(pipeline_id, cls, resolve_outputs)
+        return binding.current().stage(pipeline_id, cls, resolve_outputs)
 
     def with_params(self, **settings: Any) -> Self:
         """Set backoff_seconds, backoff_factor, max_attempts or target, and return the stage.

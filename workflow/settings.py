@@ -10,7 +10,8 @@ from service.auth import settings_from as auth_from
 from taskqueue import QueueConfig
 from taskqueue.cli.options import service_of
 from workflow import mail
-from workflow.engine.engine import Engine, bind
+from workflow.binding import bind
+from workflow.engine.engine import Engine
 from workflow.errors import UsageError
 from workflow.mail import Mail
 

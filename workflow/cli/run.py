@@ -18,8 +18,8 @@ from workflow.cli import tree as cli_tree
 from workflow.cli.options import QUEUE_YAML, STORE, stage_of, stage_options
 from workflow.engine.engine import Engine
 from workflow.engine.local import LocalRunner, Other
-from workflow.engine.model import ABORTED, Record
 from workflow.errors import Error, UsageError
+from workflow.records import ABORTED, Record
 from workflow.settings import open_engine, settings_from
 from workflow.web.status import get_status_tree
 

@@ -8,10 +8,10 @@ from taskqueue import Error as TaskqueueError
 from workflow import registry
 from workflow.engine import lifecycle
 from workflow.engine.engine import Engine
-from workflow.engine.model import RUN, START, WAITING, Record, barrier_id
 from workflow.engine.unit import Unit
 from workflow.errors import Error, PipelineSetupError, UnknownPipelineError
 from workflow.pipeline import Pipeline
+from workflow.records import RUN, START, WAITING, Record, barrier_id
 
 
 class RefusedError(Error):

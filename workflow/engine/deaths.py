@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
-from workflow.engine.model import Record
+from workflow.records import Record
 
 PATIENCE = 20.0  # seconds that a call waits for others to end, before its task is put back
 

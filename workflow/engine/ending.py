@@ -10,11 +10,11 @@ from google.cloud.datastore.query import PropertyFilter
 from workflow import registry
 from workflow.engine import deaths, lifecycle, model
 from workflow.engine.engine import Engine
-from workflow.engine.model import ABORTED, RUN, WAITING, Record
 from workflow.engine.running import LONGEST_MESSAGE, class_of
 from workflow.engine.unit import Unit
 from workflow.errors import BadTaskError
 from workflow.ordering import evaluation
+from workflow.records import ABORTED, RUN, WAITING, Record
 
 ABORT_PAGE = 100
 CLEANUP_PAGE = 200

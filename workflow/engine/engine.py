@@ -17,13 +17,13 @@ import taskqueue
 from dfpipe.datastore import run_in_transaction
 from taskqueue import Task, TaskQueueService
 from taskqueue.storage.record import from_usec
-from workflow import registry, values
+from workflow import binding, records, registry, values
 from workflow.engine import large, lifecycle, model, starting
-from workflow.engine.model import ABORTED, FINALIZE, RUN, WAITING, Record
 from workflow.engine.unit import Unit
 from workflow.errors import UnexpectedPipelineError
-from workflow.mail import Mail, result_mail
+from workflow.mail import Ended, Mail, result_mail
 from workflow.pipeline import Pipeline
+from workflow.records import ABORTED, FINALIZE, RUN, WAITING, Record
 from workflow.slots import PipelineFuture, Slot
 
 Result = TypeVar("Result")
@@ -94,7 +94,7 @@ class Engine:
 
     def record(self, pipeline_id: str, incarnation: str | None = None) -> Record | None:
         """The record of a stage as it is now; None if there is none of that incarnation."""
-        if not model.is_id(pipeline_id):
+        if not records.is_id(pipeline_id):
             return None
         found = Unit(self.client, self.service, 0).pipeline(pipeline_id)
         if found is None or incarnation not in (None, found.incarnation):
@@ -161,9 +161,9 @@ class Engine:
         stage.outputs._known(params.output_slots)
         return stage
 
-    def slots(self, keys: list[str]) -> dict[str, model.Slot]:
+    def slots(self, keys: list[str]) -> dict[str, records.Slot]:
         """The slots that are stored, by key."""
-        found: dict[str, model.Slot] = {}
+        found: dict[str, records.Slot] = {}
         for at in range(0, len(keys), 500):
             some = [self.client.key(model.SLOT, key) for key in keys[at : at + 500]]
             for entity in large.lookup(self.client, some):
@@ -190,7 +190,15 @@ class Engine:
         eta: datetime | None,
     ) -> Task | None:
         """Store a root and add the task that runs it; see Pipeline.start."""
-        return starting.start(self, stage, idempotence_key, return_task, countdown, eta)
+        return starting.start(
+            self.service,
+            self.transact_alone,
+            stage,
+            idempotence_key,
+            return_task,
+            countdown,
+            eta,
+        )
 
     def fill(self, stage: Pipeline, slot: Slot, text: str) -> None:
         """Fill an output of a stage that is not within `run`."""
@@ -295,7 +303,9 @@ class Engine:
         if send is None:
             return
         try:
-            send(*result_mail(stage, mail, sender))
+            root = str(stage.pipeline_id)
+            ended = Ended(stage.class_path, root, stage.base_path, stage.was_aborted)
+            send(*result_mail(ended, mail, sender))
         except Exception:
             _logger.exception("the mail about %s could not be sent", stage)
 
@@ -313,17 +323,13 @@ def _root(unit: Unit, root_id: str, incarnation: str | None) -> Record | None:
     return root
 
 
-_bound: list[Engine] = []
-
-
-def bind(engine: Engine | None) -> None:
-    """Bind this process to an engine; to None, for the one of the bound task queue service."""
-    _bound[:] = [engine] if engine else []
-
-
 def current() -> Engine:
     """The bound engine, or one on the queues that the process is bound to.
 
-    Raises taskqueue.UsageError where there are none.
+    Raises taskqueue.UsageError if there are none.
     """
-    return _bound[0] if _bound else Engine(taskqueue.binding.current())
+    engine: Engine = binding.current()
+    return engine
+
+
+binding.enter("engine", lambda: Engine(taskqueue.binding.current()))

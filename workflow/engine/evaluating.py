@@ -5,10 +5,10 @@ from typing import Any
 
 from workflow import values
 from workflow.engine.lifecycle import Child
-from workflow.engine.model import Params, child_id
 from workflow.errors import SlotNotFilledError, UnexpectedPipelineError
 from workflow.ordering import awaited, evaluation, yielded
 from workflow.pipeline import Pipeline
+from workflow.records import Params, child_id
 from workflow.slots import DEFAULT, PipelineFuture
 
 Evaluation = Generator[Any, Any, Any]

@@ -14,7 +14,8 @@ from google.cloud.datastore import Entity
 
 from dfpipe.datastore import Store
 from workflow.engine import large, model
-from workflow.engine.model import (
+from workflow.engine.unit import Unit
+from workflow.records import (
     ABORTED,
     DONE,
     FINALIZE,
@@ -27,7 +28,6 @@ from workflow.engine.model import (
     Slot,
     barrier_id,
 )
-from workflow.engine.unit import Unit
 
 INLINE_WAITING = 10  # barriers that the filling of a slot looks at itself
 PAGE_WAITING = 100  # barriers on one page

@@ -17,17 +17,9 @@ from taskqueue import TombstonedTaskError, UnknownTaskError
 from taskqueue.storage.record import StoredTask
 from workflow.engine import lifecycle, model
 from workflow.engine.engine import Engine
-from workflow.engine.model import (
-    ABORTED,
-    FINALIZE,
-    START,
-    WAITING,
-    Barrier,
-    Record,
-    barrier_id,
-)
 from workflow.engine.running import PLAN_PAGE, advance
 from workflow.engine.unit import Unit
+from workflow.records import ABORTED, FINALIZE, START, WAITING, Barrier, Record, barrier_id
 
 _logger = logging.getLogger(__name__)
 # What was done, and how often.

@@ -9,7 +9,7 @@ from typing import Any
 
 from google.cloud.datastore import Entity
 
-from workflow import registry
+from workflow import records, registry
 from workflow.engine import deaths, large, lifecycle, model
 from workflow.engine.engine import Engine
 from workflow.engine.evaluating import (
@@ -20,11 +20,11 @@ from workflow.engine.evaluating import (
     fill_default,
 )
 from workflow.engine.lifecycle import Child
-from workflow.engine.model import FINALIZE, RUN, WAITING, Record
 from workflow.engine.unit import Unit
 from workflow.errors import Abort, Retry, UnexpectedPipelineError
 from workflow.ordering import evaluation
 from workflow.pipeline import Pipeline
+from workflow.records import FINALIZE, RUN, WAITING, Record
 
 TOO_EARLY = 20_000_000  # microseconds
 DIRECT_CHILDREN = 20  # that are made in the transaction in which their generator has run
@@ -252,7 +252,7 @@ def fanout(engine: Engine, pipeline_id: str, root: str, first: int, incarnation:
     if page is None:
         return
     text = large.read(engine.client, page["children"])
-    children = [Child(path, model.Params.from_json(params)) for path, params in json.loads(text)]
+    children = [Child(path, records.Params.from_json(params)) for path, params in json.loads(text)]
 
     def step(unit: Unit) -> None:
         unit.load(pipelines=[pipeline_id, root])

@@ -2,23 +2,23 @@
 
 import hashlib
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import Any
 
 from google.api_core.exceptions import GoogleAPICallError, RetryError
 
 from taskqueue import Error as TaskqueueError
-from taskqueue import Task
+from taskqueue import Task, TaskQueueService
 from taskqueue.storage.record import to_usec
 from workflow.engine import lifecycle
-from workflow.engine.model import Params, stem_of
 from workflow.engine.unit import Unit
 from workflow.errors import Error, PipelineExistsError, PipelineSetupError
+from workflow.pipeline import Pipeline
+from workflow.records import Params, stem_of
 
-if TYPE_CHECKING:
-    from workflow.engine.engine import Engine
-    from workflow.pipeline import Pipeline
-
+# The part of workflow.engine.engine.Engine that a start needs: it is above this module.
+Transact = Callable[[Callable[[Unit], Any]], Any]
 LONGEST_KEY = 500  # bytes; the keys of slots and barriers begin with it
 
 
@@ -37,8 +37,9 @@ def root_id(idempotence_key: str | bytes) -> str:
 
 
 def start(
-    engine: "Engine",
-    stage: "Pipeline",
+    service: TaskQueueService,
+    transact_alone: Transact,
+    stage: Pipeline,
     idempotence_key: str | bytes,
     return_task: bool,
     countdown: float | None,
@@ -51,7 +52,12 @@ def start(
     # An id that was generated belongs to no other workflow, ever.
     incarnation = uuid.uuid4().hex if idempotence_key else ""
     try:
-        return _start(engine, stage, (name, incarnation), return_task, _due(engine, countdown, eta))
+        due = _due(service.now(), countdown, eta)
+        if service.definition(stage.queue_name).is_pull:
+            raise PipelineSetupError(
+                f"queue {stage.queue_name!r} is a pull queue: name a push queue"
+            )
+        return _start(transact_alone, stage, (name, incarnation), return_task, due)
     except PipelineSetupError:
         raise
     except (
@@ -67,9 +73,9 @@ def start(
         raise PipelineSetupError(f"Error starting {stage!r}: {error}") from error
 
 
-def _due(engine: "Engine", countdown: float | None, eta: datetime | None) -> int | None:
+def _due(now: int, countdown: float | None, eta: datetime | None) -> int | None:
     if countdown is not None:
-        return engine.service.now() + round(countdown * 1_000_000)
+        return now + round(countdown * 1_000_000)
     if eta is not None:
         if not isinstance(eta, datetime):
             raise TypeError(f"the eta is {eta!r}: give a datetime")
@@ -78,15 +84,13 @@ def _due(engine: "Engine", countdown: float | None, eta: datetime | None) -> int
 
 
 def _start(
-    engine: "Engine",
-    stage: "Pipeline",
+    transact_alone: Transact,
+    stage: Pipeline,
     identity: tuple[str, str],
     return_task: bool,
     eta: int | None,
 ) -> Task | None:
     name, incarnation = identity
-    if engine.service.definition(stage.queue_name).is_pull:
-        raise PipelineSetupError(f"queue {stage.queue_name!r} is a pull queue: name a push queue")
     params: Params = stage._params([])
     stage.outputs._strict = True
     stage.outputs._own(stem_of(name, incarnation))
@@ -104,7 +108,7 @@ def _start(
         stage._record = record
 
     try:
-        engine.transact_alone(step)
+        transact_alone(step)
     except BaseException:
         stage._record = None
         raise

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from workflow.engine import model
+from workflow import records
 from workflow.engine.ending import abort, cleanup, finalized
 from workflow.engine.engine import Engine
 from workflow.engine.running import advance, fanout, output, run
@@ -40,7 +40,7 @@ def _taken(function: Callable[..., None], fields: Mapping[str, str]) -> dict[str
     """The values of a task, as its handler takes them."""
     for name, word in fields.items():
         is_number = word.isascii() and word.isdigit() and len(word) < 10
-        if not is_number if name in _NUMBERS else not model.is_id(word) and name != "cursor":
+        if not is_number if name in _NUMBERS else not records.is_id(word) and name != "cursor":
             raise BadTaskError(f"{name} is {word[:100]!r}, which this task does not take")
     taken: dict[str, Any] = {
         name: int(word) if name in _NUMBERS else word for name, word in fields.items()

@@ -10,7 +10,7 @@ from dfpipe.datastore import Store
 from taskqueue import TaskQueueService
 from taskqueue.storage.record import Request, StoredTask
 from workflow.engine import large, model
-from workflow.engine.model import Barrier, Params, Record, Slot, Stored
+from workflow.records import Barrier, Params, Record, Slot, Stored
 
 _KINDS: dict[type, str] = {
     Record: model.PIPELINE,

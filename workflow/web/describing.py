@@ -3,8 +3,8 @@
 from typing import Any
 
 from workflow import values
-from workflow.engine.model import ABORTED, DONE, Params, Record, Slot
 from workflow.pipeline import SECRET
+from workflow.records import ABORTED, DONE, Params, Record, Slot
 
 LONGEST_VALUE = 2_000  # characters of a value in a tree
 

@@ -11,9 +11,9 @@ from dfpipe.datastore import Query, count
 from workflow import registry, values
 from workflow.engine import large, model
 from workflow.engine.engine import Engine, current
-from workflow.engine.model import RUN, STATES, Params, Record, Slot
 from workflow.engine.unit import Unit
 from workflow.errors import PipelineStatusError, UnknownPipelineError
+from workflow.records import LONGEST_ID, RUN, STATES, Params, Record, Slot, is_id
 from workflow.web import describing
 from workflow.web.describing import LONGEST_VALUE, Tree
 
@@ -103,7 +103,7 @@ def get_stages(pipeline_ids: list[str]) -> Tree:
     if len(pipeline_ids) > MOST_STAGES:
         raise PipelineStatusError(f"{len(pipeline_ids)} stages: ask for {MOST_STAGES} at a time")
     reader = _Reader(current())
-    records = reader.records([name for name in pipeline_ids if model.is_id(name)])
+    records = reader.records([name for name in pipeline_ids if is_id(name)])
     root = reader.root_of(records[0]) if records else None
     return {"pipelines": reader.briefs(root, records)}
 
@@ -191,7 +191,7 @@ class _Reader:
         order = "listed_class" if class_path else "listed"
         query = self.client.query(kind=model.PIPELINE, order=[order])
         first, last = (f"{class_path}/", f"{class_path}0") if class_path else ("0", ":")
-        if not first <= (cursor or first) < last or len(f"{cursor}{last}") > model.LONGEST_ID:
+        if not first <= (cursor or first) < last or len(f"{cursor}{last}") > LONGEST_ID:
             raise PipelineStatusError("no such class or cursor: leave the cursor out to begin")
         query.add_filter(filter=PropertyFilter(order, ">=", cursor or first))
         query.add_filter(filter=PropertyFilter(order, "<", last))

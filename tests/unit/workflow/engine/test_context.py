@@ -9,8 +9,8 @@ import pytest
 from tests.support.workflow_running import Queues
 from workflow.engine import lifecycle, model
 from workflow.engine.lifecycle import Child, Finalizes
-from workflow.engine.model import FINALIZE, START, Barrier, Params, Record, Slot, barrier_id
 from workflow.engine.unit import Unit
+from workflow.records import FINALIZE, START, Barrier, Params, Record, Slot, barrier_id
 
 ROOT = "root"
 

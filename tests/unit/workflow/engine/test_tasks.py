@@ -10,8 +10,8 @@ import workflow
 from tests.support.workflow_running import Queues
 from workflow import common
 from workflow.engine import ending, running
-from workflow.engine.model import Record
 from workflow.engine.tasks import handle
+from workflow.records import Record
 
 SEEN: list[Any] = []
 

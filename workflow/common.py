@@ -13,7 +13,7 @@ from itertools import chain
 import taskqueue
 from workflow.errors import Abort, UsageError
 from workflow.mail import HEADERS, Mail
-from workflow.pipeline import Pipeline
+from workflow.pipeline import Pipeline, inside, mail_sender, record_of
 
 Answer = tuple[int, str, str]
 # What EmailToContinue takes besides the addresses.
@@ -280,13 +280,13 @@ class Delay(Pipeline):
 
     def _task_name(self) -> str:
         # The queue remembers the name, so a later workflow with the same key needs another one.
-        name = self._record.stem if self._record else ""
+        name = record_of(self).stem
         if not _TASK_NAME.fullmatch(name):
             name = blake2b(name.encode(), digest_size=16).hexdigest()
         return f"ae-pipeline-delay-{name}"
 
     def _revive(self, now: int) -> bool:
-        began = self._record.started if self._record else None
+        began = record_of(self).started
         if began is None or now < began + (self.kwargs["seconds"] + LATE) * 1_000_000:
             return False
         self.complete(self.kwargs["seconds"])
@@ -328,7 +328,7 @@ class EmailToContinue(Pipeline):
     ) -> None:
         """Send the mail."""
         mail = self._mail()
-        send = self._mail_sender() or mail.send
+        send = mail_sender(self) or mail.send
         if send is None:
             if self.test_mode:
                 return
@@ -342,7 +342,8 @@ class EmailToContinue(Pipeline):
         self.complete(True)
 
     def _mail(self) -> Mail:
-        mail: Mail | None = self._engine and self._engine.mail
+        engine = inside(self).engine
+        mail: Mail | None = engine and engine.mail
         return mail or Mail()
 
     def _texts(self, body: str, page: str, token: str) -> tuple[str, str]:

@@ -1,13 +1,14 @@
 """`Pipeline`, the class that every stage derives from."""
 
 import inspect
-import math
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Self
 from urllib.parse import urlencode
 
 from taskqueue import Task
 from workflow import binding, registry, values
+from workflow.arguments import SECRET, SETTINGS
 from workflow.errors import (
     Abort,
     PipelineSetupError,
@@ -16,16 +17,24 @@ from workflow.errors import (
     UnexpectedPipelineError,
 )
 from workflow.ordering import in_test_mode
-from workflow.records import ABORTED, DONE, Params, Record
-from workflow.slots import DEFAULT, PipelineFuture, Slot, undeclared
+from workflow.records import ABORTED, DONE, Record
+from workflow.slots import DEFAULT, PipelineFuture, Slot, fill, outputs_of, undeclared
 
 DEFAULT_QUEUE = "default"
 DEFAULT_BASE_PATH = "/_ah/pipeline"
-_SETTINGS = ("backoff_seconds", "backoff_factor", "max_attempts", "target")
 # Of callback tasks: which of the workflows that were started with one key they are for.
 INCARNATION_HEADER = "X-Workflow-Incarnation"
-# Keyword arguments whose names begin so are shown nowhere.
-SECRET = "secret_"  # noqa: S105
+
+
+@dataclass(slots=True)
+class Inside:
+    """The engine's part of a stage, under one name, so that users' classes may use all others."""
+
+    engine: Any = None
+    record: Record | None = None
+    is_scheduled: bool = False
+    # Outputs that `run` has filled, by name, as JSON; None when they are stored at once.
+    fills: dict[str, str] | None = None
 
 
 class Pipeline:
@@ -68,11 +77,7 @@ class Pipeline:
         self.queue_name = DEFAULT_QUEUE
         self.base_path = DEFAULT_BASE_PATH
         self.test_mode = False
-        self._engine: Any = None
-        self._record: Record | None = None
-        self._is_scheduled = False
-        # Outputs that `run` has filled, by name, as JSON; None when they are stored at once.
-        self._fills: dict[str, str] | None = None
+        self._inside = Inside()
 
     # What to define
 
@@ -104,27 +109,27 @@ class Pipeline:
     @property
     def pipeline_id(self) -> str | None:
         """The id; None before the stage is started or yielded."""
-        return self._record.id if self._record else None
+        return self._inside.record.id if self._inside.record else None
 
     @property
     def root_pipeline_id(self) -> str | None:
         """The id of the stage that was started."""
-        return self._record.root if self._record else None
+        return self._inside.record.root if self._inside.record else None
 
     @property
     def is_root(self) -> bool:
         """Whether the stage was started, and not yielded."""
-        return self._record is not None and self._record.is_root
+        return self._inside.record is not None and self._inside.record.is_root
 
     @property
     def current_attempt(self) -> int:
         """The number of this attempt, from 1."""
-        return self._record.attempt + 1 if self._record else 1
+        return self._inside.record.attempt + 1 if self._inside.record else 1
 
     @property
     def was_aborted(self) -> bool:
         """Whether the stage was aborted, as far as this object knows."""
-        return self._record is not None and self._record.status == ABORTED
+        return self._inside.record is not None and self._inside.record.status == ABORTED
 
     @property
     def has_finalized(self) -> bool:
@@ -132,7 +137,7 @@ class Pipeline:
 
         It is false for an aborted stage: see `was_aborted`.
         """
-        return self._record is not None and self._record.status == DONE
+        return self._inside.record is not None and self._inside.record.status == DONE
 
     @classmethod
     def is_async(cls) -> bool:
@@ -156,11 +161,13 @@ class Pipeline:
         `return_task` the first task is not added but returned, for the caller to add. Raises
         PipelineSetupError for anything that stands in the way.
         """
-        if self._record is not None or self._is_scheduled:
+        if self._inside.record is not None or self._inside.is_scheduled:
             raise PipelineSetupError(f"{self!r} was started before: make a new one")
-        self._engine = binding.current()
+        self._inside.engine = binding.current()
         self.queue_name, self.base_path = queue_name, base_path
-        task: Task | None = self._engine.start(self, idempotence_key, return_task, countdown, eta)
+        task: Task | None = self._inside.engine.start(
+            self, idempotence_key, return_task, countdown, eta
+        )
         return task
 
     def start_test(
@@ -185,11 +192,11 @@ class Pipeline:
         """
         if self.test_mode or in_test_mode():
             return self
-        if self._is_scheduled or self._record is not None:
+        if self._inside.is_scheduled or self._inside.record is not None:
             raise UnexpectedPipelineError("with_params() comes before a stage starts or is yielded")
         for name, value in settings.items():
-            if name not in _SETTINGS:
-                raise TypeError(f"with_params() takes {', '.join(_SETTINGS)}, not {name!r}")
+            if name not in SETTINGS:
+                raise TypeError(f"with_params() takes {', '.join(SETTINGS)}, not {name!r}")
             setattr(self, name, value)
         return self
 
@@ -205,18 +212,18 @@ class Pipeline:
         """
         slot = self._own_slot(name_or_slot)
         text = values.dumps(value)
-        if self._record is not None and slot.key is None:
+        if self._inside.record is not None and slot.key is None:
             raise undeclared(slot.name, repr(self))
-        if self._fills is not None:
-            self._fills[slot.name] = text
+        if self._inside.fills is not None:
+            self._inside.fills[slot.name] = text
         else:
             self._must_exist("fill()")
-            self._engine.fill(self, slot, text)
-            slot._fill(values.loads(text), self.pipeline_id, None)
+            self._inside.engine.fill(self, slot, text)
+            fill(slot, values.loads(text), self.pipeline_id, None)
 
     def _own_slot(self, name_or_slot: str | Slot) -> Slot:
         if isinstance(name_or_slot, Slot):
-            slot = self.outputs._slots.get(name_or_slot.name)
+            slot = outputs_of(self.outputs).get(name_or_slot.name)
             if slot is None or slot.key != name_or_slot.key:
                 raise SlotNotDeclaredError(
                     f"{name_or_slot!r} is no output of {self!r}: a stage fills its own outputs"
@@ -236,7 +243,7 @@ class Pipeline:
             self.fill(DEFAULT, default_output)
             return
         self._must_exist("complete()")
-        self._engine.complete(self, values.dumps(default_output))
+        self._inside.engine.complete(self, values.dumps(default_output))
 
     # Retry and abort
 
@@ -250,7 +257,7 @@ class Pipeline:
         self._must_exist("retry()")
         if self.test_mode:
             raise Retry(retry_message)
-        return bool(self.try_cancel() and self._engine.retry(self, retry_message))
+        return bool(self.try_cancel() and self._inside.engine.retry(self, retry_message))
 
     def abort(self, abort_message: str = "") -> bool:
         """Abort the whole workflow; returns whether it was this call that did it.
@@ -263,12 +270,12 @@ class Pipeline:
             raise Abort(abort_message)
         if self.is_root and self.is_async() and not self.try_cancel():
             return False
-        return bool(self._engine.abort(self, abort_message))
+        return bool(self._inside.engine.abort(self, abort_message))
 
     def cleanup(self) -> None:
         """Delete everything that is stored of the workflow, in a task; ignored on other stages."""
         if self.is_root and not self.test_mode:
-            self._engine.cleanup(self)
+            self._inside.engine.cleanup(self)
 
     def set_status(
         self,
@@ -279,13 +286,13 @@ class Pipeline:
         """Say how it stands, for the status page: a text, a URL, and links by their names."""
         if not self.test_mode:
             self._must_exist("set_status()")
-            self._engine.set_status(self, message, console_url, status_links or {})
+            self._inside.engine.set_status(self, message, console_url, status_links or {})
 
     def send_result_email(self, sender: str | None = None) -> None:
         """Send a mail that tells how the workflow ended, where the process sends mails."""
         if not self.test_mode:
             self._must_exist("send_result_email()")
-            self._engine.send_result_email(self, sender)
+            self._inside.engine.send_result_email(self, sender)
 
     # Callbacks
 
@@ -303,17 +310,11 @@ class Pipeline:
         self._must_be_called_back("get_callback_task()")
         params = {**(kwargs.pop("params", None) or {}), "pipeline_id": self.pipeline_id}
         kwargs.setdefault("target", self.target)
-        if self._record is not None and self._record.incarnation:
+        if self._inside.record is not None and self._inside.record.incarnation:
             own = kwargs.get("headers") or {}
-            kwargs["headers"] = {**own, INCARNATION_HEADER: self._record.incarnation}
+            kwargs["headers"] = {**own, INCARNATION_HEADER: self._inside.record.incarnation}
         kwargs.update(url=f"{self.base_path}/callback", method="POST", params=params)
         return Task(*args, **kwargs)
-
-    def _mail_sender(self) -> Any:
-        """What sends the mails of the stage's class; None if that is left to the process."""
-        own = type(self)._send_mail
-        names = list(inspect.signature(own).parameters) if inspect.isfunction(own) else []
-        return self._send_mail if names[:1] == ["self"] else own
 
     def _must_be_called_back(self, method: str) -> None:
         if not self.is_async():
@@ -330,41 +331,8 @@ class Pipeline:
         return False
 
     def _must_exist(self, method: str) -> None:
-        if self._record is None:
+        if self._inside.record is None:
             raise UnexpectedPipelineError(f"{method} comes after the stage has started")
-
-    def _params(self, after: list[str]) -> Params:
-        """The stage as it is stored.
-
-        Raises TypeError or ValueError for arguments without JSON, and for settings that are wrong.
-        """
-        self._check_settings()
-        return Params(
-            args=[_argument(value) for value in self.args],
-            kwargs={name: _argument(value) for name, value in self.kwargs.items()},
-            after_all=after,
-            output_slots={},
-            queue_name=self.queue_name,
-            base_path=self.base_path,
-            backoff_seconds=self.backoff_seconds,
-            backoff_factor=self.backoff_factor,
-            max_attempts=self.max_attempts,
-            task_retry=self.task_retry,
-            target=self.target,
-        )
-
-    def _check_settings(self) -> None:
-        if not isinstance(self.max_attempts, int) or self.max_attempts < 1:
-            raise ValueError(f"max_attempts is {self.max_attempts!r}: give a whole number from 1")
-        for name in ("backoff_seconds", "backoff_factor"):
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or not 0 <= value < math.inf:
-                raise ValueError(f"{name} is {value!r}: give a number from 0")
-
-    def _settle(self, params: Params) -> None:
-        """Take the settings that were stored."""
-        for name in (*_SETTINGS, "task_retry", "queue_name", "base_path"):
-            setattr(self, name, getattr(params, name))
 
     def __repr__(self) -> str:
         words = [_shown(value) for value in self.args]
@@ -380,11 +348,44 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 
-def _argument(value: Any) -> dict[str, Any]:
-    slot = value.default if isinstance(value, PipelineFuture) else value
-    if isinstance(slot, Slot):
-        if slot.key is None:
-            raise TypeError(f"{slot!r} belongs to a stage that was not yielded before")
-        return {"type": "slot", "slot": slot.key}
-    # As it will be read, whatever becomes of the object that was given.
-    return {"type": "value", "value": values.loads(values.dumps(value))}
+def inside(stage: Pipeline) -> Inside:
+    """The engine's part of a stage."""
+    return stage._inside
+
+
+def record_of(stage: Pipeline) -> Record:
+    """The record of a stage that was started or yielded."""
+    record = stage._inside.record
+    assert record is not None
+    return record
+
+
+def fills_of(stage: Pipeline) -> dict[str, str]:
+    """The outputs that `run` has filled so far, by name, as JSON."""
+    fills = stage._inside.fills
+    assert fills is not None
+    return fills
+
+
+def mail_sender(stage: Pipeline) -> Any:
+    """What sends the mails of a stage's class; None if that is left to the process."""
+    own = type(stage)._send_mail
+    names = list(inspect.signature(own).parameters) if inspect.isfunction(own) else []
+    return stage._send_mail if names[:1] == ["self"] else own
+
+
+def ends_quietly(found: type[Pipeline], is_root: bool, sends_mail: bool) -> bool:
+    """Whether nothing is to be called when a stage of that class is finalized."""
+    if found.finalized is not Pipeline.finalized:
+        return False
+    return not (is_root and (sends_mail or found._send_mail is not None))
+
+
+def calls_in_transaction(stage: Pipeline) -> bool:
+    """Whether `callback` is to be called within a transaction."""
+    return stage._callback_xg_transaction is not None
+
+
+def revive(stage: Pipeline, now: int) -> bool:
+    """Resume an asynchronous stage that waits for something lost; returns whether it was."""
+    return stage._revive(now)

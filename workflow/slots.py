@@ -55,10 +55,6 @@ class Slot:
         if not self._is_filled:
             raise SlotNotFilledError(f"slot {self.name!r} with key {self._key!r} is not filled yet")
 
-    def _fill(self, value: Any, filler: str | None, time: datetime | None) -> None:
-        self._value, self._filler, self._fill_datetime = value, filler, time
-        self._is_filled = True
-
     def __repr__(self) -> str:
         return f"Slot<name={self.name!r}, key={self._key!r}>"
 
@@ -107,46 +103,81 @@ class PipelineFuture:
     def __iter__(self) -> Iterator[Slot]:
         return iter(list(self._slots.values()))
 
-    def _own(self, pipeline_id: str) -> None:
-        """Give the slots the keys of that stage's own outputs."""
-        self._prefix = pipeline_id
-        for slot in self:
-            slot._key = f"{pipeline_id}/{slot.name}"
-
-    def _known(self, keys: dict[str, str]) -> None:
-        """Take the slots of a stored stage."""
-        for name, key in keys.items():
-            self._slots.setdefault(name, Slot(name))._key = key
-
-    def _inherit(self, class_name: str, keys: dict[str, str]) -> None:
-        """Fill, besides, what the stage's caller leaves to it: names and keys of slots.
-
-        Raises UnexpectedPipelineError where a strict future lacks one of the names.
-        """
-        for name in keys:
-            if self._strict and name not in self._slots:
-                raise UnexpectedPipelineError(
-                    f"{class_name} is yielded last, so it must fill the output {name!r}, "
-                    "which it does not declare"
-                )
-        self._known(keys)
-
-    def _offer(self, names: Iterable[str]) -> None:
-        """Set outputs aside that are undeclared until another stage uses them."""
-        for name in names:
-            if name in self._slots:
-                self._offered[name] = self._slots.pop(name)
-                self._offered[name]._is_declared = False
-
-    def _pass_on(self, to: "PipelineFuture") -> None:
-        """Let another future have, if it is asked for them, all outputs that this one has."""
-        to._offered.update(self._offered)
-        self._offered = {}
-        to._offered.update({s.name: s for s in self if s.name not in to._slots})
-
-    def _unused(self) -> list[str]:
-        """The undeclared outputs that no other stage has used."""
-        return [name for name, slot in self._offered.items() if not slot._is_declared]
-
     def __repr__(self) -> str:
         return f"PipelineFuture({sorted(self._slots)})"
+
+
+# For the engine and test mode. They are functions because a future has no names but its outputs'.
+
+
+def fill(slot: Slot, value: Any, filler: str | None, time: datetime | None) -> None:
+    """Give a slot its value, the stage that filled it, and when."""
+    slot._value, slot._filler, slot._fill_datetime = value, filler, time
+    slot._is_filled = True
+
+
+def is_strict(future: PipelineFuture) -> bool:
+    """Whether the future has no outputs but those that were declared."""
+    return future._strict
+
+
+def make_strict(future: PipelineFuture) -> None:
+    """Let the future have no outputs but those that were declared."""
+    future._strict = True
+
+
+def outputs_of(future: PipelineFuture) -> dict[str, Slot]:
+    """The slots by their names, without making others."""
+    return future._slots
+
+
+def own(future: PipelineFuture, stem: str) -> None:
+    """Give the slots the keys of a stage's own outputs."""
+    future._prefix = stem
+    for slot in future:
+        slot._key = f"{stem}/{slot.name}"
+
+
+def take(future: PipelineFuture, keys: dict[str, str]) -> None:
+    """Take the names and keys of a stored stage's slots."""
+    for name, key in keys.items():
+        future._slots.setdefault(name, Slot(name))._key = key
+
+
+def inherit(future: PipelineFuture, class_name: str, keys: dict[str, str]) -> None:
+    """Fill also what the stage above leaves open: names and keys of slots.
+
+    Raises UnexpectedPipelineError if a strict future lacks one of the names.
+    """
+    for name in keys:
+        if future._strict and name not in future._slots:
+            raise not_inherited(class_name, name)
+    take(future, keys)
+
+
+def not_inherited(class_name: str, name: str) -> UnexpectedPipelineError:
+    """The error of a stage that is yielded last and lacks an output."""
+    return UnexpectedPipelineError(
+        f"{class_name} is yielded last, so it must fill the output {name!r}, "
+        "which it does not declare"
+    )
+
+
+def offer(future: PipelineFuture, names: Iterable[str]) -> None:
+    """Set outputs aside that are undeclared until another stage uses them."""
+    for name in names:
+        if name in future._slots:
+            future._offered[name] = future._slots.pop(name)
+            future._offered[name]._is_declared = False
+
+
+def pass_on(future: PipelineFuture, to: PipelineFuture) -> None:
+    """Let another future have, if it is asked for them, all outputs that this one has."""
+    to._offered.update(future._offered)
+    future._offered = {}
+    to._offered.update({s.name: s for s in future if s.name not in to._slots})
+
+
+def unused(future: PipelineFuture) -> list[str]:
+    """The undeclared outputs that no other stage has used."""
+    return [name for name, slot in future._offered.items() if not slot._is_declared]

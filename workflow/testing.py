@@ -9,19 +9,33 @@ from datetime import UTC, datetime
 from typing import Any
 
 from workflow import binding, values
+from workflow.arguments import argument_of
 from workflow.engine.evaluating import ArgumentsError, Evaluation, check_yielded, fill_default
 from workflow.engine.starting import root_id
 from workflow.errors import SlotNotFilledError, UnexpectedPipelineError
 from workflow.ordering import evaluation
-from workflow.pipeline import Pipeline, _argument
+from workflow.pipeline import Pipeline, fills_of, inside, record_of
 from workflow.records import DONE, Record, child_id
-from workflow.slots import DEFAULT, PipelineFuture, undeclared
+from workflow.slots import (
+    DEFAULT,
+    PipelineFuture,
+    fill,
+    is_strict,
+    make_strict,
+    not_inherited,
+    offer,
+    outputs_of,
+    own,
+    pass_on,
+    undeclared,
+    unused,
+)
 
 
 def run_root(stage: Pipeline, idempotence_key: str | bytes, base_path: str) -> None:
     """Run a workflow to its end; see Pipeline.start_test."""
     name = root_id(idempotence_key)
-    stage.outputs._strict = True
+    make_strict(stage.outputs)
     _prepare(stage, name, name, "")
     stage.base_path = base_path
     _run(stage)
@@ -29,14 +43,14 @@ def run_root(stage: Pipeline, idempotence_key: str | bytes, base_path: str) -> N
 
 
 def _prepare(stage: Pipeline, name: str, root: str, parent: str) -> None:
-    if stage._record is not None:
+    if stage.pipeline_id is not None:
         raise UnexpectedPipelineError(f"{stage!r} was started before: make a new one")
     stage.test_mode = True
-    stage._is_scheduled = True
+    inside(stage).is_scheduled = True
     path = stage.class_path
-    stage._record = Record(id=name, root=root, parent=parent, class_path=path, params_json="")
-    stage._fills = {}
-    stage.outputs._own(name)
+    record = Record(id=name, root=root, parent=parent, class_path=path, params_json="")
+    inside(stage).record, inside(stage).fills = record, {}
+    own(stage.outputs, name)
     stage.args = [_value(given) for given in stage.args]
     stage.kwargs = {key: _value(given) for key, given in stage.kwargs.items()}
 
@@ -44,7 +58,7 @@ def _prepare(stage: Pipeline, name: str, root: str, parent: str) -> None:
 def _value(given: Any) -> Any:
     slot = given.default if isinstance(given, PipelineFuture) else given
     try:
-        argument = _argument(given)
+        argument = argument_of(given)
         if argument["type"] == "value":
             return argument["value"]
         return values.loads(values.dumps(slot.value))
@@ -54,7 +68,6 @@ def _value(given: Any) -> Any:
 
 def _run(stage: Pipeline) -> None:
     run = getattr(stage, "run_test", None) or stage.run
-    assert stage._fills is not None
     with evaluation(is_test=True):
         result = run(*stage.args, **stage.kwargs)
         if inspect.isgenerator(result):
@@ -71,26 +84,24 @@ def _run(stage: Pipeline) -> None:
 
 
 def _store(stage: Pipeline) -> None:
-    assert stage._fills is not None
-    for name, text in stage._fills.items():
+    for name, text in fills_of(stage).items():
         slot = getattr(stage.outputs, name)
-        slot._fill(values.loads(text), stage.pipeline_id, datetime.now(UTC))
-    if not stage.outputs._strict:
-        stage.outputs._offer(set(stage._fills) - {DEFAULT})
+        fill(slot, values.loads(text), stage.pipeline_id, datetime.now(UTC))
+    if not is_strict(stage.outputs):
+        offer(stage.outputs, set(fills_of(stage)) - {DEFAULT})
 
 
 def _yields(stage: Pipeline, generator: Evaluation) -> tuple[Pipeline | None, Any]:
     """Run the stages that a generator yields; returns the last, and what it returns itself."""
     children: list[Pipeline] = []
-    assert stage._record is not None
     while True:
         try:
             given = generator.send(children[-1].outputs if children else None)
         except StopIteration as end:
             return _last(stage, children, end.value), end.value
         child = check_yielded(stage, given)
-        name = child_id(stage._record.id, 0, len(children))
-        _prepare(child, name, stage._record.root, stage._record.id)
+        name = child_id(record_of(stage).id, 0, len(children))
+        _prepare(child, name, record_of(stage).root, record_of(stage).id)
         _run(child)
         _finalize(child)
         children.append(child)
@@ -106,7 +117,7 @@ def _last(stage: Pipeline, children: list[Pipeline], result: Any) -> Pipeline | 
 
 
 def _refuse_offered(stage: Pipeline) -> None:
-    for name in stage.outputs._unused():
+    for name in unused(stage.outputs):
         raise undeclared(name, repr(stage))
 
 
@@ -116,29 +127,27 @@ def _inherit(stage: Pipeline, last: Pipeline) -> None:
     for slot in stage.outputs:
         if slot.filled:
             continue
-        known = last.outputs._slots
-        given = known.get(slot.name) if last.outputs._strict else getattr(last.outputs, slot.name)
+        known = outputs_of(last.outputs)
+        given = (
+            known.get(slot.name) if is_strict(last.outputs) else getattr(last.outputs, slot.name)
+        )
         if given is None:
-            raise UnexpectedPipelineError(
-                f"{type(last).__name__} is yielded last, so it must fill the output "
-                f"{slot.name!r}, which it does not declare"
-            )
+            raise not_inherited(type(last).__name__, slot.name)
         if not given.filled:
             raise SlotNotFilledError(f"{last!r} has to fill the output {slot.name}")
-        slot._fill(given.value, given.filler, given.fill_datetime)
-    if not stage.outputs._strict:
+        fill(slot, given.value, given.filler, given.fill_datetime)
+    if not is_strict(stage.outputs):
         # Which of them the stages above use is not known yet.
-        last.outputs._pass_on(stage.outputs)
+        pass_on(last.outputs, stage.outputs)
     _refuse_offered(last)
 
 
 def _finalize(stage: Pipeline) -> None:
     finalized = getattr(stage, "finalized_test", None) or stage.finalized
-    assert stage._record is not None
     with evaluation(is_test=True):
         finalized()
-    stage._record.status = DONE
-    stage._record.finalized = 0
+    record_of(stage).status = DONE
+    record_of(stage).finalized = 0
 
 
 binding.enter("test mode", run_root)

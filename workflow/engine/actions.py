@@ -6,11 +6,12 @@ from google.api_core.exceptions import GoogleAPICallError
 
 from taskqueue import Error as TaskqueueError
 from workflow import registry
+from workflow.arguments import take_settings
 from workflow.engine import lifecycle
 from workflow.engine.engine import Engine
 from workflow.engine.unit import Unit
 from workflow.errors import Error, PipelineSetupError, UnknownPipelineError
-from workflow.pipeline import Pipeline
+from workflow.pipeline import Pipeline, inside
 from workflow.records import RUN, START, WAITING, Record, barrier_id
 
 
@@ -105,8 +106,8 @@ def rerun(engine: Engine, pipeline_id: str) -> str:
         stage: Pipeline = found(*args, **kwargs)
     except Exception as error:  # whatever the class has against them by now
         raise RefusedError(f"{root.class_path} does not take its arguments: {error}") from error
-    stage._settle(Unit(engine.client, engine.service, 0).params(root))
-    stage._engine = engine
+    take_settings(stage, Unit(engine.client, engine.service, 0).params(root))
+    inside(stage).engine = engine
     try:
         engine.start(stage, "", False, None, None)
     except (PipelineSetupError, TaskqueueError, GoogleAPICallError) as error:

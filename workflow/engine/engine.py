@@ -18,13 +18,14 @@ from dfpipe.datastore import run_in_transaction
 from taskqueue import Task, TaskQueueService
 from taskqueue.storage.record import from_usec
 from workflow import binding, records, registry, values
+from workflow.arguments import take_settings
 from workflow.engine import large, lifecycle, model, starting
 from workflow.engine.unit import Unit
 from workflow.errors import UnexpectedPipelineError
 from workflow.mail import Ended, Mail, result_mail
-from workflow.pipeline import Pipeline
+from workflow.pipeline import Pipeline, ends_quietly, inside, mail_sender, record_of
 from workflow.records import ABORTED, FINALIZE, RUN, WAITING, Record
-from workflow.slots import PipelineFuture, Slot
+from workflow.slots import PipelineFuture, Slot, fill, take
 
 Result = TypeVar("Result")
 # What was read and changed in each transaction of an application that stages are used in: a
@@ -86,9 +87,7 @@ class Engine:
             found = registry.find(record.class_path)
         except registry.MissingClassError:
             return True  # the task will tell
-        if found.finalized is not Pipeline.finalized:
-            return True
-        return record.is_root and (self.mail is not None or found._send_mail is not None)
+        return not ends_quietly(found, record.is_root, self.mail is not None)
 
     # Stages as objects
 
@@ -155,10 +154,10 @@ class Engine:
         """The stage of a record, as a class makes it of these arguments."""
         stage: Pipeline = found(*args, **kwargs)
         params = Unit(self.client, self.service, 0).params(record)
-        stage._settle(params)
-        stage._record, stage._engine = record, self
+        take_settings(stage, params)
+        inside(stage).record, inside(stage).engine = record, self
         stage.outputs = PipelineFuture(found.output_names, force_strict=record.is_root)
-        stage.outputs._known(params.output_slots)
+        take(stage.outputs, params.output_slots)
         return stage
 
     def slots(self, keys: list[str]) -> dict[str, records.Slot]:
@@ -177,7 +176,7 @@ class Engine:
             found = stored.get(slot.key or "")
             if found is not None and found.value is not None:
                 value = values.loads(large.read(self.client, found.value))
-                slot._fill(value, found.filler, from_usec(found.fill_time or 0))
+                fill(slot, value, found.filler, from_usec(found.fill_time or 0))
 
     # Calls of the stages
 
@@ -202,7 +201,7 @@ class Engine:
 
     def fill(self, stage: Pipeline, slot: Slot, text: str) -> None:
         """Fill an output of a stage that is not within `run`."""
-        record = _record_of(stage)
+        record = record_of(stage)
         stored = large.stored(self.client, record.root, text)
 
         def step(unit: Unit) -> None:
@@ -214,7 +213,7 @@ class Engine:
 
     def complete(self, stage: Pipeline, text: str) -> None:
         """Fill the default output of an asynchronous stage that is running."""
-        record = _record_of(stage)
+        record = record_of(stage)
         stored = large.stored(self.client, record.root, text)
 
         def step(unit: Unit) -> None:
@@ -236,7 +235,7 @@ class Engine:
 
     def retry(self, stage: Pipeline, message: str) -> bool:
         """Run a stage again that is running; whether it was."""
-        record = _record_of(stage)
+        record = record_of(stage)
 
         def step(unit: Unit) -> bool:
             found = unit.again(record)
@@ -248,7 +247,7 @@ class Engine:
 
     def abort(self, stage: Pipeline, message: str) -> bool:
         """Abort the workflow of a stage; whether it was this call that did it."""
-        record = _record_of(stage)
+        record = record_of(stage)
         return self.abort_root(record.root, message, record.incarnation)
 
     def abort_root(self, root_id: str, message: str, incarnation: str | None = None) -> bool:
@@ -265,7 +264,7 @@ class Engine:
 
     def cleanup(self, stage: Pipeline) -> None:
         """Delete a workflow, in a task."""
-        record = _record_of(stage)
+        record = record_of(stage)
         self.cleanup_root(record.root, record.incarnation)
 
     def cleanup_root(self, root_id: str, incarnation: str | None = None) -> bool:
@@ -284,7 +283,7 @@ class Engine:
         self, stage: Pipeline, message: str | None, console_url: str | None, links: dict[str, str]
     ) -> None:
         """Store what a stage says of itself; the last write counts."""
-        record = _record_of(stage)
+        record = record_of(stage)
         names = ("message", "console_url", "links", "time")
         key = self.client.key(model.STATUS, record.stem)
         entity = Entity(key, exclude_from_indexes=names)
@@ -299,7 +298,7 @@ class Engine:
     def send_result_email(self, stage: Pipeline, sender: str | None) -> None:
         """Tell by mail how a workflow ended; what fails is only logged."""
         mail = self.mail or Mail()
-        send = stage._mail_sender() or mail.send
+        send = mail_sender(stage) or mail.send
         if send is None:
             return
         try:
@@ -308,12 +307,6 @@ class Engine:
             send(*result_mail(ended, mail, sender))
         except Exception:
             _logger.exception("the mail about %s could not be sent", stage)
-
-
-def _record_of(stage: Pipeline) -> Record:
-    record: Record | None = stage._record
-    assert record is not None
-    return record
 
 
 def _root(unit: Unit, root_id: str, incarnation: str | None) -> Record | None:

@@ -4,12 +4,13 @@ from collections.abc import Generator
 from typing import Any
 
 from workflow import values
+from workflow.arguments import params_of
 from workflow.engine.lifecycle import Child
 from workflow.errors import SlotNotFilledError, UnexpectedPipelineError
 from workflow.ordering import awaited, evaluation, yielded
-from workflow.pipeline import Pipeline
+from workflow.pipeline import Pipeline, fills_of, inside, record_of
 from workflow.records import Params, child_id
-from workflow.slots import DEFAULT, PipelineFuture
+from workflow.slots import DEFAULT, PipelineFuture, inherit, own
 
 Evaluation = Generator[Any, Any, Any]
 
@@ -39,12 +40,10 @@ def evaluate(stage: Pipeline, generator: Evaluation) -> tuple[list[Child], Any]:
             raise UnexpectedPipelineError(
                 f"{stage!r} yields stages and returns a value: its outputs are the last stage's"
             )
-        assert stage._record is not None
-        assert stage._fills is not None
-        slots = stage._record.params.output_slots
-        left = {name: key for name, key in slots.items() if name not in stage._fills}
+        slots = record_of(stage).params.output_slots
+        left = {name: key for name, key in slots.items() if name not in fills_of(stage)}
         last, _ = yields[-1]
-        last.outputs._inherit(type(last).__name__, left)
+        inherit(last.outputs, type(last).__name__, left)
     for child, params in yields:
         params.output_slots = {slot.name: str(slot.key) for slot in child.outputs}
     return [Child(child.class_path, params) for child, params in yields], result
@@ -64,17 +63,17 @@ def _adopt(
     stage: Pipeline, given: Any, number: int, yields: list[tuple[Pipeline, Params]]
 ) -> PipelineFuture:
     child = check_yielded(stage, given)
-    assert stage._record is not None
-    child._is_scheduled = True
+    record = record_of(stage)
+    inside(child).is_scheduled = True
     child.queue_name, child.base_path = stage.queue_name, stage.base_path
     child.task_retry = child.task_retry or stage.task_retry
     child.target = child.target or stage.target
     after = list(dict.fromkeys(_key_of(future) for future in awaited()))
     try:
-        params = child._params(after)
+        params = params_of(child, after)
     except (TypeError, ValueError) as error:
         raise ArgumentsError(f"Bad child arguments. {type(error).__name__}: {error}") from error
-    child.outputs._own(child_id(stage._record.stem, stage._record.attempt, number))
+    own(child.outputs, child_id(record.stem, record.attempt, number))
     yielded(child.outputs)
     yields.append((child, params))
     return child.outputs
@@ -93,7 +92,7 @@ def check_yielded(stage: Pipeline, child: Any) -> Pipeline:
         raise UnexpectedPipelineError(
             f"{stage!r} yielded {child!r}, which is no stage: yield instances of Pipeline"
         )
-    if child._is_scheduled or child._record is not None:
+    if inside(child).is_scheduled or child.pipeline_id is not None:
         raise UnexpectedPipelineError(f"{stage!r} yielded {child!r} twice: make a new instance")
     return child
 
@@ -103,18 +102,17 @@ def fill_default(stage: Pipeline, result: Any) -> None:
 
     Raises ReturnValueError.
     """
-    assert stage._fills is not None
-    if result is None and DEFAULT in stage._fills:
+    fills = fills_of(stage)
+    if result is None and DEFAULT in fills:
         return
     try:
-        stage._fills[DEFAULT] = values.dumps(result)
+        fills[DEFAULT] = values.dumps(result)
     except (TypeError, ValueError) as error:
         raise ReturnValueError(f"Bad return value. {type(error).__name__}: {error}") from error
 
 
 def check_filled(stage: Pipeline, names: dict[str, Any]) -> None:
     """Refuse that a stage which has ended leaves an output open."""
-    assert stage._fills is not None
-    missing = [name for name in names if name not in stage._fills and name != DEFAULT]
+    missing = [name for name in names if name not in fills_of(stage) and name != DEFAULT]
     if missing:
         raise SlotNotFilledError(f"{stage!r} has to fill the outputs {', '.join(missing)}")

@@ -19,6 +19,7 @@ from workflow.engine import lifecycle, model
 from workflow.engine.engine import Engine
 from workflow.engine.running import PLAN_PAGE, advance
 from workflow.engine.unit import Unit
+from workflow.pipeline import revive
 from workflow.records import ABORTED, FINALIZE, START, WAITING, Barrier, Record, barrier_id
 
 _logger = logging.getLogger(__name__)
@@ -175,7 +176,7 @@ def _revive(engine: Engine, record: Record) -> bool:
     """Let an asynchronous stage go on that waits for something lost; whether it did."""
     try:
         stage = engine.stage(record.id)
-        return stage is not None and stage._revive(engine.service.now())
+        return stage is not None and revive(stage, engine.service.now())
     except Exception:  # of the class, that may take other arguments by now
         _logger.exception("the stage %s cannot be looked at", record.id)
         return False

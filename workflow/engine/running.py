@@ -23,7 +23,7 @@ from workflow.engine.lifecycle import Child
 from workflow.engine.unit import Unit
 from workflow.errors import Abort, Retry, UnexpectedPipelineError
 from workflow.ordering import evaluation
-from workflow.pipeline import Pipeline
+from workflow.pipeline import Pipeline, fills_of, inside
 from workflow.records import FINALIZE, RUN, WAITING, Record
 
 TOO_EARLY = 20_000_000  # microseconds
@@ -136,7 +136,7 @@ def _work(engine: Engine, stage: Pipeline, record: Record) -> Callable[[Unit], N
             raise UnexpectedPipelineError(f"{stage!r} is asynchronous, so it cannot yield stages")
         return None
     started = engine.service.now()
-    stage._fills = {}
+    inside(stage).fills = {}
     with evaluation():
         result = stage.run(*stage.args, **stage.kwargs)
     children: list[Child] = []
@@ -146,7 +146,8 @@ def _work(engine: Engine, stage: Pipeline, record: Record) -> Callable[[Unit], N
         fill_default(stage, result)
         check_filled(stage, record.params.output_slots)
     stored = {
-        name: large.stored(engine.client, record.root, text) for name, text in stage._fills.items()
+        name: large.stored(engine.client, record.root, text)
+        for name, text in fills_of(stage).items()
     }
     if len(children) > DIRECT_CHILDREN:
         _plan(engine, record, children)

@@ -11,11 +11,13 @@ from google.api_core.exceptions import GoogleAPICallError, RetryError
 from taskqueue import Error as TaskqueueError
 from taskqueue import Task, TaskQueueService
 from taskqueue.storage.record import to_usec
+from workflow.arguments import params_of
 from workflow.engine import lifecycle
 from workflow.engine.unit import Unit
 from workflow.errors import Error, PipelineExistsError, PipelineSetupError
-from workflow.pipeline import Pipeline
+from workflow.pipeline import Pipeline, inside
 from workflow.records import Params, stem_of
+from workflow.slots import make_strict, own
 
 # The part of workflow.engine.engine.Engine that a start needs: it is above this module.
 Transact = Callable[[Callable[[Unit], Any]], Any]
@@ -91,9 +93,9 @@ def _start(
     eta: int | None,
 ) -> Task | None:
     name, incarnation = identity
-    params: Params = stage._params([])
-    stage.outputs._strict = True
-    stage.outputs._own(stem_of(name, incarnation))
+    params: Params = params_of(stage, [])
+    make_strict(stage.outputs)
+    own(stage.outputs, stem_of(name, incarnation))
     params.output_slots = {slot.name: str(slot.key) for slot in stage.outputs}
     child = lifecycle.Child(stage.class_path, params)
 
@@ -105,12 +107,12 @@ def _start(
             unit.change(record)
         else:
             lifecycle.begin(unit, record, eta)
-        stage._record = record
+        inside(stage).record = record
 
     try:
         transact_alone(step)
     except BaseException:
-        stage._record = None
+        inside(stage).record = None
         raise
     if not return_task:
         return None

@@ -3,7 +3,7 @@
 from typing import Any
 
 from workflow import values
-from workflow.pipeline import SECRET
+from workflow.arguments import SECRET
 from workflow.records import ABORTED, DONE, Params, Record, Slot
 
 LONGEST_VALUE = 2_000  # characters of a value in a tree

@@ -19,7 +19,7 @@ from workflow.engine.engine import current
 from workflow.engine.reaper import reap
 from workflow.engine.tasks import HANDLERS, handle
 from workflow.errors import BadTaskError, StageExitError
-from workflow.pipeline import DEFAULT_BASE_PATH, INCARNATION_HEADER, Pipeline
+from workflow.pipeline import DEFAULT_BASE_PATH, INCARNATION_HEADER, Pipeline, calls_in_transaction
 from workflow.web import pages, rpc
 
 MOST_RETRIES = 5  # of a callback task that is refused
@@ -131,9 +131,9 @@ def _takes(stage: Pipeline, words: dict[str, str]) -> bool:
 def _call(stage: Pipeline, words: dict[str, str]) -> Any:
     try:
         with deaths.GATE.entered():
-            if stage._callback_xg_transaction is None:
-                return stage.callback(**words)
-            return run_in_transaction(current().client, lambda: stage.callback(**words))
+            if calls_in_transaction(stage):
+                return run_in_transaction(current().client, lambda: stage.callback(**words))
+            return stage.callback(**words)
     except SystemExit as error:
         raise StageExitError(f"a callback has called sys.exit({error})") from error
 

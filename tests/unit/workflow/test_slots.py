@@ -12,7 +12,7 @@ from workflow import (
     UnexpectedPipelineError,
 )
 from workflow.ordering import awaited, evaluation, yielded
-from workflow.slots import DEFAULT
+from workflow.slots import DEFAULT, fill, inherit, own
 
 
 def names(future: PipelineFuture) -> list[str]:
@@ -21,7 +21,7 @@ def names(future: PipelineFuture) -> list[str]:
 
 def owned(pipeline_id: str, *output_names: str) -> PipelineFuture:
     future = PipelineFuture(output_names)
-    future._own(pipeline_id)
+    own(future, pipeline_id)
     return future
 
 
@@ -38,7 +38,7 @@ def test_a_slot_that_is_not_filled() -> None:
 
 def test_a_slot_that_is_filled() -> None:
     slot = Slot("total", "key")
-    slot._fill(None, "stage", None)
+    fill(slot, None, "stage", None)
     assert (slot.filled, slot.value, slot.filler) == (True, None, "stage")
 
 
@@ -65,7 +65,7 @@ def test_a_future_without_names_has_what_it_is_asked_for() -> None:
 def test_a_slot_that_is_asked_for_later_has_the_key_of_its_stage() -> None:
     future = PipelineFuture()
     assert future.early.key is None
-    future._own("stage")
+    own(future, "stage")
     assert (future.early.key, future.late.key) == ("stage/early", "stage/late")
 
 
@@ -95,13 +95,13 @@ def test_names_of_python_are_no_outputs() -> None:
 
 def test_what_is_left_to_a_future() -> None:
     future = owned("child", "one")
-    future._inherit("Child", {DEFAULT: "parent/default", "one": "parent/one"})
+    inherit(future, "Child", {DEFAULT: "parent/default", "one": "parent/one"})
     assert [slot.key for slot in future] == ["parent/default", "parent/one"]
 
 
 def test_what_is_left_to_a_future_without_names() -> None:
     future = owned("child")
-    future._inherit("Child", {"one": "parent/one"})
+    inherit(future, "Child", {"one": "parent/one"})
     assert {slot.name: slot.key for slot in future} == {
         DEFAULT: "child/default",
         "one": "parent/one",
@@ -110,7 +110,7 @@ def test_what_is_left_to_a_future_without_names() -> None:
 
 def test_what_a_strict_future_cannot_take() -> None:
     with pytest.raises(UnexpectedPipelineError, match="Child is yielded last, so it must fill"):
-        owned("child", "one")._inherit("Child", {"two": "parent/two"})
+        inherit(owned("child", "one"), "Child", {"two": "parent/two"})
 
 
 # After and InOrder

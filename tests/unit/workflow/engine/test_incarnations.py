@@ -12,6 +12,7 @@ from tests.support.workflow_running import Queues
 from workflow import common
 from workflow.engine import ending, running
 from workflow.engine.tasks import HANDLERS, handle
+from workflow.pipeline import record_of
 
 KEY = "nightly"
 SEEN: list[Any] = []
@@ -87,9 +88,7 @@ class Recorder:
 
 
 def incarnation_of(stage: workflow.Pipeline) -> str:
-    record = stage._record
-    assert record is not None
-    return record.incarnation
+    return record_of(stage).incarnation
 
 
 def clean_up(queues: Queues, stage: workflow.Pipeline) -> None:

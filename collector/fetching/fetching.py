@@ -17,9 +17,9 @@ from collector.sources import (
     AccountRefusedError,
     BadRequestError,
     Page,
+    PostSource,
     QuotaSpentError,
     RateLimitedError,
-    Source,
     UnavailableError,
     open_source,
 )
@@ -39,10 +39,10 @@ class Context:
     client: Store
     settings: Settings
     clock: Clock = utc_now
-    _sources: dict[str, Source] = field(default_factory=dict)
+    _sources: dict[str, PostSource] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def source(self, name: str) -> Source:
+    def source(self, name: str) -> PostSource:
         """The source of that name, opened once."""
         with self._lock:
             if name not in self._sources:

@@ -8,7 +8,7 @@ from typing import Any
 
 from dfpipe.datastore import count
 from dfpipe.posts.formats import own
-from dfpipe.posts.formats.files import documents
+from dfpipe.posts.formats.json_stream import documents
 from dfpipe.posts.formats.result import Skip
 from dfpipe.posts.post import Post
 from taskqueue import Queue, Task, TaskQueueService

@@ -14,7 +14,7 @@ from collector.sources import Found
 from dfpipe.datastore import StoreError
 from dfpipe.errors import DfpipeError
 from dfpipe.posts.formats import own
-from dfpipe.posts.formats.files import parse
+from dfpipe.posts.formats.json_stream import parse
 from dfpipe.posts.formats.result import Skip
 from dfpipe.posts.post import Post
 from dfpipe.posts.storing import Stored, store

@@ -2,7 +2,7 @@
 
 A module has FORMS, what the name of an account may look like; `canonical`, the name as it is
 stored, or None for one in no such form; `read`, which turns what it set aside into results again;
-and `open_source`, which gives its Source.
+and `open_source`, which gives its PostSource.
 """
 
 import importlib
@@ -70,7 +70,7 @@ class Page:
     watermark: str | None = None
 
 
-class Source(Protocol):
+class PostSource(Protocol):
     """One network, for any number of threads."""
 
     def start(self, time: datetime) -> str:
@@ -134,13 +134,13 @@ def read(source: str, raw: Any) -> Iterator[Result]:
     return results
 
 
-def open_source(source: str, settings: Settings, limits: Limits) -> Source:
+def open_source(source: str, settings: Settings, limits: Limits) -> PostSource:
     """A source by its name; its client library is imported now.
 
     Raises SourceError where it cannot be used.
     """
     try:
-        opened: Source = _module(source).open_source(settings, limits)
+        opened: PostSource = _module(source).open_source(settings, limits)
     except ImportError as error:
         raise UnavailableError(
             f"{source} needs the package {error.name}: run `pip install 'dfpipe[collector]'`"

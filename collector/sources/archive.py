@@ -11,15 +11,9 @@ from typing import Any
 import orjson
 
 from collector.settings import Settings
-from collector.sources import AccountRefusedError, Found, Limits, Page, Source, UnavailableError
-from dfpipe.posts.formats.files import (
-    ArchiveError,
-    UnknownFormatError,
-    grows_by_lines,
-    parse,
-    records,
-)
-from dfpipe.posts.formats.files import Source as File
+from collector.sources import AccountRefusedError, Found, Limits, Page, PostSource, UnavailableError
+from dfpipe.posts.formats.files import ArchiveFile, UnknownFormatError, grows_by_lines, records
+from dfpipe.posts.formats.json_stream import ArchiveError, parse
 from dfpipe.posts.formats.recognise import results
 from dfpipe.posts.formats.result import Result, Skip
 from dfpipe.posts.formats.v11 import NOTICE, WITHHELD
@@ -45,7 +39,7 @@ def read(raw: Any) -> Iterator[Result]:
         yield from results(document)
 
 
-def open_source(settings: Settings, limits: Limits) -> Source:
+def open_source(settings: Settings, limits: Limits) -> PostSource:
     """The archives of this machine."""
     return Archives()
 
@@ -176,7 +170,7 @@ def _whole(
 
 def _records(path: Path, is_alone: bool) -> Iterator[Found]:
     try:
-        for place, result in records(File(str(path), path)):
+        for place, result in records(ArchiveFile(str(path), path)):
             yield Found(result, {"file": str(path), "place": place}, f"{path}:{place}")
     except ArchiveError as error:
         if is_alone or not isinstance(error, UnknownFormatError):
@@ -186,7 +180,7 @@ def _records(path: Path, is_alone: bool) -> Iterator[Found]:
 def _refusal(path: Path) -> ArchiveError | None:
     """Why a file is no archive, if it has content and there is no post at its beginning."""
     try:
-        next(records(File(str(path), path)), None)
+        next(records(ArchiveFile(str(path), path)), None)
     except ArchiveError as error:
         return error if path.stat().st_size else None
     return None

@@ -14,7 +14,7 @@ from collector.sources import (
     Found,
     Limits,
     Page,
-    Source,
+    PostSource,
     UnavailableError,
 )
 from dfpipe.posts.formats import bluesky
@@ -59,7 +59,7 @@ def read(raw: Any) -> Iterator[Result]:
     return (found.result for found in _found([raw]))
 
 
-def open_source(settings: Settings, limits: Limits) -> Source:
+def open_source(settings: Settings, limits: Limits) -> PostSource:
     """Bluesky as the user of the settings, or as anybody."""
     import atproto  # noqa: F401  # missing, it is missed here
 

@@ -9,7 +9,7 @@ import orjson
 
 from collector.settings import Settings
 from collector.snowflakes import id_of_time, ids_within
-from collector.sources import Found, Limits, Page, Source, SourceError, UnavailableError
+from collector.sources import Found, Limits, Page, PostSource, SourceError, UnavailableError
 from dfpipe.posts.formats import mastodon
 from dfpipe.posts.formats.result import Result, Skip, inside, shielded
 
@@ -38,7 +38,7 @@ def read(raw: Any) -> Iterator[Result]:
         yield Skip("not a status")
 
 
-def open_source(settings: Settings, limits: Limits) -> Source:
+def open_source(settings: Settings, limits: Limits) -> PostSource:
     """The server of the settings."""
     return Mastodon(settings, limits)
 

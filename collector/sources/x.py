@@ -10,7 +10,7 @@ import orjson
 
 from collector.settings import Settings
 from collector.snowflakes import id_of_time, ids_within
-from collector.sources import AccountRefusedError, Found, Limits, Page, Source, UnavailableError
+from collector.sources import AccountRefusedError, Found, Limits, Page, PostSource, UnavailableError
 from dfpipe.posts.formats import v2
 from dfpipe.posts.formats.result import Deletion, Result, Skip, inside, items, shielded
 from dfpipe.posts.formats.v11 import WITHHELD
@@ -49,7 +49,7 @@ def read(raw: Any) -> Iterator[Result]:
     return (found.result for found in _found(raw if isinstance(raw, dict) else {}))
 
 
-def open_source(settings: Settings, limits: Limits) -> Source:
+def open_source(settings: Settings, limits: Limits) -> PostSource:
     """X with the credentials of the settings."""
     return X(settings, limits)
 

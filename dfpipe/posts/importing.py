@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from dfpipe.datastore import Store, build_indexes
 from dfpipe.errors import UsageError
-from dfpipe.posts.formats.files import ArchiveError, Source, records
+from dfpipe.posts.formats.files import ArchiveFile, records
+from dfpipe.posts.formats.json_stream import ArchiveError
 from dfpipe.posts.formats.result import Deletion, Result, Skip
 from dfpipe.posts.post import INDEXES, KIND, Post
 from dfpipe.posts.storing import Stored, batches
@@ -88,7 +89,7 @@ def no_progress(stage: str, done: int, total: int | None) -> None:
 
 
 @contextmanager
-def sources(names: Sequence[str], stdin: BinaryIO) -> Iterator[list[Source]]:
+def sources(names: Sequence[str], stdin: BinaryIO) -> Iterator[list[ArchiveFile]]:
     """Give the archives of these names, "-" being standard input.
 
     They are read twice, so standard input and pipes are kept in a temporary file meanwhile. Raises
@@ -110,16 +111,16 @@ def _check_readable(name: str) -> None:
         raise UsageError(f"{name} may not be read: change its permissions, or name another file")
 
 
-def _source(name: str, stdin: BinaryIO, spool: Path) -> Source:
+def _source(name: str, stdin: BinaryIO, spool: Path) -> ArchiveFile:
     if name == "-":
         return _spooled("standard input", stdin, spool)
     if Path(name).is_file():
-        return Source(name, Path(name))
+        return ArchiveFile(name, Path(name))
     with open(name, "rb") as pipe:
         return _spooled(name, pipe, spool)
 
 
-def _spooled(name: str, stream: BinaryIO, spool: Path) -> Source:
+def _spooled(name: str, stream: BinaryIO, spool: Path) -> ArchiveFile:
     try:
         with spool.open("wb") as copy:
             shutil.copyfileobj(stream, copy)
@@ -128,10 +129,12 @@ def _spooled(name: str, stream: BinaryIO, spool: Path) -> Source:
             f"{name} cannot be kept in {spool.parent}: {error.strerror}: set TMPDIR to a folder "
             "with room, or name a file instead"
         ) from error
-    return Source(name, spool)
+    return ArchiveFile(name, spool)
 
 
-def scan(archives: Sequence[Source], strict: bool = False, show: Progress = no_progress) -> Scan:
+def scan(
+    archives: Sequence[ArchiveFile], strict: bool = False, show: Progress = no_progress
+) -> Scan:
     """Read all archives to their ends and store nothing.
 
     Raises ArchiveError for a file that cannot be read whole, and with `strict` for the first record
@@ -155,14 +158,14 @@ def scan(archives: Sequence[Source], strict: bool = False, show: Progress = no_p
     return Scan(count, np.unique(np.array(deletions, np.int64)), newest)
 
 
-def _all_records(archives: Iterable[Source]) -> Iterator[tuple[str, Result]]:
+def _all_records(archives: Iterable[ArchiveFile]) -> Iterator[tuple[str, Result]]:
     for archive in archives:
         for place, result in records(archive):
             yield f"{archive.name}:{place}", result
 
 
 def store(
-    archives: Sequence[Source],
+    archives: Sequence[ArchiveFile],
     scanned: Scan,
     client: Store,
     clock: Callable[[], datetime],
@@ -195,7 +198,7 @@ def _moved(post: Post, by: timedelta) -> Post:
     return replace(post, created_at=post.created_at + by, edited_at=edited_at)
 
 
-def _posts(archives: Sequence[Source], scanned: Scan, report: Report) -> Iterator[Post]:
+def _posts(archives: Sequence[ArchiveFile], scanned: Scan, report: Report) -> Iterator[Post]:
     """Yield the posts to store, and count everything else in the report."""
     for place, result in _all_records(archives):
         report.read += 1

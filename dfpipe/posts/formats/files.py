@@ -3,39 +3,36 @@
 import bz2
 import gzip
 import io
-import json
 import lzma
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-import orjson
 import zstandard
 
-from dfpipe.errors import DfpipeError
-from dfpipe.posts.formats import grailbird
+from dfpipe.posts.formats.json_stream import (
+    BOM,
+    BROKEN,
+    HEAD_LINES,
+    NOT_UTF8,
+    PIECE,
+    TOO_MANY,
+    ArchiveError,
+    documents,
+    spans_lines,
+)
 from dfpipe.posts.formats.recognise import results
 from dfpipe.posts.formats.result import UNKNOWN, Result, Skip
 
-# One line, and a file that is one document, are held in memory whole.
-MAX_DOCUMENT_BYTES = 256 * 2**20
 # A file is in no known format when this many records at its beginning are in none.
 HEAD_RECORDS = 100
-_HEAD_BYTES = 2**20
 
-BROKEN = Skip("broken JSON")
-NOT_UTF8 = Skip("not UTF-8")
-_UNREADABLE = (UNKNOWN, BROKEN, NOT_UTF8)
+_UNREADABLE = (UNKNOWN, BROKEN, NOT_UTF8, TOO_MANY)
 DAMAGE = (EOFError, OSError, lzma.LZMAError, zlib.error, zstandard.ZstdError)
-_BOM = b"\xef\xbb\xbf"
-
-
-class ArchiveError(DfpipeError):
-    """A file cannot be read as an archive of posts."""
 
 
 class UnknownFormatError(ArchiveError):
@@ -43,14 +40,14 @@ class UnknownFormatError(ArchiveError):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ArchiveFile:
     """An archive to read: its name for messages, and the file, which is read more than once."""
 
     name: str
     path: Path
 
 
-def records(source: Source) -> Iterator[tuple[str, Result]]:
+def records(source: ArchiveFile) -> Iterator[tuple[str, Result]]:
     """Yield each result of an archive with its place: "12" for line 12, "item 3" of one document.
 
     Nothing is yielded before a record in a known format is found. Raises ArchiveError for a file
@@ -70,7 +67,7 @@ def records(source: Source) -> Iterator[tuple[str, Result]]:
             raise _no_known_format(source, *head[0])
 
 
-def _no_known_format(source: Source, place: str, first: Skip) -> ArchiveError:
+def _no_known_format(source: ArchiveFile, place: str, first: Skip) -> ArchiveError:
     return UnknownFormatError(
         f"{source.name}:{place}: {first.reason}, and so are those after it: give posts as this "
         "project's own JSON lines or as X (v1.1, v2, personal archive), Bluesky or Mastodon write "
@@ -78,21 +75,19 @@ def _no_known_format(source: Source, place: str, first: Skip) -> ArchiveError:
     )
 
 
-def _results(source: Source, stream: BinaryIO) -> Iterator[tuple[str, Result]]:
-    empty = True
+def _results(source: ArchiveFile, stream: BinaryIO) -> Iterator[tuple[str, Result]]:
+    is_empty = True
+    items = count(1)
     for line, document in documents(source.name, stream):
-        empty = False
-        if isinstance(document, Skip):
-            yield str(line), document
-            continue
-        for item, result in enumerate(results(document), 1):
-            yield str(line) if line else f"item {item}", result
-    if empty:
+        is_empty = False
+        found = [document] if isinstance(document, Skip) else results(document)
+        yield from ((str(line) if line else f"item {next(items)}", result) for result in found)
+    if is_empty:
         raise UnknownFormatError(f"{source.name} is empty: name a file with posts")
 
 
 @contextmanager
-def _opened(source: Source) -> Iterator[BinaryIO]:
+def _opened(source: ArchiveFile) -> Iterator[BinaryIO]:
     try:
         raw = source.path.open("rb")
     except OSError as error:
@@ -160,28 +155,6 @@ def _zstd_chunks(raw: BinaryIO) -> Iterator[bytes]:
         raise EOFError("compressed data ends early")
 
 
-def documents(name: str, stream: BinaryIO) -> Iterator[tuple[int, object]]:
-    """Yield each JSON document with its line, or 0 where the file is one document.
-
-    A document that cannot be parsed is a Skip. Blank lines and a byte order mark are passed over.
-    Raises ArchiveError for a line or document of more than MAX_DOCUMENT_BYTES.
-    """
-    lines = _lines(name, stream)
-    head = _head(lines)
-    if _is_one_document(head):
-        data = b"".join(head) + stream.read(MAX_DOCUMENT_BYTES)
-        if stream.read(1):
-            raise _too_long(name)
-        document = parse(grailbird.unwrap(data))
-        if not isinstance(document, Skip):
-            yield 0, document
-            return
-        head, lines = [], iter(data.splitlines(keepends=True))
-    for number, line in enumerate(chain(head, lines), 1):
-        if not line.isspace():
-            yield number, parse(line)
-
-
 def grows_by_lines(path: Path) -> bool:
     """Return whether a file is plain text with documents on lines of their own, as a log grows.
 
@@ -190,70 +163,6 @@ def grows_by_lines(path: Path) -> bool:
     with path.open("rb") as raw:
         if decompressed(raw) is not raw:
             return False
-        head = _head(_lines(str(path), raw))
-    has_one_begun = len(head) == 1 and not head[0].endswith(b"\n")
-    return has_one_begun or not _is_one_document(head)
-
-
-def _lines(name: str, stream: BinaryIO) -> Iterator[bytes]:
-    while line := stream.readline(MAX_DOCUMENT_BYTES + 1):
-        if len(line) > MAX_DOCUMENT_BYTES:
-            raise _too_long(name)
-        yield line
-
-
-def _too_long(name: str) -> ArchiveError:
-    return ArchiveError(
-        f"{name} holds a line or a document of over {MAX_DOCUMENT_BYTES:,} bytes: cut it into "
-        "several, one post a line"
-    )
-
-
-def _head(lines: Iterator[bytes]) -> list[bytes]:
-    head: list[bytes] = []
-    size = 0
-    for line in lines:
-        head.append(line if head else line.removeprefix(_BOM))
-        size += len(line)
-        if len(head) == HEAD_RECORDS or size > _HEAD_BYTES:
-            break
-    return head
-
-
-def _is_one_document(head: list[bytes]) -> bool:
-    """Return whether a file that begins with these lines is one document over several lines."""
-    first = next((line.lstrip() for line in head if not line.isspace()), b"")
-    if grailbird.is_script(first):
-        return True
-    if not first.startswith((b"{", b"[")) or not isinstance(parse(first), Skip):
-        return False
-    # A line that is an object shows that the first is merely a broken one, but in a list each may.
-    return first.startswith(b"[") or not any(isinstance(parse(line), dict) for line in head)
-
-
-def parse(data: bytes) -> object:
-    """Return the JSON document of a text in UTF-8, or the Skip that says why there is none.
-
-    Half a surrogate pair, which some programs write, becomes U+FFFD.
-    """
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
-        pass
-    try:
-        text = data.decode()
-    except UnicodeDecodeError:
-        return NOT_UTF8
-    return _parse_leniently(text) if "\\ud" in text.lower() else BROKEN
-
-
-def _parse_leniently(text: str) -> object:
-    try:
-        written = json.dumps(json.loads(text), ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return BROKEN
-    mended = written.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    try:
-        return orjson.loads(mended)
-    except orjson.JSONDecodeError:
-        return BROKEN
+        head = raw.read(PIECE).removeprefix(BOM).split(b"\n", HEAD_LINES)[:HEAD_LINES]
+    has_one_begun = len(head) == 1
+    return has_one_begun or not spans_lines(head)

@@ -19,7 +19,7 @@ from dfpipe.commands import import_report
 from dfpipe.datastore import connect
 from dfpipe.errors import DfpipeError, UsageError
 from dfpipe.posts import exporting, importing, storing
-from dfpipe.posts.formats.files import ArchiveError
+from dfpipe.posts.formats.json_stream import ArchiveError
 from dfpipe.posts.formats.own import post_line
 from dfpipe.posts.importing import Report, Skipped
 from dfpipe.posts.post import KIND, Post, from_entity, to_entity

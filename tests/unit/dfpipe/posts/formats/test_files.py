@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import lzma
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfpipe.posts.formats import files
-from dfpipe.posts.formats.files import BROKEN, NOT_UTF8, ArchiveError, Source, parse, records
+from dfpipe.posts.formats import files, json_stream
+from dfpipe.posts.formats.files import ArchiveFile, records
+from dfpipe.posts.formats.json_stream import BROKEN, NOT_UTF8, ArchiveError, parse
 from dfpipe.posts.formats.result import UNKNOWN, Result, Skip
 from dfpipe.posts.post import Post
 
@@ -38,7 +40,7 @@ def line(tid: int = 1, **changes: Any) -> bytes:
 def read(folder: Path, data: bytes) -> list[tuple[str, Result]]:
     path = folder / "posts"
     path.write_bytes(data)
-    return list(records(Source("posts", path)))
+    return list(records(ArchiveFile("posts", path)))
 
 
 def tids(folder: Path, data: bytes) -> list[int]:
@@ -98,7 +100,7 @@ class TestLines:
     def test_a_long_file_is_read_as_it_goes(self, tmp_path: Path) -> None:
         path = tmp_path / "posts"
         path.write_bytes(b"".join(map(line, range(1, 500))) + b"\x1f")
-        found = records(Source("posts", path))
+        found = records(ArchiveFile("posts", path))
         assert next(found)[0] == "1"
 
 
@@ -137,13 +139,66 @@ class TestDocuments:
     def test_a_document_that_is_too_long(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(files, "MAX_DOCUMENT_BYTES", 200)
-        message = "^posts holds a line or a document of over 200 bytes: cut it into several"
+        monkeypatch.setattr(json_stream, "MAX_DOCUMENT_BYTES", 200)
+        message = "^posts holds a document of over 200 bytes: cut it into several"
         with pytest.raises(ArchiveError, match=message):
             read(tmp_path, line(1) + line(2, text="x" * 200))
-        page = json.dumps([record(tid) for tid in range(1, 200)], indent=1)
+        page = [record(tid) for tid in range(1, 200)]
         with pytest.raises(ArchiveError, match=message):
-            read(tmp_path, page.encode())
+            read(tmp_path, json.dumps({"statuses": page}, indent=1).encode())
+        # An array is cut into its elements.
+        assert len(read(tmp_path, json.dumps(page, indent=1).encode())) == 199
+
+    @pytest.mark.parametrize("many", [b"{},", b"[],", b"0,", b'"",'])
+    def test_a_small_file_that_unpacks_to_many_values_takes_little_memory(
+        self, tmp_path: Path, many: bytes
+    ) -> None:
+        count = 12_000_000
+        for data in (b"[%b{}]" % (many * count), b'{"data": [%b{}]}' % (many * count)):
+            found = json_stream.documents("x", io.BytesIO(data))
+            tracemalloc.start()
+            documents = [next(found)[1] for _ in range(3)] if data[:1] == b"[" else [*found]
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            assert peak < 100 * 2**20
+            assert len(documents) == 3 or documents == [(1, json_stream.TOO_MANY)]
+
+    def test_documents_one_after_another(self, tmp_path: Path) -> None:
+        data = "\n".join(json.dumps(record(tid), indent=1) for tid in range(1, 30))
+        found = read(tmp_path, data.encode())
+        assert [place for place, _ in found] == [f"item {n}" for n in range(1, 30)]
+        assert all(isinstance(result, Post) for _, result in found)
+        data = f"{json.dumps([record(1)], indent=1)};\n{line(2).decode()}{json.dumps([record(3)])}"
+            json.dumps([record(1)], indent=1) + ";\n" + line(2).decode() + json.dumps([record(3)])
+        )
+        places = [place for place, _ in read(tmp_path, data.encode())]
+        assert places == ["item 1", str(data.count("\n")), str(data.count("\n") + 1)]
+
+    def test_what_follows_a_broken_array_is_read_by_lines(self, tmp_path: Path) -> None:
+        data = b'[{"tid": 1, "text": "cut\n' + line(2) + line(3)
+        places = [place for place, _ in read(tmp_path, data)]
+        assert places == ["1", "2", "3"]
+
+    @given(
+        st.lists(
+            st.recursive(
+                st.none() | st.text() | st.integers(0, 9),
+                lambda s: st.lists(s) | st.dictionaries(st.text(), s),
+                max_leaves=9,
+            ),
+            max_size=6,
+        ),
+        st.none() | st.integers(0, 3),
+        st.integers(1, 40),
+    )
+    def test_an_array_gives_its_elements_however_it_is_read(
+        self, values: list[Any], indent: int | None, piece: int
+    ) -> None:
+        data = json.dumps(values, indent=indent, ensure_ascii=False).encode()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(json_stream, "PIECE", piece)
+            found = [document for _, document in json_stream.documents("x", io.BytesIO(data))]
+        assert found in ([values], values)
 
 
 class TestNoKnownFormat:
@@ -166,7 +221,7 @@ class TestNoKnownFormat:
         assert len(read(tmp_path, b"#\n" * 99 + line(1))) == 100
 
     def test_a_missing_file(self, tmp_path: Path) -> None:
-        source = Source("posts", tmp_path / "none")
+        source = ArchiveFile("posts", tmp_path / "none")
         with pytest.raises(ArchiveError, match="^posts cannot be read: No such file or directory$"):
             next(records(source))
 
@@ -191,7 +246,9 @@ class TestParse:
 @settings(max_examples=300)
 def test_no_bytes_crash(data: bytes) -> None:
     try:
-        for line_number, document in files.documents("x", files.decompressed(io.BytesIO(data))):
+        for line_number, document in json_stream.documents(
+            "x", files.decompressed(io.BytesIO(data))
+        ):
             assert line_number >= 0
             assert not isinstance(document, Skip) or document in (BROKEN, NOT_UTF8)
     except files.DAMAGE:

@@ -59,7 +59,7 @@ def documents(name: str, stream: BinaryIO) -> Iterator[tuple[int, object]]:
 def parse(data: bytes) -> object:
     """Return the JSON document of a text in UTF-8, or the Skip that says why there is none.
 
-    Half a surrogate pair, which some programs write, becomes U+FFFD.
+    Half a surrogate pair, which some programs write, becomes U+FFFD, and NaN becomes null.
     """
     if len(data) > PIECE and sum(map(data.count, (b",", b"[", b"{"))) > MOST_VALUES:
         return TOO_MANY
@@ -71,12 +71,13 @@ def parse(data: bytes) -> object:
         text = data.decode()
     except UnicodeDecodeError:
         return NOT_UTF8
-    return _parse_leniently(text) if "\\ud" in text.lower() else BROKEN
+    is_odd = "\\ud" in text.lower() or "NaN" in text or "Infinity" in text
+    return _parse_leniently(text) if is_odd else BROKEN
 
 
 def _parse_leniently(text: str) -> object:
     try:
-        written = json.dumps(json.loads(text), ensure_ascii=False)
+        written = json.dumps(json.loads(text, parse_constant=lambda _: None), ensure_ascii=False)
     except (ValueError, RecursionError):
         return BROKEN
     mended = written.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -163,14 +163,17 @@ class TestDocuments:
             assert peak < 100 * 2**20
             assert len(documents) == 3 or documents == [(1, json_stream.TOO_MANY)]
 
+    def test_not_a_number_is_nothing(self, tmp_path: Path) -> None:
+        good = line(1).replace(b'"urls"', b'"likes": NaN, "rate": -Infinity, "urls"')
+        assert parse(b'{"a": NaN, "b": [-Infinity, "NaN"]}') == {"a": None, "b": [None, "NaN"]}
+        assert [type(result) for _, result in read(tmp_path, good)] == [Post]
+
     def test_documents_one_after_another(self, tmp_path: Path) -> None:
         data = "\n".join(json.dumps(record(tid), indent=1) for tid in range(1, 30))
         found = read(tmp_path, data.encode())
         assert [place for place, _ in found] == [f"item {n}" for n in range(1, 30)]
         assert all(isinstance(result, Post) for _, result in found)
         data = f"{json.dumps([record(1)], indent=1)};\n{line(2).decode()}{json.dumps([record(3)])}"
-            json.dumps([record(1)], indent=1) + ";\n" + line(2).decode() + json.dumps([record(3)])
-        )
         places = [place for place, _ in read(tmp_path, data.encode())]
         assert places == ["item 1", str(data.count("\n")), str(data.count("\n") + 1)]
 

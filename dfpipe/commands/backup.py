@@ -32,8 +32,8 @@ def command(store_url: str, output: Path) -> None:
 
     The copy is the store at one moment, with everything that is committed by then: other programs
     can keep writing meanwhile. Do not copy the file itself while it is in use, since what was
-    written last is in another file beside it. The store and the copy are checked for damage. To
-    restore a backup, stop the programs that use the store and put the copy in its place.
+    written last is in another file beside it. A damaged store is refused. To restore a backup, stop
+    the programs that use the store and put the copy in its place.
     """
     from dfpipe.datastore.backup import backup  # --help needs no SQLite
 

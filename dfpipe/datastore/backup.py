@@ -3,17 +3,21 @@
 import os
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dfpipe.datastore.connecting import embedded_file
 from dfpipe.datastore.errors import StoreError
 from dfpipe.errors import UsageError
+
+if TYPE_CHECKING:
+    from dfpipe.datastore.database import Database
 
 
 def backup(url: str, target: Path) -> int:
     """Copy an embedded store to a new file, which appears when it is complete; return its bytes.
 
     The copy is the store at one moment, however many processes are writing to it, and has all that
-    is committed by then. Store and copy are checked for damage.
+    is committed by then. A damaged store is refused.
 
     Raises UsageError for a store that is not embedded or a file that exists, StoreError where the
     store cannot be read or the copy cannot be written.
@@ -29,9 +33,8 @@ def backup(url: str, target: Path) -> int:
     try:
         with closing(Client(source, create=False, read_only=True)) as client:
             client.database.verify()
+            _verify_rows(client.database)
             client.database.copy_to(part)
-        with closing(Client(part, create=False, read_only=True)) as copy:
-            copy.database.verify()
         _sync(part)
         part.replace(target)
         _sync(target.parent)
@@ -41,6 +44,16 @@ def backup(url: str, target: Path) -> int:
         for left in (part, Path(f"{part}-wal"), Path(f"{part}-shm")):
             left.unlink(missing_ok=True)
     return target.stat().st_size
+
+
+def _verify_rows(database: "Database") -> None:
+    """Raise StoreError where an entity is not what was written."""
+    from dfpipe.datastore.reading import check_rows  # it brings in Google's classes
+
+    with database.translated(), database.lend() as connection:
+        rows = connection.execute("SELECT kind, path, shape, data, checksum FROM entity")
+        while some := rows.fetchmany(1000):
+            check_rows(some)
 
 
 def _sync(path: Path) -> None:

@@ -1,49 +1,76 @@
 """Batches and transactions of the embedded client, with the methods of Google's."""
 
 import sqlite3
-from collections.abc import Iterable
-from typing import Any, Self
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol, Self
 
 from google.api_core.exceptions import Aborted, InvalidArgument
 from google.cloud.datastore.entity import Entity
 from google.cloud.datastore.key import Key
 
-from dfpipe.datastore.writing import Stored, Write, check_size, deletions, puts
+from dfpipe.datastore.catalog import Catalog
+from dfpipe.datastore.database import Database
+from dfpipe.datastore.writing import Known, Stored, Write, check_size, deletions, puts
 
 CONTENTION = "too much contention on these datastore entities. please try again."
+
+
+class Owner(Protocol):
+    """What a batch needs from its client."""
+
+    project: str
+    database: Database
+
+    def enter(self, batch: "Batch") -> None:
+        """Make the batch this thread's current one."""
+
+    def leave(self) -> None:
+        """Return to the batch that was current before."""
+
+    def catalog_of(self, connection: sqlite3.Connection) -> Catalog:
+        """The catalog in the snapshot of that connection."""
+
+    def commit(
+        self,
+        writes: Sequence[Write],
+        connection: sqlite3.Connection | None = None,
+        begin: Callable[[sqlite3.Connection], None] | None = None,
+        known: Known | None = None,
+    ) -> None:
+        """Commit writes, in the transaction of that connection if one is given."""
 
 
 class Batch:
     """Puts and deletes that are committed together: all of them or none.
 
-    As a context manager it commits at the end, and drops everything when the block raises.
+    Used as a context manager it commits at the end, or drops everything if the block raises.
     """
 
     _INITIAL, _IN_PROGRESS, _ABORTED, _FINISHED = range(4)
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Owner) -> None:
         self._client = client
         self._writes: list[Write] = []
         self._status = self._INITIAL
 
     def put(self, entity: Entity) -> None:
-        """Remember the entity as it is now.
+        """Write a copy of the entity, as it is at this moment, when the batch commits.
 
-        Raises ValueError, or InvalidArgument for what Datastore would refuse to store.
+        Raises ValueError or InvalidArgument for what Datastore would refuse to store.
         """
         self.put_multi([entity])
 
     def put_multi(self, entities: Iterable[Entity]) -> None:
-        """Remember several entities."""
+        """Write several entities when the batch commits."""
         self._must_run("put()")
         self._writes.extend(puts(entities, self._client.project))
 
     def delete(self, key: Key) -> None:
-        """Remember to delete what the key names, if it exists."""
+        """Delete an entity when the batch commits."""
         self.delete_multi([key])
 
     def delete_multi(self, keys: Iterable[Key]) -> None:
-        """Remember to delete what several keys name."""
+        """Delete several entities when the batch commits."""
         self._must_run("delete()")
         self._writes.extend(deletions(keys, self._client.project))
 
@@ -51,13 +78,13 @@ class Batch:
         if self._status != self._IN_PROGRESS:
             raise ValueError(f"Batch must be in progress to {method}")
 
-    def begin(self, **_: Any) -> None:
+    def begin(self) -> None:
         """Start; the context manager does it."""
         if self._status != self._INITIAL:
             raise ValueError("Batch already started previously.")
         self._status = self._IN_PROGRESS
 
-    def commit(self, **_: Any) -> None:
+    def commit(self) -> None:
         """Write everything at once."""
         self._must_run("commit()")
         try:
@@ -76,7 +103,7 @@ class Batch:
         if self._writes:
             self._client.commit(self._writes)
 
-    def rollback(self, **_: Any) -> None:
+    def rollback(self) -> None:
         """Drop everything."""
         self._must_run("rollback()")
         self._status = self._ABORTED
@@ -98,24 +125,24 @@ class Batch:
 
 
 class Transaction(Batch):
-    """A batch whose reads count too: serialisable, optimistic.
+    """A batch whose reads count too: serializable, with optimistic locking.
 
-    Reads see the store as it was when the transaction began, without its own writes. The commit
-    raises Aborted, with nothing written, where anything that was read has changed since, what was
-    missing and what a query would newly find included.
+    Reads see the store as it was when the transaction began, without its own writes. If anything
+    that was read has changed since, the commit writes nothing and raises Aborted. This includes
+    entities that did not exist and those that a query would find now.
     """
 
-    def __init__(self, client: Any, read_only: bool = False) -> None:
+    def __init__(self, client: Owner, read_only: bool = False) -> None:
         super().__init__(client)
         self._read_only = read_only
         self._connection: sqlite3.Connection | None = None
         self._read_anything = False
         self._log: list[tuple[str, tuple[Any, ...], list[Any]]] = []
-        # What was looked up: of each kind's number and path, None where nothing is.
+        # The rows that were looked up, by kind number and path; None for a missing one.
         self.known: dict[int, dict[bytes, Stored | None]] = {}
 
-    def begin(self, **_: Any) -> None:
-        """Start: from now on reads see the store as it is now."""
+    def begin(self) -> None:
+        """Start; reads see the store as it is at this moment."""
         super().begin()
         with self._client.database.translated():
             self._connection = self._client.database.take()
@@ -126,10 +153,10 @@ class Transaction(Batch):
         self.catalog = self._client.catalog_of(connection)
 
     def renew(self) -> None:
-        """Go over to the newest state, in which an index has been built that was missing.
+        """Switch to the newest snapshot, which has an index that was missing.
 
-        Raises Aborted where what has been read is no longer so, and in a read-only transaction,
-        which keeps no record of it, where anything has been read.
+        Raises Aborted if anything that was read has changed. A read-only transaction keeps no
+        record of its reads, so it raises Aborted if it has read anything.
         """
         if self._connection is None or (self._read_only and self._read_anything):
             raise Aborted(CONTENTION)
@@ -138,13 +165,13 @@ class Transaction(Batch):
         self._compare(self._connection)
 
     def _compare(self, connection: sqlite3.Connection) -> None:
-        """Raise Aborted where a statement gives other rows by now."""
+        """Raise Aborted if a statement returns other rows than before."""
         for sql, parameters, rows in self._log:
             if connection.execute(sql, parameters).fetchall() != rows:
                 raise Aborted(CONTENTION)
 
     def read(self, sql: str, parameters: tuple[Any, ...]) -> list[Any]:
-        """Run a reading statement on the snapshot and remember what it gave."""
+        """Run a statement on the snapshot and record its rows."""
         if self._connection is None:
             raise InvalidArgument("The referenced transaction has expired or is no longer valid.")
         rows = self._connection.execute(sql, parameters).fetchall()
@@ -154,12 +181,12 @@ class Transaction(Batch):
         return rows
 
     def put_multi(self, entities: Iterable[Entity]) -> None:
-        """Remember entities as they are now."""
+        """Write entities when the transaction commits."""
         self._refuse_if_read_only()
         super().put_multi(entities)
 
     def delete_multi(self, keys: Iterable[Key]) -> None:
-        """Remember to delete what the keys name."""
+        """Delete entities when the transaction commits."""
         self._refuse_if_read_only()
         super().delete_multi(keys)
 
@@ -173,14 +200,14 @@ class Transaction(Batch):
             self._client.commit(self._writes, connection, self._begin_writing, self.known)
         self._end()
 
-    def commit(self, **_: Any) -> None:
-        """Write everything, if what was read still holds."""
+    def commit(self) -> None:
+        """Write everything, unless anything that was read has changed."""
         try:
             super().commit()
         finally:
             self._end()
 
-    def rollback(self, **_: Any) -> None:
+    def rollback(self) -> None:
         """Drop everything."""
         try:
             super().rollback()
@@ -194,9 +221,9 @@ class Transaction(Batch):
             self._client.database.give_back(connection)
 
     def _begin_writing(self, connection: sqlite3.Connection) -> None:
-        """Turn the snapshot into a write transaction, or begin one and compare what was read."""
+        """Turn the snapshot into a write transaction, or begin one and compare the reads."""
         try:
-            # Succeeds only where nobody has committed anything since the snapshot.
+            # Succeeds only if nothing has been committed since the snapshot.
             connection.execute("UPDATE meta SET generation = generation WHERE 0")
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:

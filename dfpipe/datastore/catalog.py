@@ -16,19 +16,19 @@ Entry = tuple[int, bytes, bytes]
 
 @dataclass(slots=True)
 class Catalog:
-    """What the tables held at one generation; never changed once others can see it."""
+    """The contents of the tables at one generation; immutable once it is shared."""
 
     generation: int = -1
     kinds: dict[tuple[str, str], int] = field(default_factory=dict)
     shapes: dict[Shape, int] = field(default_factory=dict)
     shapes_by_number: dict[int, Shape] = field(default_factory=dict)
-    # Of each kind's number: the numbers of those indexes that a query has needed so far.
+    # By kind number: the numbers of the indexes that have been built.
     indexes: dict[int, dict[Index, int]] = field(default_factory=dict)
-    # Numbers of the indexes in which an entity may stand more than once.
+    # Numbers of the indexes that may list an entity more than once.
     repeated: set[int] = field(default_factory=set)
 
     def find(self, kind: int, index: Index) -> int | None:
-        """The index's number in that kind; None where it is not built."""
+        """The number of the index in that kind; None if it is not built."""
         return self.indexes.get(kind, {}).get(index)
 
 
@@ -60,7 +60,7 @@ def _know_shape(catalog: Catalog, shape: Shape, number: int) -> None:
 
 
 class Writer:
-    """Adds to the catalog in a write transaction: to a copy that counts from the commit on."""
+    """Adds to a copy of the catalog in a write transaction; use the copy after the commit."""
 
     def __init__(self, connection: sqlite3.Connection, catalog: Catalog) -> None:
         self.connection = connection
@@ -69,7 +69,7 @@ class Writer:
         self._known_places: dict[tuple[int, int], list[tuple[int, str]]] = {}
 
     def kind(self, namespace: str, name: str) -> int:
-        """The number of a kind, given now if it is new."""
+        """The number of a kind; a new kind gets one."""
         number = self.catalog.kinds.get((namespace, name))
         if number is None:
             sql = "INSERT INTO kind (namespace, name) VALUES (?, ?)"
@@ -78,7 +78,7 @@ class Writer:
         return number
 
     def shape(self, shape: Shape) -> int:
-        """The number of a shape, given now if it is new."""
+        """The number of a shape; a new shape gets one."""
         number = self.catalog.shapes.get(shape)
         if number is None:
             sql = "INSERT INTO shape (names, excluded) VALUES (?, ?)"
@@ -87,11 +87,11 @@ class Writer:
         return number
 
     def build(self, kind: int, index: Index) -> None:
-        """Fill an index of a kind, unless another process has done so."""
+        """Build an index of a kind, unless another process has done so."""
         if self.catalog.find(kind, index) is not None:
             return
         sql = "INSERT INTO idx (kind, definition, repeated) VALUES (?, ?, 0)"
-        # In front stood whether the index is one of ancestors, which there no longer are.
+        # False: earlier versions stored here whether the index was one of ancestors.
         number = self._insert(sql, kind, json.dumps([False, *index]))
         self.catalog.indexes.setdefault(kind, {})[index] = number
         wanted = _wanted([index])
@@ -114,7 +114,7 @@ class Writer:
         return rows
 
     def _places(self, kind: int, shape: int) -> list[tuple[int, str]]:
-        """Those places in a shape's values that the indexes of the kind need."""
+        """The places of the values in a shape that the indexes of the kind need."""
         places = self._known_places.get((kind, shape))
         if places is None:
             wanted = _wanted(self.catalog.indexes.get(kind, ()))
@@ -125,7 +125,7 @@ class Writer:
     def _entries_in(self, number: int, index: Index, path: bytes, values: Indexed) -> list[Entry]:
         """The rows of an entity in one index, one for each combination of its values.
 
-        There are none where it lacks a property.
+        There are none if it lacks a property.
         """
         if len(index) == 1:
             raws = values.get(index[0], ())
@@ -150,7 +150,7 @@ class Writer:
             self.changed = True
 
     def finish(self) -> Catalog:
-        """Tell other processes, within the transaction, that the catalog has grown; return it."""
+        """Let other processes know, with the commit, that the catalog has grown; return it."""
         if self.changed:
             self.connection.execute("UPDATE meta SET generation = generation + 1")
             self.catalog.generation += 1

@@ -37,15 +37,15 @@ def connect(
     read_only: bool = False,
     verify: bool = False,
 ) -> Store:
-    """Give a client of the store that the URL names.
+    """Return a client of the store that the URL names.
 
-    sqlite:///FILE gives the embedded client. The file is made if it is missing and `create` is
-    true; `read_only` refuses every put and delete; `verify` reads the whole file first, 0.2 s for a
-    million posts, and refuses it where it is damaged.
+    sqlite:///FILE gives the embedded client. A missing file is created if `create` is true;
+    `read_only` refuses every put and delete; `verify` first checks the whole file for damage,
+    which takes 0.2 s for a million posts.
     datastore://PROJECT?namespace=N&database=D gives google.cloud.datastore.Client, which honours
     DATASTORE_EMULATOR_HOST; the other options mean nothing there.
 
-    Raises UsageError for another URL, StoreError where the store cannot be opened.
+    Raises UsageError for another URL, StoreError if the store cannot be opened.
     """
     address = _address(url)
     if address.scheme == "sqlite":
@@ -57,7 +57,7 @@ def connect(
 
 
 def check(url: str) -> None:
-    """Refuse what `connect` would refuse, before any long work; no store is made.
+    """Refuse what `connect` would refuse, before any long work; no store is created.
 
     Raises UsageError and StoreError, as `connect` does.
     """
@@ -68,7 +68,7 @@ def check(url: str) -> None:
         connect(url).close()
     elif not os.access(file.absolute().parent, os.W_OK):
         raise StoreError(
-            f"{file} cannot be made: check that its folder exists and that you may write there"
+            f"{file} cannot be created: check that its folder exists and that you may write there"
         )
 
 
@@ -91,12 +91,12 @@ def _address(url: str) -> _Address:
     if parts.scheme == "sqlite":
         options = _options(url, parts.query, {"namespace"})
         if parts.netloc or len(parts.path) < 2:
-            raise UsageError(f"the store {url!r} names no file; expected {FORMS}")
+            raise UsageError(f"{url!r} does not name a file; expected {FORMS}")
         return _Address("sqlite", unquote(parts.path[1:]), options)
     if parts.scheme == "datastore":
         options = _options(url, parts.query, {"namespace", "database"})
         if not parts.netloc or parts.path.strip("/"):
-            raise UsageError(f"the store {url!r} names no project; expected {FORMS}")
+            raise UsageError(f"{url!r} does not name a project; expected {FORMS}")
         return _Address("datastore", parts.netloc, options)
     raise UsageError(f"{url!r} is not the URL of a store; expected {FORMS}")
 

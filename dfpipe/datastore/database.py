@@ -14,7 +14,7 @@ from google.api_core.exceptions import DeadlineExceeded
 
 from dfpipe.datastore.errors import DamageError, StoreError
 
-# Without an adapter of its own, each value of type bytes is asked for one, in vain and slowly.
+# Without this, sqlite3 searches for an adapter for each value of type bytes, which is slow.
 sqlite3.register_adapter(bytes, bytes)
 
 # Marks the file as ours, for `file` and for a check when it is opened.
@@ -39,7 +39,7 @@ CREATE TABLE entry (idx INTEGER NOT NULL, value BLOB NOT NULL, path BLOB NOT NUL
 
 
 class Database:
-    """The connections to one file, lent to one user at a time; safe for threads and forks.
+    """A pool of connections to one file, safe for threads and forks.
 
     Write-ahead log, synchronous=NORMAL: a commit survives the death of any process; a loss of
     power may undo the last commits, whole, and never damages the file.
@@ -53,11 +53,11 @@ class Database:
         if not path.exists():
             if not self._create:
                 raise StoreError(
-                    f"there is no store at {path}: check the path, or import posts into it first"
+                    f"{path} does not exist: check the path, or import posts into it first"
                 )
         elif path.is_dir():
             raise StoreError(f"{path} is a folder: name the file of an SQLite store in it")
-        # Where SQLite can keep no log beside the file, nobody can be writing to it.
+        # Without a log beside the file, and no right to create one, the file does not change.
         self._immutable = not os.access(path.parent, os.W_OK) and not _size(_log_of(path))
         self._has_no_log = _size(path) > 0 and not _size(_log_of(path))
         with self.translated(), self.lend() as connection:
@@ -71,7 +71,7 @@ class Database:
 
     @contextmanager
     def lend(self) -> Iterator[sqlite3.Connection]:
-        """A connection that nobody else uses meanwhile."""
+        """A connection for this block alone."""
         connection = self.take()
         try:
             yield connection
@@ -79,7 +79,7 @@ class Database:
             self.give_back(connection)
 
     def take(self) -> sqlite3.Connection:
-        """Lend a connection until `give_back`."""
+        """Take a connection out of the pool, until `give_back`."""
         if self._pid != os.getpid():
             # A connection must not be used, nor closed, in a child of the process that opened it.
             _inherited.append(self._idle)
@@ -90,7 +90,7 @@ class Database:
             return self._open()
 
     def give_back(self, connection: sqlite3.Connection) -> None:
-        """End what the connection still has open, and keep it for the next user."""
+        """Roll back what the connection has left open, and return it to the pool."""
         if connection.in_transaction:
             connection.rollback()
         if self._pid == os.getpid():
@@ -121,7 +121,7 @@ class Database:
         return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        """Make the tables unless they are there."""
+        """Create the tables unless they exist."""
         started = time.monotonic()
         while not self._is_ours(connection):
             # Another process may be making the tables at this moment.
@@ -136,7 +136,7 @@ class Database:
             try:
                 self._make(connection)
             except sqlite3.OperationalError as error:
-                # Turning on the write-ahead log does not wait for others who are just doing so.
+                # Turning on the write-ahead log does not wait for a process that is just doing so.
                 if not _is_busy(error) or time.monotonic() > started + PATIENCE:
                     raise
                 time.sleep(0.01)
@@ -145,8 +145,8 @@ class Database:
             self._add_checksums(connection)
 
     def _is_ours(self, connection: sqlite3.Connection) -> bool:
-        """Whether the tables are there; raises StoreError for another program's database."""
-        # In this order: another process may be making tables and mark, which it does at once.
+        """Whether the tables exist; raises StoreError for another program's database."""
+        # In this order: another process may be creating tables and mark, in one transaction.
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         (application_id,) = connection.execute("PRAGMA application_id").fetchone()
         if application_id == APPLICATION_ID:
@@ -168,7 +168,7 @@ class Database:
         connection.execute("COMMIT")
 
     def _add_checksums(self, connection: sqlite3.Connection) -> None:
-        """Go over to the newest form of the tables; rows that are there stay unchecked."""
+        """Upgrade the tables of an earlier version; its rows stay without checksums."""
         connection.execute("BEGIN IMMEDIATE")
         columns = connection.execute("SELECT name FROM pragma_table_info('entity')").fetchall()
         if ("checksum",) not in columns:
@@ -176,7 +176,7 @@ class Database:
         connection.execute("COMMIT")
 
     def verify(self) -> None:
-        """Read the whole file and raise StoreError where its structure is damaged."""
+        """Read the whole file and raise StoreError if its structure is damaged."""
         with self.translated(), self.lend() as connection:
             (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
             if found != "ok":
@@ -195,13 +195,13 @@ class Database:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def copy_to(self, path: Path) -> None:
-        """Write the store, as it is at this moment, to a new file; others may go on writing."""
+        """Copy the store, as it is at this moment, to a new file; others can keep writing."""
         with self.translated(), self.lend() as connection, closing(sqlite3.connect(path)) as copy:
             connection.backup(copy)
 
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Turn SQLite's errors, and those of rows that make no sense, into ours and Datastore's."""
+        """Turn errors of SQLite, and of rows that cannot be decoded, into ours and Datastore's."""
         try:
             yield
         except sqlite3.Error as error:
@@ -239,22 +239,22 @@ def _is_busy(error: sqlite3.Error) -> bool:
 
 _inherited: list[list[sqlite3.Connection]] = []
 
-# What decoding raises where a row is not what was written.
+# What decoding a damaged row can raise.
 _SENSELESS = (DamageError, LookupError, ValueError, TypeError, msgpack.UnpackException)
 _DAMAGED = "the store is damaged: restore it from a backup"
 _FULL = "the disk is full: make room and try again"
 _EXPLANATIONS = {
     sqlite3.SQLITE_NOTADB: "this is not an SQLite database: choose another file",
     sqlite3.SQLITE_CORRUPT: _DAMAGED,
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened or made: check that its folder exists and that "
-    "you may write there",
-    sqlite3.SQLITE_READONLY: "may not be written to: check its permissions and its folder's",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened or created: check that its folder exists and "
+    "that you may write there",
+    sqlite3.SQLITE_READONLY: "it cannot be written to: check its permissions and its folder's",
     sqlite3.SQLITE_FULL: _FULL,
 }
 
 
 def _explained(path: Path, error: sqlite3.Error) -> str:
-    # SQLite tells of a full disk as an I/O error where it makes room for the log's index.
+    # SQLite reports a full disk as an I/O error when it extends the index of the log.
     if _code(error) == sqlite3.SQLITE_IOERR and shutil.disk_usage(path.parent).free < 1 << 20:
         return _FULL
     if _code(error) == 0 and isinstance(error, sqlite3.OperationalError):

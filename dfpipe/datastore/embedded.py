@@ -29,7 +29,7 @@ MOST_KEYS = 1000  # in one lookup
 
 
 class Client:
-    """A client of one store, for any number of threads; a process forked off may go on with it.
+    """A client of one store, which threads can share and forked processes can keep using.
 
     Each thread has its own current batch or transaction.
     """
@@ -50,28 +50,28 @@ class Client:
         with self.database.translated(), self.database.lend() as connection:
             self._catalog = catalogs.load(connection)
 
-    def key(self, *path: str | int) -> Key:
-        """A key of a kind and an id or name, in this client's project and namespace."""
-        if len(path) == 2 and type(path[0]) is str and type(path[1]) is str:
-            return make_key(path[0], path[1], self.project, self.namespace)
-        return Key(*path, project=self.project, namespace=self.namespace)
+    def key(self, kind: str, id_or_name: str | int, /) -> Key:
+        """Make a key in this client's project and namespace."""
+        if type(id_or_name) is str and type(kind) is str:
+            return make_key(kind, id_or_name, self.project, self.namespace)
+        return Key(kind, id_or_name, project=self.project, namespace=self.namespace)
 
     def query(
         self, *, kind: str, order: Sequence[str] = (), projection: Sequence[str] = ()
     ) -> Query:
-        """A query over one kind in this client's namespace."""
-        return Query(self, kind=kind, order=order, projection=projection)
+        """Make a query over one kind in this client's namespace."""
+        return Query(self, kind, order, projection)
 
     def aggregation_query(self, query: Any) -> Counting:
-        """An aggregation over a query of this client: its count."""
-        return Counting(self, query)
+        """Make a count of what a query of this client finds."""
+        return Counting(query)
 
     def batch(self) -> Batch:
-        """A batch of writes."""
+        """Make a batch."""
         return Batch(self)
 
     def transaction(self, *, read_only: bool = False) -> Transaction:
-        """A transaction."""
+        """Make a transaction."""
         return Transaction(self, read_only)
 
     @property
@@ -101,14 +101,14 @@ class Client:
         self._batches().pop()
 
     def get(self, key: Key, *, transaction: Transaction | None = None) -> Entity | None:
-        """The entity of that key; None where there is none."""
+        """Read an entity; None if it does not exist."""
         found = self.get_multi([key], transaction=transaction)
         return found[0] if found else None
 
     def get_multi(
         self, keys: Sequence[Key], *, transaction: Transaction | None = None
     ) -> list[Entity]:
-        """The entities of those keys that exist."""
+        """Read the entities that exist, in the order of the keys."""
         with self._look_up(keys, transaction) as (stored, catalog):
             return [
                 entity_of(key, row[1], row[2], catalog)
@@ -117,7 +117,7 @@ class Client:
             ]
 
     def get_values(self, keys: Sequence[Key], names: tuple[str, ...]) -> list[Any]:
-        """The named properties of what each key names; None where there is no entity."""
+        """Read some properties of each entity; None for an entity that does not exist."""
         with self._look_up(keys, None) as (stored, catalog):
             values = value_reader(names, catalog)
             return [None if row is None else values(row[1], row[2]) for row in stored]
@@ -126,7 +126,7 @@ class Client:
     def _look_up(
         self, keys: Sequence[Key], transaction: Transaction | None
     ) -> Iterator[tuple[list[Stored | None], Catalog]]:
-        """What is stored of each key, and the catalog that it was stored by."""
+        """The row of each key, None if there is none, and the catalog to read them with."""
         if any(key.project != self.project for key in keys):
             raise ValueError("Keys do not match project")
         if len(keys) > MOST_KEYS:
@@ -148,7 +148,7 @@ class Client:
             yield [groups[namespace, kind][path] for namespace, kind, path in places], catalog
 
     def put(self, entity: Entity) -> None:
-        """Store an entity, replacing the one of the same key."""
+        """Store an entity, replacing the one with the same key."""
         self.put_multi([entity])
 
     def put_multi(self, entities: Sequence[Entity]) -> None:
@@ -159,11 +159,11 @@ class Client:
             batch.put_multi(entities)
 
     def delete(self, key: Key) -> None:
-        """Delete what a key names, if it exists."""
+        """Delete an entity, if it exists."""
         self.delete_multi([key])
 
     def delete_multi(self, keys: Sequence[Key]) -> None:
-        """Delete what keys name in one commit, or as part of the current batch or transaction."""
+        """Delete entities in one commit, or as part of the current batch or transaction."""
         with self._joined() as batch:
             batch.delete_multi(keys)
 
@@ -179,7 +179,7 @@ class Client:
         batch.commit()
 
     def close(self) -> None:
-        """Close the connections that nobody is using."""
+        """Close the connections that are not in use."""
         self.database.close()
 
     def catalog_of(self, connection: sqlite3.Connection) -> Catalog:
@@ -193,9 +193,9 @@ class Client:
 
     @contextmanager
     def _reading(self, transaction: Transaction | None) -> Iterator[tuple[Any, Catalog]]:
-        """How to read: in the transaction given or current, else in the newest state.
+        """A function that reads, and the catalog, both of the same snapshot.
 
-        Either way all of it, the catalog included, is of one moment.
+        It is the snapshot of the given or current transaction, else the newest one.
         """
         transaction = transaction or self.current_transaction
         with self.database.translated():
@@ -211,30 +211,28 @@ class Client:
                 self.database.give_back(connection)
 
     @contextmanager
-    def source(self, query: Query, scan: Scan) -> Iterator[Source | None]:
-        """Where a query's scan reads; None where there is no entity of its kind."""
-        place = (self.namespace or "", query.kind)
+    def source(self, kind: str, scan: Scan) -> Iterator[Source | None]:
+        """The snapshot for a scan of a kind; None if the kind has no entities."""
         while True:
             with self._reading(None) as (read, catalog):
-                kind = _kind_number(*place, read, catalog)
-                missing = [
-                    index
-                    for index in scan.indexes()
-                    if kind is not None and catalog.find(kind, index) is None
-                ]
-                if not missing:
-                    yield None if kind is None else Source(read, kind, catalog)
+                number = _kind_number(self.namespace or "", kind, read, catalog)
+                if number is None:
+                    yield None
                     return
-            self.build_indexes(query.kind, missing)
+                missing = [i for i in scan.indexes() if catalog.find(number, i) is None]
+                if not missing:
+                    yield Source(read, number, catalog)
+                    return
+            self.build_indexes(kind, missing)
             if self.current_transaction is not None:
                 self.current_transaction.renew()
 
     def build_indexes(self, kind: str, indexes: Sequence[Index]) -> None:
         """Build indexes of a kind that are missing.
 
-        Datastore keeps one for every property. Here most would never be read, and cost each write:
-        an index is built when a query first needs it, or by this. A client for reading only may
-        build them, too: what is stored does not change by that.
+        Datastore keeps an index for every property. Here most would slow down each write and never
+        be read, so an index is built when a query first needs it, or by this method. A read-only
+        client builds them too, since this does not change what is stored.
         """
         with self._writing() as connection:
             writer = Writer(connection, self.catalog_of(connection))

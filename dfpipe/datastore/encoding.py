@@ -1,4 +1,4 @@
-"""Values and keys as bytes whose order is the order of Datastore."""
+"""Values and keys as bytes that sort in the order of Datastore."""
 
 import functools
 import struct
@@ -105,12 +105,12 @@ def encode_path(path: tuple[Any, ...]) -> bytes:
 
 @functools.lru_cache(maxsize=1024)
 def encode_kind(kind: str) -> bytes:
-    """Encode a kind, as it stands in a path before the id or name."""
+    """Encode a kind: the beginning of a path."""
     return _escape(kind.encode()) + _END
 
 
 def encode_last(part: int | str) -> bytes:
-    """Encode an id or name, as it stands in a path after its kind."""
+    """Encode an id or name: the end of a path."""
     if isinstance(part, str):
         return _NAME + _escape(part.encode()) + _END
     return _ID + (part + _SIGN).to_bytes(8, "big")
@@ -125,9 +125,9 @@ def decode_last(raw: bytes, kind: str) -> int | str:
 
 
 def decode_numbers(raw: bytes) -> list[int | None]:
-    """What an index holds of integers, times (as microseconds since 1970) and nulls.
+    """Decode the values of an index: integers, times (as microseconds since 1970) and nulls.
 
-    Raises InvalidArgument where it holds anything else.
+    Raises InvalidArgument for any other value.
     """
     numbers: list[int | None] = []
     at = 0

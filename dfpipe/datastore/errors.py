@@ -8,4 +8,4 @@ class StoreError(DfpipeError):
 
 
 class DamageError(Exception):
-    """What was read is not what was written; `Database.translated` makes a StoreError of it."""
+    """The file is damaged; `Database.translated` turns this into a StoreError."""

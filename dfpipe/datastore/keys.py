@@ -1,4 +1,4 @@
-"""Keys as the embedded store sees them: checked and encoded once, and made quickly."""
+"""Keys of the embedded store: checked and encoded once, and made quickly."""
 
 import functools
 
@@ -37,8 +37,8 @@ def key_of(path: bytes, project: str, namespace: str | None, kind: str) -> Key:
 def path_of(key: Key, project: str) -> bytes:
     """The encoded path of a key, which the key then remembers.
 
-    Raises ValueError for another project's, InvalidArgument for a key that cannot be: one with a
-    parent or without id and name, and one with a name or id that Datastore does not take.
+    Raises ValueError for a key of another project, and InvalidArgument for one with a parent,
+    without an id or name, or with one that Datastore does not accept.
     """
     if key.project != project or key.database:
         raise ValueError("Key must be from same project as batch")

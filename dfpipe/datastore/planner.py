@@ -23,12 +23,12 @@ class Range:
     high: bytes = END
 
     def within(self, other: "Range") -> "Range":
-        """What both ranges hold."""
+        """The intersection of both ranges."""
         return Range(max(self.low, other.low), min(self.high, other.high))
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing lies in it."""
+        """Whether it is empty."""
         return self.low >= self.high
 
 
@@ -39,8 +39,8 @@ EVERYTHING = Range()
 class Scan:
     """A range of an index, or of the entities themselves where the index has no properties.
 
-    Rows come by value, descending if `descending`, then by path. Where `equal` is given all rows
-    have that value instead, and each entity is in the built-in indexes `also` (property, value).
+    Rows come by value, descending if `descending`, then by path. If `equal` is given, all rows have
+    that value instead, and the entities are also in the indexes `also` (property, value).
     """
 
     index: Index = ()
@@ -65,8 +65,8 @@ def plan(
 ) -> Scan:
     """The scan that answers a query.
 
-    Raises InvalidArgument for what Datastore refuses or the embedded store does not do, and
-    FailedPrecondition for a query that needs a composite index which is not declared.
+    Raises InvalidArgument for a query that Datastore refuses or the embedded store does not
+    support, and FailedPrecondition for one that needs a composite index which is not declared.
     """
     equal: list[tuple[str, bytes]] = []
     ranges: dict[str, Range] = {}
@@ -118,7 +118,7 @@ def _encode(name: str, value: Any) -> bytes:
 
 
 def _check(order: Sequence[str], ranges: dict[str, Range]) -> None:
-    """Refuse what Datastore refuses of orders and inequalities."""
+    """Refuse orders and inequalities that Datastore refuses."""
     if len(ranges) > 1:
         raise InvalidArgument(
             f"Only one inequality filter per query is supported.  Encountered {sorted(ranges)}"
@@ -135,7 +135,7 @@ def _check(order: Sequence[str], ranges: dict[str, Range]) -> None:
 def _ordered_scan(
     kind: str, ranges: dict[str, Range], sorts: Sequence[str], projection: Index
 ) -> Scan:
-    """The scan of the one property that is sorted by or limited, or of what is projected."""
+    """The scan of the property that has an order or a range, or of a projection."""
     first, *others = sorts
     name, descending = first.lstrip("-"), first.startswith("-")
     index = projection or (name,)

@@ -1,7 +1,7 @@
-"""What a store offers: the part of `google.cloud.datastore.Client` that this project uses.
+"""The types of a store: the part of `google.cloud.datastore.Client` that this project uses.
 
-Google's client and the embedded one both meet `Store`; code that stores something names no other
-type. Keys, entities and filters are Google's own classes with either client.
+Google's client and the embedded one both implement `Store`, and other packages use no other type.
+Keys, entities and filters are Google's classes with either client.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Results(Protocol):
-    """What a query finds, read a page at a time while it is iterated over."""
+    """The results of a query, read a page at a time."""
 
     next_page_token: bytes | None
     """Once all results are read: the cursor behind the last one. May be None if none follow."""
@@ -34,8 +34,8 @@ class Query(Protocol):
     def add_filter(self, *, filter: PropertyFilter) -> Any:  # noqa: A002  # Google's name for it
         """Keep only what also passes this filter.
 
-        Inequalities may stand on one property, which must then be the first of the order. What
-        else Datastore refuses raises InvalidArgument when the query is fetched.
+        Only one property can have inequalities, and it must come first in the order. `fetch`
+        raises InvalidArgument for a query that Datastore refuses.
         """
 
     def keys_only(self) -> None:
@@ -44,11 +44,11 @@ class Query(Protocol):
     def fetch(
         self, *, limit: int | None = None, start_cursor: bytes | str | None = None
     ) -> Results:
-        """Run the query: in the current transaction of the thread if there is one.
+        """Run the query, in the current transaction of the thread if there is one.
 
-        `limit` is the most entities to give; `start_cursor` is where an earlier query of the same
-        form ended. Raises FailedPrecondition where a composite index is missing, and
-        InvalidArgument for a cursor of something else.
+        Returns at most `limit` entities. `start_cursor` is the `next_page_token` of an earlier run
+        of the same query. Raises FailedPrecondition if a composite index is missing, and
+        InvalidArgument for a cursor that is not one.
         """
 
 
@@ -63,7 +63,7 @@ class Batch(Protocol):
         """Store the entity when the batch commits."""
 
     def delete(self, key: Key) -> None:
-        """Delete what the key names when the batch commits; nothing happens if it is missing."""
+        """Delete the entity when the batch commits; a missing one is not an error."""
 
     def begin(self) -> None:
         """Start the batch; entering the context does it."""
@@ -86,26 +86,26 @@ class Batch(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Commit, or roll back where the block raised."""
+        """Commit, or roll back if the block raised."""
 
 
 class Transaction(Batch, Protocol):
-    """A batch whose reads count too: serialisable.
+    """A batch whose reads count too: serializable.
 
     Reads see the store as it was when the transaction began, without its own writes. The commit
-    raises google.api_core.exceptions.Aborted, with nothing written, where something that was read
-    has changed since: use `run_in_transaction`, which tries again.
+    writes nothing and raises google.api_core.exceptions.Aborted if something that was read has
+    changed since. `run_in_transaction` then tries again.
     """
 
 
 class Count(Protocol):
-    """A count aggregation; `dfpipe.datastore.count` is the short way to it."""
+    """A count aggregation; `dfpipe.datastore.count` wraps it."""
 
     def count(self, alias: str | None = None) -> Self:
         """Ask for the number of entities, under that name."""
 
     def fetch(self) -> Iterable[Sequence[Any]]:
-        """Run it: one list, which has one result with `alias` and `value`."""
+        """Run it: one list, with one result that has `alias` and `value`."""
 
 
 class Store(Protocol):
@@ -147,10 +147,10 @@ class Store(Protocol):
         """Store entities in one commit, all or none; 500 at once suit Google's limits."""
 
     def delete(self, key: Key) -> None:
-        """Delete what the key names; nothing happens if it is missing."""
+        """Delete one entity; a missing one is not an error."""
 
     def delete_multi(self, keys: Sequence[Key]) -> None:
-        """Delete what the keys name in one commit."""
+        """Delete entities in one commit."""
 
     def query(
         self, *, kind: str, order: Sequence[str] = (), projection: Sequence[str] = ()
@@ -159,18 +159,18 @@ class Store(Protocol):
 
         Without an order the entities come by the property that has an inequality, then by key.
         With a projection they have only those properties and are read from one index, which
-        Datastore bills as one read: `fetch_projection` is the short way to them. Times are then
-        integers, microseconds since 1970. Entities that lack one of the properties are left out.
+        Datastore bills as one read. Times are then integers: microseconds since 1970. Entities that
+        lack one of the properties are left out. `fetch_projection` reads such a query.
         """
 
     def aggregation_query(self, query: Query) -> Count:
-        """Make an aggregation over what the query finds."""
+        """Make an aggregation over the results of a query."""
 
     def batch(self) -> Batch:
         """Make a batch."""
 
     def transaction(self, *, read_only: bool = False) -> Transaction:
-        """Make a transaction; one that only reads costs no conflict check."""
+        """Make a transaction; a read-only one needs no check for conflicts."""
 
     def close(self) -> None:
         """Close the connections that are not in use."""

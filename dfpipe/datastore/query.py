@@ -2,7 +2,8 @@
 
 import base64
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 import msgpack
 from google.api_core.exceptions import InvalidArgument
@@ -26,15 +27,25 @@ PAGE_BYTES = 16_000_000  # or fewer where they are large: they may have 1 MB eac
 KEYS_ONLY = (KEY,)
 FIRST_PAGE = 100  # while that is not known
 
-# Makes what is asked for of the rows of one page.
+# Makes the results from the rows of one page.
 Make = Callable[[Source, list[Any]], list[Any]]
+
+
+class Reader(Protocol):
+    """What a query needs from its client."""
+
+    project: str
+    namespace: str | None
+
+    def source(self, kind: str, scan: Scan) -> AbstractContextManager[Source | None]:
+        """The snapshot for a scan of a kind; None if the kind has no entities."""
 
 
 class Query:
     """A query over the entities of one kind, in the client's namespace."""
 
     def __init__(
-        self, client: Any, *, kind: str, order: Sequence[str] = (), projection: Sequence[str] = ()
+        self, client: Reader, kind: str, order: Sequence[str], projection: Sequence[str]
     ) -> None:
         self.client = client
         self.kind = kind
@@ -54,14 +65,14 @@ class Query:
     def fetch(
         self, *, limit: int | None = None, start_cursor: bytes | str | None = None
     ) -> "Results":
-        """Run the query; the answer is read a page at a time while it is iterated over."""
+        """Run the query; results are read a page at a time."""
         if not self.projection:
             return Results(self, self._entities, False, limit, start_cursor)
         make = self._empty_entities if self.projection == KEYS_ONLY else self._projected
         return Results(self, make, True, limit, start_cursor)
 
     def fetch_values(self, names: tuple[str, ...]) -> "Results":
-        """Run the query; give the named properties alone, without making entities."""
+        """Run the query; return tuples of some properties, which is faster than entities."""
 
         def values(source: Source, rows: list[Any]) -> list[Any]:
             read = value_reader(names, source.catalog)
@@ -70,11 +81,11 @@ class Query:
         return Results(self, values, False)
 
     def fetch_keys(self, limit: int | None = None) -> "Results":
-        """Run the query; give the keys alone, without making entities."""
+        """Run the query; return keys, which is faster than entities."""
         return Results(self, self._keys, True, limit)
 
     def fetch_projection(self) -> "Results":
-        """Run the query; give tuples of id or name and the projected values."""
+        """Run the query; return tuples of id or name and the projected values."""
 
         def projected(_: Source, rows: list[Any]) -> list[Any]:
             kind = self.kind
@@ -102,15 +113,15 @@ class Query:
         ]
 
     def scan(self) -> Scan:
-        """How the query is answered; raises InvalidArgument where Datastore would refuse it."""
+        """The scan that answers the query; raises what `plan` raises."""
         projected = () if self.projection == KEYS_ONLY else tuple(self.projection)
         return plan(self.kind, self.filters, self.order, projected)
 
 
 class Results:
-    """What a query finds, in order; possible to iterate over once.
+    """The results of a query, in order; iterate over them once.
 
-    Behind the last one `next_page_token` is the cursor to go on from, None if nothing follows.
+    After that `next_page_token` is the cursor to continue from, None if nothing follows.
     """
 
     def __init__(
@@ -134,7 +145,7 @@ class Results:
         size, done = FIRST_PAGE, self._scan.is_empty
         while not done and self._left != 0:
             wanted = size if self._left is None else min(size, self._left)
-            with self._query.client.source(self._query, self._scan) as source:
+            with self._query.client.source(self._query.kind, self._scan) as source:
                 rows = self._read(source, wanted) if source else []
                 found = self._make(source, self._once(source, rows)) if source else []
             done = len(rows) < wanted
@@ -156,7 +167,7 @@ class Results:
         return rows
 
     def _once(self, source: Source, rows: list[Any]) -> list[Any]:
-        """The rows without those of entities that were found before, by another value."""
+        """Drop the rows of entities that were already found by another value."""
         if not may_repeat(source, self._scan):
             return rows
         first = {row[1]: row for row in reversed(rows) if row[1] not in self._seen}
@@ -177,23 +188,22 @@ def _position(token: bytes | str) -> Position:
 
 
 class Counting:
-    """The aggregation query of the embedded client, which counts."""
+    """The aggregation query of the embedded client; it only counts."""
 
-    def __init__(self, client: Any, query: Query) -> None:
-        self._client = client
+    def __init__(self, query: Query) -> None:
         self._query = query
         self._aliases: list[str] = []
 
     def count(self, alias: str | None = None) -> "Counting":
-        """Ask for the number of entities."""
+        """Ask for the number of entities, under that name."""
         self._aliases.append(alias or f"property_{len(self._aliases) + 1}")
         return self
 
     def fetch(self) -> list[list[AggregationResult]]:
-        """Give one list with a result for each count."""
+        """Run it: one list with a result for each count."""
         scan = self._query.scan()
         number = 0
         if not scan.is_empty:
-            with self._client.source(self._query, scan) as source:
+            with self._query.client.source(self._query.kind, scan) as source:
                 number = count(source, scan) if source else 0
         return [[AggregationResult(alias, number) for alias in self._aliases]]

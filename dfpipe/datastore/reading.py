@@ -15,9 +15,9 @@ from dfpipe.datastore.records import unpack
 
 
 def check_order(rows: Sequence[Any], descending: bool) -> None:
-    """Raise DamageError where rows (value, path, ...) do not come in the order of their index.
+    """Raise DamageError if rows (value, path, ...) are not in the order of their index.
 
-    A scan that meets a damaged index passes over entities or gives them twice.
+    In a damaged index a scan skips entities or finds them twice.
     """
     if descending:
         values = [row[0] for row in rows]
@@ -29,17 +29,17 @@ def check_order(rows: Sequence[Any], descending: bool) -> None:
 
 
 def checksum(path: bytes, shape: int, data: bytes) -> int:
-    """What is stored beside an entity, so that a bit that flips is noticed."""
+    """The checksum that is stored with an entity."""
     return crc32(data, crc32(path, shape))
 
 
 def check_rows(rows: Sequence[Any]) -> None:
-    """Raise DamageError where a row (_, path, shape, data, checksum) is not what was written.
+    """Raise DamageError if a row (_, path, shape, data, checksum) is not what was written.
 
-    Rows that an older version wrote have no checksum.
+    Rows of earlier versions have no checksum.
     """
     for _, path, shape, data, stored in rows:
-        # checksum() written out: this is done for each post of a run.
+        # checksum() inline: a run does this for each post.
         if data is None or (stored != crc32(data, crc32(path, shape)) and stored is not None):
             raise DamageError("an entity is missing or was changed")
 
@@ -66,7 +66,7 @@ def value_reader(
 ) -> Callable[[int, bytes], tuple[Any, ...]]:
     """A function that gives the named properties of a shape's number and packed values.
 
-    None stands where the entity has none of that name.
+    A property that the entity does not have is None.
     """
     places: dict[int, list[int]] = {}
 

@@ -181,7 +181,7 @@ def indexed_places(shape: Shape, wanted: Container[str]) -> list[tuple[int, str]
 def indexed(places: Sequence[tuple[int, str]], data: bytes) -> Indexed:
     """What indexes hold of a packed entity, of which they need the values in some places.
 
-    An empty list stands as null; an embedded entity's properties stand as `outer.inner`.
+    An empty list counts as null; an embedded entity's properties are named `outer.inner`.
     """
     values = unpack(data) if places else []
     found: Indexed = {}

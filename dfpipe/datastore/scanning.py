@@ -28,7 +28,7 @@ class Source(NamedTuple):
 def read_page(
     source: Source, scan: Scan, start: Position | None, size: int, keys_only: bool
 ) -> list[Any]:
-    """Read at most `size` rows after the start, as (value, path), with entities also their rows.
+    """Read at most `size` rows after the start: (value, path), or with shape, data, checksum too.
 
     An entity with a list comes once for each element in the range.
     """
@@ -86,7 +86,7 @@ def _statement(
         parameters += [numbers[at + 1], raw]
     columns = "i.value AS value, i.path AS path"
     if not keys_only:
-        # An entity that is missing is a damage which the reader must notice.
+        # Not an inner join: the reader must notice that an entity is missing.
         joins += " LEFT JOIN entity e ON e.kind = ? AND e.path = i.path"
         columns += ", e.shape, e.data, e.checksum"
         parameters.append(source.kind)
@@ -109,8 +109,8 @@ def _paths(scan: Scan, start: Position | None, column: str) -> tuple[str, list[b
 def _values(scan: Scan, start: Position | None) -> tuple[str, list[bytes]]:
     """The condition on value and path, for rows that are in their order, and its parameters.
 
-    SQLite begins at one lower bound and passes over the rows up to another, so that only one may
-    be given: the start or the scan's own.
+    SQLite seeks to one lower bound only and reads on to a second, so this gives just one: the
+    start, or the scan's own.
     """
     low, high = scan.values.low, scan.values.high
     if start is None or not low <= start.value < high:

@@ -1,4 +1,4 @@
-"""Short ways to what a query finds, and what only an embedded store needs; with either client."""
+"""Functions over either client: fast reads, and what only an embedded store needs."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -9,8 +9,8 @@ from dfpipe.datastore.protocol import Query, Store
 def count(client: Store, query: Query) -> int:
     """How many entities the query finds; Datastore bills one read for each 1,000 of them.
 
-    Google's emulator has no aggregations (501); there the keys are read and counted, which leaves
-    the query with keys alone.
+    Google's emulator has no aggregations (501). There the keys are read and counted, and the query
+    is a keys-only one afterwards.
     """
     from google.api_core.exceptions import MethodNotImplemented  # it brings in gRPC, 0.3 s
 
@@ -23,9 +23,9 @@ def count(client: Store, query: Query) -> int:
 
 
 def fetch_values(query: Query, *names: str) -> Iterator[tuple[Any, ...]]:
-    """The named properties of each entity that the query finds, in order; None for a missing one.
+    """Some properties of each entity that the query finds, in order; None for a missing one.
 
-    With the embedded client this is more than twice as fast as making entities of what is read.
+    With the embedded client this is more than twice as fast as reading entities.
     """
     if hasattr(query, "fetch_values"):
         yield from query.fetch_values(names)
@@ -45,11 +45,10 @@ def fetch_keys(query: Query, limit: int | None = None) -> Iterator[Any]:
 
 
 def fetch_projection(query: Query) -> Iterator[tuple[Any, ...]]:
-    """For each entity that a projection query finds: its id or name, then the projected values.
+    """Run a projection query: for each entity its id or name, then the projected values.
 
-    Integers are as stored, times are integers too: microseconds since 1970. They come in the
-    order of the query. Datastore bills the whole query as one read, an embedded store reads one
-    index and no entity.
+    The rows come in the order of the query. Times are integers: microseconds since 1970. Datastore
+    bills the whole query as one read; an embedded store reads one index and no entity.
     """
     if hasattr(query, "fetch_projection"):
         yield from query.fetch_projection()
@@ -59,9 +58,9 @@ def fetch_projection(query: Query) -> Iterator[tuple[Any, ...]]:
 
 
 def get_values(client: Store, keys: Sequence[Any], *names: str) -> list[tuple[Any, ...] | None]:
-    """The named properties of what each key names, in order; None where there is no entity.
+    """Some properties of the entity of each key, in order; None if there is no entity.
 
-    Joins the running transaction. A property that an entity does not have is given as None.
+    Joins the current transaction. A property that an entity does not have is None.
     """
     if hasattr(client, "get_values"):
         found: list[tuple[Any, ...] | None] = client.get_values(keys, names)
@@ -72,15 +71,15 @@ def get_values(client: Store, keys: Sequence[Any], *names: str) -> list[tuple[An
 
 
 def build_indexes(client: Store, kind: str, *indexes: tuple[str, ...]) -> None:
-    """Build indexes of a kind now, so that the first query which reads them need not.
+    """Build indexes of a kind now instead of with the first query that needs them.
 
-    An index is the names of its properties. Google builds its own.
+    An index is a tuple of property names. Datastore builds its own.
     """
     if hasattr(client, "build_indexes"):
         client.build_indexes(kind, indexes)
 
 
 def give_space_back(client: Store) -> None:
-    """Shrink the file of an embedded store by what was deleted from it."""
+    """Shrink the file of an embedded store after deletions."""
     if hasattr(client, "database"):
         client.database.give_space_back()

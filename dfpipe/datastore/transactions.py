@@ -1,4 +1,4 @@
-"""Running a function in a transaction until it is not disturbed, with either client."""
+"""Running a function in a transaction, with retries; for either client."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,14 +17,14 @@ def run_in_transaction(
     first_wait: float = 0.01,
     longest_wait: float = 1.0,
 ) -> Result:
-    """Call the function within a transaction and commit; again, when others were quicker.
+    """Call the function in a transaction and commit; retry if there is a conflict.
 
-    The function may be called several times, so it must have no effect but through the client;
-    `client.current_transaction` is the transaction, which get, query, put and delete join. Waits
-    grow from `first_wait` to `longest_wait` seconds, each a random part of that; after `patience`
-    seconds google.api_core.exceptions.RetryError tells of the last Aborted.
+    The function may be called several times, so its only effects must be through the client.
+    `client.current_transaction` is the transaction, which get, query, put and delete join. The
+    wait between attempts is random and grows from `first_wait` to `longest_wait` seconds. After
+    `patience` seconds google.api_core.exceptions.RetryError is raised, whose cause is Aborted.
     """
-    # Here and not above: they bring in gRPC, 0.3 s that no other use of this package shall pay.
+    # Not at the top: they import gRPC, which takes 0.3 s.
     from google.api_core.exceptions import Aborted
     from google.api_core.retry import Retry, if_exception_type
 
@@ -45,9 +45,9 @@ def run_in_transaction(
 
 @contextmanager
 def outside_transaction(client: Store) -> Iterator[None]:
-    """Within it, what is read is the newest state, and no part of a transaction that is running.
+    """Read the newest state in this block, outside the current transaction.
 
-    Writes need a batch or transaction of their own.
+    Writes in the block need a batch or transaction of their own.
     """
     if client.current_transaction is None:
         yield

@@ -19,7 +19,7 @@ LOOKED_UP = 100  # paths in one statement
 
 # Path, shape's number and packed values of an entity that is stored.
 Stored = tuple[bytes, int, bytes]
-# Entities by their kind's number and their path, None where there is none.
+# Rows by kind number and path; None for a missing entity.
 Known = Mapping[int, Mapping[bytes, Stored | None]]
 
 
@@ -37,7 +37,7 @@ class Write:
 def puts(entities: Iterable[Entity], project: str) -> Iterator[Write]:
     """Pack entities as they are now.
 
-    Raises ValueError, or InvalidArgument for what Datastore would refuse to store.
+    Raises ValueError or InvalidArgument for what Datastore would refuse to store.
     """
     for entity in entities:
         key = entity.key
@@ -52,7 +52,7 @@ def puts(entities: Iterable[Entity], project: str) -> Iterator[Write]:
 
 
 def deletions(keys: Iterable[Key], project: str) -> Iterator[Write]:
-    """The deletions of what keys name."""
+    """Deletions, from keys."""
     for key in keys:
         path = path_of(key, project)
         yield Write(key.namespace or "", key.kind, path)
@@ -80,9 +80,9 @@ class Rows:
 def apply(
     connection: sqlite3.Connection, writer: Writer, writes: Sequence[Write], known: Known
 ) -> None:
-    """Write within a write transaction; of several writes to one entity the last counts.
+    """Apply writes in a write transaction; of several writes to one entity the last counts.
 
-    What is `known` of the entities is not read again.
+    `known` rows are not read again.
     """
     kinds: dict[int, dict[bytes, Write]] = {}
     for write in writes:
@@ -104,7 +104,7 @@ def apply(
 def stored_rows(
     read: Callable[[str, tuple[Any, ...]], Iterable[Any]], kind: int, paths: Sequence[bytes]
 ) -> Iterator[Stored]:
-    """Those entities that there are."""
+    """Read the rows of the entities that exist."""
     for start in range(0, len(paths), LOOKED_UP):
         some = list(paths[start : start + LOOKED_UP])
         # One statement for all lengths but one: SQLite keeps it prepared.
@@ -126,7 +126,7 @@ def _collect(
     stored: Mapping[bytes, Stored | None],
     rows: Rows,
 ) -> None:
-    """Add the rows of writes to one kind, given the entities that there are already."""
+    """Add the rows of writes to one kind, given the rows that are stored."""
     for path, write in writes.items():
         old = stored.get(path)
         before: list[Entry] = []

@@ -117,8 +117,8 @@ def test_shift_to_now(tmp_path: Path) -> None:
             2,
             "'x:y' is not the URL of a store; expected",
         ),
-        (["import", "-", "--to", "sqlite:///no/p.db"], b"x", 1, "no/p.db cannot be made: check"),
-        (["export", "--from", STORE], b"", 1, "there is no store at posts.db: check the path"),
+        (["import", "-", "--to", "sqlite:///no/p.db"], b"x", 1, "no/p.db cannot be created: check"),
+        (["export", "--from", STORE], b"", 1, "posts.db does not exist: check the path"),
         (
             ["export", "--from", STORE, "--since", "2015"],
             b"",

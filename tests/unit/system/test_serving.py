@@ -110,7 +110,7 @@ def test_a_store_that_cannot_be_made_is_told_before_anything_starts(tmp_path: Pa
     words = ["--store", f"sqlite:///{tmp_path}/none/a.db", "--port", str(free_ports())]
     done = dfpipe("serve", *words, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
-    assert "none/a.db cannot be made: check that its folder exists" in done.stderr
+    assert "none/a.db cannot be created: check that its folder exists" in done.stderr
 
 
 def test_a_schedule_in_another_zone() -> None:

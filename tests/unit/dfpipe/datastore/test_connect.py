@@ -40,11 +40,11 @@ def test_a_google_client_for_a_project(monkeypatch: pytest.MonkeyPatch) -> None:
         ("mysql://host/db", "'mysql://host/db' is not the URL of a store; expected sqlite:///FILE"),
         ("posts.db", "'posts.db' is not the URL of a store"),
         ("", "'' is not the URL of a store"),
-        ("sqlite://", "the store 'sqlite://' names no file; expected sqlite:///FILE"),
-        ("sqlite:///", "names no file"),
-        ("sqlite://posts.db", "names no file"),
-        ("datastore://", "the store 'datastore://' names no project"),
-        ("datastore://project/kind", "names no project"),
+        ("sqlite://", "'sqlite://' does not name a file; expected sqlite:///FILE"),
+        ("sqlite:///", "does not name a file"),
+        ("sqlite://posts.db", "does not name a file"),
+        ("datastore://", "'datastore://' does not name a project"),
+        ("datastore://project/kind", "does not name a project"),
         (
             "sqlite:///p.db?names=x",
             "unknown option 'names' in 'sqlite:///p.db\\?names=x'; expected namesp",
@@ -65,7 +65,9 @@ def test_other_urls_are_refused(url: str, message: str) -> None:
 def test_a_check_makes_nothing(tmp_path: Path) -> None:
     for url in (f"sqlite:///{tmp_path}/new.db", "datastore://project"):
         check(url)
-    with pytest.raises(StoreError, match=r"^.*none/new.db cannot be made: check that its folder"):
+    with pytest.raises(
+        StoreError, match=r"^.*none/new.db cannot be created: check that its folder"
+    ):
         check(f"sqlite:///{tmp_path}/none/new.db")
     assert not list(tmp_path.iterdir())
     (tmp_path / "notes.txt").write_text("no store")
@@ -81,7 +83,7 @@ def test_the_name_of_a_file_may_have_any_character(tmp_path: Path) -> None:
 def test_a_store_that_must_exist(tmp_path: Path) -> None:
     path = tmp_path / "none.db"
     for options in ({"create": False}, {"read_only": True}):
-        with pytest.raises(StoreError, match=f"there is no store at {path}: check the path"):
+        with pytest.raises(StoreError, match=f"{path} does not exist: check the path"):
             connect(f"sqlite:///{path}", **options)
     assert list(tmp_path.iterdir()) == []
 
@@ -102,7 +104,7 @@ def test_files_that_are_no_store(tmp_path: Path) -> None:
         connect(f"sqlite:///{empty}", create=False)
     with pytest.raises(StoreError, match="is a folder"):
         connect(f"sqlite:///{tmp_path}")
-    with pytest.raises(StoreError, match="cannot be opened or made"):
+    with pytest.raises(StoreError, match="cannot be opened or created"):
         connect(f"sqlite:///{tmp_path}/none/store.db")
 
 
@@ -142,7 +144,7 @@ def test_other_errors_of_sqlite_are_translated(tmp_path: Path) -> None:
     client = connect(f"sqlite:///{tmp_path}/s.db")
     other = sqlite3.connect(f"file:{tmp_path}/s.db?mode=ro", uri=True)
     with (
-        pytest.raises(StoreError, match=r"s.db: may not be written to: check its permissions"),
+        pytest.raises(StoreError, match=r"s.db: it cannot be written to: check its permissions"),
         client.database.translated(),
     ):
         other.execute("DELETE FROM entity")

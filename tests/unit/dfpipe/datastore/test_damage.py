@@ -172,7 +172,7 @@ def test_a_folder_that_cannot_be_written_to(
     monkeypatch.setattr(database.os, "access", lambda *_: False)
     assert exported(path) == exported(whole)
     with closing(connect(f"sqlite:///{path}")) as client:
-        with pytest.raises(StoreError, match="may not be written to: check its permissions"):
+        with pytest.raises(StoreError, match="it cannot be written to: check its permissions"):
             client.put(_post(client, POSTS + 1))
         assert [entry.name for entry in tmp_path.iterdir()] == ["s.db"]
 

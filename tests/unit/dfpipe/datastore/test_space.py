@@ -64,10 +64,21 @@ def test_backups_that_are_refused(tmp_path: Path) -> None:
         backup("datastore://p", tmp_path / "copy.db")
     with pytest.raises(UsageError, match=r"s.db exists: name a new file$"):
         backup(f"sqlite:///{tmp_path}/s.db", tmp_path / "s.db")
-    with pytest.raises(StoreError, match="there is no store at"):
+    with pytest.raises(StoreError, match="none.db does not exist: check the path"):
         backup(f"sqlite:///{tmp_path}/none.db", tmp_path / "copy.db")
-    with pytest.raises(StoreError, match="cannot be opened or made"):
+    with pytest.raises(StoreError, match="cannot be opened or created"):
         backup(f"sqlite:///{tmp_path}/s.db", tmp_path / "none" / "copy.db")
+
+
+def test_a_damaged_store_is_not_backed_up(tmp_path: Path) -> None:
+    with closing(connect(f"sqlite:///{tmp_path}/s.db")) as client:
+        client.put_multi(batch_of(client, 0))
+    raw = bytearray((tmp_path / "s.db").read_bytes())
+    raw[raw.index(b"xxx")] ^= 1
+    (tmp_path / "s.db").write_bytes(raw)
+    with pytest.raises(StoreError, match=r"/s.db: the store is damaged: restore it"):
+        backup(f"sqlite:///{tmp_path}/s.db", tmp_path / "copy.db")
+    assert [path.name for path in tmp_path.iterdir()] == ["s.db"]
 
 
 def test_the_file_shrinks_after_a_purge(tmp_path: Path) -> None:

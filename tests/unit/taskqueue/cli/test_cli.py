@@ -308,7 +308,10 @@ def test_wrong_words(
         (["addtask", *PULL, "--url=/w"], "queue 'pull' takes pull tasks only"),
         (["getqueue", *HOST], "http://127.0.0.1:1/taskqueue/v1beta2/projects/default/taskqueues"),
         (["puller", *HOST, "cat"], "http://127.0.0.1:1/taskqueue/v1beta2/projects/default"),
-        (["getqueue", "--store=sqlite:///never/q.db"], "never/q.db: cannot be opened or made"),
+        (
+            ["getqueue", "--store=sqlite:///never/q.db"],
+            "never/q.db: it cannot be opened or created",
+        ),
     ],
 )
 def test_what_fails(

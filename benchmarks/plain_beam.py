@@ -21,7 +21,7 @@ from dfpipe import datastore, warehouse
 from dfpipe.analysis.text import Tokenizer
 from dfpipe.options import settings
 from dfpipe.posts.post import KIND
-from dfpipe.settings import Settings
+from dfpipe.settings import RunSettings
 from dfpipe.version import VERSION
 from dfpipe.warehouse.tables import (
     URLS,
@@ -37,7 +37,7 @@ RUNNER = "FnApiRunner"  # that of `dfpipe run`
 Pair = tuple[str, str]
 
 
-def read(window: Settings) -> Iterable[Mapping[str, Any]]:
+def read(window: RunSettings) -> Iterable[Mapping[str, Any]]:
     """Yield the posts of a window, from one query."""
     query = datastore.connect(window.source, create=False).query(kind=KIND)
     query.add_filter(filter=PropertyFilter("created_at", ">=", window.start))
@@ -86,7 +86,7 @@ def first(k: int, key: Any) -> beam.PTransform:
     return beam.combiners.Top.Of(k, key=key, reverse=True)
 
 
-def build(pipeline: beam.Pipeline, chosen: Settings) -> tuple[beam.PCollection, ...]:
+def build(pipeline: beam.Pipeline, chosen: RunSettings) -> tuple[beam.PCollection, ...]:
     """Wire the three branches; return what `write` takes, each a PCollection of one element.
 
     They are the numbers of posts stored, of those with a text, of words and of URLs, and the lists
@@ -125,7 +125,7 @@ def build(pipeline: beam.Pipeline, chosen: Settings) -> tuple[beam.PCollection, 
 
 
 def write(
-    chosen: Settings,
+    chosen: RunSettings,
     started: float,
     stored: int,
     posts: int,

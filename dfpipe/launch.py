@@ -24,7 +24,7 @@ from dfpipe import pipeline, progress
 from dfpipe.engines import at_launch, dataflow, flink, prism, staging, workers
 from dfpipe.errors import UsageError
 from dfpipe.options import AnalysisOptions, settings
-from dfpipe.settings import IN_PROCESS, Parser, Settings, with_environment
+from dfpipe.settings import IN_PROCESS, Parser, RunSettings, with_environment
 
 # The runners that hand a pipeline to a job server.
 JOB_SERVED = {"flinkrunner", "portablerunner", "sparkrunner"}
@@ -61,14 +61,14 @@ def launch(
     line = Live(_Line(), console=Console(file=sys.stderr), transient=True, refresh_per_second=8)
     engines = prism.serving(options, verbose), flink.serving(options, verbose)
     with line, engines[0], engines[1], staging.staged(options):
-        summary = pipeline.run(chosen, options)
+        summary = pipeline.run_analysis(chosen, options)
     return (
         f"{summary.posts:,} posts, {summary.words:,} words, {summary.pairs:,} pairs ranked "
         f"in {summary.seconds:.1f} s: run {summary.ts:%Y-%m-%dT%H:%M:%SZ} is in {summary.sink}"
     )
 
 
-def _describe(chosen: Settings, options: PipelineOptions) -> str:
+def _describe(chosen: RunSettings, options: PipelineOptions) -> str:
     """Have Beam describe a job for Dataflow; read, write and start nothing."""
     google = options.view_as(GoogleCloudOptions)
     given = at_launch.leave_open(chosen, options) if google.template_location else None

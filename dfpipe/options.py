@@ -6,7 +6,7 @@ from datetime import datetime
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from dfpipe import settings as own
-from dfpipe.settings import Settings
+from dfpipe.settings import RunSettings
 
 
 class AnalysisOptions(PipelineOptions):
@@ -17,6 +17,6 @@ class AnalysisOptions(PipelineOptions):
         own.add_arguments(parser)
 
 
-def settings(options: PipelineOptions, now: datetime) -> Settings:
+def settings(options: PipelineOptions, now: datetime) -> RunSettings:
     """Check the options of a run; `now` is the default end of the window. Raises UsageError."""
     return own.settings(options.view_as(AnalysisOptions), now)

@@ -1,4 +1,4 @@
-"""The analysis wired as a Beam pipeline: `build()` gives its parts, `run()` runs it whole."""
+"""The analysis wired as a Beam pipeline: `build()` gives its parts, `run_analysis()` runs it."""
 
 import re
 import time
@@ -19,7 +19,7 @@ from dfpipe.analysis.tokenizing import Tally, TokenBatch, add_tallies
 from dfpipe.engines.at_launch import AtLaunch, now, part, value_of
 from dfpipe.engines.read_ahead import Reading
 from dfpipe.errors import DfpipeError
-from dfpipe.settings import Settings
+from dfpipe.settings import RunSettings
 from dfpipe.transforms import rows
 from dfpipe.transforms.once import Once
 from dfpipe.transforms.pair_rankings import PairRankings
@@ -43,13 +43,13 @@ from dfpipe.warehouse.tables import (
 
 # Beam's in-process runner: it starts at once and raises the user's own exceptions.
 LOCAL_RUNNER = "FnApiRunner"
-# How the last line of a traceback begins, which some runners give in whole.
+# The start of the last line of a traceback, which some runners include in their error.
 _CLASS = re.compile(r"^(RuntimeError|dfpipe\.errors\.\w+): ")
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """The PCollections of an analysis, for a pipeline that goes on from one of them."""
+    """The PCollections of an analysis, so that a pipeline can continue from them."""
 
     batches: beam.PCollection  # TokenBatch
     tables: dict[Table, beam.PCollection]  # rows; in RUNS the one Run, its seconds 0.0
@@ -58,7 +58,7 @@ class Analysis:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a finished run has found."""
+    """The figures of a finished run."""
 
     ts: datetime
     posts: int
@@ -70,13 +70,13 @@ class Summary:
 
 def build(
     pipeline: beam.Pipeline,
-    settings: Settings,
+    settings: RunSettings,
     runner: str = LOCAL_RUNNER,
     given: AtLaunch | None = None,
 ) -> Analysis:
-    """Wire the analysis, from the posts to the rows of the result tables; nothing is written.
+    """Add the analysis to a pipeline, from the posts to the rows of the result tables.
 
-    In a template `given` is what its workers will have as settings.
+    It writes nothing. In a template, `given` are the settings that its workers will have.
     """
     window = part(settings, given, lambda s: s.window)
     reading = part(settings, given, lambda s: Reading(s.source, s.text, s.stop_words))
@@ -138,7 +138,7 @@ def build(
 
 
 def sizes_of(tally: Tally, words: Ranked) -> Sizes:
-    """Return the sizes of a window. Raises DfpipeError where counts have no room for them."""
+    """Return the sizes of a window. Raises DfpipeError if they are too large to count."""
     if tally.posts > MOST_POSTS:
         raise DfpipeError(
             f"the window has {tally.posts:,} posts, and at most {MOST_POSTS:,} can be counted: "
@@ -147,11 +147,11 @@ def sizes_of(tally: Tally, words: Ranked) -> Sizes:
     return Sizes(tally.posts, tally.recent, words.distinct)
 
 
-def run(settings: Settings, options: PipelineOptions) -> Summary:
+def run_analysis(settings: RunSettings, options: PipelineOptions) -> Summary:
     """Analyse a window and write its tables; return when that is done.
 
-    Both ends are tried first, so that a mistake is not found out after an hour of reading. Raises
-    DfpipeError.
+    Opens the store and the warehouse first, so that mistakes show before an hour of reading.
+    Raises DfpipeError.
     """
     started = time.time()
     progress.stage("connecting")
@@ -172,14 +172,14 @@ def run(settings: Settings, options: PipelineOptions) -> Summary:
 
 
 def submit(
-    settings: Settings, options: PipelineOptions, started: float, given: AtLaunch | None = None
+    settings: RunSettings, options: PipelineOptions, started: float, given: AtLaunch | None = None
 ) -> Any:
-    """Hand the whole analysis, tables included, to its runner; returns what Beam gives for it.
+    """Submit the whole analysis, including the writing of tables; return Beam's result object.
 
-    `started`, in seconds of the Unix epoch, is when the run has begun; `given` as in `build`.
-    Raises DfpipeError.
+    `started`, in seconds of the Unix epoch, is when the run began; `given` as in `build`. Raises
+    DfpipeError.
     """
-    with _told_in_a_line():
+    with _errors_in_one_line():
         pipeline = beam.Pipeline(options=options)
         runner = (options.view_as(StandardOptions).runner or LOCAL_RUNNER).rpartition(".")[2]
         analysis = build(pipeline, settings, runner, given)
@@ -189,9 +189,9 @@ def submit(
         return pipeline.run()
 
 
-def _run_to_end(settings: Settings, options: PipelineOptions, started: float) -> Any:
+def _run_to_end(settings: RunSettings, options: PipelineOptions, started: float) -> Any:
     result = submit(settings, options, started)
-    with _told_in_a_line():
+    with _errors_in_one_line():
         state = result.wait_until_finish()
     if state is not None and state != "DONE":
         raise DfpipeError(f"the run ended as {state}, not DONE: see the runner's log")
@@ -199,15 +199,15 @@ def _run_to_end(settings: Settings, options: PipelineOptions, started: float) ->
 
 
 @contextmanager
-def _told_in_a_line() -> Iterator[None]:
+def _errors_in_one_line() -> Iterator[None]:
     try:
         yield
-    # A step may fail with any exception, and a runner hands it on as it likes.
+    # A step may fail with any exception, and a runner may wrap it in any other.
     except Exception as error:
-        # An error of gRPC has its message beside a text of many lines.
+        # A gRPC error has its message in `details`, and a text of many lines.
         details = getattr(error, "details", None)
         text = str(details() if callable(details) else error)
-        # Dataflow's, where it has been told of none.
+        # Dataflow adds this if it knows no message.
         text = text.strip().removesuffix("\nNone")
         message = text.splitlines() or [type(error).__name__]
         raise DfpipeError(f"the run failed: {_CLASS.sub('', message[-1])}") from error

@@ -34,7 +34,7 @@ _RFC3339 = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class RunSettings:
     """What the result of a run depends on, and where its posts come from and its rows go.
 
     The window is `start <= created_at < end`, both in UTC.
@@ -192,13 +192,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def settings(given: Any, now: datetime) -> Settings:
+def settings(given: Any, now: datetime) -> RunSettings:
     """Check the options of a run; `now` is the default end of the window. Raises UsageError."""
     end = _time(given.until) if given.until is not None else now
     mode, languages = _mode(given.text), language_list(given.languages)
     file = given.stopwords_file
     start = _start(end, given.days)
-    return Settings(
+    return RunSettings(
         source=_required(given.source, "source", "STORE, such as sqlite:///posts.db"),
         sink=_required(given.sink, "sink", "WAREHOUSE, such as duckdb:///results.duckdb"),
         start=start,

@@ -20,7 +20,7 @@ from apache_beam.options.value_provider import (
 from dfpipe import options as analysis
 from dfpipe.errors import UsageError
 from dfpipe.options import AnalysisOptions
-from dfpipe.settings import RECENT, Settings
+from dfpipe.settings import RECENT, RunSettings
 
 OPEN = ("source", "sink", "until", "days")
 
@@ -28,7 +28,7 @@ OPEN = ("source", "sink", "until", "days")
 class AtLaunch(ValueProvider):
     """The settings of a job: those of its template, overridden by the parameters of its launch."""
 
-    def __init__(self, settings: Settings, has_end: bool) -> None:
+    def __init__(self, settings: RunSettings, has_end: bool) -> None:
         """`has_end` says whether the end of the window was given when the template was built."""
         self.settings = settings
         self.has_end = has_end
@@ -37,7 +37,7 @@ class AtLaunch(ValueProvider):
         """Whether this is a worker."""
         return RuntimeValueProvider.runtime_options is not None
 
-    def get(self) -> Settings:
+    def get(self) -> RunSettings:
         """Return the settings, on a worker. Raises UsageError."""
         told = RuntimeValueProvider.runtime_options or {}
         given = {name: str(told[name]) for name in OPEN if told.get(name)}
@@ -49,7 +49,7 @@ class AtLaunch(ValueProvider):
         return _settled(self.settings, given)
 
 
-def _settled(settings: Settings, given: Mapping[str, str]) -> Settings:
+def _settled(settings: RunSettings, given: Mapping[str, str]) -> RunSettings:
     options = PipelineOptions([]).view_as(AnalysisOptions)
     for name, text in {"source": settings.source, "sink": settings.sink, **given}.items():
         setattr(options, name, text)
@@ -60,7 +60,7 @@ def _settled(settings: Settings, given: Mapping[str, str]) -> Settings:
     return replace(settings, source=told.source, sink=told.sink, start=start, end=told.end)
 
 
-def leave_open(settings: Settings, options: PipelineOptions) -> AtLaunch:
+def leave_open(settings: RunSettings, options: PipelineOptions) -> AtLaunch:
     """Return the settings that a template's jobs will have; mark the open ones in the options."""
     given = options.view_as(AnalysisOptions)
     has_end = given.until is not None
@@ -69,7 +69,7 @@ def leave_open(settings: Settings, options: PipelineOptions) -> AtLaunch:
     return AtLaunch(settings, has_end)
 
 
-def part(settings: Settings, given: AtLaunch | None, take: Callable[[Settings], Any]) -> Any:
+def part(settings: RunSettings, given: AtLaunch | None, take: Callable[[RunSettings], Any]) -> Any:
     """Return a part of the settings, or a ValueProvider of it in a template."""
     return take(settings) if given is None else NestedValueProvider(given, take)
 

@@ -15,14 +15,14 @@ from apache_beam.options.pipeline_options import (
 from dfpipe import warehouse
 from dfpipe.engines.dataflow import is_dataflow
 from dfpipe.errors import UsageError
-from dfpipe.settings import Settings
+from dfpipe.settings import RunSettings
 
 HERE = {"localhost", "127.0.0.1", "::1"}
 # Not addresses: a cluster inside the job server, or a runner in this process.
 INSIDE = ("[local]", "[auto]", "local", "embed")
 
 
-def check_reach(settings: Settings, options: PipelineOptions) -> None:
+def check_reach(settings: RunSettings, options: PipelineOptions) -> None:
     """Raise UsageError for a store or warehouse in a file if the workers are on other machines."""
     if not are_elsewhere(options):
         return

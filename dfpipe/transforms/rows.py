@@ -9,7 +9,7 @@ from dfpipe.analysis.rising import RisingWord, p_value, tests_of_pairs
 from dfpipe.analysis.stories import PARTS, Story
 from dfpipe.analysis.tokenizing import Tally, time_of
 from dfpipe.posts.slices import Window
-from dfpipe.settings import Settings
+from dfpipe.settings import RunSettings
 from dfpipe.transforms.top_counts import Ranked
 from dfpipe.version import VERSION
 from dfpipe.warehouse import tables
@@ -100,7 +100,7 @@ def story_timeline_rows(stories: Sequence[Story], ts: datetime, window: Window) 
             yield tables.StoryPart(ts, rank, start, n)
 
 
-def run_row(sizes: Sizes, skipped: int, urls: int, settings: Settings, runner: str) -> Run:
+def run_row(sizes: Sizes, skipped: int, urls: int, settings: RunSettings, runner: str) -> Run:
     """Return the row of the run itself, its seconds 0.0 until it is written."""
     return Run(
         ts=settings.ts,

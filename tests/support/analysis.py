@@ -36,7 +36,7 @@ def run(source: str, sink: str, *words: str) -> pipeline.Summary:
     """Analyse the window that ends at END, unless the words say otherwise."""
     until = () if any(w.startswith("--until") for w in words) else (f"--until={END.isoformat()}",)
     options = parse([f"--source={source}", f"--sink={sink}", *until, *words], {})
-    return pipeline.run(settings(options, END), options)
+    return pipeline.run_analysis(settings(options, END), options)
 
 
 def tables(path: Path, ts: datetime = END) -> oracle.Analysis:

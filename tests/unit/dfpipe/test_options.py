@@ -9,19 +9,19 @@ from dfpipe import launch
 from dfpipe.analysis.stopwords import stop_words_in_effect
 from dfpipe.errors import UsageError
 from dfpipe.options import settings
-from dfpipe.settings import Settings
+from dfpipe.settings import RunSettings
 
 NOW = datetime(2015, 1, 11, 12, 30, 15, 250_000, UTC)
 ENDS = ["--source=sqlite:///p.db", "--sink=duckdb:///r.duckdb"]
 
 
-def given(*words: str) -> Settings:
+def given(*words: str) -> RunSettings:
     return settings(PipelineOptions([*ENDS, *words]), NOW)
 
 
 def test_defaults() -> None:
     assert given().processes >= 1  # as many as there are cores
-    assert given("--processes=1") == Settings(
+    assert given("--processes=1") == RunSettings(
         source="sqlite:///p.db",
         sink="duckdb:///r.duckdb",
         start=NOW - timedelta(days=4),

@@ -30,7 +30,7 @@ OLD_PAGE_ACCESS = "LAUNCHER_LOOK"
 WAYS = ("token", "iap", "loopback")
 SHORTEST_TOKEN = 16
 CERTIFICATES_SECONDS = 3600
-_EXTENSION = "taskqueue.guard"
+_EXTENSION = "service.guard"
 
 # What google.auth calls a request: it fetches a URL.
 Transport = Callable[..., Any]

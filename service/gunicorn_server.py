@@ -1,4 +1,4 @@
-"""`taskqueue serve`: the REST API under gunicorn."""
+"""gunicorn without a configuration file."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, as Cloud Logging and any collector of logs read it."""
+"""Structured logs: one JSON object a line, which Cloud Logging and most log shippers read."""
 
 import json
 import logging

@@ -1,6 +1,6 @@
 """Children: started so that they end with their parent, and ended with all that they started.
 
-    child = start_child(["collector", "serve"])     # python -m collector serve
+    child = start_child(["package", "serve"])       # python -m package serve
     ...
     code = end_child(child, grace=20)               # SIGTERM, then SIGKILL, to the whole group
 

@@ -152,6 +152,4 @@ def _sealed(token: str | None, purpose: str, until: float) -> str:
 
 
 def _serializer(token: str, purpose: str) -> URLSafeSerializer:
-    return URLSafeSerializer(
-        token, salt=f"dfpipe {purpose}", signer_kwargs={"digest_method": hashlib.sha256}
-    )
+    return URLSafeSerializer(token, salt=purpose, signer_kwargs={"digest_method": hashlib.sha256})

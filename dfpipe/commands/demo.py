@@ -19,7 +19,7 @@ ANSWERS: tuple[tuple[str, dict[str, object], int], ...] = (
     ("popular_words", {}, 10),
     ("top_urls", {}, 8),
     ("interesting_pairs", {}, 10),
-    ("emerging_pairs", {"since": 23}, 10),
+    ("emerging_pairs", {}, 10),
 )
 NEXT = (
     "import FILE --to sqlite:///posts.db --shift-to-now",

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -22,7 +22,7 @@ EXAMPLES = """\b
 Examples:
   dfpipe query --list
   dfpipe query popular_words --sink duckdb:///results.duckdb
-  dfpipe query rising_words --param since=6 --limit 10
+  dfpipe query emerging_pairs --param since=6 --limit 10
   dfpipe query pair_history --param w1=new --param w2=york --format csv
 """
 
@@ -141,7 +141,10 @@ def as_csv(result: Result) -> str:
 def print_table(
     query: NamedQuery, result: Result, limit: int | None, is_default: bool = False
 ) -> None:
-    """Print the first rows under a heading, which names the run if they are all of one."""
+    """Print the first rows under a heading, which names the run if they are all of one.
+
+    Columns of lists are left out.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -151,13 +154,14 @@ def print_table(
     if result.rows and any(parameter.name == "ts" for parameter in query.parameters):
         heading, skip = f"{heading}, run {_rfc3339(result.rows[0][0])}", 1
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for i, column in enumerate(result.columns[skip:], skip):
+    lists = {i for row in result.rows for i, value in enumerate(row) if isinstance(value, list)}
+    columns = [i for i in range(skip, len(result.columns)) if i not in lists]
+    for i in columns:
         number = any(isinstance(row[i], int | float) for row in result.rows)
-        table.add_column(
-            column, justify="right" if number else "left", no_wrap=number, overflow="fold"
-        )
+        justify: Literal["right", "left"] = "right" if number else "left"
+        table.add_column(result.columns[i], justify=justify, no_wrap=number, overflow="fold")
     for row in result.rows[:limit]:
-        table.add_row(*(Text(readable(value)) for value in row[skip:]))
+        table.add_row(*(Text(readable(row[i])) for i in columns))
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
     console.print(heading, table)
     left = len(result.rows) - len(result.rows[:limit])
@@ -182,6 +186,8 @@ def readable(value: Any) -> str:
 def _cell(value: Any) -> str:
     if isinstance(value, datetime):
         return _rfc3339(value)
+    if isinstance(value, list):
+        return json.dumps(value, default=_rfc3339, ensure_ascii=False)
     return "" if value is None else repr(value) if isinstance(value, float) else str(value)
 
 

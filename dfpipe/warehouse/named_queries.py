@@ -17,9 +17,9 @@ WRITTEN = "bigquery"
 PARAMETER = re.compile(
     r"param (?P<name>\w+) (?P<kind>\w+)(?: = (?P<default>\S+))?: (?P<answers>.+)"
 )
-# Which runs a query compares: the newest with the one `before`, or with all `older` ones, by its
-# parameter `since`; or `all` runs with each other.
-COMPARES = re.compile(r"compares: (?P<runs>before|older|all)")
+# Which runs a query compares: the newest with all `older` ones, by its parameter `since`; or `all`
+# runs with each other.
+COMPARES = re.compile(r"compares: (?P<runs>older|all)")
 # Beyond any use, and inside the range of a TIMESTAMP when they are hours.
 INT64_LIMIT = 1_000_000
 
@@ -61,7 +61,7 @@ class NamedQuery:
     answers: str
     notes: str
     parameters: tuple[Parameter, ...]
-    compares: str | None = None  # before, older or all
+    compares: str | None = None  # older or all
 
     def bind(self, given: Mapping[str, object]) -> dict[str, Any]:
         """Return the value of every parameter. Raises UsageError naming those that there are."""
@@ -148,4 +148,6 @@ def _moment(given: object) -> datetime | None:
 
 
 def _in_utc(value: Any) -> Any:
+    if isinstance(value, list):
+        return list(map(_in_utc, value))
     return value.astimezone(UTC) if isinstance(value, datetime) else value

@@ -91,4 +91,4 @@ def _compared(query: NamedQuery, values: Mapping[str, Any], runs: Sequence[_Run]
         return []
     limit = newest["ts"] - timedelta(hours=values["since"])
     older = [run for run in runs if run["ts"] <= limit and run["ts"] < newest["ts"]]
-    return [newest, *(older[:1] if query.compares == "before" else older)]
+    return [newest, *older]

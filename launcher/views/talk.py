@@ -9,10 +9,9 @@ from launcher.views.results import Question, Results, as_dicts
 
 SHOWN = 15  # rows of a card; its own page has all
 POPULAR = 25  # a word of a lower rank is not among the popular
-# What "lately" may mean: hours for the queries, and words for people. An hour less than a day, so
-# that the run of yesterday at this time counts as earlier.
-SPANS = {6: "6 hours", 23: "a day", 71: "3 days", 167: "a week"}
-DEFAULT_SPAN = 23
+# What "lately" may mean: hours for the queries, and words for people.
+SPANS = {6: "6 hours", 24: "a day", 72: "3 days", 168: "a week"}
+DEFAULT_SPAN = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +67,13 @@ def _word(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _rise(row: dict[str, Any]) -> dict[str, Any]:
+    was = f"{row['recent']:,} recent posts, {row['before']:,} before"
+    return {"value": f"{row['score']:,.0f}", "note": was}
+
+
 def _rising_word(row: dict[str, Any]) -> dict[str, Any]:
-    before = row["previous_percent"]
-    was = "not ranked before" if before is None else f"{before:.2f} % before"
-    return {**_word(row), "value": f"+{row['gain']:.2f}", "note": f"{row['percent']:.2f} %, {was}"}
+    return {"words": (row["word"],), **_rise(row)}
 
 
 def _pair(row: dict[str, Any]) -> dict[str, Any]:
@@ -83,9 +85,7 @@ def _pair(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rising_pair(row: dict[str, Any]) -> dict[str, Any]:
-    before = row["previous_rank"]
-    was = "not ranked before" if before is None else f"rank {before} before"
-    return {**_pair(row), "value": f"▲ {row['gain']:,}", "note": f"rank {row['rank']}, {was}"}
+    return {"words": (row["w1"], row["w2"]), **_rise(row)}
 
 
 def _url(row: dict[str, Any]) -> dict[str, Any]:
@@ -107,7 +107,6 @@ def _host(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-_NO_EARLIER = "Nothing has risen, or there is no run from so long before."
 KINDS: Mapping[str, Kind] = {
     "popular_words": Kind("Popular words", "in how many of the posts", "percent", _word),
     "interesting_pairs": Kind(
@@ -123,19 +122,17 @@ KINDS: Mapping[str, Kind] = {
     ),
     "rising_pairs": Kind(
         "Rising pairs",
-        "ranks gained against the earlier run",
-        "gain",
+        "in more of the recent posts than before, by score",
+        "score",
         _rising_pair,
-        _NO_EARLIER,
-        is_recent=True,
+        "Nothing is rising.",
     ),
     "rising_words": Kind(
         "Rising words",
-        "points of percent gained",
-        "gain",
+        "in more of the recent posts than before, by score",
+        "score",
         _rising_word,
-        _NO_EARLIER,
-        is_recent=True,
+        "Nothing is rising.",
     ),
     "top_hosts": Kind("Top hosts", "how often posts have a ranked link there", "count", _host),
     "top_urls": Kind("Top links", "in how many posts", "count", _url),

@@ -16,6 +16,7 @@ from dfpipe.warehouse.tables import (
     WORD_COOCCUR,
     WORD_COUNTS,
     Run,
+    Table,
     UrlCount,
     WordCooccur,
     WordCount,
@@ -45,13 +46,10 @@ class Results:
     words: dict[datetime, list[WordCount]]
     urls: dict[datetime, list[UrlCount]]
     pairs: dict[datetime, list[WordCooccur]]
+    others: dict[datetime, dict[Table, list[Any]]]  # what rises, and the tables of stories
 
     def newest(self, until: datetime | None) -> Run | None:
         return next((run for run in self.runs if until is None or run.ts <= until), None)
-
-    def before(self, newest: Run, since: int) -> Run | None:
-        latest = newest.ts - timedelta(hours=since)
-        return next((r for r in self.runs if r.ts <= latest and r.ts < newest.ts), None)
 
 
 # An example is small as it is, and making it smaller would take minutes.
@@ -60,14 +58,17 @@ SLOW = settings(
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )
-NO_RUN = Results([], {}, {}, {})
+NO_RUN = Results([], {}, {}, {}, {})
 
 
 @st.composite
 def results(draw: st.DrawFn) -> Results:
     """Runs an hour or days apart, with rows that overlap and ties in every measure."""
     hours = draw(st.sets(st.sampled_from([0, 1, 23, 24, 25, 47, 48, 49]), min_size=1, max_size=4))
-    runs = [a_run(FIRST + timedelta(hours=h), tweets=h) for h in sorted(hours, reverse=True)]
+    runs = [
+        a_run(FIRST + timedelta(hours=h), tweets=50 + h, recent_start=FIRST, recent=20)
+        for h in sorted(hours, reverse=True)
+    ]
     words, urls, pairs = {}, {}, {}
     percents, weights = st.sampled_from([0.1, 12.5, 100 / 3]), st.sampled_from([0.3, 7.7])
     for ts in [run.ts for run in runs]:
@@ -83,7 +84,44 @@ def results(draw: st.DrawFn) -> Results:
             WordCooccur(ts, i, *pair, draw(st.integers(1, 3)), draw(weights))
             for i, pair in enumerate(draw(st.lists(st.sampled_from(PAIRS), unique=True)), 1)
         ]
-    return Results(runs, words, urls, pairs)
+    others = {run.ts: draw(story_tables(run.ts)) for run in runs}
+    return Results(runs, words, urls, pairs, others)
+
+
+@st.composite
+def story_tables(draw: st.DrawFn, ts: datetime) -> dict[Table, list[Any]]:
+    """Rows of what rises in a run, and of its stories; each has a part and an example at least."""
+    words = draw(st.lists(st.sampled_from(WORDS), unique=True, max_size=3))
+    edges = draw(st.lists(st.sampled_from(PAIRS), unique=True, max_size=3))
+    scores, p_values = st.sampled_from([9.5, 0.0, -3.25]), st.sampled_from([0.0, 0.002, 1.0])
+    rows: dict[Table, list[Any]] = {
+        tables.RISING_WORDS: [
+            tables.RisingWord(ts, i, word, 3, 1, 30.0, 2.0, 9.5, 0.001)
+            for i, word in enumerate(words, 1)
+        ],
+        tables.RISING_PAIRS: [
+            tables.RisingPair(ts, i, *edge, 3, 1, 9.5, 0.001) for i, edge in enumerate(edges, 1)
+        ],
+        tables.STORIES: [],
+        tables.STORY_POSTS: [],
+        tables.STORY_URLS: [],
+        tables.STORY_TIMELINE: [],
+    }
+    for rank, edge in enumerate(edges, 1):
+        name = " ".join(draw(st.lists(st.sampled_from(WORDS), unique=True, min_size=1)))
+        before, score, p_value = draw(st.integers(0, 2)), draw(scores), draw(p_values)
+        recent = 9 - before
+        rows[tables.STORIES].append(
+            tables.StoryRow(ts, rank, *edge, name, 9, 3, recent, before, score, p_value, 2, ts, ts)
+        )
+        for i in range(1, draw(st.integers(1, 3)) + 1):
+            rows[tables.STORY_POSTS].append(tables.StoryPost(ts, rank, i, 2**60 + i, 7 - i))
+            rows[tables.STORY_TIMELINE].append(
+                tables.StoryPart(ts, rank, ts - timedelta(hours=9 - i), i)
+            )
+        for i in range(1, draw(st.integers(0, 2)) + 1):
+            rows[tables.STORY_URLS].append(tables.StoryUrl(ts, rank, i, f"https://a.org/{i}", 3))
+    return rows
 
 
 def latest_runs(found: Results) -> list[tuple[Any, ...]]:
@@ -125,38 +163,100 @@ def emerging_pairs(
     if newest is None:
         return []
     limit = newest.ts - timedelta(hours=since)
-    old = {(r.w1, r.w2) for run in found.runs if run.ts < limit for r in found.pairs[run.ts]}
+    older = [run.ts for run in found.runs if run.ts <= limit and run.ts < newest.ts]
+    old = {(row.w1, row.w2) for earlier in older for row in found.pairs[earlier]}
     return [astuple(row) for row in found.pairs[newest.ts] if (row.w1, row.w2) not in old]
 
 
-def rising_words(
-    found: Results, since: int = 24, ts: datetime | None = None
-) -> list[tuple[Any, ...]]:
+def of_newest(found: Results, table: Table, ts: datetime | None) -> list[Any]:
     newest = found.newest(ts)
-    before = newest and found.before(newest, since)
-    if newest is None or before is None:
-        return []
-    earlier = {row.word: row.percent for row in found.words[before.ts]}
-    rows = [
-        (*astuple(row), earlier.get(row.word), row.percent - earlier.get(row.word, 0))
-        for row in found.words[newest.ts]
-    ]
-    return sorted((row for row in rows if row[-1] > 0), key=lambda row: (-row[-1], row[1]))
+    return found.others[newest.ts][table] if newest else []
 
 
-def rising_pairs(
-    found: Results, since: int = 24, ts: datetime | None = None
-) -> list[tuple[Any, ...]]:
-    newest = found.newest(ts)
-    before = newest and found.before(newest, since)
-    if newest is None or before is None:
-        return []
-    earlier = {(row.w1, row.w2): row.rank for row in found.pairs[before.ts]}
+def rising_words(found: Results, ts: datetime | None = None) -> list[tuple[Any, ...]]:
+    return [astuple(row) for row in of_newest(found, tables.RISING_WORDS, ts)]
+
+
+def rising_pairs(found: Results, ts: datetime | None = None) -> list[tuple[Any, ...]]:
+    return [astuple(row) for row in of_newest(found, tables.RISING_PAIRS, ts)]
+
+
+def stories(found: Results, ts: datetime | None = None) -> list[tuple[Any, ...]]:
     rows = []
-    for row in found.pairs[newest.ts]:
-        previous = earlier.get((row.w1, row.w2))
-        rows.append((*astuple(row), previous, (previous or len(earlier) + 1) - row.rank))
-    return sorted((row for row in rows if row[-1] > 0), key=lambda row: (-row[-1], row[1]))
+    for s in of_newest(found, tables.STORIES, ts):
+        run = found.newest(ts)
+        assert run is not None
+        assert run.recent is not None
+        posts, urls, parts = (
+            [row for row in of_newest(found, table, ts) if row.story == s.rank]
+            for table in (tables.STORY_POSTS, tables.STORY_URLS, tables.STORY_TIMELINE)
+        )
+        times = s.recent * (run.tweets - run.recent) / (s.before * run.recent) if s.before else None
+        rows.append(
+            (
+                *(s.ts, s.rank, s.w1, s.w2, s.words, s.posts, s.users, 100 * s.posts / run.tweets),
+                *(s.recent, s.before, times, s.score, s.p_value, s.pairs, s.first_seen),
+                *(s.last_seen, urls[0].url if urls else None, posts[0].tid),
+                *([part.part_start for part in parts], [part.count for part in parts]),
+            )
+        )
+    return rows
+
+
+def rising_stories(found: Results, ts: datetime | None = None) -> list[tuple[Any, ...]]:
+    rows = [row for row in stories(found, ts) if row[11] > 0 and row[12] < 0.01]
+    return sorted(rows, key=lambda row: (-row[11], row[1]))
+
+
+def story(found: Results, w1: str, w2: str, ts: datetime | None = None) -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = []
+    for s in of_newest(found, tables.STORIES, ts):
+        if (s.w1, s.w2) != (w1, w2):
+            continue
+        own = (s.words, s.users, s.recent, s.before, s.score, s.p_value, s.pairs)
+        seen, none = (s.first_seen, s.last_seen), (None,) * 9
+        rows.append((s.ts, "story", s.rank, s.posts, None, None, None, *own, *seen))
+        rows += [
+            (s.ts, "post", p.rank, p.copies, p.tid, None, None, *none)
+            for p in of_newest(found, tables.STORY_POSTS, ts)
+            if p.story == s.rank
+        ]
+        rows += [
+            (s.ts, "url", u.rank, u.count, None, u.url, None, *none)
+            for u in of_newest(found, tables.STORY_URLS, ts)
+            if u.story == s.rank
+        ]
+        rows += [
+            (s.ts, "part", None, p.count, None, None, p.part_start, *none)
+            for p in of_newest(found, tables.STORY_TIMELINE, ts)
+            if p.story == s.rank
+        ]
+    return rows
+
+
+def story_history(
+    found: Results, w1: str, w2: str, ts: datetime | None = None
+) -> list[tuple[Any, ...]]:
+    newest = found.newest(ts)
+    if newest is None:
+        return []
+    words = {
+        word
+        for s in of_newest(found, tables.STORIES, ts)
+        if (s.w1, s.w2) == (w1, w2)
+        for word in s.words.split()
+    }
+    return [
+        (
+            *(s.ts, s.rank, s.w1, s.w2, s.words, s.posts, s.users, 100 * s.posts / run.tweets),
+            *(s.recent, s.before, s.score, s.p_value),
+        )
+        for run in found.runs
+        if run.ts < newest.ts
+        for s in found.others[run.ts][tables.STORIES]
+        if (s.w1, s.w2) == (w1, w2)
+        or (words and 2 * len(words & set(s.words.split())) >= len(words))
+    ]
 
 
 def word_history(found: Results, word: str) -> list[tuple[Any, ...]]:
@@ -188,10 +288,13 @@ ASKED: list[tuple[Callable[..., list[tuple[Any, ...]]], dict[str, Any]]] = [
     *[(f, p) for f in (popular_words, top_urls, top_hosts, interesting_pairs) for p in ({}, TS)],
     (popular_not_interesting, {}),
     (popular_not_interesting, TS),
+    *[(emerging_pairs, p) for p in ({}, SINCE, {"since": 23}, {**TS, "since": 1})],
+    *[(f, p) for f in (rising_words, rising_pairs, stories, rising_stories) for p in ({}, TS)],
     *[
-        (f, p)
-        for f in (emerging_pairs, rising_words, rising_pairs)
-        for p in ({}, SINCE, {"since": 23}, {**TS, "since": 1})
+        (f, {"w1": w1, "w2": w2, **ts})
+        for f in (story, story_history)
+        for w1, w2 in (*PAIRS[:4], ("Zebra", "Zebra"))
+        for ts in ({}, TS)
     ],
     (word_history, {"word": "日本"}),
     (word_history, {"word": "Café"}),
@@ -206,10 +309,11 @@ def compare(sink: str, found: Results) -> None:
     warehouse.prepare()
     for run in found.runs:
         ts = run.ts
-        rows = {
-            WORD_COUNTS: found.words[ts],
-            tables.URLS: found.urls[ts],
-            WORD_COOCCUR: found.pairs[ts],
+        rows: dict[Table, list[Any]] = {
+            WORD_COUNTS: list(found.words[ts]),
+            tables.URLS: list(found.urls[ts]),
+            WORD_COOCCUR: list(found.pairs[ts]),
+            **found.others[ts],
         }
         warehouse.replace_run(run, rows)
     orphan = "TIMESTAMP '2015-01-10 12:00:00+00'"  # of a run that has no row in runs

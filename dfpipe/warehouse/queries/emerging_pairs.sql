@@ -1,9 +1,8 @@
--- The newest run's pairs that no run older than some hours has ranked, by log_weight.
--- A run of exactly that age is not older: after daily runs, ask for 23. Without an older run
--- every pair is emerging.
+-- The newest run's pairs that no run at least some hours older has ranked, by log_weight.
+-- Without an older run every pair is emerging.
 -- compares: older
--- param since INT64 = 24: hours before the newest run
--- param ts TIMESTAMP = NULL: take the newest run that is not after this time
+-- param since INT64 = 24: hours between the runs, at least
+-- param ts TIMESTAMP = NULL: use the newest run at or before this time
 WITH newest AS (
   SELECT MAX(ts) AS ts FROM runs WHERE ts <= COALESCE(@ts, ts)
 ),
@@ -12,7 +11,7 @@ earlier AS (
   FROM word_cooccur
   JOIN runs USING (ts)
   CROSS JOIN newest
-  WHERE runs.ts < TIMESTAMP_SUB(newest.ts, INTERVAL @since HOUR)
+  WHERE runs.ts < newest.ts AND runs.ts <= TIMESTAMP_SUB(newest.ts, INTERVAL @since HOUR)
 )
 SELECT ts, rank, latest.w1, latest.w2, count, log_weight
 FROM word_cooccur AS latest

@@ -13,7 +13,7 @@ WITH newest AS (
     USING (ts)
   CROSS JOIN newest
   WHERE
-    runs.ts < (
+    runs.ts < newest.ts AND runs.ts <= (
       newest.ts - INTERVAL ($since) HOUR
     )
 )

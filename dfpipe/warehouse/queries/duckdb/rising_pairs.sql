@@ -4,58 +4,18 @@ WITH newest AS (
   FROM runs
   WHERE
     ts <= COALESCE($ts, ts)
-), before AS (
-  SELECT
-    MAX(runs.ts) AS ts
-  FROM runs
-  CROSS JOIN newest
-  WHERE
-    runs.ts < newest.ts AND runs.ts <= (
-      newest.ts - INTERVAL ($since) HOUR
-    )
-), earlier AS (
-  SELECT
-    w1,
-    w2,
-    rank
-  FROM word_cooccur
-  JOIN before
-    USING (ts)
-), gains AS (
-  SELECT
-    latest.ts,
-    latest.rank,
-    latest.w1,
-    latest.w2,
-    latest.count,
-    latest.log_weight,
-    earlier.rank AS previous_rank,
-    COALESCE(earlier.rank, unranked.rank) - latest.rank AS gain
-  FROM word_cooccur AS latest
-  JOIN newest
-    ON latest.ts = newest.ts
-  JOIN before
-    ON NOT before.ts IS NULL
-  CROSS JOIN (
-    SELECT
-      COALESCE(MAX(rank), 0) + 1 AS rank
-    FROM earlier
-  ) AS unranked
-  LEFT JOIN earlier
-    ON latest.w1 = earlier.w1 AND latest.w2 = earlier.w2
 )
 SELECT
   ts,
   rank,
   w1,
   w2,
-  count,
-  log_weight,
-  previous_rank,
-  gain
-FROM gains
-WHERE
-  gain > 0
+  rising_pairs.recent,
+  before,
+  score,
+  p_value
+FROM rising_pairs
+JOIN newest
+  USING (ts)
 ORDER BY
-  gain DESC,
   rank NULLS FIRST

@@ -55,7 +55,7 @@ def test_the_list_says_what_each_answers(ask: Ask) -> None:
     for name in named_queries.names():
         loaded = named_queries.load(name)
         assert f"{name}\n    {loaded.answers}\n" in output
-    assert "    --param since=  hours before the newest run [default 24]" in output
+    assert "    --param since=  hours between the runs, at least [default 24]" in output
     assert "    --param word=  the word, as stored in the tables [required]" in output
 
 
@@ -87,12 +87,12 @@ def test_a_word_that_no_run_has_is_said_and_the_nearest_offered(ask: Ask) -> Non
 
 
 def test_runs_made_differently_are_not_compared_silently(ask: Ask, sink: str) -> None:
-    ask_rising = ("rising_words", "--format", "csv")
+    ask_emerging = ("emerging_pairs", "--format", "csv")
     earlier = a_run(TS - timedelta(days=1), languages="en")
     connect(sink).replace_run(earlier, {})
-    assert ask(*ask_rising)[2] == ""  # one of them does not say
+    assert ask(*ask_emerging)[2] == ""  # one of them does not say
     connect(sink).replace_run(a_run(languages="en,fr"), {})
-    assert ask(*ask_rising)[2] == (
+    assert ask(*ask_emerging)[2] == (
         "dfpipe: the runs compared were made with different settings (languages): differences "
         "between them may come from that (see `dfpipe query latest_runs`)\n"
     )
@@ -158,7 +158,7 @@ def test_parameters_and_limits(ask: Ask) -> None:
         ),
         (["popular_words", "--param", "ts"], "--param must be NAME=VALUE (got ts)"),
         (["popular_words", "--param", "a=1"], "query popular_words has no parameter a: its para"),
-        (["rising_words", "--param", "since=x"], "parameter since=x: give a whole number from 0"),
+        (["emerging_pairs", "--param", "since=x"], "parameter since=x: give a whole number from 0"),
         (["word_history"], "query word_history needs word, the word, as stored in the tables"),
         (["popular_words", "--format", "xml"], "Invalid value for '--format': 'xml' is not one "),
         (["popular_words"], "--sink is required: give --sink duckdb:///FILE or bigquery://"),

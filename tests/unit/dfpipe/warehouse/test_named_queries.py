@@ -19,8 +19,12 @@ SPECIFIED = {
     "top_hosts": ["ts"],
     "interesting_pairs": ["ts"],
     "emerging_pairs": ["since", "ts"],
-    "rising_pairs": ["since", "ts"],
-    "rising_words": ["since", "ts"],
+    "stories": ["ts"],
+    "rising_stories": ["ts"],
+    "story": ["w1", "w2", "ts"],
+    "story_history": ["w1", "w2", "ts"],
+    "rising_pairs": ["ts"],
+    "rising_words": ["ts"],
     "word_history": ["word"],
     "pair_history": ["w1", "w2"],
     "popular_not_interesting": ["ts"],
@@ -63,19 +67,19 @@ def test_no_translation_is_left_over(dialect: str) -> None:
         ("nope", {}, "there is no query 'nope': give one of emerging_pairs, interesting_pairs, "),
         ("../queries/latest_runs", {}, r"there is no query '\.\./queries/latest_runs': give one "),
         ("latest_runs", {"a": 1}, "query latest_runs has no parameter a: it has none$"),
-        ("rising_words", {"a": 1}, "query rising_words has no parameter a: its parameters are s"),
+        ("rising_words", {"a": 1}, "query rising_words has no parameter a: its parameters are t"),
         ("pair_history", {"w1": "a"}, "query pair_history needs w2, the other, in any order: give"),
         ("word_history", {"word": 3}, "parameter word=3: give a text$"),
         (
-            "rising_words",
+            "emerging_pairs",
             {"since": -1},
             "parameter since=-1: give a whole number from 0 to 1000000",
         ),
-        ("rising_words", {"since": "1.5"}, "parameter since=1.5: give a whole number from 0"),
-        ("rising_words", {"since": 1_000_001}, "parameter since=1000001: give a whole number"),
-        ("rising_words", {"since": "٣"}, "parameter since=٣: give a whole number from 0"),
-        ("rising_words", {"since": True}, "parameter since=True: give a whole number from 0"),
-        ("rising_words", {"since": None}, "parameter since=None: give a whole number from 0"),
+        ("emerging_pairs", {"since": "1.5"}, "parameter since=1.5: give a whole number from 0"),
+        ("emerging_pairs", {"since": 1_000_001}, "parameter since=1000001: give a whole number"),
+        ("emerging_pairs", {"since": "٣"}, "parameter since=٣: give a whole number from 0"),
+        ("emerging_pairs", {"since": True}, "parameter since=True: give a whole number from 0"),
+        ("emerging_pairs", {"since": None}, "parameter since=None: give a whole number from 0"),
         ("top_urls", {"ts": "2015-01-11"}, "parameter ts=2015-01-11: give a time such as 2015-01"),
         ("top_urls", {"ts": "0001-01-01T00:00:00+23:00"}, "parameter ts=0001.*: give a time such"),
     ],
@@ -87,7 +91,7 @@ def test_wrong_words_are_errors(name: str, given_params: dict[str, Any], message
 
 def test_texts_and_values_bind_alike() -> None:
     moment = datetime(2015, 1, 11, tzinfo=UTC)
-    query = load("rising_words")
+    query = load("emerging_pairs")
     assert query.bind({}) == {"since": 24, "ts": None}
     assert query.bind({"since": "0", "ts": "2015-01-11T00:00:00Z"}) == {"since": 0, "ts": moment}
     local = moment.astimezone(timezone(timedelta(hours=5)))

@@ -34,8 +34,6 @@ def test_the_queries_that_compare_runs() -> None:
     compares = {query.name: query.compares for query in loaded if query.compares}
     assert compares == {
         "emerging_pairs": "older",
-        "rising_pairs": "before",
-        "rising_words": "before",
         "word_history": "all",
         "pair_history": "all",
     }
@@ -58,19 +56,17 @@ def test_settings_that_change_a_ranking_are_named(
 ) -> None:
     alike = {"languages": "en", "stop_words": "f", "top_words": 5, "top_urls": 5, "top_pairs": 5}
     runs = [a_run(TS - DAY, **alike), a_run(TS, **{**alike, **changes})]
-    assert differing(warehouse, runs, "rising_words") == expected
+    assert differing(warehouse, runs, "emerging_pairs") == expected
 
 
 def test_only_the_runs_that_are_compared_count(warehouse: Warehouse) -> None:
-    counts = [(0, 5), (1, 5), (2, 6), (3, 5)]  # how many days ago, and top_words
+    counts = [(0, 5), (1, 6), (2, 5), (3, 5)]  # how many days ago, and top_words
     runs = [a_run(TS - n * DAY, top_words=top) for n, top in counts]
-    assert differing(warehouse, runs, "rising_words") == []
-    assert differing(warehouse, [], "rising_words", since=25) == ["top_words"]
-    assert differing(warehouse, [], "rising_words", since=49) == []
-    assert differing(warehouse, [], "rising_words", ts=TS - DAY) == ["top_words"]
-    assert differing(warehouse, [], "rising_words", ts=TS - 9 * DAY) == []
-    assert differing(warehouse, [], "emerging_pairs") == ["top_words"]
-    assert differing(warehouse, [], "emerging_pairs", since=49) == []
+    assert differing(warehouse, runs, "emerging_pairs") == ["top_words"]
+    assert differing(warehouse, [], "emerging_pairs", since=25) == []
+    assert differing(warehouse, [], "emerging_pairs", ts=TS - DAY) == ["top_words"]
+    assert differing(warehouse, [], "emerging_pairs", ts=TS - 2 * DAY) == []
+    assert differing(warehouse, [], "emerging_pairs", ts=TS - 9 * DAY) == []
     assert differing(warehouse, [], "word_history", word="a") == ["top_words"]
 
 
@@ -92,4 +88,4 @@ def test_words_that_no_run_has_ranked(warehouse: Warehouse) -> None:
 def test_nothing_is_said_of_a_warehouse_without_runs(warehouse: Warehouse) -> None:
     warehouse.prepare()
     assert notes(warehouse, "word_history", word="harbour") == []
-    assert notes(warehouse, "rising_words") == []
+    assert notes(warehouse, "emerging_pairs") == []

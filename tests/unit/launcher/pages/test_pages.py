@@ -108,9 +108,9 @@ def test_the_cards_are_the_named_queries_of_the_newest_run(site: Site) -> None:
 
 
 def test_a_run_is_chosen_and_the_next_ones_are_near(site: Site) -> None:
-    page = Page(site.text("/?run=2026-01-07T10:00:00Z&since=167"))
+    page = Page(site.text("/?run=2026-01-07T10:00:00Z&since=168"))
     chosen = [attrs["value"] for tag, attrs in page.tags if tag == "option" and "selected" in attrs]
-    assert chosen == ["2026-01-07T10:00:00Z", "167"]
+    assert chosen == ["2026-01-07T10:00:00Z", "168"]
     assert HOSTILE[0] not in page.text
     near = {attrs["rel"]: attrs["href"] for _, attrs in page.tags if "rel" in attrs}
     assert "run=2026-01-07T05:00:00Z" in str(near["prev"])
@@ -140,7 +140,7 @@ def test_history_tells_the_ranks_of_every_run(site: Site) -> None:
 # Data
 
 
-@pytest.mark.parametrize("name", ["popular_words", "pair_history", "latest_runs", "rising_pairs"])
+@pytest.mark.parametrize("name", ["popular_words", "pair_history", "latest_runs", "emerging_pairs"])
 def test_json_and_csv_hold_the_same(site: Site, name: str) -> None:
     given = "?w1=storm&w2=ferry" if name == "pair_history" else ""
     rows = site.rows(f"/api/queries/{name}.json{given}")
@@ -178,7 +178,7 @@ def test_parameters_and_limit_of_an_answer(site: Site) -> None:
         ("/api/queries/popular_words.json?tz=1", 400, "its parameters are ts"),
         ("/api/queries/word_history.csv", 400, "needs word"),
         ("/api/queries/popular_words.json?limit=-1", 400, "limit is '-1': give a whole number"),
-        ("/api/queries/rising_words.json?since=x", 400, "give a whole number from 0"),
+        ("/api/queries/emerging_pairs.json?since=x", 400, "give a whole number from 0"),
         ("/?run=yesterday", 400, "run is 'yesterday': give a time such as"),
         ("/?since=x", 400, "since is 'x': give a whole number"),
         ("/?run=2020-01-01T00:00:00Z", 200, "no run before 2020-01-01T00:00:00Z"),

@@ -93,11 +93,11 @@ def test_a_new_run_leaves_the_answers_on_others(place: Place) -> None:
 
 def test_a_replaced_run_is_news_for_all_later_ones(place: Place) -> None:
     run = place.results.runs().rows[0]
-    rising = ("rising_words", {"since": 1})
-    assert not place.results.about(run, [rising])[0].rows
+    emerging = ("emerging_pairs", {"since": 1})
+    assert not place.results.about(run, [emerging])[0].rows
     fill(place.url, SLOT - SLOTS, words=("other", "words"))
     place.later()
-    assert place.results.about(place.results.runs().rows[0], [rising])[0].rows
+    assert place.results.about(place.results.runs().rows[0], [emerging])[0].rows
 
 
 def test_histories_grow_with_the_runs(place: Place) -> None:

@@ -58,7 +58,7 @@ class Database:
         elif path.is_dir():
             raise StoreError(f"{path} is a folder: name the file of an SQLite store in it")
         # Without a log beside the file, and no right to create one, the file does not change.
-        self._immutable = not os.access(path.parent, os.W_OK) and not _size(_log_of(path))
+        self._immutable = not os.access(path.parent, os.W_OK) and not _log_of(path).exists()
         self._has_no_log = _size(path) > 0 and not _size(_log_of(path))
         with self.translated(), self.lend() as connection:
             self._prepare(connection)

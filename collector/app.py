@@ -22,7 +22,7 @@ from collector.fetching.scheduling import Part
 from collector.ingest.intake import MOST_BODY, Intake, RefusedBodyError
 from collector.metrics import ServiceMetrics
 from collector.openapi import DESCRIPTION
-from collector.settings import Settings, read_settings
+from collector.settings import CollectorSettings, read_settings
 from collector.sources import AccountRefusedError, UnavailableError
 from collector.status import overview
 from dfpipe.datastore import StoreError
@@ -40,14 +40,14 @@ RETRY_AFTER = "10"  # seconds
 _logger = logging.getLogger(__name__)
 
 
-def open_service(settings: Settings, clock: Clock = utc_now) -> TaskQueueService:
+def open_service(settings: CollectorSettings, clock: Clock = utc_now) -> TaskQueueService:
     """The queues over the store of the settings. Raises UsageError and taskqueue's ConfigError."""
     if not settings.store:
         raise UsageError("no store is named: set DFPIPE_STORE to sqlite:///FILE or datastore://P")
     return TaskQueueService(settings.store, settings.queue_yaml, clock=clock)
 
 
-def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> Flask:
+def create_app(settings: CollectorSettings | None = None, *, clock: Clock = utc_now) -> Flask:
     """The application; without settings they are read from the environment, and logs set up.
 
     docs/reference/collector.md describes the routes. Raises UsageError and taskqueue's ConfigError.
@@ -73,7 +73,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> F
 class _Routes:
     """The routes of one application; docs/reference/collector.md has the reference."""
 
-    def __init__(self, app: Flask, settings: Settings, service: TaskQueueService) -> None:
+    def __init__(self, app: Flask, settings: CollectorSettings, service: TaskQueueService) -> None:
         self.settings = settings
         self.service = service
         self.clock = service.clock

@@ -16,7 +16,7 @@ value, and NAME_FILE may name a file that holds it. Settings are made by name in
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from pydantic import ValidationError
 from pydantic_settings import (
@@ -49,6 +49,10 @@ class EnvironmentSettings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Take what the constructor is given and nothing else."""
         return (init_settings,)
+
+    def changed(self, **fields: Any) -> Self:
+        """A copy with other values, which are not checked."""
+        return self.model_copy(update=fields)
 
 
 Settings = TypeVar("Settings", bound=EnvironmentSettings)

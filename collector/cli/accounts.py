@@ -4,14 +4,15 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
 
-from collector.cli.options import STORE_OPTION, client_of, print_table, settings_of
-from collector.settings import parse_age
+from collector.cli.options import STORE_OPTION, client_of, settings_of
 from dfpipe.errors import DfpipeError, UsageError
+from service.tables import print_table
+from service.times import parse_duration
 
 if TYPE_CHECKING:
     from collector.fetching.fetching import Outcome
@@ -146,13 +147,20 @@ def purge(store: str | None, older_than: str | None) -> None:
     from dfpipe.posts.purging import purge as purge_posts
 
     settings = settings_of(store)
-    age = parse_age(older_than, "--older_than") if older_than else settings.keep
+    age = _age(older_than) if older_than else settings.keep
     until = datetime.now(UTC) - age
     removed = 0
     with client_of(settings) as client, Console(stderr=True).status("removing") as line:
         for removed in purge_posts(client, until):  # the last one is the sum
             line.update(f"removed {removed:,} posts")
     click.echo(f"{removed:,} removed, written before {until:%Y-%m-%dT%H:%M:%SZ}")
+
+
+def _age(text: str) -> timedelta:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"--older_than is {error}") from error
 
 
 COMMANDS = (follow, unfollow, accounts, fetch, purge)

@@ -5,8 +5,9 @@ from itertools import islice
 
 import click
 
-from collector.cli.options import STORE_OPTION, client_of, print_table, settings_of
+from collector.cli.options import STORE_OPTION, client_of, settings_of
 from dfpipe.errors import UsageError
+from service.tables import print_table, printable
 
 IDS = click.argument("ids", metavar="[ID...]", nargs=-1)
 ALL = click.option("--all", "everything", is_flag=True, help="All of them.")
@@ -47,7 +48,7 @@ def show(letter_id: str, store: str | None) -> None:
         letter = DeadLetters(client).get(letter_id)
     if letter is None:
         raise _unknown(letter_id)
-    click.echo(letter.raw.decode(errors="replace"))
+    click.echo(printable(letter.raw.decode(errors="replace")))
     if not letter.is_whole:
         click.echo("too large to be kept: this is its beginning", err=True)
 

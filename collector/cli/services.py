@@ -5,7 +5,6 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import click
 
@@ -29,7 +28,7 @@ def serve(store: str | None, queue_yaml: str, listening: Listening) -> None:
 
         # Opened and closed once, so that what is wrong is told here and not by a worker process.
         open_service(settings).client.close()
-        settings = replace(settings, auth=with_login(settings.auth, listening))
+        settings = settings.changed(auth=with_login(settings.auth, listening))
         run_gunicorn(lambda: create_app(settings), "collector", listening)
 
 

@@ -12,7 +12,7 @@ from google.auth.exceptions import GoogleAuthError
 from collector.fetching.accounts import Account, Accounts
 from collector.fetching.dead_letters import letter_entity
 from collector.fetching.limits import StoredLimits
-from collector.settings import Settings
+from collector.settings import CollectorSettings
 from collector.sources import (
     AccountRefusedError,
     BadRequestError,
@@ -37,7 +37,7 @@ class Context:
     """What fetches need: a client of the store, the settings, and a clock. For any threads."""
 
     client: Store
-    settings: Settings
+    settings: CollectorSettings
     clock: Clock = utc_now
     _sources: dict[str, PostSource] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)

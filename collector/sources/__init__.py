@@ -13,7 +13,7 @@ from datetime import datetime
 from types import ModuleType
 from typing import Any, Protocol
 
-from collector.settings import Settings
+from collector.settings import CollectorSettings
 from dfpipe.errors import DfpipeError, UsageError
 from dfpipe.posts.formats.result import Result
 
@@ -134,7 +134,7 @@ def read(source: str, raw: Any) -> Iterator[Result]:
     return results
 
 
-def open_source(source: str, settings: Settings, limits: Limits) -> PostSource:
+def open_source(source: str, settings: CollectorSettings, limits: Limits) -> PostSource:
     """A source by its name; its client library is imported now.
 
     Raises SourceError where it cannot be used.

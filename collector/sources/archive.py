@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from collector.settings import Settings
+from collector.settings import CollectorSettings
 from collector.sources import AccountRefusedError, Found, Limits, Page, PostSource, UnavailableError
 from dfpipe.posts.formats.files import ArchiveFile, UnknownFormatError, grows_by_lines, records
 from dfpipe.posts.formats.json_stream import ArchiveError, parse
@@ -39,7 +39,7 @@ def read(raw: Any) -> Iterator[Result]:
         yield from results(document)
 
 
-def open_source(settings: Settings, limits: Limits) -> PostSource:
+def open_source(settings: CollectorSettings, limits: Limits) -> PostSource:
     """The archives of this machine."""
     return Archives()
 

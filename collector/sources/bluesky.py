@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from collector.settings import Settings
+from collector.settings import BLUESKY_URL, CollectorSettings
 from collector.sources import (
     AccountRefusedError,
     Found,
@@ -59,7 +59,7 @@ def read(raw: Any) -> Iterator[Result]:
     return (found.result for found in _found([raw]))
 
 
-def open_source(settings: Settings, limits: Limits) -> PostSource:
+def open_source(settings: CollectorSettings, limits: Limits) -> PostSource:
     """Bluesky as the user of the settings, or as anybody."""
     import atproto  # noqa: F401  # missing, it is missed here
 
@@ -69,7 +69,7 @@ def open_source(settings: Settings, limits: Limits) -> PostSource:
 class Bluesky:
     """The feed API of Bluesky."""
 
-    def __init__(self, settings: Settings, limits: Limits) -> None:
+    def __init__(self, settings: CollectorSettings, limits: Limits) -> None:
         self._settings = settings
         self._limits = limits
         self._lock = threading.Lock()
@@ -159,7 +159,7 @@ class Bluesky:
 
         settings = self._settings
         url = settings.bluesky_url
-        if not settings.bluesky_handle and url == Settings().bluesky_url:
+        if not settings.bluesky_handle and url == BLUESKY_URL:
             url = PUBLIC_URL
         hooks = {"request": [self._before], "response": [self._after]}
         return Client(url, Request(timeout=settings.request_timeout, event_hooks=hooks))

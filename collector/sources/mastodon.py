@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from collector.settings import Settings
+from collector.settings import CollectorSettings
 from collector.snowflakes import id_of_time, ids_within
 from collector.sources import Found, Limits, Page, PostSource, SourceError, UnavailableError
 from dfpipe.posts.formats import mastodon
@@ -38,7 +38,7 @@ def read(raw: Any) -> Iterator[Result]:
         yield Skip("not a status")
 
 
-def open_source(settings: Settings, limits: Limits) -> PostSource:
+def open_source(settings: CollectorSettings, limits: Limits) -> PostSource:
     """The server of the settings."""
     return Mastodon(settings, limits)
 
@@ -46,7 +46,7 @@ def open_source(settings: Settings, limits: Limits) -> PostSource:
 class Mastodon:
     """The API of one Mastodon server."""
 
-    def __init__(self, settings: Settings, limits: Limits) -> None:
+    def __init__(self, settings: CollectorSettings, limits: Limits) -> None:
         import mastodon as library
 
         from collector.fetching.traffic import ListlessSession

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from collector.settings import Settings
+from collector.settings import CollectorSettings
 from collector.snowflakes import id_of_time, ids_within
 from collector.sources import AccountRefusedError, Found, Limits, Page, PostSource, UnavailableError
 from dfpipe.posts.formats import v2
@@ -49,7 +49,7 @@ def read(raw: Any) -> Iterator[Result]:
     return (found.result for found in _found(raw if isinstance(raw, dict) else {}))
 
 
-def open_source(settings: Settings, limits: Limits) -> PostSource:
+def open_source(settings: CollectorSettings, limits: Limits) -> PostSource:
     """X with the credentials of the settings."""
     return X(settings, limits)
 
@@ -57,7 +57,7 @@ def open_source(settings: Settings, limits: Limits) -> PostSource:
 class X:
     """The API of X."""
 
-    def __init__(self, settings: Settings, limits: Limits) -> None:
+    def __init__(self, settings: CollectorSettings, limits: Limits) -> None:
         self._limits = limits
         self._by_user = bool(settings.x_access_token)
         if not self._by_user and not settings.x_bearer_token:
@@ -121,7 +121,7 @@ class X:
         return self._ids[name]
 
 
-def _client(settings: Settings, limits: Limits) -> Any:
+def _client(settings: CollectorSettings, limits: Limits) -> Any:
     import requests
     import tweepy
 

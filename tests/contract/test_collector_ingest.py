@@ -11,7 +11,7 @@ from google.api_core.exceptions import InvalidArgument, ServiceUnavailable
 from collector.app import open_service
 from collector.fetching.dead_letters import DeadLetters
 from collector.ingest.worker import Batch, IngestWorker, WorkerSettings
-from collector.settings import Settings
+from collector.settings import CollectorSettings
 from dfpipe.posts.post import KIND, from_entity
 from taskqueue import Queue, Task, TaskQueueService
 from taskqueue.service import TaskQueueService as Service
@@ -25,17 +25,17 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, store_url: str) -> Settings:
+def settings(tmp_path: Path, store_url: str) -> CollectorSettings:
     return settings_in(tmp_path, store_url, ingest_backlog=3)
 
 
 @pytest.fixture
-def api(settings: Settings, clock: Clock) -> FlaskClient:
+def api(settings: CollectorSettings, clock: Clock) -> FlaskClient:
     return make_api(settings, clock)
 
 
 @pytest.fixture
-def service(settings: Settings, clock: Clock) -> Iterator[TaskQueueService]:
+def service(settings: CollectorSettings, clock: Clock) -> Iterator[TaskQueueService]:
     service = open_service(settings, clock)
     yield service
     service.client.close()

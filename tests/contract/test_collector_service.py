@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from collector.app import create_app
 from collector.fetching.accounts import Accounts
 from collector.fetching.scheduling import slot_of
-from collector.settings import Settings
+from collector.settings import CollectorSettings
 from dfpipe.posts.post import KIND, Post, to_entity
 from taskqueue import Queue, TaskQueueService
 from taskqueue.storage.record import StoredTask
@@ -61,7 +61,7 @@ def form() -> dict[str, str]:
     return {**PLATFORM, "Content-Type": "application/x-www-form-urlencoded"}
 
 
-def make(settings: Settings, clock: Clock) -> Service:
+def make(settings: CollectorSettings, clock: Clock) -> Service:
     queue = TaskQueueService(settings.store, settings.queue_yaml, clock=clock)
     api = create_app(settings, clock=clock).test_client()
     return Service(api, clock, Accounts(queue.client), queue)
@@ -73,7 +73,7 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, store_url: str) -> Settings:
+def settings(tmp_path: Path, store_url: str) -> CollectorSettings:
     # Nothing of these tests leaves the machine: what does not name a server finds none.
     nowhere = f"http://127.0.0.1:{free_port()}"
     return settings_in(
@@ -82,7 +82,7 @@ def settings(tmp_path: Path, store_url: str) -> Settings:
 
 
 @pytest.fixture
-def service(settings: Settings, clock: Clock) -> Iterator[Service]:
+def service(settings: CollectorSettings, clock: Clock) -> Iterator[Service]:
     made = make(settings, clock)
     yield made
     made.queue.client.close()
@@ -123,7 +123,7 @@ def test_cron_adds_one_task_for_each_account_and_slot(service: Service, clock: C
 
 
 def test_crons_that_fire_at_once_add_each_task_once(
-    service: Service, settings: Settings, clock: Clock
+    service: Service, settings: CollectorSettings, clock: Clock
 ) -> None:
     for number in range(40):
         service.accounts.follow(f"mastodon:user{number}@example.org", clock())
@@ -166,9 +166,9 @@ def test_what_an_account_has_comes_into_the_store(
 
 
 def test_a_task_whose_time_is_over_leaves_the_rest_to_another(
-    settings: Settings, clock: Clock, tmp_path: Path
+    settings: CollectorSettings, clock: Clock, tmp_path: Path
 ) -> None:
-    settings = replace(settings, task_seconds=0)
+    settings = settings.changed(task_seconds=0)
     service = make(settings, clock)
     service.accounts.follow(archive(tmp_path, *range(1, 1001)), clock())
     timeline(service)
@@ -190,9 +190,9 @@ def test_an_account_that_is_not_followed_gives_nothing(service: Service, clock: 
     assert [answer["new"] for answer in service.call_all()] == [0]
 
 
-def test_a_rate_limit_is_waited_for_by_the_queue(settings: Settings, clock: Clock) -> None:
+def test_a_rate_limit_is_waited_for_by_the_queue(settings: CollectorSettings, clock: Clock) -> None:
     with serving(lambda request: 429) as server:
-        settings = replace(settings, mastodon_url=server.url)
+        settings = settings.changed(mastodon_url=server.url)
         service = make(settings, clock)
         service.accounts.follow("mastodon:public", clock())
         timeline(service)
@@ -214,10 +214,10 @@ def test_a_rate_limit_is_waited_for_by_the_queue(settings: Settings, clock: Cloc
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refusal_stops_the_account_with_its_reason(
-    settings: Settings, clock: Clock, status: int, caplog: pytest.LogCaptureFixture
+    settings: CollectorSettings, clock: Clock, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     with serving(lambda request: status) as server:
-        settings = replace(settings, mastodon_url=server.url)
+        settings = settings.changed(mastodon_url=server.url)
         service = make(settings, clock)
         service.accounts.follow("mastodon:home", clock())
         timeline(service)
@@ -235,11 +235,13 @@ def test_a_refusal_stops_the_account_with_its_reason(
 
 
 @pytest.mark.parametrize("fault", ["500", "503", "broken connection", "nobody"])
-def test_a_source_that_fails_is_asked_again(settings: Settings, clock: Clock, fault: str) -> None:
+def test_a_source_that_fails_is_asked_again(
+    settings: CollectorSettings, clock: Clock, fault: str
+) -> None:
     status = {"500": 500, "503": 503}.get(fault, 0)
     with serving(lambda request: status) as server:
         if fault != "nobody":
-            settings = replace(settings, mastodon_url=server.url)
+            settings = settings.changed(mastodon_url=server.url)
         service = make(settings, clock)
         service.accounts.follow("mastodon:home", clock())
         timeline(service)
@@ -271,8 +273,10 @@ def test_a_source_that_nobody_reaches_keeps_no_account_busy(service: Service, cl
 # Purging
 
 
-def test_old_posts_are_removed_once_a_day(settings: Settings, clock: Clock, tmp_path: Path) -> None:
-    settings = replace(settings, task_seconds=0, keep=timedelta(days=30))
+def test_old_posts_are_removed_once_a_day(
+    settings: CollectorSettings, clock: Clock, tmp_path: Path
+) -> None:
+    settings = settings.changed(task_seconds=0, keep=timedelta(days=30))
     service = make(settings, clock)
     limit = START - timedelta(days=30)
     entities = [
@@ -300,13 +304,13 @@ def test_old_posts_are_removed_once_a_day(settings: Settings, clock: Clock, tmp_
 
 
 def test_the_state_is_told_as_json_as_a_page_and_as_metrics(
-    settings: Settings, clock: Clock, tmp_path: Path
+    settings: CollectorSettings, clock: Clock, tmp_path: Path
 ) -> None:
     account = archive(tmp_path, 1, 2)
     with (tmp_path / "posts.jsonl").open("a") as stream:
         stream.write('{"tid": 3, "text": 3}\n')
     with serving(lambda request: 500) as server:
-        service = make(replace(settings, mastodon_url=server.url), clock)
+        service = make(settings.changed(mastodon_url=server.url), clock)
         service.accounts.follow(account, clock())
         service.accounts.follow("mastodon:public", clock())
         timeline(service)
@@ -347,6 +351,15 @@ def test_the_state_is_told_as_json_as_a_page_and_as_metrics(
     assert service.api.get("/healthz").json == {"status": "ok"}
 
 
+def test_the_status_page_is_closed_to_other_hosts_and_frames(service: Service) -> None:
+    page = service.api.get("/status")
+    assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
+    assert page.headers["X-Frame-Options"] == "DENY"
+    for accept in ("text/html", "application/json"):
+        headers = {"Host": "dfpipe.example.com", "Accept": accept}
+        assert service.api.get("/status", headers=headers).status_code == 403
+
+
 def test_what_others_have_named_does_nothing_on_the_page(service: Service, clock: Clock) -> None:
     service.accounts.follow("archive:/<script>alert(1)</script>", clock())
     page = service.api.get("/status").text
@@ -355,11 +368,11 @@ def test_what_others_have_named_does_nothing_on_the_page(service: Service, clock
 
 
 def test_no_secret_is_in_logs_store_or_pages(
-    settings: Settings, clock: Clock, caplog: pytest.LogCaptureFixture
+    settings: CollectorSettings, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     secret = "this-is-known-to-mastodon-alone"
     with serving(lambda request: 401) as server, caplog.at_level(logging.DEBUG):
-        told = replace(settings, mastodon_url=server.url, mastodon_token=secret)
+        told = settings.changed(mastodon_url=server.url, mastodon_token=secret)
         service = make(told, clock)
         service.accounts.follow("mastodon:home", clock())
         timeline(service)

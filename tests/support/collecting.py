@@ -13,7 +13,7 @@ from typing import Any
 
 from collector.fetching.accounts import Accounts
 from collector.fetching.fetching import Context, Outcome, fetch
-from collector.settings import Settings
+from collector.settings import CollectorSettings
 from collector.sources import AccountRefusedError, UnavailableError
 from dfpipe.posts.post import from_entity
 from tests.support.network_server import TOKEN, Fault, Networks, bucket_of
@@ -67,7 +67,7 @@ class MortalClient:
         self._die()
 
 
-def settings_for(networks: Networks, **other: Any) -> Settings:
+def settings_for(networks: Networks, **other: Any) -> CollectorSettings:
     """The settings that point the collector to the fake servers."""
     words: dict[str, Any] = {
         "x_url": networks.url,
@@ -79,7 +79,7 @@ def settings_for(networks: Networks, **other: Any) -> Settings:
         "mastodon_token": TOKEN,
         "request_timeout": 60.0,
     }
-    return Settings(**(words | other))
+    return CollectorSettings(**(words | other))
 
 
 def stored_posts(client: Any) -> dict[int, tuple[str, str]]:
@@ -141,7 +141,7 @@ class Simulation:
 
     networks: Networks
     client: Any
-    settings: Settings
+    settings: CollectorSettings
     clock: Clock
     rng: random.Random
     chance_of_fault: float = 0.03

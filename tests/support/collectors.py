@@ -1,14 +1,13 @@
 """A collector over a store, as its application and with what its tests ask it."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from flask.testing import FlaskClient
 
 from collector.app import create_app
-from collector.settings import Settings
+from collector.settings import CollectorSettings
 from service.auth import AuthSettings
 from tests.support.taskqueues import Clock
 
@@ -26,26 +25,26 @@ queue:
 GOOD = {"tid": 7, "user": "anna", "text": "Storm", "created_at": "2026-01-07T11:00:00Z"}
 
 
-def settings_in(folder: Path, store_url: str, **words: Any) -> Settings:
+def settings_in(folder: Path, store_url: str, **words: Any) -> CollectorSettings:
     """The settings of a collector whose queue.yaml is in a folder."""
     yaml = folder / "queue.yaml"
     yaml.write_text(QUEUES)
-    settings = Settings(
+    settings = CollectorSettings(
         store=store_url,
         queue_yaml=str(yaml),
         auth=AuthSettings(token=TASK_TOKEN, page_access="loopback"),
         ingest_tokens=("another-token-of-a-pusher", INGEST_TOKEN),
         request_timeout=30,
     )
-    return replace(settings, **words)
+    return settings.changed(**words)
 
 
-def make_api(settings: Settings, clock: Clock) -> FlaskClient:
+def make_api(settings: CollectorSettings, clock: Clock) -> FlaskClient:
     """A client of the application."""
     return create_app(settings, clock=clock).test_client()
 
 
-def environment_of(settings: Settings) -> Mapping[str, str]:
+def environment_of(settings: CollectorSettings) -> Mapping[str, str]:
     """What tells a process these settings."""
     return {
         "DFPIPE_STORE": settings.store,

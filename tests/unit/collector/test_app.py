@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from collector.app import create_app
 from collector.ingest.intake import MOST_BODY
 from collector.openapi import DESCRIPTION
-from collector.settings import Settings
+from collector.settings import CollectorSettings
 from dfpipe.errors import UsageError
 from service.auth import AuthSettings
 from taskqueue import ConfigError
@@ -34,13 +34,13 @@ CRON = {"X-Appengine-Cron": "true"}
 
 
 @pytest.fixture(scope="module")
-def given_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def given_settings(tmp_path_factory: pytest.TempPathFactory) -> CollectorSettings:
     folder = tmp_path_factory.mktemp("collector")
     return settings_in(folder, f"sqlite:///{folder}/store.db")
 
 
 @pytest.fixture(scope="module")
-def api(given_settings: Settings) -> FlaskClient:
+def api(given_settings: CollectorSettings) -> FlaskClient:
     return make_api(given_settings, Clock())
 
 
@@ -286,14 +286,14 @@ def test_no_form_of_a_task_makes_it_fail(api: FlaskClient, form: dict[str, str])
 
 def test_the_service_says_what_it_misses(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no store is named: set DFPIPE_STORE"):
-        create_app(Settings())
+        create_app(CollectorSettings())
     store = f"sqlite:///{tmp_path}/s.db"
     with pytest.raises(ConfigError, match="cannot read .*missing.yaml"):
-        create_app(Settings(store=store, queue_yaml=str(tmp_path / "missing.yaml")))
+        create_app(CollectorSettings(store=store, queue_yaml=str(tmp_path / "missing.yaml")))
 
 
 def test_a_store_that_fails_is_a_503_that_tells_nothing(
-    given_settings: Settings, monkeypatch: pytest.MonkeyPatch
+    given_settings: CollectorSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from google.api_core.exceptions import ServiceUnavailable
 

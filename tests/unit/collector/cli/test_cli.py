@@ -141,7 +141,7 @@ WRONG = {
     "account": (["follow", "nowhere:home"], "nowhere:home is no account: give one of archive:"),
     "unfollow": (["unfollow", "mastodon:home"], "mastodon:home is not followed: `collector acc"),
     "fetch": (["fetch", "mastodon:home"], "mastodon:home is not followed: `collector follow '"),
-    "age": (["purge", "--older_than", "30"], "--older_than is '30': give a number and m, h, d"),
+    "age": (["purge", "--older_than", "30"], "--older_than is '30': expected a number and s, m,"),
     "store": (["accounts", "--store", "file.db"], "file.db"),
     "queues": (["serve", "--queue_yaml", "missing.yaml"], "cannot read missing.yaml: No such"),
     "worker": (["ingest-worker", "--queue_yaml", "missing.yaml"], "cannot read missing.yaml"),

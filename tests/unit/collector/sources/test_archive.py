@@ -14,7 +14,7 @@ import pytest
 from collector.fetching.accounts import Account, Accounts
 from collector.fetching.dead_letters import DeadLetters
 from collector.fetching.fetching import Context, Outcome, fetch
-from collector.settings import Settings
+from collector.settings import CollectorSettings
 from collector.sources import AccountRefusedError
 from dfpipe.datastore import connect
 from tests.support.collecting import stored_posts
@@ -32,7 +32,7 @@ class Bench:
         self.client = client
         self.folder = folder
         self.account = f"archive:{folder}"
-        self.context = Context(client, Settings(), lambda: NOW)
+        self.context = Context(client, CollectorSettings(), lambda: NOW)
         Accounts(client).follow(self.account, NOW)
 
     def write(self, name: str, text: str, mode: str = "w") -> Path:

@@ -111,7 +111,7 @@ def shards_of(positions: Ints, shards: int) -> Ints:
 
 
 def in_cells(size: int) -> bool:
-    """Whether all pairs that so many candidates may have are counted in a cell each."""
+    """Whether each possible pair of that many candidates has its own cell to be counted in."""
     return size**2 <= CELLS
 
 
@@ -129,7 +129,7 @@ class PairCounter:
 
     def clear(self) -> None:
         """Begin anew."""
-        # By code: the quickest form, where it is not too large.
+        # By code: the fastest form, if it is not too large.
         self._cells = np.zeros(self._size**2, np.int64) if in_cells(self._size) else None
         self._listed = NO_PAIRS
 
@@ -224,7 +224,7 @@ def add_pairs(parts: Sequence[PairCounts]) -> PairCounts:
 def add_many(parts: Iterable[PairCounts], waiting: int = 100_000) -> PairCounts:
     """Add up pair counts as they come: in linear time, holding twice as many as there are.
 
-    So many pairs, or as many as the sum has, wait to be added to it.
+    At least `waiting` pairs, or as many as the sum has, are collected before they are added to it.
     """
     held, size, limit = [NO_PAIRS], 0, waiting
     for part in parts:

@@ -16,7 +16,7 @@ Counted = tuple[str, int]
 
 
 def top_counts(counts: Mapping[str, int], k: int) -> list[Counted]:
-    """Return the k texts of the highest counts by (-count, text); all where there are fewer.
+    """Return the k texts with the highest counts by (-count, text), or all if there are fewer.
 
     >>> top_counts({"b": 2, "a": 2, "c": 1}, 2)
     [('a', 2), ('b', 2)]

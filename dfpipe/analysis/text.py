@@ -1,4 +1,4 @@
-"""The words and the URLs of a post, in the modern and the classic way."""
+"""The words and URLs of a post, in the modern and the classic text mode."""
 
 import html
 import re
@@ -12,16 +12,16 @@ import regex
 Mode = str
 MODES: tuple[Mode, ...] = ("modern", "classic")
 
-# A link of X's shortener ends where it ends: texts of many languages follow without a space.
+# A link of X's shortener ends with its letters and digits: many languages put no space after it.
 _URL = re.compile(r"https?://(?:t\.co/(?-i:[A-Za-z0-9]+)|\S*)", re.IGNORECASE)
-# A handle, with its host where it has one.
+# A handle, with its host if it has one.
 _HANDLE = r"\w+(?:[.@-]\w+)*"
 _MENTION = re.compile(rf"[@＠](?<!\w[@＠]){_HANDLE}", re.ASCII)
 # NFKC takes quadratic time in a run of marks; thirty are enough for any language (UAX #15). The two
 # halfwidth sound marks are letters that NFKC turns into marks.
 _LONG_RUN = regex.compile(r"([\p{M}\uff9e\uff9f]{30})[\p{M}\uff9e\uff9f]+")
-# The number of a character, which Python does not read where it has thousands of digits. None has
-# more than seven.
+# A character reference by number. Python does not read numbers with thousands of digits, and no
+# character has a number with more than seven.
 _LONG_NUMBER = re.compile("&#0*([0-9]{8})[0-9]*")
 _JOINERS = "\u200c\u200d"
 _WORD = regex.compile(rf"[\p{{L}}\p{{N}}'][\p{{L}}\p{{M}}\p{{N}}'{_JOINERS}]*")
@@ -84,9 +84,9 @@ def normalise_stop_word(word: str) -> str:
 
 
 class WordMemo(dict[str, str]):
-    """From a run of word characters to the word it gives, "" where it gives none.
+    """Maps a run of word characters to its word, or to "" if it is not a word.
 
-    Posts repeat their words: with a memo a run is judged once, not at each of its occurrences.
+    Posts repeat their words: with a memo, each run is judged only once.
     """
 
     LIMIT = 500_000  # runs; some 60 MB
@@ -135,7 +135,7 @@ class Tokenizer:
         return words
 
     def urls(self, value: object) -> set[str]:
-        """Return the set of a post's URLs, given its property: a list, one string, or nothing."""
+        """Return the set of a post's URLs, given its property `urls`: a list, a string, or None."""
         values: Iterable[object] = value if isinstance(value, list | tuple) else (value,)
         strings = (url for url in values if isinstance(url, str))
         if self.mode == "classic":
@@ -164,7 +164,7 @@ def normalise_url(url: str) -> str | None:
     try:
         parts = urlsplit(url)
         netloc = _netloc(parts)
-    except ValueError:  # a port that is none, half an IPv6 address
+    except ValueError:  # an invalid port, an incomplete IPv6 address
         return None
     if parts.scheme not in _DEFAULT_PORTS or not netloc:
         return None

@@ -28,8 +28,8 @@ class WordSets:
 
     The URLs of posts are held in the same way, and their users.
 
-    It is pickled packed, in half the bytes, as of all that goes between steps these are the most;
-    and it is unpacked where it is looked at, which not every step does that it comes to.
+    It is pickled in a packed form of half the bytes, because most of the data between steps are
+    word sets. It is unpacked when it is used, which not every step does.
     """
 
     def __init__(self, matrix: _Matrix | None, packed: bytes | None = None) -> None:

@@ -39,8 +39,8 @@ class AtLaunch(ValueProvider):
 
     def get(self) -> RunSettings:
         """Return the settings, on a worker. Raises UsageError."""
-        told = RuntimeValueProvider.runtime_options or {}
-        given = {name: str(told[name]) for name in OPEN if told.get(name)}
+        parameters = RuntimeValueProvider.runtime_options or {}
+        given = {name: str(parameters[name]) for name in OPEN if parameters.get(name)}
         if not self.has_end and "until" not in given:
             raise UsageError(
                 "the parameter until is required to launch this template: give the end of the "
@@ -55,9 +55,12 @@ def _settled(settings: RunSettings, given: Mapping[str, str]) -> RunSettings:
         setattr(options, name, text)
     if "days" in given and settings.recent != RECENT:
         options.recent = str(settings.recent / timedelta(hours=1))
-    told = analysis.settings(options, settings.end)
-    start = told.start if "days" in given else told.end - (settings.end - settings.start)
-    return replace(settings, source=told.source, sink=told.sink, start=start, end=told.end)
+    launched = analysis.settings(options, settings.end)
+    length = settings.end - settings.start
+    start = launched.start if "days" in given else launched.end - length
+    return replace(
+        settings, source=launched.source, sink=launched.sink, start=start, end=launched.end
+    )
 
 
 def leave_open(settings: RunSettings, options: PipelineOptions) -> AtLaunch:

@@ -1,4 +1,4 @@
-"""A step over few and small values that are wanted together."""
+"""A step over a few small values."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,8 +9,8 @@ import apache_beam as beam
 class Once(beam.PTransform):
     """Apply a function once to AsSingleton and AsList views; give its result, one element.
 
-    The result is there also where a list is empty. As the views are its only inputs, the step is
-    never fused with one that a view waits for, on which the in-process runner would stop.
+    There is a result even if a list is empty. The views are the only inputs of the step, so it is
+    never fused with a step that a view waits for, which would block the in-process runner.
     """
 
     def __init__(self, function: Callable[..., Any], *views: Any) -> None:

@@ -1,4 +1,4 @@
-"""Reading the posts of a window out of Datastore, in parallel and in batches."""
+"""Reads the posts of a window from Datastore, in parallel and in batches."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

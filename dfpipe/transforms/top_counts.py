@@ -64,10 +64,10 @@ def add_counts(total: dict[str, int], counts: Iterable[Counted]) -> dict[str, in
 def add_in_parts(
     counts: Iterable[Counts], shards: int, held: int, parts: int = 1, part: int = 0
 ) -> Iterator[Counts]:
-    """Add up the counts of one shard; where they have more than `held` texts, in several parts.
+    """Add up the counts of one shard; if they have more than `held` texts, in several parts.
 
-    Each part has other texts. They are found by going over the counts again, first for one half of
-    the texts, then for the other, and so on with each: time pays for memory.
+    Each part has other texts: the counts are read again for each half of the texts, and so on for
+    each half of that. This takes more time, but less memory.
     """
     total: dict[str, int] = {}
     for some in counts:
@@ -91,7 +91,7 @@ class CountInShards(beam.PTransform):
     """Add up counts of texts.
 
     A shard is all texts of one hash: a shuffle of few and large elements, where one element a text
-    would cost a hundred times as much. No worker holds more than some `held` texts at a time.
+    would cost a hundred times as much. No worker holds many more than `held` texts at a time.
     `counts` gives the (text, count) pairs of an element, each text once.
     """
 

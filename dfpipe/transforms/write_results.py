@@ -17,7 +17,7 @@ from dfpipe.warehouse.tables import RUNS, TABLES, WORD_COOCCUR, Row, Run, TableR
 
 @dataclass
 class WriteResults(beam.PTransform):
-    """Replace a run's rows in the warehouse, in one worker: they are few, whatever the posts are.
+    """Replace a run's rows in the warehouse, on one worker: they are few, however many posts.
 
     A bundle that is retried replaces what its first try wrote. `started`, in seconds of the Unix
     epoch, gives the row of the run its duration. In a template the sink may be a ValueProvider and
@@ -56,7 +56,7 @@ class _ReplaceRun(beam.DoFn):
 
 
 def _figures(run: Run, rows: TableRows) -> dict[str, int]:
-    """Return what a run has found, as counters: they reach the launching process on any runner."""
+    """Return the figures of a run as counters, which reach the launching process on any runner."""
     return {
         "posts_analysed": run.tweets,
         "words_distinct": run.words,

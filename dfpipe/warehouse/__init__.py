@@ -16,7 +16,7 @@ class Warehouse(Protocol):
     def prepare(self) -> None:
         """Make sure that a run can be written.
 
-        Creates the tables and columns that are absent, and refuses those that are not ours.
+        Creates missing tables and columns, and refuses tables that do not fit.
         """
 
     def replace_run(self, run: Run, rows: TableRows) -> None:
@@ -28,11 +28,11 @@ class Warehouse(Protocol):
     def query(self, name: str, **params: object) -> Result:
         """Answer a named query (dfpipe/warehouse/queries) from the runs that are complete.
 
-        A parameter's value may be a text. Nothing is created.
+        Parameters may be given as text. Nothing is created.
         """
 
     def reading(self) -> AbstractContextManager[None]:
-        """Within this, several queries cost less; nobody else may write meanwhile."""
+        """Make several queries cheaper within the block; others may not be able to write."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,12 +42,12 @@ from dfpipe.warehouse.tables import (
     in_writing_order,
 )
 
-# Seconds. The client's own retry would go on for ten minutes, also where nobody answers.
+# Seconds. The client's own retry takes ten minutes, even if nobody answers.
 CALL_SECONDS, JOB_SECONDS = 30.0, 600.0
 RETRY = DEFAULT_RETRY.with_timeout(CALL_SECONDS)
-# A transaction is aborted where another writer's is first; then it is tried again.
+# BigQuery aborts a transaction if another writer was first; then it is retried.
 ATTEMPTS, FIRST_PAUSE, LONGEST_PAUSE = 20, 0.5, 10.0
-STAGING_LIFE = timedelta(hours=6)  # of what a killed writer leaves behind
+STAGING_LIFE = timedelta(hours=6)  # of tables that a killed writer leaves
 LEGACY_TYPES = {"INTEGER": "INT64", "FLOAT": "FLOAT64"}  # what the API calls them
 
 
@@ -56,20 +56,20 @@ def from_url(url: str) -> "BigQueryWarehouse":
     try:
         parts = urlsplit(url)
     except ValueError as error:
-        raise UsageError(f"the warehouse {url!r} names no dataset: {error}") from error
+        raise UsageError(f"the warehouse {url!r} does not name a dataset: {error}") from error
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     location = options.pop("location", None)
     dataset = parts.path.removeprefix("/")
     if not parts.netloc or not re.fullmatch(r"\w+", dataset, re.ASCII) or options:
         raise UsageError(
-            f"the warehouse {url!r} names no dataset: give bigquery://PROJECT/DATASET, with "
-            "?location=L where it is to be created elsewhere than in the US"
+            f"the warehouse {url!r} does not name a dataset: give bigquery://PROJECT/DATASET, with "
+            "?location=L to create it outside of the US"
         )
     return BigQueryWarehouse(parts.netloc, dataset, location)
 
 
 class BigQueryWarehouse:
-    """The result tables in one dataset; BIGQUERY_EMULATOR_HOST names an emulator to use instead."""
+    """The result tables in one dataset, or in an emulator that BIGQUERY_EMULATOR_HOST names."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class BigQueryWarehouse:
         self._sleep = sleep
 
     def prepare(self) -> None:
-        """Create the dataset and the tables where they are absent, and ask whether to write."""
+        """Create the dataset and what its tables lack, and check that they can be written."""
         with self._errors():
             self._create()
             for table in TABLES:
@@ -123,12 +123,12 @@ class BigQueryWarehouse:
             return Result.of((field.name for field in rows.schema), (row.values() for row in rows))
 
     def reading(self) -> AbstractContextManager[None]:
-        """Do nothing: a query costs the same alone."""
+        """Do nothing: several queries cost no less together."""
         return nullcontext()
 
     @cached_property
     def _client(self) -> Any:
-        # Without credentials the search for them takes half a minute; an emulator wants none.
+        # The search for credentials can take half a minute; an emulator needs none.
         emulated = bool(os.environ.get("BIGQUERY_EMULATOR_HOST"))
         credentials = AnonymousCredentials() if emulated else None
         return bigquery.Client(self.dataset.project, credentials, location=self.location)
@@ -139,7 +139,7 @@ class BigQueryWarehouse:
         return f"bigquery://{self.dataset.project}/{self.dataset.dataset_id}{location}"
 
     def _create(self) -> None:
-        """Create what is absent; who may only use the dataset need not be allowed to create it."""
+        """Create what is missing; an existing dataset needs no permission to create datasets."""
         try:
             self._check_location(self._client.get_dataset(self.dataset, retry=RETRY))
         except NotFound:
@@ -155,7 +155,7 @@ class BigQueryWarehouse:
                 self._add_column(table, name, column)
 
     def _add_column(self, table: Table, name: str, column: Column) -> None:
-        # It may be repeated, and has to be: BigQuery limits the rate of changes to a table.
+        # Retried, which is safe here, because BigQuery limits the rate of changes to a table.
         sql = f"ALTER TABLE {table.name} ADD COLUMN IF NOT EXISTS {name} {column.kind}"
         job = self._query(sql, job_retry=DEFAULT_JOB_RETRY)
         job.result(retry=RETRY, timeout=JOB_SECONDS)
@@ -167,7 +167,7 @@ class BigQueryWarehouse:
             return None
 
     def _check_location(self, found: bigquery.Dataset) -> None:
-        """Raise DfpipeError if the dataset is not where the URL says: no job would find it."""
+        """Raise DfpipeError if the dataset is not where the URL says: jobs do not find it."""
         if self.location and found.location and self.location.lower() != found.location.lower():
             raise DfpipeError(
                 f"the dataset {self.dataset} is in {found.location}, not in {self.location}: give "
@@ -196,7 +196,7 @@ class BigQueryWarehouse:
         return staging
 
     def _replace(self, ts: datetime, bodies: Mapping[Table, bytes], name: str) -> None:
-        """Load and swap. Raises Conflict where the name was used before: a job's id serves once."""
+        """Load and swap. Raises Conflict if the name was used before: a job's id works once."""
         staged: dict[Table, bigquery.Table] = {}
         try:
             for table in bodies:
@@ -241,7 +241,7 @@ class BigQueryWarehouse:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Turn what the client raises into one line."""
+        """Turn errors of the client into DfpipeErrors of one line."""
         try:
             yield
         except GoogleAuthError as error:
@@ -272,7 +272,7 @@ def _column(field: bigquery.SchemaField) -> Column:
 
 
 def _json_lines(rows: Sequence[Row]) -> bytes:
-    """Return the rows as BigQuery loads them: Python's floats are written to the last bit."""
+    """Return the rows as BigQuery loads them; floats keep every bit."""
     lines = (json.dumps(asdict(row), default=_rfc3339, allow_nan=False) for row in rows)
     return "".join(f"{line}\n" for line in lines).encode()
 
@@ -293,7 +293,7 @@ def _delete_sql(table: Table, condition: str) -> str:
 
 
 def _swap_sql(ts: datetime, staging: Mapping[Table, str]) -> str:
-    """Return the transaction; `ts` is a literal for the sake of pruned partitions."""
+    """Return the transaction; `ts` is a literal so that BigQuery prunes partitions."""
     statements = ["BEGIN TRANSACTION"]
     for table in TABLES:
         statements.append(_delete_sql(table, f"ts = TIMESTAMP '{_rfc3339(ts)}'"))
@@ -313,7 +313,7 @@ def _parameters(query: NamedQuery, values: Mapping[str, Any]) -> list[Any]:
 
 
 def _lost_to_another(error: GoogleAPICallError) -> bool:
-    """Whether another writer was first: with a name, or with a transaction."""
+    """Whether another writer was first, with a job's name or a transaction."""
     return isinstance(error, Conflict) or "concurrent update" in str(error)
 
 

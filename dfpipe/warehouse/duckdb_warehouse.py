@@ -1,4 +1,4 @@
-"""A warehouse in a DuckDB file, which one process at a time may have open for writing."""
+"""A warehouse in a DuckDB file, which only one process at a time can open for writing."""
 
 import os
 import re
@@ -33,12 +33,12 @@ DUCKDB_TYPES = {
     "FLOAT64": "DOUBLE",
 }
 GOOGLESQL_TYPES = {ours: googles for googles, ours in DUCKDB_TYPES.items()}
-# How long to wait for another process to close the file, in seconds: before a terminal, and at the
+# How long to wait for another process to close the file, in seconds: while a user waits, and at the
 # end of a run, when hours of work may be lost.
 SHORT_PATIENCE, LONG_PATIENCE, PAUSE = 5.0, 60.0, 0.05
-# DuckDB 2.0.0 may take a sum for as small as its parts: then it fails, or answers wrongly.
+# DuckDB 2.0.0 may assume that a sum is as small as its parts: then it fails, or answers wrongly.
 WRONG_OPTIMIZER = "statistics_propagation"
-# Connections of one process share a database and are not kept apart by the lock on its file.
+# The lock on the file does not separate the connections of one process.
 _one_at_a_time = threading.RLock()
 
 
@@ -47,21 +47,21 @@ def from_url(url: str) -> "DuckDBWarehouse":
     path = url.removeprefix("duckdb:///")
     if path in (url, ""):
         raise UsageError(
-            f"the warehouse {url!r} names no file: give duckdb:///FILE (a fourth / for one from "
-            "the root)"
+            f"the warehouse {url!r} does not name a file: give duckdb:///FILE, or "
+            "duckdb:////FOLDER/FILE for an absolute path"
         )
     return DuckDBWarehouse(Path(path))
 
 
 class DuckDBWarehouse:
-    """The result tables in one file, opened late and closed at once for the sake of others."""
+    """The result tables in one file, open only as long as needed, so that others can write."""
 
     def __init__(self, path: Path, sleep: Callable[[float], None] = time.sleep) -> None:
         self.path = path
         self._sleep = sleep
 
     def prepare(self) -> None:
-        """Create the file and the tables where they are absent, and open them for writing."""
+        """Create the file and what its tables lack, and check that they can be written."""
         with self._writing(SHORT_PATIENCE):
             pass
 
@@ -93,16 +93,16 @@ class DuckDBWarehouse:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Keep the file open over several queries; to open it takes longer than most of them."""
+        """Keep the file open for several queries; opening it takes longer than most of them."""
         if not os.path.exists(self.path):
-            yield  # the query says what is missing
+            yield  # the query reports it
             return
         with self._open(SHORT_PATIENCE, read_only=True):
             yield
 
     @contextmanager
     def _writing(self, patience: float) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Open the file to write, with its tables in it."""
+        """Open the file for writing, with all tables in it."""
         if not os.path.exists(self.path):
             self._create()
         with self._open(patience, read_only=False) as connection:
@@ -110,7 +110,7 @@ class DuckDBWarehouse:
             yield connection
 
     def _make_tables(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Add the tables and columns that are absent. Raises DfpipeError for tables not ours."""
+        """Add missing tables and columns. Raises DfpipeError for tables that do not fit."""
         views = connection.execute("SELECT view_name FROM duckdb_views()").fetchall()
         found = _columns(connection)
         for table in TABLES:
@@ -124,10 +124,12 @@ class DuckDBWarehouse:
                 connection.execute(f"ALTER TABLE {table.name} ADD COLUMN {name} {kind}")
 
     def _create(self) -> None:
-        """Make the file whole under another name: DuckDB cannot open one that was begun only."""
+        """Create the file under another name first: DuckDB cannot open an incomplete one."""
         folder = self.path.absolute().parent
         if not folder.is_dir():
-            raise DfpipeError(f"the folder {folder} of the warehouse is absent: create it first")
+            raise DfpipeError(
+                f"the folder {folder} of the warehouse does not exist: create it first"
+            )
         try:
             with TemporaryDirectory(prefix=f".{self.path.name}.", dir=folder) as temporary:
                 made = Path(temporary, "new.duckdb")
@@ -164,14 +166,14 @@ class DuckDBWarehouse:
                     ) from error
             self._sleep(PAUSE)
         raise DfpipeError(
-            f"{self.path} is held open by {holder}: waited {patience:g} s; end that, then try again"
+            f"{self.path} is open in {holder}, waited {patience:g} s: end that process, then retry"
         )
 
     def _check_is_database(self) -> None:
-        """Refuse a file that DuckDB would read as something else.
+        """Refuse a file that DuckDB would open as something else.
 
-        It opens JSON, CSV and Parquet as views in memory, where what is written is lost, and loads
-        an extension for SQLite.
+        It opens JSON, CSV and Parquet as views in memory, where all that is written is lost, and
+        loads an extension for SQLite.
         """
         try:
             with self.path.open("rb") as file:
@@ -182,12 +184,12 @@ class DuckDBWarehouse:
             ) from error
         if magic != b"DUCK":
             raise DfpipeError(
-                f"cannot open {self.path}, give another --sink: this is no DuckDB database"
+                f"cannot open {self.path}, give another --sink: it is not a DuckDB database"
             )
 
 
 def _columns(connection: duckdb.DuckDBPyConnection) -> Mapping[str, dict[str, Column]]:
-    """Return the columns of each table, their types in GoogleSQL if it has them."""
+    """Return the columns of each table, with the GoogleSQL names of their types."""
     found: dict[str, dict[str, Column]] = defaultdict(dict)
     rows = connection.execute(
         "SELECT table_name, column_name, data_type, is_nullable FROM duckdb_columns() "
@@ -207,7 +209,7 @@ def _create_sql(table: Table) -> str:
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, table: Table, rows: Sequence[Row]) -> None:
-    """Insert whole columns: one statement, however many rows."""
+    """Insert all rows with one statement, column by column."""
     names = ", ".join(table.columns)
     kinds = [DUCKDB_TYPES[column.kind] for column in table.columns.values()]
     lists = ", ".join(f"unnest(?::{kind}[])" for kind in kinds)
@@ -218,7 +220,7 @@ def _insert(connection: duckdb.DuckDBPyConnection, table: Table, rows: Sequence[
 
 
 def _holder(error: duckdb.Error) -> str | None:
-    """Return who holds the file's lock; None where the error is another one."""
+    """Return who has locked the file; None for another error."""
     found = re.search(r"Conflicting lock is held in (.*?\(PID \d+\))", str(error))
     return found[1] if found else "another process" if "set lock" in str(error) else None
 

@@ -1,4 +1,4 @@
-"""The named queries: what each answers, its parameters and its SQL."""
+"""The named queries: their descriptions, parameters and SQL."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,13 +20,13 @@ PARAMETER = re.compile(
 # Which runs a query compares: the newest with all `older` ones, by its parameter `since`; or `all`
 # runs with each other.
 COMPARES = re.compile(r"compares: (?P<runs>older|all)")
-# Beyond any use, and inside the range of a TIMESTAMP when they are hours.
+# More than anyone needs, but as hours still within the range of a TIMESTAMP.
 INT64_LIMIT = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of a query; it is required unless it has a default, which may be NULL."""
+    """A parameter of a query; required unless it has a default, which may be NULL."""
 
     name: str
     kind: str  # STRING, INT64 or TIMESTAMP
@@ -34,7 +34,7 @@ class Parameter:
     answers: str
 
     def value(self, given: object) -> Any:
-        """Return the value of a text or of a Python value. Raises UsageError."""
+        """Convert a text or a Python value to the parameter's type. Raises UsageError."""
         if self.default == "NULL" and given is None:
             return None
         if self.kind == "STRING" and isinstance(given, str):
@@ -55,7 +55,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class NamedQuery:
-    """A query of the tables; `answers` says in one line what, `notes` all else on it."""
+    """A query: `answers` describes it in one line, `notes` has the details."""
 
     name: str
     answers: str
@@ -64,7 +64,7 @@ class NamedQuery:
     compares: str | None = None  # older or all
 
     def bind(self, given: Mapping[str, object]) -> dict[str, Any]:
-        """Return the value of every parameter. Raises UsageError naming those that there are."""
+        """Return the value of every parameter. Raises UsageError, which lists the parameters."""
         names = [parameter.name for parameter in self.parameters]
         for name in given:
             if name not in names:
@@ -85,7 +85,7 @@ class NamedQuery:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The answer: the columns' names and the rows in order, times aware and in UTC."""
+    """The result of a query: column names, and rows in order with aware times in UTC."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
@@ -103,7 +103,7 @@ def names() -> list[str]:
 
 @cache
 def load(name: str) -> NamedQuery:
-    """Return a query by its name. Raises UsageError naming those that there are."""
+    """Return a query by its name. Raises UsageError, which lists the names."""
     if name not in names():
         raise UsageError(f"there is no query {name!r}: give one of {', '.join(names())}")
     return parse(name, sql(name))
@@ -121,7 +121,7 @@ def folder_of(dialect: str) -> Path:
 
 
 def parse(name: str, text: str) -> NamedQuery:
-    r"""Read a query's leading comment: a line on what it answers, notes, and its parameters.
+    r"""Parse a query's leading comment: a line on what it answers, notes, and its parameters.
 
     >>> parse("n", "-- Words.\n-- param since INT64 = 24: hours\nSELECT 1").parameters
     (Parameter(name='since', kind='INT64', default='24', answers='hours'),)
@@ -139,7 +139,7 @@ def parse(name: str, text: str) -> NamedQuery:
 
 
 def _moment(given: object) -> datetime | None:
-    """Return an aware time in UTC; None for what is none."""
+    """Return an aware time in UTC; None for anything else."""
     try:
         moment = given if isinstance(given, datetime) else datetime.fromisoformat(str(given))
         return moment.astimezone(UTC) if moment.tzinfo else None

@@ -1,4 +1,4 @@
-"""What a reader should know of an answer: runs made differently, words that no run has ranked."""
+"""Notes on the results of queries: different settings of runs, words that no run has ranked."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence

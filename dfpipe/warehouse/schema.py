@@ -37,7 +37,7 @@ def _fault(name: str, table: Table, found: Columns) -> str | None:
 
 
 def not_a_table(place: str, table: Table, kind: str) -> DfpipeError:
-    """Return the error for a view, or the like, in the place of a table."""
+    """Return the error for a view, or something similar, with the name of a table."""
     return DfpipeError(
         f"{place}: {table.name} is a {kind.lower()}, not a table: rename or drop it, or give "
         "another --sink"
@@ -45,7 +45,7 @@ def not_a_table(place: str, table: Table, kind: str) -> DfpipeError:
 
 
 def unreadable(place: str, url: str, found: Mapping[str, Columns]) -> NoResultsError | None:
-    """Return why a query failed that found these tables; None if they are all as expected."""
+    """Return why a query of these tables failed; None if all tables are as expected."""
     writing = f"write a run to it with `dfpipe run --sink {url}`"
     if RUNS.name not in found:
         return NoResultsError(f"{place} holds no results: {writing}, or correct the name")

@@ -1,7 +1,7 @@
 """The rows of the result tables, which are also their schemas.
 
-To add a table, add a class and its `Table` here, and name that in `TABLES`. To add a column to a
-table that is out there, add a field whose type allows None: rows that are there already have none.
+To add a table, add a class and its `Table`, and add that to `TABLES`. To add a column to an
+existing table, add a field whose type allows None: the column is NULL in rows of older versions.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -226,7 +226,7 @@ STORY_POSTS = Table("story_posts", StoryPost, ("story",))
 STORY_URLS = Table("story_urls", StoryUrl, ("story",))
 STORY_TIMELINE = Table("story_timeline", StoryPart, ("story",))
 RUNS = Table("runs", Run)
-# In the order of writing: a run counts as soon as its row in `runs` is there.
+# In the order of writing: a run is complete once its row in `runs` is there.
 TABLES = (
     WORD_COUNTS,
     URLS,

@@ -84,13 +84,19 @@ def test_a_row_of_another_run_is_an_error() -> None:
     [
         ("results.duckdb", "'results.duckdb' is not the URL of a warehouse: give duckdb:///FILE"),
         ("sqlite:///x.db", "'sqlite:///x.db' is not the URL of a warehouse: give duckdb:///FILE"),
-        ("duckdb:///", "the warehouse 'duckdb:///' names no file: give duckdb:///FILE"),
-        ("duckdb://x.duckdb", "the warehouse 'duckdb://x.duckdb' names no file: give"),
-        ("bigquery://project", "the warehouse 'bigquery://project' names no dataset: give big"),
-        ("bigquery:///d", "the warehouse 'bigquery:///d' names no dataset: give bigquery://P"),
-        ("bigquery://p/d/t", "the warehouse 'bigquery://p/d/t' names no dataset: give bigq"),
-        ("bigquery://[", r"the warehouse 'bigquery://\[' names no dataset: Invalid IPv6 URL"),
-        ("bigquery://p/d?zone=a", "the warehouse 'bigquery://p/d\\?zone=a' names no dataset"),
+        ("duckdb:///", "the warehouse 'duckdb:///' does not name a file: give duckdb:///FILE"),
+        ("duckdb://x.duckdb", "the warehouse 'duckdb://x.duckdb' does not name a file: give"),
+        ("bigquery://project", "the warehouse 'bigquery://project' does not name a dataset: giv"),
+        ("bigquery:///d", "the warehouse 'bigquery:///d' does not name a dataset: giv"),
+        ("bigquery://p/d/t", "the warehouse 'bigquery://p/d/t' does not name a dataset: giv"),
+        (
+            "bigquery://[",
+            r"the warehouse 'bigquery://\[' does not name a dataset: Invalid IPv6 URL",
+        ),
+        (
+            "bigquery://p/d?zone=a",
+            "the warehouse 'bigquery://p/d\\?zone=a' does not name a dataset",
+        ),
         ("", "'' is not the URL of a warehouse: give duckdb:///FILE or bigquery://PROJECT"),
     ],
 )

@@ -12,7 +12,6 @@ from typing import NoReturn
 
 import click
 
-from dfpipe.errors import DfpipeError
 from dfpipe.version import VERSION
 
 # Name: (module in dfpipe.commands, short help). The help stands here so that `dfpipe --help`
@@ -108,9 +107,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             _drop_output()
         if isinstance(error, BrokenPipeError):
             sys.exit(1)
-        if not isinstance(error, (DfpipeError, OSError, *_google_errors())):
+        # Added commands have errors of their own, with an exit status too.
+        status = getattr(type(error), "exit_status", None)
+        if status is None and not isinstance(error, (OSError, *_google_errors())):
             raise
-        _fail(_first_line(error), getattr(error, "exit_status", 1), verbose)
+        _fail(_first_line(error), status or 1, verbose)
     sys.exit(status if isinstance(status, int) else 0)
 
 

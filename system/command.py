@@ -5,10 +5,11 @@ from pathlib import Path
 
 import click
 
-from dfpipe.errors import UsageError
+from service.errors import UsageError
+from service.files import private_folder, write_whole
 
 TOKENS = ("task", "ingest")
-# What is made up is not to stand among posts of one's own.
+# Synthetic posts stay apart from real ones.
 FOLDER, DEMO_FOLDER = "dfpipe-data", "dfpipe-demo"
 
 
@@ -16,31 +17,35 @@ FOLDER, DEMO_FOLDER = "dfpipe-data", "dfpipe-demo"
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where the posts, the results, the jobs and the tokens are kept; created if absent.  "
+    help="Holds posts, results, jobs and tokens; created if missing.  "
     f"[default: {FOLDER}, or {DEMO_FOLDER} with --demo]",
 )
-@click.option("--store", metavar="URL", help="Where the posts are.  [default: a file in --folder]")
-@click.option("--sink", metavar="URL", help="Where results go.  [default: a file in --folder]")
+@click.option("--store", metavar="URL", help="Store of the posts.  [default: a file in --folder]")
+@click.option(
+    "--sink", metavar="URL", help="Warehouse of the results.  [default: a file in --folder]"
+)
 @click.option(
     "--config",
     type=click.Path(file_okay=False, exists=True, path_type=Path),
     help="The folder of queue.yaml, cron.yaml, dispatch.yaml and chains.yaml.  "
-    "[default: this one, else that of the program]",
+    "[default: the current folder, else that of the program]",
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65534), default=8080, show_default=True)
 @click.option(
     "--posts",
     metavar="FILE",
     multiple=True,
-    help="Store its posts first, as `dfpipe import` does; repeatable.",
+    help="Import the posts of FILE first, as `dfpipe import` does; repeatable.",
 )
 @click.option(
     "--shift-to-now",
     is_flag=True,
-    help="Move the times of all --posts by one constant, so that the newest is now.",
+    help="Shift the times of all --posts so that the newest post is from now.",
 )
-@click.option("--demo", is_flag=True, help="Make a timeline up, and let it grow while it runs.")
+@click.option(
+    "--demo", is_flag=True, help="Use a synthetic timeline that grows while the system runs."
+)
 def command(
     folder: Path | None,
     store: str | None,
@@ -54,17 +59,15 @@ def command(
 ) -> None:
     """Run launcher, collector, dispatcher, ingest worker and a clock, until Ctrl-C.
 
-    With --posts a file's posts are there from the start; the first analysis begins at once.
-    The launcher's page is at --port, the collector at the port after it. What a process prints
-    stands behind its name; one that ends is started again.
+    The launcher's pages are at --port, the collector's at the next port. The first line that is
+    printed is a link to open them. The first analysis starts at once. Each line of output starts
+    with the name of its process; a process that ends is restarted.
     """
     from system.system import System, run
 
-    folder = folder or Path(DEMO_FOLDER if demo else FOLDER)
-    if not folder.is_dir():
-        _make(folder)
     if shift_to_now and not posts:
-        raise UsageError("--shift-to-now is for the posts of --posts: name a file with that")
+        raise UsageError("--shift-to-now moves the posts of --posts: give --posts FILE too")
+    folder = _made(folder or Path(DEMO_FOLDER if demo else FOLDER))
     tokens = {name: _token(folder / f"{name}-token") for name in TOKENS}
     system = System(
         folder=folder,
@@ -84,42 +87,41 @@ def command(
     run(system)
 
 
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise UsageError(
-            f"the folder {folder} cannot be made: {error.strerror}: name another with --folder"
-        ) from error
-
-
 def _config() -> Path:
     for folder in (Path(), Path(__file__).parents[1]):
         if (folder / "cron.yaml").is_file():
             return folder
-    raise UsageError("there is no cron.yaml here: name the folder of the yaml files with --config")
+    raise UsageError("no cron.yaml found here: name the folder of the YAML files with --config")
+
+
+def _made(folder: Path) -> Path:
+    """The folder, which only its owner may enter if it is new: posts and results are in it."""
+    try:
+        return private_folder(folder)
+    except OSError as error:
+        raise UsageError(
+            f"cannot create the folder {folder}: {error.strerror}: name another with --folder"
+        ) from error
 
 
 def _token(file: Path) -> str:
-    """The secret in a file that nobody else may read, made now if it is not there."""
-    if not file.exists():
-        _secret(file, secrets.token_urlsafe())
+    """The secret in a file that only its owner may read, made now if there is none."""
     try:
+        if not file.exists():
+            write_whole(file, f"{secrets.token_urlsafe()}\n", mode=0o600)
         return file.read_text(encoding="utf-8").strip()
     except OSError as error:
         raise _unusable(file, error) from error
 
 
 def _secret(file: Path, text: str) -> Path:
-    """Write a file that nobody else may read."""
+    """Write a file that only its owner may read."""
     try:
-        file.touch(mode=0o600)
-        file.chmod(0o600)
-        file.write_text(f"{text}\n", encoding="utf-8")
+        write_whole(file, f"{text}\n", mode=0o600)
     except OSError as error:
         raise _unusable(file, error) from error
     return file
 
 
 def _unusable(file: Path, error: OSError) -> UsageError:
-    return UsageError(f"{file} cannot be used: {error.strerror}: check its rights")
+    return UsageError(f"cannot use {file}: {error.strerror}: check its permissions")

@@ -6,16 +6,18 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import yaml
+from pydantic import Field, field_validator
 
-from dfpipe.errors import UsageError
+from service.errors import UsageError
+from service.fields import Section
+from service.waiting import Backoff
+from service.yaml_file import read_yaml
 from system.schedules import Every, Schedule, parse
 
 DEFAULT_SERVICE = "default"
@@ -23,6 +25,51 @@ SECONDS = 60.0  # that a call may take
 FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0  # seconds, after a call that failed
 
 _logger = logging.getLogger(__name__)
+
+
+class CronEntry(Section):
+    """An entry of cron.yaml. What only App Engine follows is accepted and left alone."""
+
+    url: str = Field(pattern="^/")
+    schedule: str
+    target: str = ""
+    timezone: str = "UTC"
+    description: str = ""
+    retry_parameters: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("schedule")
+    @classmethod
+    def _can_be_followed(cls, text: str) -> str:
+        parse(text)
+        return text
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_known(cls, text: str) -> str:
+        try:
+            ZoneInfo(text)
+        except (ValueError, OSError, ZoneInfoNotFoundError) as error:
+            raise ValueError("expected the name of a time zone, such as Europe/Berlin") from error
+        return text
+
+
+class CronFile(Section):
+    """cron.yaml."""
+
+    cron: tuple[CronEntry, ...] = ()
+
+
+class Rule(Section):
+    """An entry of dispatch.yaml."""
+
+    url: str
+    service: str
+
+
+class DispatchFile(Section):
+    """dispatch.yaml."""
+
+    dispatch: tuple[Rule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,56 +85,24 @@ class Job:
 def read_jobs(cron: Path, dispatch: Path) -> list[Job]:
     """The jobs of cron.yaml, each with the service that dispatch.yaml or it itself names.
 
-    Raises UsageError where one of them cannot be read or followed.
+    Raises UsageError, with the file, the line and the field, for what cannot be followed.
     """
-    rules = [(_text(rule, "url"), _text(rule, "service")) for rule in _items(dispatch, "dispatch")]
-    jobs = []
-    for item in _items(cron, "cron"):
-        url, schedule = _text(item, "url"), _text(item, "schedule")
-        service = _text(item, "target", "") or service_of(url, rules)
-        try:
-            found = parse(schedule, ZoneInfo(_text(item, "timezone", "UTC")))
-        except (KeyError, ValueError, OSError) as error:
-            raise UsageError(f"{item.where}: {error} is missing or wrong") from error
-        except UsageError as error:
-            raise UsageError(f"{item.where}: {error}") from error
-        jobs.append(Job(url, service, found, _text(item, "description", "")))
-    return jobs
-
-
-@dataclass(frozen=True, slots=True)
-class _Item:
-    """An entry of a file: which one, and its fields."""
-
-    where: str
-    fields: dict[str, Any]
-
-
-def _text(item: _Item, name: str, default: str | None = None) -> str:
-    value = item.fields.get(name, default)
-    if not isinstance(value, str):
-        raise UsageError(f"{item.where}: {name!r} is missing or no text: give one text")
-    return value
-
-
-def _items(file: Path, name: str) -> list[_Item]:
-    try:
-        # Nothing but texts: what looks like a date is none here.
-        found = yaml.load(file.read_text(encoding="utf-8"), yaml.BaseLoader)  # noqa: S506
-    except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"{file} is no YAML: {' '.join(str(error).split())}") from error
-    items = found.get(name) if isinstance(found, dict) else None
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise UsageError(f"{file} has no list {name!r}")
-    return [_Item(f"{file}, entry {at}", item) for at, item in enumerate(items, 1)]
+    rules = [(rule.url, rule.service) for rule in read_yaml(dispatch, DispatchFile).dispatch]
+    return [
+        Job(
+            entry.url,
+            entry.target or service_of(entry.url, rules),
+            parse(entry.schedule, ZoneInfo(entry.timezone)),
+            entry.description,
+        )
+        for entry in read_yaml(cron, CronFile).cron
+    ]
 
 
 def service_of(url: str, rules: list[tuple[str, str]]) -> str:
-    """The service that answers a path, by the rules of dispatch.yaml: the first that fits."""
+    """The service that answers a path: that of the first rule of dispatch.yaml that fits."""
     for pattern, service in rules:
-        # What stands before the first slash is of the host, and there is only one here.
+        # The part before the first slash is a host, and there is only one here.
         if fnmatchcase(url, f"/{pattern.partition('/')[2]}"):
             return service
     return DEFAULT_SERVICE
@@ -96,8 +111,8 @@ def service_of(url: str, rules: list[tuple[str, str]]) -> str:
 class Clock:
     """Calls jobs at the addresses of their services until `stop`.
 
-    What comes every so often is called at once for the first time; a call that fails is made again
-    after a while, which grows. `token` proves the calls.
+    Jobs with an interval are called at once for the first time; a call that fails is retried
+    after a wait that grows. `token` proves the calls.
     """
 
     def __init__(
@@ -110,7 +125,9 @@ class Clock:
         for job in jobs:
             if job.service not in addresses:
                 known = ", ".join(sorted(addresses))
-                raise UsageError(f"{job.url} is of the service {job.service!r}, not of {known}")
+                raise UsageError(
+                    f"{job.url} is for the service {job.service!r}: expected one of {known}"
+                )
         self._jobs = jobs
         self._addresses = addresses
         self._token = token
@@ -124,7 +141,7 @@ class Clock:
             job: now if isinstance(job.schedule, Every) else job.schedule.after(now)
             for job in self._jobs
         }
-        waits = dict.fromkeys(self._jobs, FIRST_WAIT)
+        waits = {job: Backoff(first=FIRST_WAIT, longest=LONGEST_WAIT) for job in self._jobs}
         while not self._stop.is_set():
             if not due:
                 self._stop.wait()
@@ -133,13 +150,13 @@ class Clock:
             if self._stop.wait(max(0.0, (due[job] - datetime.now(UTC)).total_seconds())):
                 return
             if self.call(job):
-                due[job], waits[job] = job.schedule.after(datetime.now(UTC)), FIRST_WAIT
+                waits[job].reset()
+                due[job] = job.schedule.after(datetime.now(UTC))
             else:
-                due[job] = datetime.fromtimestamp(datetime.now(UTC).timestamp() + waits[job], UTC)
-                waits[job] = min(LONGEST_WAIT, 2 * waits[job])
+                due[job] = datetime.now(UTC) + timedelta(seconds=waits[job].next())
 
     def call(self, job: Job) -> bool:
-        """Call a job now; whether it was answered well."""
+        """Call a job now; returns whether the answer is a success."""
         url = f"{self._addresses[job.service]}{job.url}"
         headers = {"Authorization": f"Bearer {self._token}", "User-Agent": "dfpipe-clock"}
         request = urllib.request.Request(url, headers=headers)  # noqa: S310  # our own address
@@ -147,10 +164,10 @@ class Clock:
             with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310
                 self._say(f"GET {job.url} {answer.status}")
         except urllib.error.HTTPError as error:
-            self._say(f"GET {job.url} {error.code}: tried again")
+            self._say(f"GET {job.url} {error.code}: will retry")
             return False
         except (OSError, HTTPException):
-            # The service is only starting, or starting again, which its own lines tell.
+            # The service is starting or restarting, as its own lines show.
             _logger.info("%s does not answer", url)
             return False
         return True

@@ -1,4 +1,4 @@
-"""The posts that the system starts with: from files, or made up and growing while it runs."""
+"""The posts that the system starts with: from files, or a synthetic timeline that grows."""
 
 import json
 import sys
@@ -35,13 +35,13 @@ def import_files(files: Sequence[str], store: str, shift_to_now: bool, say: Say)
         say(line)
     if scanned.newest and scanned.newest < now - WINDOW and not shift_to_now:
         say(
-            f"the newest post is of {scanned.newest:%Y-%m-%d}, and the last {WINDOW.days} days are "
-            "analysed: with --shift-to-now and another --folder the newest is of now"
+            f"the newest post is from {scanned.newest:%Y-%m-%d}, but an analysis covers the last "
+            f"{WINDOW.days} days: to shift the posts to now, give --shift-to-now and a new --folder"
         )
 
 
 def make_up(store: str, sink: str, say: Say) -> None:
-    """Store a timeline up to now, and analyse it as of the last days, so there is a history."""
+    """Store a synthetic timeline up to now, and analyze it as of each of the last days."""
     from dfpipe import launch
     from dfpipe.datastore import connect
     from dfpipe.demo import timeline
@@ -58,7 +58,7 @@ def make_up(store: str, sink: str, say: Say) -> None:
 
 
 def keep_pushing(url: str, token: str, say: Say, stopping: threading.Event) -> None:
-    """Push the posts of made-up timelines to the collector's /ingest as their times come."""
+    """Push posts of synthetic timelines to the collector's /ingest as their times come."""
     from dfpipe.demo import timeline
     from dfpipe.posts.formats.own import post_line
 
@@ -81,4 +81,4 @@ def _push(url: str, token: str, lines: list[bytes]) -> bool:
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
             return bool(json.load(answer))
     except (OSError, ValueError, HTTPException):
-        return False  # the collector is only starting, or has ended while it answered
+        return False  # the collector is starting or restarting

@@ -1,15 +1,17 @@
-"""What the processes of the system print, as people read it."""
+"""Prints the lines of the system's processes for people."""
 
 import json
 import threading
 
 import click
 
+from service.tables import printable
+
 COLORS = ("cyan", "green", "yellow", "magenta", "blue", "red")
 
 
 class Printer:
-    """Prints lines behind the names of their processes, a color for each."""
+    """Prints lines with the names of their processes, each in its own color. Safe for threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -20,11 +22,11 @@ class Printer:
         with self._lock:
             color = self._colors.setdefault(name, COLORS[len(self._colors) % len(COLORS)])
             for part in readable(line).splitlines():
-                click.echo(f"{click.style(f'{name:<10}', fg=color)} | {_shown(part)}")
+                click.echo(f"{click.style(f'{name:<10}', fg=color)} | {printable(part)}")
 
 
 def readable(line: str) -> str:
-    """A line for people: of a record in JSON the time, the message and whatever else it has.
+    """A line for people: the time, the message and the other fields of a JSON log record.
 
     >>> readable('{"time": "2026-01-07T11:00:00.5", "severity": "INFO", "message": "a", "n": 1}')
     '11:00:00 a n=1'
@@ -40,8 +42,3 @@ def readable(line: str) -> str:
     words = [time, *[severity] * (severity != "INFO"), message]
     words += [f"{name}={value}" for name, value in record.items()]
     return " ".join(map(str, words)) + (f"\n{trace}" if trace else "")
-
-
-def _shown(line: str) -> str:
-    """The line with nothing in it that moves a cursor."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)

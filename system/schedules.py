@@ -8,8 +8,6 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from dfpipe.errors import UsageError
-
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 ALLOWED = "every N minutes|hours [synchronized], or every day|monday|... HH:MM"
 _EVERY = re.compile(r"every (\d{1,6}) (minutes?|mins?|hours?)( synchronized)?")
@@ -18,13 +16,13 @@ _DAILY = re.compile(r"every ([a-z]+(?:\s*,\s*[a-z]+)*) ([01]?\d|2[0-3]):([0-5]\d
 
 @dataclass(frozen=True, slots=True)
 class Every:
-    """After so much time again; `is_synchronized`: at whole multiples of it since midnight."""
+    """After each interval; `is_synchronized` means at its multiples since midnight UTC."""
 
     interval: timedelta
     is_synchronized: bool = False
 
     def after(self, last: datetime) -> datetime:
-        """The first time after one that it was done at."""
+        """The next time, if it was last done at `last`."""
         if not self.is_synchronized:
             return last + self.interval
         midnight = last.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -33,7 +31,7 @@ class Every:
 
 @dataclass(frozen=True, slots=True)
 class Daily:
-    """At a time of some days of the week, of which Monday is 0."""
+    """At one time on some days of the week, of which Monday is 0."""
 
     days: frozenset[int]
     hour: int
@@ -41,7 +39,7 @@ class Daily:
     zone: tzinfo = UTC
 
     def after(self, last: datetime) -> datetime:
-        """The first time after another."""
+        """The first time after `last`."""
         local = last.astimezone(self.zone)
         at = local.replace(hour=self.hour, minute=self.minute, second=0, microsecond=0)
         while at <= local or at.weekday() not in self.days:
@@ -53,7 +51,7 @@ Schedule = Every | Daily
 
 
 def parse(text: str, zone: tzinfo = UTC) -> Schedule:
-    """Read a schedule of cron.yaml; raises UsageError.
+    """Read a schedule of cron.yaml. Raises ValueError.
 
     >>> parse("every 5 hours")
     Every(interval=datetime.timedelta(seconds=18000), is_synchronized=False)
@@ -67,4 +65,4 @@ def parse(text: str, zone: tzinfo = UTC) -> Schedule:
         if names == ["day"] or set(names) <= set(DAYS):
             days = range(7) if names == ["day"] else map(DAYS.index, names)
             return Daily(frozenset(days), int(found[2]), int(found[3]), zone)
-    raise UsageError(f"the schedule {text!r} cannot be followed here: give {ALLOWED}")
+    raise ValueError(f"{text!r}: expected {ALLOWED}")

@@ -1,18 +1,18 @@
 """Processes that belong together: started, watched, started again, and ended."""
 
-import os
 import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 
-FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0  # seconds before a process is started again
+from service.processes import GRACE, signal_group, start_child
+from service.waiting import Backoff
+
+FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0  # seconds before a process is restarted
 STEADY = 60.0  # seconds after which a process counts as having started well
-GRACE = 20.0  # seconds that a process has to end
-WRONG_USAGE = 2  # the exit status of our commands for settings and files that cannot be used
+WRONG_USAGE = 2  # exit status of our commands for settings and files that are wrong
 
 # Takes the name of a process and a line that it printed.
 Say = Callable[[str, str], None]
@@ -20,18 +20,18 @@ Say = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A process to be run: its name, its command, and what it has in its environment besides."""
+    """A process to run: its name, its Python module with arguments, and additional variables."""
 
     name: str
-    command: Sequence[str]
+    argv: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
 class Supervisor:
-    """Runs programs until `stop`, each of them again when it ends.
+    """Runs programs until `stop`, and restarts each one that ends.
 
-    `refused` is called with the name of a program that refuses its settings when it is started, as
-    to start it again would not help. That one is left as it is.
+    A program that refuses its settings when it starts is not restarted, as that would not help:
+    `refused` is called with its name.
     """
 
     def __init__(
@@ -70,26 +70,26 @@ class Supervisor:
     def _signal(self, number: signal.Signals) -> None:
         with self._lock:
             for process in self._processes.values():
-                # Its own children with it, even where it is gone already: each leads a group.
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, number)
+                # With its own children, even if it is gone already: each leads a group.
+                signal_group(process.pid, number)
 
     def _keep(self, program: Program) -> None:
-        wait, was_steady = FIRST_WAIT, False
+        backoff, was_steady = Backoff(first=FIRST_WAIT, longest=LONGEST_WAIT, jitter=0), False
         while True:
             began = monotonic()
             code = self._run(program)
             if self._stopping.is_set():
                 return
-            was_steady = was_steady or monotonic() - began > STEADY
+            if monotonic() - began > STEADY:
+                backoff.reset()
+                was_steady = True
             if code == WRONG_USAGE and not was_steady:
                 self._refused(program.name)
                 return
-            wait = FIRST_WAIT if monotonic() - began > STEADY else wait
-            self._say(program.name, f"ended with {code}: started again in {wait:.0f} s")
+            wait = backoff.next()
+            self._say(program.name, f"ended with {code}: restarting in {wait:.0f} s")
             if self._stopping.wait(wait):
                 return
-            wait = min(LONGEST_WAIT, 2 * wait)
 
     def _run(self, program: Program) -> int | str:
         """Run a program to its end; returns its exit status, or why it did not start."""
@@ -97,23 +97,17 @@ class Supervisor:
             if self._stopping.is_set():
                 return 0
             try:
-                process = subprocess.Popen(  # noqa: S603  # our own programs
-                    program.command,
-                    # It closes with this process, however that ends: see service.child.
-                    stdin=subprocess.PIPE,
+                process = start_child(
+                    program.argv,
+                    environment=program.environment,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
-                    text=True,
-                    errors="replace",
-                    env={**os.environ, **program.environment},
-                    # A Ctrl-C is for the one who supervises.
-                    start_new_session=True,
                 )
             except OSError as error:
-                return f"{error.strerror}: {program.command[0]}"
+                return f"{error.strerror}: {program.argv[0]}"
             self._processes[program.name] = process
         assert process.stdout is not None
-        # Ends with the last of its children, which may still have what the next start needs.
+        # Ends with the last of its children, which may still hold a port that the next start needs.
         for line in process.stdout:
             self._say(program.name, line.rstrip("\n"))
         code = process.wait()

@@ -27,9 +27,9 @@ from system.schedules import Every
 from system.supervisor import Program, Supervisor
 
 LAUNCH_URL = "/launchpipeline"
-# Whoever asks for an analysis here wants it as of now, and not of the last whole five hours.
+# `analyze now` covers the posts up to now, not up to the last whole five hours.
 SLOT = "1m"
-POLL = "2s"  # what jobs of this machine are asked costs nothing
+POLL = "2s"  # polling jobs of this machine costs nothing
 DEMO_INTERVAL = timedelta(minutes=1)  # between analyses
 
 
@@ -37,8 +37,8 @@ DEMO_INTERVAL = timedelta(minutes=1)  # between analyses
 class System:
     """How the system runs.
 
-    The tokens are for tasks and for /ingest, and are not shown; `cron_header` is a file with the
-    header that proves a call of cron.
+    `tokens` holds those for tasks and for /ingest, and is not in the repr; `cron_header` is a file
+    with the header that proves a call of cron.
     """
 
     folder: Path
@@ -84,12 +84,11 @@ class System:
         ]
 
     def program(self, name: str, module: str, *words: str) -> Program:
-        """A process of one of the packages, which is told the settings of all."""
-        command = [sys.executable, "-m", "service.child", module, *words]
-        return Program(name, command, self.environment())
+        """A process of one of the packages, with the settings of all."""
+        return Program(name, [module, *words], self.environment())
 
     def environment(self) -> dict[str, str]:
-        """What the processes have in their environments besides."""
+        """The variables that all processes get."""
         queues = str((self.config / "queue.yaml").absolute())
         often = {"LAUNCHER_SLOT": SLOT, "LAUNCHER_OVERLAP": "skip", "LAUNCHER_KEEP": "1d"}
         return {
@@ -111,9 +110,9 @@ class System:
 
 
 def run(system: System) -> None:
-    """Run the system until SIGINT or SIGTERM; then end all of it in good order.
+    """Run the system until SIGINT or SIGTERM, then stop all of its processes.
 
-    Raises UsageError for what can be seen to be wrong before anything is started.
+    Raises UsageError for mistakes that can be found before anything starts.
     """
     for port in (system.port, system.port + 1):
         _check_free(system.host, port)
@@ -143,9 +142,9 @@ def run(system: System) -> None:
             threading.Thread(target=keep_pushing, args=words, daemon=True).start()
         clock.run()
     except KeyboardInterrupt:
-        click.echo("ending all processes ...")
+        click.echo("Stopping all processes ...")
     finally:
-        # Another Ctrl-C would leave some of them behind; that they end has a time limit.
+        # Another Ctrl-C would leave some of them behind. Stopping has a time limit.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         stopping.set()
@@ -164,7 +163,7 @@ def _jobs(system: System) -> list[Job]:
 
 
 def _end_jobs(system: System, say: Printer) -> None:
-    """End the local jobs, which go on without a launcher; it starts them again when it is back."""
+    """Stop the local jobs, which would continue; the launcher restarts them at the next start."""
     done = subprocess.run(
         [sys.executable, "-m", "launcher", "end-jobs"],
         env={**os.environ, **system.environment()},
@@ -186,8 +185,8 @@ def _check_free(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise UsageError(
-                f"port {port} of {host} cannot be used: {error.strerror}: "
-                "check the --host, or give another --port"
+                f"cannot listen on port {port} of {host}: {error.strerror}: "
+                "check --host, or give another --port"
             ) from error
 
 

@@ -81,7 +81,7 @@ def test_a_killed_process_is_started_again(system: Serving) -> None:
 
     system.wait(lambda: bool(pids()))
     os.kill(pids()[-1], signal.SIGKILL)
-    system.wait(lambda: any("ended with -9: started again" in line for line in list(system.lines)))
+    system.wait(lambda: any("ended with -9: restarting" in line for line in list(system.lines)))
     system.wait(lambda: len(pids()) > 1)
     system.wait_for("/status")
 
@@ -91,7 +91,7 @@ def test_another_on_the_same_port_is_refused(system: Serving) -> None:
     assert done.returncode == 2
     assert done.stdout == ""
     [line] = done.stderr.splitlines()
-    assert line.startswith(f"dfpipe: port {system.port} of 127.0.0.1 cannot be used: ")
+    assert line.startswith(f"dfpipe: cannot listen on port {system.port} of 127.0.0.1: ")
     assert line.endswith("give another --port")
 
 

@@ -4,7 +4,7 @@ import doctest
 import json
 import os
 import signal
-import sys
+import stat
 import threading
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from dfpipe.errors import UsageError
+from service.errors import UsageError
 from service.listening import KEEP_ALIVE
 from system import printing, schedules
 from system.cron import Clock, Job, read_jobs, service_of
@@ -22,7 +22,7 @@ from system.schedules import Daily, Every, parse
 from system.supervisor import Program, Supervisor
 from system.system import POLL
 from tests.support.command import dfpipe
-from tests.support.processes import wait_until
+from tests.support.processes import ROOT, wait_until
 from tests.support.serving import free_ports
 
 MONDAY = datetime(2026, 11, 23, 10, 30, tzinfo=UTC)
@@ -76,7 +76,9 @@ def test_posts_that_are_too_old_to_be_analysed(tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path}/posts.db"
     import_files([str(posts)], store, False, said.append)
     assert [line.split() for line in said[:2]] == [["1", "records", "read"], ["1", "stored"]]
-    assert said[-1].startswith("the newest post is of 2015-01-11, and the last 4 days are analysed")
+    assert said[-1].startswith(
+        "the newest post is from 2015-01-11, but an analysis covers the last 4"
+    )
     said.clear()
     import_files([str(posts)], store, True, said.append)
     assert not any("2015" in line for line in said)
@@ -85,7 +87,7 @@ def test_posts_that_are_too_old_to_be_analysed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--shift-to-now"], "--shift-to-now is for the posts of --posts"),
+        (["--shift-to-now"], "--shift-to-now moves the posts of --posts"),
         (["--posts", "nowhere.jsonl"], "nowhere.jsonl does not exist"),
         (["--store", "no://x"], "'no://x' is not the URL of a store"),
         (["--sink", "no://x"], "'no://x' is not the URL of a warehouse"),
@@ -134,7 +136,7 @@ def test_a_schedule_in_another_zone() -> None:
     ],
 )
 def test_a_schedule_that_cannot_be_followed(text: str) -> None:
-    with pytest.raises(UsageError, match="give every N minutes"):
+    with pytest.raises(ValueError, match="expected every N minutes"):
         parse(text)
 
 
@@ -165,32 +167,43 @@ cron:
 @pytest.mark.parametrize(
     ("cron", "message"),
     [
-        ("cron: [{schedule: every 5 hours}]", "entry 1: 'url' is missing"),
-        ("cron: [{url: /a, schedule: sometimes}]", "entry 1: the schedule 'sometimes'"),
-        ("cron: [{url: /a, schedule: every 1 hours, timezone: Mars/Base}]", "entry 1: .*Mars"),
-        ("cron: 3", "no list 'cron'"),
-        ("cron: [", "is no YAML"),
-        ("[" * 5000, "is no YAML"),
-        ("cron: [{url: [a], schedule: every 5 hours}]", "entry 1: 'url' is missing or no text"),
-        ("cron: [{url: /a, schedule: 2026-13-45}]", "entry 1: the schedule '2026-13-45'"),
-        ("cron: [{url: /a, schedule: every 99999999999 hours}]", "entry 1: the schedule"),
-        ("cron: [{url: /a, schedule: every 1 hours, timezone: {}}]", "entry 1: 'timezone' is"),
+        ("cron: [{schedule: every 5 hours}]", "1: cron[0].url: missing; it is required"),
+        (
+            "cron:\n- url: /a\n  schedule: sometimes",
+            "3: cron[0].schedule: 'sometimes': expected",
+        ),
+        (
+            "cron:\n- {url: /a, schedule: every 1 hours, timezone: Mars/Base}",
+            "2: cron[0].timezone: 'Mars/Base': expected the name of a time zone",
+        ),
+        ("cron: 3", "1: cron: '3': expected a list"),
+        ("cron: [", "1: not YAML"),
+        (
+            "cron: [{url: [a], schedule: every 5 hours}]",
+            "1: cron[0].url: \"['a']\": expected",
+        ),
+        ("cron: [{url: a, schedule: every 5 hours}]", "1: cron[0].url: 'a': expected"),
+        ("cron: [{url: /a, schedule: 2026-13-45}]", "1: cron[0].schedule: '2026-13-45': expected"),
+        ("cron: [{url: /a, schedule: every 99999999999 hours}]", "1: cron[0].schedule: 'every 999"),
+        (
+            "cron: [{url: /a, schedules: x}]",
+            "1: cron[0].schedules: unknown field; expected url",
+        ),
     ],
     ids=[
         *("no url", "schedule", "zone", "no list", "no YAML"),
-        *("deep", "url", "date", "long", "zone's type"),
+        *("url", "path", "date", "long", "unknown"),
     ],
 )
 def test_a_wrong_cron_yaml(tmp_path: Path, cron: str, message: str) -> None:
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(UsageError) as refused:
         read_jobs(*write(tmp_path, cron))
+    assert str(refused.value).startswith(f"{tmp_path}/cron.yaml:{message}")
 
 
 @pytest.mark.parametrize("rule", ["{service: a}", "{url: a, service: [b]}"], ids=["none", "list"])
 def test_a_wrong_dispatch_yaml(tmp_path: Path, rule: str) -> None:
-    with pytest.raises(
-        UsageError, match="dispatch.yaml, entry 1: '(url|service)' is missing or no"
-    ):
+    with pytest.raises(UsageError, match=r"dispatch.yaml:1: dispatch\[0\].(url|service): "):
         read_jobs(*write(tmp_path, "cron: []", f"dispatch: [{rule}]"))
 
 
@@ -206,7 +219,7 @@ def test_a_clock_without_jobs_goes_on_until_it_is_stopped() -> None:
 
 
 def test_a_cron_yaml_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="cannot read .*dispatch.yaml: No such file"):
         read_jobs(tmp_path / "cron.yaml", tmp_path / "dispatch.yaml")
 
 
@@ -236,24 +249,23 @@ def test_the_clock_calls_until_it_is_answered_well() -> None:
         thread.join(30)
         server.shutdown()
     assert calls == [("/a", "Bearer secret")] * 2
-    assert said == ["GET /a 500: tried again", "GET /a 200"]
+    assert said == ["GET /a 500: will retry", "GET /a 200"]
 
 
 def test_a_job_of_an_unknown_service() -> None:
-    with pytest.raises(UsageError, match="service 'other', not of default"):
+    with pytest.raises(UsageError, match="service 'other': expected one of default"):
         Clock([Job("/a", "other", Every(timedelta(1)), "")], {"default": ""}, "", print)
 
 
-def test_programs_are_started_again_and_ended() -> None:
+def test_programs_are_restarted_and_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[tuple[str, str]] = []
     code = "import os, time; print(os.getpid(), os.environ['A'], flush=True); time.sleep(600)"
-    steady = Program("steady", [sys.executable, "-c", code], {"A": "x"})
-    missing = Program("missing", ["/never/there"])
-    refusing = Program("refusing", [sys.executable, "-c", "import sys; sys.exit(2)"])
+    (tmp_path / "steady.py").write_text(code)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT}")
+    (tmp_path / "refusing.py").write_text("import sys; sys.exit(2)")
+    programs = [Program(name, [name], {"A": "x"}) for name in ("steady", "missing", "refusing")]
     refused: list[str] = []
-    supervisor = Supervisor(
-        [steady, missing, refusing], lambda *line: lines.append(line), refused.append
-    )
+    supervisor = Supervisor(programs, lambda *line: lines.append(line), refused.append)
 
     def pids() -> list[int]:
         return [int(line.split()[0]) for name, line in lines if name == "steady" and " x" in line]
@@ -267,9 +279,18 @@ def test_programs_are_started_again_and_ended() -> None:
     for pid in pids():
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
-    assert ("steady", "ended with -9: started again in 1 s") in lines
-    assert any(name == "missing" and "No such file" in line for name, line in lines)
+    assert ("steady", "ended with -9: restarting in 1 s") in lines
+    assert ("missing", "ended with 1: restarting in 1 s") in lines
 
 
 def test_the_dispatchers_connection_outlasts_the_time_between_two_looks_at_a_job() -> None:
     assert 2 * int(POLL.removesuffix("s")) < KEEP_ALIVE
+
+
+def test_a_new_folder_is_its_owners_alone(tmp_path: Path) -> None:
+    done = dfpipe("serve", "--sink", "no://x", "--port", str(free_ports()), cwd=tmp_path)
+    assert done.returncode == 2
+    folder = tmp_path / "dfpipe-data"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in folder.iterdir()}
+    assert modes == dict.fromkeys(("task-token", "ingest-token", "cron.header"), 0o600)

@@ -1,1 +1,1 @@
-"""The launcher: cron hits it, jobs run, chains of jobs go on, and people look."""
+"""The launcher: cron starts chains of jobs, which it watches, and people see the results."""

@@ -40,7 +40,7 @@ def problems(environment: Mapping[str, str]) -> list[str]:
 def problems_before_serving(settings: LauncherSettings) -> list[str]:
     """The problems that show without opening the store or the warehouse."""
     if not settings.store:
-        return ["no store is named: give --store sqlite:///FILE, or set DFPIPE_STORE"]
+        return ["no store: give --store sqlite:///FILE, or set DFPIPE_STORE"]
     return list(_said(_BEFORE_SERVING, settings))
 
 

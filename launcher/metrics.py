@@ -1,4 +1,4 @@
-"""What the launcher tells Prometheus of itself."""
+"""The launcher's metrics for Prometheus."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ NAMES = ("launcher_open_executions", "launcher_open_runs")
 
 
 class Metrics:
-    """The counters of one process, and what the store tells."""
+    """The counters of one process, and a gauge of the open executions in the store."""
 
     def __init__(self, records: Records) -> None:
         self._registry = CollectorRegistry()
@@ -47,7 +47,7 @@ class _Open(Collector):
         self._records = records
 
     def describe(self) -> list[GaugeMetricFamily]:
-        """Nothing: to describe it would read the store."""
+        """Nothing, so that registering it does not read the store."""
         return []
 
     def collect(self) -> list[GaugeMetricFamily]:
@@ -58,7 +58,7 @@ class _Open(Collector):
 
 
 def _family(name: str, counts: Mapping[tuple[str, str], int]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, "Executions not over", labels=["chain", "state"])
+    family = GaugeMetricFamily(name, "Open executions", labels=["chain", "state"])
     for labels, number in sorted(counts.items()):
         family.add_metric(labels, number)
     return family

@@ -99,7 +99,7 @@ def read_settings(environment: Mapping[str, str]) -> LauncherSettings:
 
 
 def contradictions(settings: LauncherSettings) -> Iterator[str]:
-    """What is wrong with settings that are right each by itself."""
+    """What is wrong with settings of which each is valid by itself."""
     if settings.keep <= settings.slot:
         # The execution of the current slot would be removed, and the chain started again.
         yield (

@@ -13,7 +13,7 @@ RunKey = tuple[str, int, str]
 
 
 class Board:
-    """Reads the records of executions; those that are over are kept, as they change no more."""
+    """Reads the records of executions, and caches those that have ended."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
@@ -21,7 +21,7 @@ class Board:
         self._kept: OrderedDict[RunKey, ExecutionView] = OrderedDict()
 
     def newest(self, limit: int) -> Sequence[ExecutionView]:
-        """The executions that were made last, newest first."""
+        """The newest executions, newest first."""
         return [self._view(execution) for execution in self._records.executions(limit)]
 
     def find(self, execution_id: str) -> ExecutionView | None:

@@ -34,7 +34,7 @@ JOB_COLUMNS = (
     "log_link",
 )
 EXECUTION_COLUMNS = ("id", "chain", "slot", "state", "started", "ended", "error")
-# Starts the chain of the current slot, if it was not.
+# Starts the chain for the current slot, unless it was started.
 Start = Callable[[], ExecutionRecord]
 
 
@@ -90,7 +90,7 @@ class ExecutionPages:
     # Buttons
 
     def execute_now(self) -> Any:
-        """Start the chain of the current slot, or show the one that was started before."""
+        """Start the chain for the current slot, or show the execution that was started before."""
         now = self.clock()
         execution = self.start()
         before = "1" if execution.created < now else None

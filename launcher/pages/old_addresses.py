@@ -6,7 +6,7 @@ from urllib.parse import quote
 from flask import Blueprint, redirect, request
 from werkzeug.wrappers import Response
 
-# An execution was called a run; what people look at is now below few prefixes (see dispatch.yaml).
+# An execution was called a run, and pages had addresses that needed a rule each in dispatch.yaml.
 MOVED = {
     "/runs": "/executions",
     "/api/runs": "/api/executions",

@@ -28,7 +28,7 @@ def create_pages(
     start: Start,
     clock: Clock = utc_now,
 ) -> Blueprint:
-    """The pages on what is in a warehouse, if there is one, and on the chains of the records.
+    """The pages on the results in a warehouse, if there is one, and on the executions.
 
     The application needs a guard (service.auth), an access (service.access) and the frame of
     service.pages. The buttons change `executions`, and `start` the one of the current slot.

@@ -8,14 +8,14 @@ from pathlib import Path
 from flask import Blueprint, Response, abort, request
 
 YEAR = 365 * 24 * 3600  # seconds
-# The library writes a style for maps into the page, where there is no element of this id. There are
-# no maps here, and the browser would refuse it.
+# The library writes a style for maps into the page unless an element has this id. There are no maps
+# here, and the browser would refuse the style.
 MAP_STYLE_ID = "9f215cf04c5486422605d13261cb87401f4e7763b6296af81e98efbc0130da53"
 
 
 def install(pages: Blueprint) -> None:
     """Add the route of the library; its address has the version, so that it may be kept."""
-    # Lest somebody asks for a version that is not there, it is no part of the rule.
+    # The version is not a variable part of the rule: other versions do not exist.
     pages.add_url_rule(f"/pages/plotly-{metadata.version('plotly')}.js", "plotly", _serve)
     pages.app_context_processor(lambda: {"map_style_id": MAP_STYLE_ID})
 

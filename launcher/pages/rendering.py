@@ -1,4 +1,4 @@
-"""How the pages are written: templates, their filters, headers, and messages for errors."""
+"""What all pages share: filters for templates, headers, and messages for errors."""
 
 import logging
 from datetime import UTC, datetime
@@ -40,7 +40,7 @@ def minute(moment: datetime) -> str:
 
 
 def harmless(cell: Any) -> Any:
-    """A cell of a CSV that no spreadsheet takes for a formula: posts and errors are anybody's."""
+    """A cell of a CSV that no spreadsheet takes for a formula: strangers write posts."""
     return f"'{cell}" if isinstance(cell, str) and cell[:1] in tuple("=+-@\t\r") else cell
 
 
@@ -48,16 +48,16 @@ def whole(name: str, default: int) -> int:
     """A number in the address. Raises UsageError."""
     text = request.args.get(name, str(default))
     if not (text.isascii() and text.isdigit()) or len(text) > 7:
-        raise UsageError(f"{name} is {text[:40]!r}: give a whole number")
+        raise UsageError(f"{name} is {text[:40]!r}: expected a whole number")
     return int(text)
 
 
-# The most special class of an error comes first.
+# Subclasses come before their base classes.
 _MESSAGES: tuple[tuple[type[DfpipeError], int, str], ...] = (
     (NoResultsError, 404, "Nothing to show yet"),
-    (UnknownExecutionError, 404, "That is not there"),
-    (RefusedError, 409, "That cannot be done"),
-    (UsageError, 400, "That cannot be shown"),
+    (UnknownExecutionError, 404, "Not found"),
+    (RefusedError, 409, "Not possible now"),
+    (UsageError, 400, "Invalid address"),
     (DfpipeError, 503, "The results cannot be read now"),
 )
 
@@ -68,18 +68,18 @@ def _explained(error: DfpipeError) -> Response:
 
 
 def is_for_people() -> bool:
-    """Whether a page is preferred to data, as browsers do; scripts usually take either."""
+    """Whether the client prefers a page to data, as browsers do; scripts usually take either."""
     found = request.accept_mimetypes.best_match(("application/json", "text/html"))
     return found == "text/html" and not request.path.startswith("/api/")
 
 
 def http_error(error: HTTPException) -> Response:
-    """The message of an error of HTTP, as that of an address that does not exist."""
+    """The message of an error of HTTP, such as an unknown address."""
     if error.response is not None:
         return error.response  # type: ignore[return-value]  # the guard's own
     if error.code == 404:
-        text = "There is no page of this address. The links above lead to those that there are."
-        return _message(404, "That is not there", text)
+        text = "There is no page at this address. Use the links above."
+        return _message(404, "Not found", text)
     return _message(error.code or 500, error.name, error.description or "")
 
 
@@ -89,7 +89,7 @@ def _store_error(error: Exception) -> Response:
 
 
 def _message(code: int, title: str, text: str, is_early: bool = False) -> Response:
-    """A message; where it is only too early for results, the page waits for them: no error."""
+    """A message; if there are no results yet, that is no error, and the page waits for them."""
     if request.path.startswith("/api/"):
         response = jsonify(error=text)
         response.status_code = code

@@ -15,7 +15,7 @@ from launcher.views.results import Results, as_dicts
 from service.access import viewers_only, viewers_or_proven
 from service.pages import page
 
-CHOICE = 100  # runs that the page offers; the page of runs has all
+CHOICE = 100  # runs in the page's menu; the list of runs has all
 PAGE_ROWS = 100
 
 
@@ -88,7 +88,9 @@ class TimelinePages:
             name: value for name, value in request.args.items() if name in ("word", "w1", "w2")
         }
         if {*given} not in ({"word"}, {"w1", "w2"}) or not all(map(str.strip, given.values())):
-            raise UsageError("the address needs w1 and w2, or word, as /results/history?word=storm")
+            raise UsageError(
+                "the address needs word, or w1 and w2, such as /results/history?word=storm"
+            )
         query = "word_history" if "word" in given else "pair_history"
         params = named_queries.load(query).bind(given)
         rows = as_dicts(self.results.history(query, params))[::-1]
@@ -121,7 +123,7 @@ class TimelinePages:
         return jsonify(queries=[_described(query) for query in found])
 
     def answer(self, name: str, form: str) -> Response:
-        """The answer to a named query, whole or its first `limit` rows."""
+        """The answer to a named query: all rows, or the first `limit`."""
         if name not in named_queries.names() or form not in FORMS:
             abort(404)
         given = request.args.to_dict()
@@ -141,7 +143,7 @@ class TimelinePages:
         moment = params.pop("ts")
         run = runs.at(moment) if moment else runs.newest
         if run is None:
-            # The columns are in an answer without rows as well.
+            # An answer without rows has the columns too.
             return self.results.history(name, {**params, "ts": moment})
         return self.results.about(run, [(name, params)])[0]
 
@@ -181,4 +183,4 @@ def _time(text: str) -> datetime:
             return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
-    raise UsageError(f"run is {text[:40]!r}: give a time such as 2015-01-11T00:00:00Z")
+    raise UsageError(f"run is {text[:40]!r}: expected a time like 2015-01-11T00:00:00Z")

@@ -1,11 +1,11 @@
-"""What the pages show of chains and their jobs."""
+"""What the pages show of executions and their jobs."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from launcher.views.graph import HEIGHT, WIDTH, Box, Graph, draw
 
-# The colour of each state that a job or a chain may be in; others look as if they waited.
+# The colour of each state of a job or an execution; others look like waiting.
 LOOKS = {
     "running": "running",
     "succeeded": "succeeded",
@@ -21,7 +21,7 @@ LONGEST_NAME = 22  # characters that fit into a box
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobView:
-    """A step of a chain as it stands. Its runner knows it by `job_name` and `job_id`."""
+    """A step of an execution and its job, which the runner knows by `job_name` and `job_id`."""
 
     name: str
     kind: str
@@ -40,7 +40,7 @@ class JobView:
 class ExecutionView:
     """A chain's execution for a slot, with its jobs in the order of the file.
 
-    `goes_on`: it may change by itself.
+    `goes_on`: it may still change by itself.
     """
 
     id: str
@@ -64,7 +64,7 @@ class ExecutionView:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A box of the picture with what stands in it."""
+    """A box of the picture and its texts."""
 
     box: Box
     job: JobView
@@ -101,7 +101,7 @@ def look(state: str) -> str:
 
 
 def duration(started: datetime | None, ended: datetime | None, now: datetime) -> str:
-    """How long something took, or takes until now; empty for what has not begun.
+    """How long something took, or has taken until now; empty if it has not begun.
 
     >>> from datetime import UTC
     >>> start = datetime(2015, 1, 11, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""The picture of a chain: where its steps stand, and the lines between them."""
+"""The picture of a chain: the places of its steps, and the lines between them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Graph:
 def draw(needs: Mapping[str, Sequence[str]]) -> Graph:
     """The picture of steps and what each needs, from left to right.
 
-    A step stands right of all that it needs. Names that are no steps are passed over.
+    A step is to the right of all that it needs. Names that are not steps are ignored.
 
     >>> [(box.name, box.x, box.y) for box in draw({"a": [], "b": ["a"]}).boxes]
     [('a', 8, 8), ('b', 240, 8)]

@@ -13,7 +13,7 @@ from dfpipe.errors import DfpipeError, NoResultsError
 from dfpipe.warehouse.named_queries import Result
 
 FRESH_SECONDS = 5.0  # how old the list of runs may be
-KEPT_SECONDS = 900.0  # how old an answer may be at most, should somebody have changed rows by hand
+KEPT_SECONDS = 900.0  # how old an answer may be at most, in case a person has changed rows
 MOST_KEPT = 128  # answers; the largest has a row for each run
 # The name of a query and its parameters.
 Question = tuple[str, Mapping[str, object]]
@@ -21,7 +21,7 @@ Key = tuple[int | None, str, tuple[tuple[str, object], ...]]
 
 
 class Answers(Protocol):
-    """What is asked of a warehouse here."""
+    """The part of a warehouse that is used here."""
 
     def query(self, name: str, **params: object) -> Result:
         """Answer a named query."""
@@ -31,12 +31,12 @@ class Answers(Protocol):
 
 
 class NoWarehouse:
-    """Stands where no warehouse is named."""
+    """Used if no warehouse is set."""
 
     def query(self, name: str, **params: object) -> Result:
-        """Say what to do."""
+        """Raise NoResultsError, which says what to do."""
         raise NoResultsError(
-            "no warehouse is named: set DFPIPE_WAREHOUSE, as a job's --sink has it"
+            "no warehouse: set DFPIPE_WAREHOUSE to the value of --sink in your jobs"
         )
 
     def reading(self) -> AbstractContextManager[None]:
@@ -56,11 +56,11 @@ class Runs:
 
     @property
     def newest(self) -> dict[str, Any] | None:
-        """The newest run; None where there is none."""
+        """The newest run, if there is one."""
         return self.rows[0] if self.rows else None
 
     def at(self, moment: datetime) -> dict[str, Any] | None:
-        """The newest run that is not after a time."""
+        """The newest run at or before a time."""
         return next((row for row in self.rows if row["ts"] <= moment), None)
 
     def around(self, run: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
@@ -100,14 +100,14 @@ class Results:
         self._kept: OrderedDict[Key, tuple[float, Result]] = OrderedDict()
 
     def runs(self) -> Runs:
-        """The complete runs. Raises DfpipeError where none were ever read."""
+        """The complete runs. Raises DfpipeError if they were never read."""
         kept = self._runs
         if kept and self._clock() - kept[0] < FRESH_SECONDS:
             return kept[1]
         try:
             runs = runs_of(self._warehouse.query("latest_runs"))
         except DfpipeError:
-            # A job that writes keeps the file of a laptop's warehouse for itself.
+            # While a job writes a DuckDB file, no other process can read it.
             if kept is None:
                 raise
             runs = kept[1]

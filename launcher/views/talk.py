@@ -9,7 +9,7 @@ from launcher.views.results import Question, Results, as_dicts
 
 SHOWN = 15  # rows of a card; its own page has all
 POPULAR = 25  # a word of a lower rank is not among the popular
-# What "lately" may mean: hours for the queries, and words for people.
+# What "new" is compared with: hours for the queries, and texts for people.
 SPANS = {6: "6 hours", 24: "a day", 72: "3 days", 168: "a week"}
 DEFAULT_SPAN = 24
 
@@ -89,7 +89,7 @@ def _rising_pair(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _url(row: dict[str, Any]) -> dict[str, Any]:
-    # Whatever else may stand in the table, no link but to the web.
+    # No links but to the web, whatever the table contains.
     is_web = row["url"].lower().startswith(("http://", "https://"))
     return {
         "url": row["url"] if is_web else "",
@@ -140,7 +140,7 @@ KINDS: Mapping[str, Kind] = {
         "Popular, not interesting", "in many posts, in no telling pair", "percent", _word
     ),
 }
-# In the order of the page; the contrast comes by itself.
+# In the order of the page; the contrast has a place of its own.
 CARDS = tuple(name for name in KINDS if name != "popular_not_interesting")
 
 

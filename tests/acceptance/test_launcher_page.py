@@ -143,7 +143,7 @@ def test_a_question_that_is_declined_changes_nothing(service: Service, page: "Pa
 def test_the_first_key_leads_past_the_menu(service: Service, page: "Page") -> None:
     page.goto(service.url)
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "To the content"
+    assert page.evaluate("document.activeElement.textContent") == "Skip to content"
     page.keyboard.press("Enter")
     page.wait_for_function("document.activeElement.id === 'main'")
 

@@ -9,7 +9,7 @@ from dfpipe.datastore import connect
 from dfpipe.engines import staging
 from launcher.chains.chains import Step
 from launcher.settings import DataflowSettings
-from launcher.slots import written
+from service.times import rfc3339
 from tests.support.fake_dataflow import PROJECT, REGION, FakeDataflow, serving
 from tests.support.launching import Launcher, unbind
 from tests.support.processes import wait_until
@@ -59,7 +59,7 @@ def test_a_submitted_job_is_watched_to_its_end(fake: FakeDataflow, tmp_path: Pat
         "launcher-attempt": "1",
     }
     words = (tmp_path / "jobs" / job.name / "job.json").read_text()
-    assert f"--until={written(execution.slot)}" in words
+    assert f"--until={rfc3339(execution.slot)}" in words
     assert "--days=2" in words
     assert (tmp_path / "staging" / f"{staging.ROOT}.tar.gz").exists()
     client.close()

@@ -226,6 +226,7 @@ def test_a_class_that_is_missing_and_comes_back(
     (tmp_path / "gone.py").rename(module)
     drain(engine, clock)
     assert outcome(stage) == "here"
+    assert "lastRetryMessage" not in about(stage)
 
 
 def _root_that_is_over(engine: Engine, clock: Clock) -> Root:

@@ -32,7 +32,9 @@ def about(record: Record, params: Params, slots: dict[str, Slot]) -> Tree:
     ):
         if usec is not None:
             told[name] = usec // 1000
-    if record.retry_message:
+    # A stage that was done without a retry may have waited, for its module say, and no longer does.
+    is_settled = record.status == DONE and not (record.attempt or record.end_attempt)
+    if record.retry_message and not is_settled:
         told["lastRetryMessage"] = record.retry_message
     return told
 

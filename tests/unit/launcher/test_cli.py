@@ -31,7 +31,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("words", "settings", "message"),
     [
-        ([], {}, "no store is named: give --store sqlite:///FILE, or set DFPIPE_STORE"),
+        ([], {}, "no store: give --store sqlite:///FILE, or set DFPIPE_STORE"),
         (
             ["--store=sqlite:///s.db"],
             {"LAUNCHER_CHAIN": "two"},

@@ -177,15 +177,15 @@ def test_parameters_and_limit_of_an_answer(site: Site) -> None:
         ("/api/executions.xml", 404, ""),
         ("/api/queries/popular_words.json?tz=1", 400, "its parameters are ts"),
         ("/api/queries/word_history.csv", 400, "needs word"),
-        ("/api/queries/popular_words.json?limit=-1", 400, "limit is '-1': give a whole number"),
+        ("/api/queries/popular_words.json?limit=-1", 400, "limit is '-1': expected a whole number"),
         ("/api/queries/emerging_pairs.json?since=x", 400, "give a whole number from 0"),
-        ("/?run=yesterday", 400, "run is 'yesterday': give a time such as"),
-        ("/?since=x", 400, "since is 'x': give a whole number"),
+        ("/?run=yesterday", 400, "run is 'yesterday': expected a time like"),
+        ("/?since=x", 400, "since is 'x': expected a whole number"),
         ("/?run=2020-01-01T00:00:00Z", 200, "no run before 2020-01-01T00:00:00Z"),
-        ("/results/history", 400, "needs w1"),
-        ("/results/history?word=", 400, "the address needs w1 and w2, or word"),
-        ("/results/history?w1=a", 400, "the address needs w1 and w2, or word"),
-        ("/results/history?word=a&w1=b&w2=c", 400, "the address needs w1 and w2, or word"),
+        ("/results/history", 400, "needs word"),
+        ("/results/history?word=", 400, "the address needs word, or w1 and w2"),
+        ("/results/history?w1=a", 400, "the address needs word, or w1 and w2"),
+        ("/results/history?word=a&w1=b&w2=c", 400, "the address needs word, or w1 and w2"),
         ("/results/rankings/word_history", 404, ""),
         ("/executions/nothing", 404, "there is no execution"),
         ("/results?from=x", 400, "from is"),
@@ -207,7 +207,7 @@ def test_a_run_without_posts(tmp_path: Path) -> None:
     empty = replace(support.a_run(SLOT + SLOTS), tweets=0, words=0, urls=0)
     warehouse.connect(site.settings.warehouse).replace_run(empty, {})
     page = Page(site.text("/"))
-    assert "There was no post in these days" in page.text
+    assert "No posts in these days" in page.text
     assert "Popular words" not in page.text
 
 

@@ -75,8 +75,9 @@ def different_settings(query: NamedQuery, values: Mapping[str, Any], runs: Resul
     found = [dict(zip(runs.columns, row, strict=True)) for row in runs.rows]
     compared = list(_compared(query, values, found))
     names = [name for name in SETTINGS if len({run[name] for run in compared} - {None}) > 1]
-    lengths = {run["window_end"] - run["window_start"] for run in compared}
-    names += ["days"] if len(lengths) > 1 else []
+    for name, start in (("days", "window_start"), ("recent", "recent_start")):
+        if len({run["window_end"] - run[start] for run in compared if run[start]}) > 1:
+            names.append(name)
     digests = {run["settings"] for run in compared} - {None}
     return names or (["settings"] if len(digests) > 1 else [])
 

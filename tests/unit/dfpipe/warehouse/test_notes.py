@@ -47,6 +47,8 @@ def test_the_queries_that_compare_runs() -> None:
         ({"stop_words": "abc"}, ["stop_words"]),
         ({"top_words": 7, "top_urls": 7, "top_pairs": 7}, ["top_words", "top_urls", "top_pairs"]),
         ({"window_start": TS - 9 * DAY}, ["days"]),
+        ({"recent_start": TS - 2 * DAY}, ["recent"]),
+        ({"settings": "other"}, ["settings"]),
         ({"stop_words": None, "top_words": None}, []),
         ({"runner": "Prism", "version": "9", "seconds": 7.0, "tweets": 0}, []),
     ],
@@ -54,8 +56,16 @@ def test_the_queries_that_compare_runs() -> None:
 def test_settings_that_change_a_ranking_are_named(
     warehouse: Warehouse, changes: dict[str, Any], expected: list[str]
 ) -> None:
-    alike = {"languages": "en", "stop_words": "f", "top_words": 5, "top_urls": 5, "top_pairs": 5}
-    runs = [a_run(TS - DAY, **alike), a_run(TS, **{**alike, **changes})]
+    alike: dict[str, Any] = {
+        "languages": "en",
+        "stop_words": "f",
+        "top_words": 5,
+        "top_urls": 5,
+        "top_pairs": 5,
+    }
+    alike["settings"] = "digest"
+    earlier = a_run(TS - DAY, **alike, recent_start=TS - 2 * DAY)
+    runs = [earlier, a_run(TS, **{**alike, "recent_start": TS - DAY, **changes})]
     assert differing(warehouse, runs, "emerging_pairs") == expected
 
 

@@ -1,11 +1,13 @@
 import doctest
 import re
+import sys
 from datetime import timedelta
+from types import ModuleType
 
 import pytest
 
 from dfpipe.errors import DfpipeError, UsageError
-from dfpipe.warehouse import connect, tables
+from dfpipe.warehouse import KINDS, Kind, connect, tables
 from dfpipe.warehouse.tables import (
     RUNS,
     TABLES,
@@ -103,3 +105,14 @@ def test_a_row_of_another_run_is_an_error() -> None:
 def test_a_url_of_another_form_is_an_error(url: str, message: str) -> None:
     with pytest.raises(UsageError, match=f"^{message}"):
         connect(url)
+
+
+def test_another_kind_of_warehouse_is_a_module_and_an_entry(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = ModuleType("memory_warehouse")
+    module.from_url = lambda url: f"opened {url}"
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(KINDS, "memory", Kind(module.__name__, "memory://NAME", "postgres"))
+
+    assert connect("memory://results") == "opened memory://results"

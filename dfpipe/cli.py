@@ -78,7 +78,7 @@ def dfpipe(verbose: bool) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command and exit: 0 done, 1 failed, 2 wrongly called, 130 interrupted, 143 ended.
+    """Run the command and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 143 ended.
 
     `--verbose` may stand anywhere on the line. A reader of the output that goes away ends the
     command quietly, with 1.
@@ -125,16 +125,17 @@ class _Ended(KeyboardInterrupt):
 class _Interrupt:
     """Remembers that the process was told to end, and by which signal.
 
-    Both Ctrl-C and a SIGTERM shall leave no temporary files behind. One that is ignored, as Ctrl-C
-    is in a job of the background, stays so.
+    Neither Ctrl-C nor SIGTERM, nor SIGHUP when a terminal closes, leaves temporary files behind. A
+    signal that is ignored, as SIGHUP is under nohup, stays ignored.
     """
 
     def __init__(self) -> None:
         self.came: int | None = None
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, self)
-        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, self)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, self)
 
     def __call__(self, number: int, frame: FrameType | None) -> NoReturn:
         """Raise as Python's own handler does."""
@@ -143,8 +144,9 @@ class _Interrupt:
 
     def outcome(self) -> tuple[str, int]:
         """Return what to say and the exit status."""
-        ended = self.came == signal.SIGTERM
-        return ("terminated", 143) if ended else ("interrupted", 130)
+        if self.came in (signal.SIGTERM, signal.SIGHUP):
+            return "terminated", 128 + self.came
+        return "interrupted", 130
 
 
 def _google_errors() -> tuple[type[Exception], ...]:

@@ -1,14 +1,23 @@
-"""gunicorn without a configuration file."""
+"""gunicorn without a configuration file, with a deadline for requests that come slowly."""
 
+import os
+import select
+import signal
+import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.workers.gthread import ThreadWorker
+
+READ_SECONDS = 10.0  # for the head of a request, and then for its body
+READ_RATE = 10_000  # bytes; each so many that arrive give a body one second more
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
-    """A gunicorn that needs no configuration file.
+    """A gunicorn with settings by name.
 
     `make_app` is called once in each worker process, so that no connection to a store is shared.
     """
@@ -20,6 +29,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
     def load_config(self) -> None:
         """Take the settings that were given, and that this version of gunicorn knows."""
+        self.cfg.set("when_ready", end_at_hangup)
         for name, value in self._settings.items():
             if name in self.cfg.settings:
                 self.cfg.set(name, value)
@@ -27,3 +37,47 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     def load(self) -> Flask:
         """Make the application."""
         return self._make_app()
+
+
+def end_at_hangup(_: object) -> None:
+    """Let SIGHUP end the service, which would else outlive its terminal and keep the port.
+
+    gunicorn reloads its configuration file then, and there is none. Under nohup it is ignored.
+    """
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+
+
+class DeadlineSocket(socket.socket):
+    """A connection on which reading a request has a deadline: then it is as if the client left.
+
+    Otherwise few clients that send half a request each would hold all threads of a service.
+    """
+
+    deadline = 0.0  # on the monotonic clock
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """Read what there is, waiting for it no longer than until the deadline."""
+        poll = select.poll()
+        poll.register(self, select.POLLIN)
+        left = self.deadline - time.monotonic()
+        if left <= 0 or not poll.poll(left * 1000):
+            return b""
+        found = super().recv(size, flags)
+        self.deadline += len(found) / READ_RATE
+        return found
+
+
+class DeadlineWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's worker of threads, which waits for the bytes of a request only so long."""
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Handle a request of a connection in a thread."""
+        if not isinstance(conn.sock, DeadlineSocket):
+            conn.sock = DeadlineSocket(fileno=conn.sock.detach())
+        super().enqueue_req(conn)
+
+    def handle(self, conn: Any) -> Any:
+        """Handle it now; the deadline begins."""
+        conn.sock.deadline = time.monotonic() + READ_SECONDS
+        return super().handle(conn)

@@ -1,4 +1,4 @@
-"""What the `serve` commands of all services share: their options, and gunicorn."""
+"""What the `serve` commands of all services share: their options, login links and gunicorn."""
 
 import functools
 import secrets
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 TIMEOUT = 30  # seconds, where no option says otherwise: gunicorn's own
 LONG_TIMEOUT = 600
-# Seconds that a connection waits for its next request. gunicorn's own 2 are the time between two
-# looks at a job of `dfpipe serve`: the dispatcher's request would meet a connection being closed.
+# Seconds that a connection waits for its next request. gunicorn's default of 2 is the time between
+# two polls of a local job: the request would meet a connection that is being closed.
 KEEP_ALIVE = 75
 
 
@@ -35,6 +35,7 @@ class Listening:
     threads: int
     log_level: str
     timeout_secs: int = TIMEOUT
+    keep_alive_secs: int = KEEP_ALIVE
 
 
 def listening_options(
@@ -42,7 +43,7 @@ def listening_options(
 ) -> Callable[[Command], Command]:
     """Give a command the options of a service, which it takes together as `listening`.
 
-    With `timeout` also the one after which a worker process is replaced.
+    `timeout` adds --timeout_secs.
     """
     options = [
         click.option("--host", default="127.0.0.1", show_default=True),
@@ -50,6 +51,7 @@ def listening_options(
         click.option("--workers", type=click.IntRange(1), default=workers, show_default=True),
         click.option("--threads", type=click.IntRange(1), default=8, show_default=True),
         *[_TIMEOUT_OPTION] * timeout,
+        _KEEP_ALIVE_OPTION,
         LOG_LEVEL,
     ]
     names = Listening.__dataclass_fields__
@@ -72,7 +74,7 @@ _TIMEOUT_OPTION = click.option(
     type=click.IntRange(1),
     default=LONG_TIMEOUT,
     show_default=True,
-    help="After how long a worker process that does not answer is replaced.",
+    help="Replace a worker process that does not answer for this long.",
 )
 
 
@@ -93,6 +95,15 @@ def with_login(auth: AuthSettings, listening: Listening, prefix: str = "/pages")
     return auth
 
 
+_KEEP_ALIVE_OPTION = click.option(
+    "--keep_alive_secs",
+    type=click.IntRange(1, 3600),
+    default=KEEP_ALIVE,
+    show_default=True,
+    help="How long an idle connection is kept. Google's load balancer needs more than 600.",
+)
+
+
 def run_gunicorn(make_app: Callable[[], "Flask"], name: str, listening: Listening) -> None:
     """Serve an application under gunicorn until SIGTERM; each worker process makes its own."""
     from service.gunicorn_server import Server
@@ -103,9 +114,9 @@ def run_gunicorn(make_app: Callable[[], "Flask"], name: str, listening: Listenin
         bind=f"{listening.host}:{listening.port}",
         workers=listening.workers,
         threads=listening.threads,
-        worker_class="gthread",
+        worker_class="service.gunicorn_server.DeadlineWorker",
         timeout=listening.timeout_secs,
-        keepalive=KEEP_ALIVE,
+        keepalive=listening.keep_alive_secs,
         proc_name=name,
         loglevel=listening.log_level.lower(),
         control_socket_disable=True,

@@ -21,9 +21,11 @@ from tests.support.processes import wait_until
 def _python_handles_signals() -> Iterator[None]:
     interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     end = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    hangup = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGHUP, hangup)
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
@@ -35,7 +37,11 @@ def test_the_short_help_is_the_subcommand_s_own(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("number", "status", "message"),
-    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 143, "terminated"),
+        (signal.SIGHUP, 129, "terminated"),
+    ],
 )
 @pytest.mark.parametrize("error", [DfpipeError("the run failed"), ImportError("half a module")])
 def test_an_interrupt_that_comes_back_as_another_error(

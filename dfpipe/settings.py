@@ -118,14 +118,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--source",
         metavar="STORE",
-        help="read posts from here: sqlite:///FILE or datastore://PROJECT?namespace=N "
+        help="store to read posts from: sqlite:///FILE or datastore://PROJECT?namespace=N "
         "(default: $DFPIPE_STORE)",
     )
     add(
         "--sink",
         metavar="WAREHOUSE",
-        help="write results here: duckdb:///FILE or bigquery://PROJECT/DATASET?location=L "
-        "(default: $DFPIPE_WAREHOUSE)",
+        help="warehouse to write results to: duckdb:///FILE or "
+        "bigquery://PROJECT/DATASET?location=L (default: $DFPIPE_WAREHOUSE)",
     )
     add("--days", default="4", help="length of the window in days, such as 0.5 (default: 4)")
     add(

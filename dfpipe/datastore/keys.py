@@ -37,12 +37,14 @@ def key_of(path: bytes, project: str, namespace: str | None, kind: str) -> Key:
 def path_of(key: Key, project: str) -> bytes:
     """The encoded path of a key, which the key then remembers.
 
+    Its kind is `key.flat_path[0]`: `key.kind` copies the whole path for each call.
+
     Raises ValueError for a key of another project, and InvalidArgument for one with a parent,
     without an id or name, or with one that Datastore does not accept.
     """
-    if key.project != project or key.database:
+    path: bytes | None = key.__dict__.get("_dfpipe_path")
+    if key.project != project or (path is None and key.database):
         raise ValueError("Key must be from same project as batch")
-    path: bytes | None = vars(key).get("_dfpipe_path")
     if path is None:
         if len(key.flat_path) != 2:
             raise InvalidArgument(

@@ -48,14 +48,14 @@ def puts(entities: Iterable[Entity], project: str) -> Iterator[Write]:
         values = list(entity.values())
         data = pack(values)
         check_indexed(shape, values)
-        yield Write(key.namespace or "", key.kind, path, shape, data)
+        yield Write(key.namespace or "", key.flat_path[0], path, shape, data)
 
 
 def deletions(keys: Iterable[Key], project: str) -> Iterator[Write]:
     """Deletions, from keys."""
     for key in keys:
         path = path_of(key, project)
-        yield Write(key.namespace or "", key.kind, path)
+        yield Write(key.namespace or "", key.flat_path[0], path)
 
 
 def check_size(writes: Iterable[Write]) -> None:

@@ -38,10 +38,10 @@ def bind(service: TaskQueueService | None) -> None:
 
 
 def current() -> TaskQueueService:
-    """The bound service; raises UsageError where there is none."""
+    """The bound service; raises UsageError if there is none yet."""
     if not _bound:
         raise UsageError(
-            "the task queues are not bound to a store: call "
+            "this process uses no task queues yet: call "
             "taskqueue.configure('sqlite:///FILE', 'queue.yaml') when the application starts"
         )
     return _bound[0]

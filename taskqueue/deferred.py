@@ -23,11 +23,11 @@ _functions: dict[str, Callable[..., Any]] = {}
 
 
 class PermanentTaskFailure(Error):  # noqa: N818  # the old name
-    """Raised by a deferred function: the task has failed and is not to be tried again."""
+    """Raised by a deferred function: the task has failed and must not be retried."""
 
 
 class SingularTaskFailure(Error):  # noqa: N818  # the old name
-    """Raised by a deferred function: this attempt has failed, and that is no error to report."""
+    """Raised by a deferred function: retry the task, without reporting an error."""
 
 
 def register(function: Function) -> Function:
@@ -64,7 +64,7 @@ def defer(
 ) -> Task:
     """Add a task that calls the function with these arguments, and return the task.
 
-    The words that begin with an underscore are those of Task and `Queue.add`. As JSON has it,
+    The arguments that begin with an underscore are those of Task and `Queue.add`. As JSON has it,
     tuples arrive as lists, and the keys of dictionaries as strings. Raises
     InvalidTaskError for a function that is not registered and for arguments that JSON does not
     have, TaskTooLargeError for too large ones, and what `Queue.add` raises.
@@ -120,13 +120,13 @@ def handle(body: bytes) -> int:
     """Run a deferred task and give the HTTP status that its handler answers.
 
     200 when it is done or has failed for good, 408 for a SingularTaskFailure, so that it is tried
-    again. Anything else that the function raises goes on to the caller, whose server answers 500.
+    again. Any other exception of the function reaches the caller, whose server answers 500.
     """
     try:
         run(body)
     except PermanentTaskFailure:
         _logger.exception("a deferred task has failed for good")
     except SingularTaskFailure as error:
-        _logger.info("a deferred task is tried again: %s", error)
+        _logger.info("retrying a deferred task: %s", error)
         return 408
     return 200

@@ -189,7 +189,7 @@ class Queue:
     def retry_dead_letter(self, name: str) -> StoredTask:
         """Put a dead letter back into the queue, due at once, and return the task.
 
-        Raises UnknownTaskError where there is none of that name, and InvalidQueueModeError where
+        Raises UnknownTaskError if it does not exist, and InvalidQueueModeError where
         the queue has changed its mode since the task was added.
         """
         definition = self.service.definition(self._name)
@@ -206,7 +206,7 @@ class Queue:
     def add_async(
         self, task: Task | Iterable[Task], transactional: bool = False, rpc: Call | None = None
     ) -> Call:
-        """`add` as a Call. Wrong arguments are told when the result is asked for."""
+        """`add` as a Call. Wrong arguments raise when the result is requested."""
         return make_call(rpc, lambda: self.add(task, transactional))
 
     def lease_tasks_async(
@@ -316,7 +316,7 @@ def _queues(given: Iterable[Any]) -> list[Queue]:
 
 
 def check_lease_seconds(seconds: float) -> None:
-    """Refuse what is no number (TypeError), or no time for a lease (InvalidLeaseTimeError)."""
+    """Raise TypeError unless it is a number, InvalidLeaseTimeError outside 0 to a week."""
     if not isinstance(seconds, int | float):
         raise TypeError(f"lease_seconds is {seconds!r}: give a number")
     if not 0 <= seconds <= limits.MAX_LEASE_SECONDS:
@@ -326,7 +326,7 @@ def check_lease_seconds(seconds: float) -> None:
 
 
 def check_max_tasks(most: int) -> None:
-    """Refuse what is no whole number (TypeError), or too many tasks (InvalidMaxTasksError)."""
+    """Raise TypeError unless it is an integer, InvalidMaxTasksError outside 1 to 1,000."""
     if not isinstance(most, int):
         raise TypeError(f"max_tasks is {most!r}: give a whole number")
     if not 0 < most <= limits.MAX_TASKS_PER_LEASE:

@@ -66,7 +66,7 @@ class TaskQueueService:
 
     @contextmanager
     def apart(self) -> Iterator[None]:
-        """Work on the queues that is no part of a Datastore transaction that is running.
+        """Work on the queues outside of the running Datastore transaction, if there is one.
 
         Raises what the store raises as the exceptions of this package.
         """
@@ -74,7 +74,7 @@ class TaskQueueService:
             yield
 
     def definition(self, queue: str) -> QueueDefinition:
-        """The definition of a queue, also of one that queue.yaml does not have any more.
+        """The definition of a queue, even if it was removed from queue.yaml.
 
         Raises UnknownQueueError.
         """
@@ -94,12 +94,12 @@ class TaskQueueService:
         definition = self.definition(queue)
         if not definition.is_pull:
             raise errors.InvalidQueueModeError(
-                f"queue {queue!r} is a push queue: only tasks of pull queues are leased"
+                f"queue {queue!r} is a push queue: only tasks of pull queues can be leased"
             )
         return definition
 
     def queue_names(self) -> list[str]:
-        """The queues of queue.yaml, and those that are paused because it has them no more."""
+        """The queues of queue.yaml, and those that are paused because they were removed from it."""
         with self.apart():
             return sorted({*self.config.queues, *self.states.names()})
 
@@ -109,7 +109,7 @@ class TaskQueueService:
             return self.states.is_paused(queue, self.now())
 
     def set_paused(self, queue: str, paused: bool) -> None:
-        """Pause a queue, or resume it: while it is paused none of its tasks is sent or leased."""
+        """Pause or resume a queue; the tasks of a paused queue are neither sent nor leased."""
         definition = self.definition(queue)
         with self.apart():
             self.states.set_paused(definition, paused)
@@ -131,8 +131,12 @@ def translated() -> Iterator[None]:
     except StoreError as error:
         raise errors.DatastoreError(str(error)) from error
     except (google.Forbidden, google.Unauthorized) as error:
-        raise errors.PermissionDeniedError(f"the store refuses: {error.message}") from error
+        raise errors.PermissionDeniedError(
+            f"the store refused the request: {error.message}"
+        ) from error
     except (google.RetryError, google.Aborted, google.ServerError, google.TooManyRequests) as error:
-        raise errors.TransientError(f"the store cannot answer now, try again: {error}") from error
+        raise errors.TransientError(
+            f"the store is unavailable, try again later: {error}"
+        ) from error
     except google.GoogleAPICallError as error:
-        raise errors.DatastoreError(f"the store refuses: {error.message}") from error
+        raise errors.DatastoreError(f"the store refused the request: {error.message}") from error

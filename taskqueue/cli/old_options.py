@@ -25,7 +25,7 @@ class OldStyleCommand(click.Command):
     """A command that takes the options of its forerunner too."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Translate old options, up to the first argument that is none."""
+        """Translate old options, up to the first argument."""
         return super().parse_args(ctx, list(self._translated(ctx, list(args))))
 
     def _translated(self, ctx: click.Context, args: list[str]) -> Iterator[str]:

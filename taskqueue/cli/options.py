@@ -25,13 +25,13 @@ STORE = click.option(
     metavar="URL",
     envvar="TASKQUEUE_STORE",
     show_envvar=True,
-    help="sqlite:///FILE or datastore://PROJECT: work on that store itself.",
+    help="Use this store directly: sqlite:///FILE or datastore://PROJECT.",
 )
 QUEUE_YAML = click.option(
     "--queue_yaml",
     metavar="FILE",
     type=click.Path(dir_okay=False),
-    help="Define the queues; without it those that the store knows already are used.",
+    help="Read the queues from this file.  [default: those in the store]",
 )
 
 
@@ -42,7 +42,7 @@ class Seconds(click.FloatRange):
         super().__init__(low, limits.MAX_LEASE_SECONDS)
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        """The number; NaN, which no range refuses, is none."""
+        """The number; refuses NaN, which every range accepts."""
         number = float(super().convert(value, param, ctx))
         if math.isnan(number):
             self.fail(f"{value!r} is not a number of seconds.", param, ctx)
@@ -53,7 +53,9 @@ TASK_NAME = click.option("--task_name", metavar="NAME", required=True)
 _API = (
     STORE,
     QUEUE_YAML,
-    click.option("--api_host", metavar="URL", help="Work through the REST API there instead."),
+    click.option(
+        "--api_host", metavar="URL", help="Use the REST API at this address instead of a store."
+    ),
     click.option("--service_version", default="v1beta2", show_default=True),
     click.option("--project_name", default="default", show_default=True),
     click.option(
@@ -73,29 +75,29 @@ def api_options(command: Command) -> Command:
     return command
 
 
-def connected(words: dict[str, Any]) -> Api:
-    """The queues that the words of `api_options` name. Raises UsageError."""
-    host, store = words["api_host"], words["store"]
+def connected(options: dict[str, Any]) -> Api:
+    """The queues that the options of `api_options` name. Raises UsageError."""
+    host, store = options["api_host"], options["store"]
     if host and click.get_current_context().get_parameter_source("store") is _COMMAND_LINE:
         raise UsageError("--store and --api_host are both given: give one of them")
     if host:
         return RestClient(
             host,
-            words["project_name"],
-            token_of(words["credentials_file"]),
-            service_version=words["service_version"],
+            options["project_name"],
+            token_of(options["credentials_file"]),
+            service_version=options["service_version"],
         )
-    return QueueResources(service_of(store, words["queue_yaml"]), words["project_name"])
+    return QueueResources(service_of(store, options["queue_yaml"]), options["project_name"])
 
 
 _COMMAND_LINE = click.core.ParameterSource.COMMANDLINE
 
 
-def local(words: dict[str, Any]) -> QueueResources:
+def local(options: dict[str, Any]) -> QueueResources:
     """The same for commands that the REST API does not have."""
-    api = connected(words)
+    api = connected(options)
     if isinstance(api, RestClient):
-        raise UsageError("the REST API has no such method: give --store instead of --api_host")
+        raise UsageError("the REST API cannot do this: give --store instead of --api_host")
     return api
 
 
@@ -106,7 +108,7 @@ def service_of(store: str | None, queue_yaml: str | None) -> TaskQueueService:
     """
     if not store:
         raise UsageError(
-            "no queues are named: give --store sqlite:///FILE (or TASKQUEUE_STORE), or --api_host"
+            "no store was given: give --store sqlite:///FILE (or TASKQUEUE_STORE), or --api_host"
         )
     service = TaskQueueService(store, queue_yaml)
     if queue_yaml is None:

@@ -30,34 +30,38 @@ SIZE_SHOWN = click.option(
 @command(short_help="Show a queue.")
 @api_options
 @click.option("--get_stats", is_flag=True, help="Count its tasks too.")
-def getqueue(get_stats: bool, taskqueue_name: str, **words: Any) -> None:
+def getqueue(get_stats: bool, taskqueue_name: str, **options: Any) -> None:
     """Show a queue."""
-    show(connected(words).get_queue(taskqueue_name, get_stats))
+    show(connected(options).get_queue(taskqueue_name, get_stats))
 
 
 @command(short_help="List the first 100 tasks of a queue.")
 @api_options
-def listtasks(taskqueue_name: str, **words: Any) -> None:
+def listtasks(taskqueue_name: str, **options: Any) -> None:
     """List the first 100 tasks of a queue, leased or not, without their payloads.
 
     `taskqueue gettask` shows the payload of one.
     """
-    show(connected(words).list_tasks(taskqueue_name))
+    show(connected(options).list_tasks(taskqueue_name))
 
 
 @command(short_help="Show a task.")
 @api_options
 @TASK_NAME
-def gettask(task_name: str, taskqueue_name: str, **words: Any) -> None:
+def gettask(task_name: str, taskqueue_name: str, **options: Any) -> None:
     """Show a task."""
-    show(connected(words).get_task(taskqueue_name, task_name))
+    show(connected(options).get_task(taskqueue_name, task_name))
 
 
 @command(short_help="Add a task to a queue.")
 @api_options
-@click.option("--task_name", metavar="NAME", help="Its name; one is given to it otherwise.")
+@click.option("--task_name", metavar="NAME", help="Its name.  [default: a generated one]")
 @click.option("--payload", metavar="TEXT")
-@click.option("--payload_file", metavar="FILE", help="Its payload's file; - is the standard input.")
+@click.option(
+    "--payload_file",
+    metavar="FILE",
+    help="Read the payload from this file; - is the standard input.",
+)
 @click.option("--tag", help="Of a pull task.")
 @click.option("--url", metavar="PATH", help="Of a push task: the path of its handler.")
 @click.option(
@@ -65,7 +69,7 @@ def gettask(task_name: str, taskqueue_name: str, **words: Any) -> None:
     type=click.Choice(["GET", "POST", "HEAD", "PUT", "DELETE", "PULL"], case_sensitive=False),
     help="[default: POST with --url, else what the queue takes]",
 )
-@click.option("--countdown", type=float, help="Seconds from now before which it is not taken.")
+@click.option("--countdown", type=float, help="Seconds to wait before it can be sent or leased.")
 def addtask(
     task_name: str | None,
     payload: str | None,
@@ -75,10 +79,10 @@ def addtask(
     method: str | None,
     countdown: float | None,
     taskqueue_name: str,
-    **words: Any,
+    **options: Any,
 ) -> None:
     """Add a task to a queue, and show it."""
-    api = connected(words)
+    api = connected(options)
     if payload is not None and payload_file:
         raise UsageError("--payload and --payload_file are both given: give one of them")
     if isinstance(api, QueueResources):
@@ -112,64 +116,70 @@ def leasetask(
     group_by_tag: bool,
     payload_size_to_display: int,
     taskqueue_name: str,
-    **words: Any,
+    **options: Any,
 ) -> None:
-    """Lease tasks, so that nobody else gets them meanwhile, and show them."""
+    """Lease tasks, so that no other worker gets them, and show them."""
     by_tag = group_by_tag or tag is not None
-    leased = connected(words).lease(taskqueue_name, lease_secs, num_tasks, by_tag=by_tag, tag=tag)
+    leased = connected(options).lease(taskqueue_name, lease_secs, num_tasks, by_tag=by_tag, tag=tag)
     show(cut(leased, payload_size_to_display))
 
 
-@command(short_help="Extend the lease of a task, or give it back.")
+@command(short_help="Extend or release the lease of a task.")
 @api_options
 @TASK_NAME
-@click.option("--lease_secs", type=click.IntRange(min=0), required=True, help="0 gives it back.")
-@click.option("--lease_timestamp", type=int, help="The end of the lease that is meant.")
+@click.option(
+    "--lease_secs", type=click.IntRange(min=0), required=True, help="0 releases the task."
+)
+@click.option(
+    "--lease_timestamp",
+    type=int,
+    help="Change only the lease that ends at this time, in microseconds.",
+)
 def modifytask(
     task_name: str,
     lease_secs: int,
     lease_timestamp: int | None,
     taskqueue_name: str,
-    **words: Any,
+    **options: Any,
 ) -> None:
     """Let the lease of a task end so many seconds from now."""
-    show(connected(words).modify(taskqueue_name, task_name, lease_secs, lease_timestamp))
+    show(connected(options).modify(taskqueue_name, task_name, lease_secs, lease_timestamp))
 
 
 @command(short_help="Delete a task.")
 @api_options
 @TASK_NAME
-def deletetask(task_name: str, taskqueue_name: str, **words: Any) -> None:
+def deletetask(task_name: str, taskqueue_name: str, **options: Any) -> None:
     """Delete a task, leased or not."""
-    connected(words).delete(taskqueue_name, task_name)
+    connected(options).delete(taskqueue_name, task_name)
 
 
 @command(short_help="Delete the first tasks of a queue.")
 @api_options
 @click.option("--max_delete", type=click.IntRange(min=0), default=100, show_default=True)
-def clear(max_delete: int, taskqueue_name: str, **words: Any) -> None:
+def clear(max_delete: int, taskqueue_name: str, **options: Any) -> None:
     """Delete the first tasks of a queue, and say how many."""
-    show({"deleted": connected(words).clear(taskqueue_name, max_delete)})
+    show({"deleted": connected(options).clear(taskqueue_name, max_delete)})
 
 
-@command(short_help="List the tasks that were given up.")
+@command(short_help="List dead letters.")
 @api_options
 @click.option("--max_listed", type=click.IntRange(min=1), default=100, show_default=True)
-def deadletters(max_listed: int, taskqueue_name: str, **words: Any) -> None:
+def deadletters(max_listed: int, taskqueue_name: str, **options: Any) -> None:
     """List the tasks that were given up, the oldest dead letter first, without their payloads.
 
     `taskqueue gettask` shows the payload of one, `taskqueue retry` puts it back into its queue, and
     `taskqueue deletetask` deletes it.
     """
-    show(local(words).dead_letters(taskqueue_name, max_listed))
+    show(local(options).dead_letters(taskqueue_name, max_listed))
 
 
 @command(short_help="Put dead letters back into their queue.")
 @api_options
-@click.option("--task_name", metavar="NAME", help="Which; without it all are put back.")
-def retry(task_name: str | None, taskqueue_name: str, **words: Any) -> None:
+@click.option("--task_name", metavar="NAME", help="Only this one.  [default: all]")
+def retry(task_name: str | None, taskqueue_name: str, **options: Any) -> None:
     """Put dead letters back into their queue, due at once, and show them."""
-    api = local(words)
+    api = local(options)
     if task_name:
         show(api.revive(taskqueue_name, task_name))
         return

@@ -43,7 +43,7 @@ from taskqueue.rest.resources import QueueResources
     type=click.IntRange(1, 2000),
     default=100,
     show_default=True,
-    help="Requests at a time.",
+    help="The most concurrent requests.",
 )
 @click.option("--lease_secs", type=Seconds(1), default=60.0, show_default=True)
 @click.option(
@@ -51,21 +51,21 @@ from taskqueue.rest.resources import QueueResources
     type=Seconds(0.05),
     default=0.5,
     show_default=True,
-    help="How often to look for tasks that others added.",
+    help="How often to look for tasks of other processes.",
 )
 @click.option(
     "--deadline_secs",
     type=Seconds(0.1),
     default=600.0,
     show_default=True,
-    help="How long a handler may take, unless the task says.",
+    help="How long a handler may take, unless the task has its own deadline.",
 )
 @click.option(
     "--grace_secs",
     type=Seconds(0),
     default=30.0,
     show_default=True,
-    help="How long to wait at the end for requests that are running.",
+    help="How long to wait for running requests at shutdown.",
 )
 @click.option(
     "--metrics_port", type=click.IntRange(0, 65535), help="Serve Prometheus metrics on that port."
@@ -158,10 +158,13 @@ def by_name(words: Iterable[str]) -> dict[str, str]:
     "--token_file",
     metavar="FILE",
     type=click.Path(dir_okay=False),
-    help="Who may call: a line `TOKEN EMAIL` for each user of the acl.",
+    help="Accept these bearer tokens: a line `TOKEN EMAIL` for each user of the acl.",
 )
-@click.option("--audience", help="Who may call: users with OIDC tokens made out to this audience.")
-@click.option("--no_auth", is_flag=True, help="Everybody who reaches the port may do everything.")
+@click.option(
+    "--audience",
+    help="Accept Google's OIDC tokens for this audience; the acl lists their email addresses.",
+)
+@click.option("--no_auth", is_flag=True, help="Allow every request that reaches the port.")
 @listening_options(port=8888, workers=1)
 def serve(
     store: str | None,
@@ -177,13 +180,13 @@ def serve(
     from taskqueue.rest.blueprint import create_app
 
     if [bool(token_file), bool(audience), no_auth].count(True) != 1:
-        raise UsageError("say who may call: one of --token_file, --audience and --no_auth")
+        raise UsageError("choose who may call: give one of --token_file, --audience and --no_auth")
     authenticate = None
     if token_file:
         authenticate = by_tokens(read_tokens(token_file))
     elif audience:
         authenticate = by_oidc(audience)
-    # Opened and closed once, so that what is wrong is told here and not by a worker process.
+    # Opened and closed once, so that errors show here and not in a worker process.
     service_of(store, queue_yaml).client.close()
     run_gunicorn(
         lambda: create_app(service_of(store, queue_yaml), authenticate, project_name),
@@ -194,7 +197,7 @@ def serve(
 
 @command(
     short_help="Run a program for each task of a pull queue.",
-    # What follows the first argument that is no option belongs to the program.
+    # Everything after the first argument belongs to the program.
     context_settings={"allow_interspersed_args": False},
 )
 @api_options
@@ -204,35 +207,35 @@ def serve(
     type=click.IntRange(1, 1000),
     default=10,
     show_default=True,
-    help="Programs at a time, at most.",
+    help="The most programs that run at once.",
 )
 @click.option(
     "--min_running_tasks",
     type=click.IntRange(0),
     default=0,
     show_default=True,
-    help="Programs at a time for a short queue.",
+    help="The fewest programs to allow, however short the queue is.",
 )
 @click.option(
     "--tasks_per_worker",
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Run one program more for each so many tasks of the queue.",
+    help="Run one program for this many tasks of the queue.",
 )
 @click.option(
     "--sleep_before_next_poll_secs",
     type=Seconds(0.05),
     default=2.0,
     show_default=True,
-    help="How often to look while no task is free.",
+    help="How often to poll an empty queue.",
 )
 @click.option("--task_timeout_secs", type=Seconds(0.1), default=3600.0, show_default=True)
 @click.option("--grace_secs", type=Seconds(0), default=30.0, show_default=True)
 @click.option(
     "--executable_binary",
     metavar="COMMAND",
-    help="The program and its arguments, in one word; or give them at the end of the line.",
+    help="The program and its arguments as one string, instead of PROGRAM.",
 )
 @click.option("--output_url", default="", help="POST the output to this URL with the task's name.")
 @LOG_LEVEL
@@ -250,13 +253,14 @@ def puller(
     log_level: str,
     program: tuple[str, ...],
     taskqueue_name: str,
-    **words: Any,
+    **options: Any,
 ) -> None:
     """Run PROGRAM for each task of a pull queue, until SIGTERM.
 
     The payload is its standard input, and in the file that TASKQUEUE_PAYLOAD_FILE names;
-    TASKQUEUE_TASK_NAME, _TAG, _QUEUE, _RETRY_COUNT and _LEASE_TIMESTAMP tell the rest. The lease is
-    extended while it runs. Exit status 0 deletes the task, any other gives it back.
+    TASKQUEUE_TASK_NAME, _TAG, _QUEUE, _RETRY_COUNT and _LEASE_TIMESTAMP describe the task. The
+    lease is extended while it runs. Exit status 0 deletes the task; any other status releases it
+    for a retry.
     """
     from taskqueue.pull.puller import Puller, PullerSettings, post_output
 
@@ -267,8 +271,8 @@ def puller(
         )
     if output_url and not is_web_url(output_url):
         raise UsageError(f"--output_url {output_url}: give http://HOST/PATH or https://HOST/PATH")
-    api = connected(words)
-    # A wrong queue or token is told now, and not tried again for ever.
+    api = connected(options)
+    # Report a wrong queue or token now instead of retrying for ever.
     api.get_queue(taskqueue_name)
     if isinstance(api, QueueResources):
         api.service.pull_queue(taskqueue_name)
@@ -300,7 +304,9 @@ def command_of(program: tuple[str, ...], executable_binary: str | None) -> tuple
     if not command or (program and executable_binary):
         raise UsageError("give the program either at the end or with --executable_binary")
     if not shutil.which(command[0]):
-        raise UsageError(f"no program {command[0]!r} is found: give its path, and make it runnable")
+        raise UsageError(
+            f"cannot find the program {command[0]!r}: give its path, and make it executable"
+        )
     return command
 
 

@@ -90,7 +90,7 @@ class LeasedTask:
         self.lease_timestamp = int(resource["leaseTimestamp"])
 
     def environment(self, payload_file: Path) -> dict[str, str]:
-        """What the program is told about the task."""
+        """The environment variables that describe the task to the program."""
         return {
             "TASKQUEUE_QUEUE": self._settings.queue,
             "TASKQUEUE_TASK_NAME": self.name,
@@ -179,7 +179,7 @@ class Puller:
                 free = wanted_workers(stats["totalTasks"], settings) - len(self._running)
             leased = self._api.lease(settings.queue, settings.lease, free) if free > 0 else {}
         except Error as error:
-            _logger.warning("no tasks could be leased: %s", error)
+            _logger.warning("cannot lease tasks: %s", error)
             return 0
         tasks = [LeasedTask(self._api, settings, item) for item in leased.get("items", [])]
         for task in tasks:
@@ -196,12 +196,12 @@ class Puller:
                 _logger.info("a task is done", extra=about)
             else:
                 task.release()
-                _logger.warning("a task failed and is given back", extra=about)
+                _logger.warning("a task failed and is released for a retry", extra=about)
         except TaskLeaseExpiredError as error:
-            _logger.warning("the lease is lost: %s", error, extra=about)
+            _logger.warning("lost the lease: %s", error, extra=about)
         except (Error, OSError) as error:
-            # What cannot be told to the queue shows when the lease ends: it gives the task again.
-            _logger.error("a task is left to the end of its lease: %s", error, extra=about)
+            # The task comes back by itself when the lease ends.
+            _logger.error("a task stays leased until its lease ends: %s", error, extra=about)
         finally:
             self._running.discard(threading.current_thread())
             self._events.put(None)
@@ -227,7 +227,7 @@ class Puller:
         try:
             self._post(url, file.read_bytes())
         except (OSError, urllib3.exceptions.HTTPError) as error:
-            _logger.warning("the output could not be posted to %s: %s", url, error)
+            _logger.warning("cannot post the output to %s: %s", url, error)
             return False
         return True
 
@@ -252,7 +252,7 @@ class Puller:
         try:
             task.extend()
         except TransientError as error:
-            _logger.warning("the lease could not be extended: %s", error)
+            _logger.warning("cannot extend the lease: %s", error)
             return self._settings.lease / 10
         return self._settings.lease / 2
 

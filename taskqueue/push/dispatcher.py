@@ -26,9 +26,9 @@ from taskqueue.storage.record import StoredTask
 SOON = 10_000  # microseconds
 NEVER = 2**62
 _MESSAGES = {
-    Verdict.RETRY: "a task failed and is tried again",
+    Verdict.RETRY: "a task failed and will be retried",
     Verdict.RELEASE: "a handler asked to go slower",
-    Verdict.DEAD: "a task is given up",
+    Verdict.DEAD: "a task is given up as a dead letter",
 }
 _logger = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ class Dispatcher:
             self._claim(start)
             self.service.sweeper.step(self.service.now())
         except Error as error:
-            _logger.warning("the store cannot be used now: %s", error)
+            _logger.warning("the store is unavailable: %s", error)
             return self.settings.poll
         at = min((lane.look_at for lane in self._lanes), default=NEVER)
         at = min(at, self._extend_at, self._members.next_beat())
@@ -300,7 +300,7 @@ class Dispatcher:
                 self._settle()
                 self._extend()
             except Error as error:
-                _logger.warning("the store cannot be used now: %s", error)
+                _logger.warning("the store is unavailable: %s", error)
         self._settle()
         now = self.service.now()
         with translated():
@@ -311,7 +311,7 @@ class Dispatcher:
     def _give_back(self, flights: Iterable[Flight], now: int) -> None:
         outcomes = [Outcome(flight.task, Verdict.RELEASE, eta=now) for flight in flights]
         if outcomes:
-            _logger.warning("%d requests are still running: given back", len(outcomes))
+            _logger.warning("%d requests are still running: released their tasks", len(outcomes))
             self.service.leasing.settle(outcomes, now)
 
     def _flights(self) -> list[Flight]:

@@ -13,7 +13,7 @@ from taskqueue.service import TaskQueueService, translated
 GAUGES = {
     "taskqueue_tasks": "Tasks in the queue, those in flight included.",
     "taskqueue_tasks_in_flight": "Tasks that are leased or being sent.",
-    "taskqueue_dead_letters": "Tasks that were given up.",
+    "taskqueue_dead_letters": "Dead letters.",
     "taskqueue_oldest_eta_seconds": "When the next task may be taken, in seconds since 1970.",
     "taskqueue_executed_last_minute": "Tasks sent or leased in the last minute.",
     "taskqueue_paused": "1 while the queue is paused.",
@@ -21,7 +21,7 @@ GAUGES = {
 
 
 class QueueCollector(Collector):
-    """What stands in the queues, counted when somebody looks."""
+    """The state of the queues, counted at each scrape."""
 
     def __init__(self, service: TaskQueueService) -> None:
         self._service = service

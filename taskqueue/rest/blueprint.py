@@ -215,7 +215,7 @@ def _refused(error: errors.Error) -> Response:
         return error_response(404, "the queue is not defined in queue.yaml")
     status = next((s for kind, s in _STATUS.items() if isinstance(error, kind)), 400)
     if status >= 500:
-        _logger.error("the store cannot be used: %s", error)
+        _logger.error("the store is unavailable: %s", error)
     reason = LEASE_EXPIRED if isinstance(error, errors.TaskLeaseExpiredError) else None
     return error_response(status, str(error), reason)
 

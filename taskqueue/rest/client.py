@@ -66,20 +66,20 @@ class RestClient:
         self, queue: str, seconds: float, most: int, *, by_tag: bool = False, tag: str | None = None
     ) -> Resource:
         """Lease tasks: any, those of the tag, or those of the oldest task's tag."""
-        words = {"leaseSecs": round(seconds), "numTasks": most}
+        parameters = {"leaseSecs": round(seconds), "numTasks": most}
         group = {"groupByTag": "true"} if by_tag else {}
         group |= {"tag": tag} if tag else {}
-        return self._call("POST", f"{queue}/tasks/lease", None, **words, **group)
+        return self._call("POST", f"{queue}/tasks/lease", None, **parameters, **group)
 
     def modify(
         self, queue: str, name: str, seconds: float, lease_timestamp: int | None = None
     ) -> Resource:
         """Let a lease end so many seconds from now; 0 gives the task back."""
-        words = {"newLeaseSeconds": round(seconds)}
+        parameters = {"newLeaseSeconds": round(seconds)}
         if lease_timestamp is None:
-            return self._call("PATCH", _path(queue, name), {"queueName": queue}, **words)
+            return self._call("PATCH", _path(queue, name), {"queueName": queue}, **parameters)
         body = {"id": name, "queueName": queue, "leaseTimestamp": str(lease_timestamp)}
-        return self._call("POST", _path(queue, name), body, **words)
+        return self._call("POST", _path(queue, name), body, **parameters)
 
     def delete(self, queue: str, name: str) -> None:
         """Delete a task, leased or not."""

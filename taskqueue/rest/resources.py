@@ -164,7 +164,7 @@ class QueueResources:
         """Let the lease of a task end so many seconds from now; 0 gives the task back.
 
         `lease_timestamp` says which lease: one that has ended, or is another's by now, raises
-        TaskLeaseExpiredError. Without it the lease that holds now is meant.
+        TaskLeaseExpiredError. Without it, the current lease is changed.
         """
         task = self._task(queue, name)
         if not task.leased:
@@ -176,7 +176,7 @@ class QueueResources:
         return task_resource(changed, self.project, self.service.now())
 
     def delete(self, queue: str, name: str) -> None:
-        """Delete a task, leased or not; raises UnknownTaskError where there is none."""
+        """Delete a task, leased or not; raises UnknownTaskError if it does not exist."""
         if not Queue(queue, service=self.service).delete_tasks_by_name(name).was_deleted:
             raise UnknownTaskError(f"queue {queue!r} has no task named {name!r}")
 

@@ -8,7 +8,7 @@ comes first and the time, in microseconds and 16 digits, last. All else is left 
     group   queue/length/tag/time  the same among the tasks of one tag; pull queues only
     leased  queue/time             present while it is leased: until when
     dead    queue/time             present in a dead letter, instead of all these: since when
-    parted  queue/size             present if the payload stands in entities of its own
+    parted  queue/size             present if the payload is stored in entities of its own
 
 The key's name is queue/name, so that equal times are ordered by the task's name. A tombstone is an
 entity under the same key that has nothing but `expires`. An entity may not be larger than 1 MiB,
@@ -287,7 +287,7 @@ def retry_options(entity: Entity) -> TaskRetryOptions | None:
 
 
 def tombstone(key: Key, expires: datetime) -> Entity:
-    """What stands for a task with a name of its own after it is gone."""
+    """The entity that keeps the name of a deleted task reserved."""
     entity = Entity(key)
     entity["expires"] = expires
     return entity

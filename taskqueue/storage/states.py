@@ -14,7 +14,7 @@ KIND = "TaskqueueQueue"
 UNINDEXED = ("definition", "paused", "applied")
 # The entity that says which queue.yaml was applied last; no queue can have that name.
 APPLIED = "/applied"
-CACHE = 2_000_000  # microseconds for which a process goes on without looking whether it is paused
+CACHE = 2_000_000  # microseconds for which a process relies on what it read of a queue's pause
 
 
 class QueueStates:
@@ -25,7 +25,7 @@ class QueueStates:
         self._seen: dict[str, tuple[int, bool]] = {}
 
     def apply(self, config: QueueConfig) -> None:
-        """Make known a queue.yaml that is not the one that was made known last.
+        """Store the queues of a queue.yaml, unless it was the last one that was stored.
 
         A queue that is not in it any more is paused. One that is, is resumed, unless the file says
         `resume_paused_queues: false`.
@@ -59,11 +59,11 @@ class QueueStates:
         return entity
 
     def names(self) -> list[str]:
-        """The queues that were ever made known, those that are paused included."""
+        """The names of all queues that were ever stored, paused ones included."""
         return sorted(entity.key.name for entity in self._entities())
 
     def definition(self, queue: str) -> QueueDefinition | None:
-        """What the last queue.yaml that had the queue said of it; None if none ever had it."""
+        """The latest stored definition of a queue, or None."""
         entity = self._client.get(self._client.key(KIND, queue))
         return _unpacked(entity["definition"]) if entity else None
 
@@ -77,7 +77,7 @@ class QueueStates:
         return paused
 
     def set_paused(self, definition: QueueDefinition, paused: bool) -> None:
-        """Pause a queue, or resume it: while it is paused none of its tasks is sent or leased."""
+        """Pause or resume a queue; the tasks of a paused queue are neither sent nor leased."""
         packed = json.dumps(asdict(definition))
         with self._client.batch() as batch:
             batch.put(self._entity(definition.name, packed, paused))

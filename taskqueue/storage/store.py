@@ -1,8 +1,8 @@
 """Tasks in a Datastore: adding, changing, deleting, listing and counting them.
 
 Any number of processes and threads may work on one store. What decides about a task is always a
-transaction that reads that task; queries run outside of transactions, so that nobody is held up by
-another who merely works on the same queue.
+transaction that reads that task; queries run outside of transactions, so that workers on the same
+queue do not hold each other up.
 """
 
 import random
@@ -57,7 +57,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class QueueCounts:
-    """What stands in a queue, and how much of it was run or leased lately.
+    """The numbers of a queue's tasks, and of those that were sent or leased lately.
 
     `oldest` is the time of the task that is next, in microseconds; None in an empty queue.
     """
@@ -208,7 +208,7 @@ class TaskStore:
         return next((int(entity["due"][-16:]) for entity in query.fetch(limit=1)), None)
 
     def counts(self, queue: str, now: int) -> QueueCounts:
-        """What stands in a queue."""
+        """Count the tasks of a queue."""
         prefix = due_prefix(queue)
         minute, hour = self.activity.last_minute_and_hour(queue, from_usec(now))
         return QueueCounts(
@@ -359,8 +359,12 @@ def _name_taken(found: tuple[Any, ...], task: StoredTask, now: int) -> Error | N
     if expires is not None and expires <= from_usec(now):
         return None
     if due is not None:
-        return TaskAlreadyExistsError(f"queue {task.queue!r} holds a task named {task.name!r}")
-    return TombstonedTaskError(f"queue {task.queue!r} held a task named {task.name!r} lately")
+        return TaskAlreadyExistsError(
+            f"queue {task.queue!r} already has a task named {task.name!r}"
+        )
+    return TombstonedTaskError(
+        f"queue {task.queue!r} had a task named {task.name!r} in the last 9 days; use another name"
+    )
 
 
 def _alive(entity: Entity | None, queue: str, name: str) -> StoredTask:

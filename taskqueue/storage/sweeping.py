@@ -24,7 +24,7 @@ class Sweeper:
         self._at = 0
 
     def step(self, now: int) -> None:
-        """Sweep if it is time; what the store refuses is logged, and tried again an hour later."""
+        """Sweep if it is time; an error of the store is logged, with the next try in an hour."""
         # What is further away than EVERY was set before the clock stepped back.
         if 0 < self._at - now <= EVERY or self._store.client.current_batch is not None:
             return
@@ -33,4 +33,4 @@ class Sweeper:
             if self._store.sweep(now) >= MOST_WRITES:
                 self._at = now
         except (GoogleAPICallError, RetryError, StoreError) as error:
-            _logger.warning("expired tombstones cannot be removed now: %s", error)
+            _logger.warning("cannot remove expired tombstones: %s", error)

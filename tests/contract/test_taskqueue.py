@@ -161,10 +161,12 @@ def test_the_lease_of_a_deleted_task_cannot_change(queue: Queue) -> None:
 
 def test_a_name_cannot_be_used_again_for_nine_days(queue: Queue, clock: Clock) -> None:
     fill(queue, "it")
-    with pytest.raises(taskqueue.TaskAlreadyExistsError, match="holds a task named 'it'"):
+    with pytest.raises(taskqueue.TaskAlreadyExistsError, match="already has a task named 'it'"):
         fill(queue, "it")
     queue.delete_tasks_by_name("it")
-    with pytest.raises(taskqueue.TombstonedTaskError, match="held a task named 'it' lately"):
+    with pytest.raises(
+        taskqueue.TombstonedTaskError, match="had a task named 'it' in the last 9 days"
+    ):
         fill(queue, "it")
     clock.move(9 * 86400 - 1)
     with pytest.raises(taskqueue.TombstonedTaskError):

@@ -216,11 +216,19 @@ def test_a_store_that_cannot_be_opened(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("raised", "error", "message"),
     [
-        (google.Aborted("busy"), taskqueue.TransientError, "try again: .*busy"),
+        (google.Aborted("busy"), taskqueue.TransientError, "try again later: .*busy"),
         (google.ServiceUnavailable("away"), taskqueue.TransientError, "away"),
         (google.RetryError("late", None), taskqueue.TransientError, "late"),
-        (google.Forbidden("no"), taskqueue.PermissionDeniedError, "the store refuses: no"),
-        (google.InvalidArgument("bad"), taskqueue.DatastoreError, "the store refuses: bad"),
+        (
+            google.Forbidden("no"),
+            taskqueue.PermissionDeniedError,
+            "the store refused the request: no",
+        ),
+        (
+            google.InvalidArgument("bad"),
+            taskqueue.DatastoreError,
+            "the store refused the request: bad",
+        ),
     ],
 )
 def test_what_the_store_says(raised: Exception, error: type[Error], message: str) -> None:

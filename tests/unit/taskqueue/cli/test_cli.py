@@ -237,7 +237,7 @@ HOST = ["--api_host", "http://127.0.0.1:1"]
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["getqueue"], "no queues are named: give --store sqlite:///FILE (or TASKQUEUE_STORE)"),
+        (["getqueue"], "no store was given: give --store sqlite:///FILE (or TASKQUEUE_STORE)"),
         (["getqueue", *PULL, *HOST], "--store and --api_host are both given: give one of them"),
         (["getqueue", "--api_host", "h:1"], "--api_host h:1: give http://HOST:PORT or https"),
         (["getqueue", "--store", "x:/y"], "'x:/y' is not the URL of a store; expected sqlite"),
@@ -249,9 +249,9 @@ HOST = ["--api_host", "http://127.0.0.1:1"]
         (["puller", *PULL, "--unknown=5", "--executable_binary=cat"], "No such option '--unknown'"),
         (
             ["puller", *PULL, "--sleep_interval_secs=5", "--executable_binary=/never"],
-            "no program '/never' is found",
+            "cannot find the program '/never'",
         ),
-        (["deadletters", *HOST], "the REST API has no such method: give --store"),
+        (["deadletters", *HOST], "the REST API cannot do this: give --store"),
         (["leasetask", *PULL], "Missing option '--lease_secs'"),
         (["gettask", *PULL], "Missing option '--task_name'"),
         (["never"], "No such command 'never'"),
@@ -261,7 +261,10 @@ HOST = ["--api_host", "http://127.0.0.1:1"]
             ["dispatch", *PULL[:2], "--queue_yaml=queue.yaml", "--target=http://h"],
             "queue 'default' has the target 'web': give --target web=URL",
         ),
-        (["serve", *PULL[:2]], "say who may call: one of --token_file, --audience and --no_auth"),
+        (
+            ["serve", *PULL[:2]],
+            "choose who may call: give one of --token_file, --audience and --no_auth",
+        ),
         (["serve", *PULL[:2], "--token_file", "never"], "cannot read never: No such file"),
         (["puller", *PULL], "give the program either at the end or with --executable_binary"),
         (
@@ -269,7 +272,7 @@ HOST = ["--api_host", "http://127.0.0.1:1"]
             "--min_running_tasks 5 is more than --num_tasks 4",
         ),
         (["puller", *PULL, "--executable_binary='x"], "--executable_binary 'x: No closing quota"),
-        (["puller", *PULL, "./never"], "no program './never' is found: give its path"),
+        (["puller", *PULL, "./never"], "cannot find the program './never': give its path"),
         (["puller", *PULL, "--output_url=x", "cat"], "--output_url x: give http://HOST/PATH or"),
         (["puller", *PULL, "--lease_secs=nan", "cat"], "Invalid value for '--lease_secs': 'nan'"),
         (["puller", *PULL, "--lease_secs=inf", "cat"], "Invalid value for '--lease_secs': inf is"),

@@ -238,9 +238,11 @@ def test_tasks_that_are_refused(api: FlaskClient, body: Any, reason: str, messag
 def test_a_name_is_used_once(api: FlaskClient) -> None:
     insert(api, id="one")
     again = json.dumps(GOOD | {"id": "one"})
-    refused(api.post(TASKS, data=again), 400, "duplicate", "holds a task named 'one'")
+    refused(api.post(TASKS, data=again), 400, "duplicate", "already has a task named 'one'")
     api.delete(f"{TASKS}/one")
-    refused(api.post(TASKS, data=again), 400, "duplicate", "held a task named 'one' lately")
+    refused(
+        api.post(TASKS, data=again), 400, "duplicate", "had a task named 'one' in the last 9 days"
+    )
 
 
 def test_a_body_that_is_too_large(api: FlaskClient) -> None:
@@ -369,7 +371,7 @@ def test_a_store_that_is_down(
         raise ServiceUnavailable("down")
 
     monkeypatch.setattr(service.store, "tasks", down)
-    refused(api.get(TASKS), 503, "backendError", "the store cannot answer now")
+    refused(api.get(TASKS), 503, "backendError", "the store is unavailable")
 
 
 def test_one_project_only(service: TaskQueueService) -> None:

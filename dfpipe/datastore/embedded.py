@@ -131,7 +131,9 @@ class Client:
             raise ValueError("Keys do not match project")
         if len(keys) > MOST_KEYS:
             raise InvalidArgument(f"A lookup may have at most {MOST_KEYS} keys, not {len(keys)}.")
-        places = [(key.namespace or "", key.flat_path[0], path_of(key, self.project)) for key in keys]
+        places = [
+            (key.namespace or "", key.flat_path[0], path_of(key, self.project)) for key in keys
+        ]
         groups: dict[tuple[str, str], dict[bytes, Stored | None]] = {}
         for namespace, kind, path in places:
             groups.setdefault((namespace, kind), {})[path] = None

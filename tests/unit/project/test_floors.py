@@ -225,3 +225,19 @@ def test_the_checks_see_what_they_look_for() -> None:
 def test_rooms_that_need_no_beam_do_not_import_it(room: str) -> None:
     check = f"import sys, dfpipe.{room}; sys.exit('apache_beam' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=False).returncode == 0
+
+
+def test_no_test_module_imports_another() -> None:
+    wrong = [
+        (str(file.relative_to(ROOT)), name)
+        for file in sorted((ROOT / "tests").rglob("*.py"))
+        for name in imports(ast.parse(file.read_text(encoding="utf-8")))
+        if re.match(r"tests\..*\btest_", name)
+    ]
+    assert wrong == []
+
+
+def test_the_helpers_of_tests_are_listed() -> None:
+    folder = ROOT / "tests" / "support"
+    listed = set(re.findall(r"^\| `(\w+)` \|", (folder / "README.md").read_text(), re.MULTILINE))
+    assert listed == {file.stem for file in folder.glob("*.py")} - {"__init__"}

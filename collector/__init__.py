@@ -1,1 +1,1 @@
-"""The service that brings timelines in: sources to Datastore, one task for each account."""
+"""The collector: a service that fetches timelines into the store, one task per account."""

@@ -43,7 +43,7 @@ _logger = logging.getLogger(__name__)
 def open_service(settings: CollectorSettings, clock: Clock = utc_now) -> TaskQueueService:
     """The queues over the store of the settings. Raises UsageError and taskqueue's ConfigError."""
     if not settings.store:
-        raise UsageError("no store is named: set DFPIPE_STORE to sqlite:///FILE or datastore://P")
+        raise UsageError("no store is set: set DFPIPE_STORE to sqlite:///FILE or datastore://P")
     return TaskQueueService(settings.store, settings.queue_yaml, clock=clock)
 
 
@@ -123,7 +123,7 @@ class _Routes:
     # Tasks
 
     def fetch_task(self) -> Response:
-        """Fetch one account, and see to it that the fetch goes on where it is not finished."""
+        """Fetch one account, and add a task for the rest of an unfinished fetch."""
         part = _part()
         account = part.account
         try:
@@ -148,7 +148,7 @@ class _Routes:
         return _error(502, str(error))
 
     def _go_on(self, part: Part, outcome: Outcome) -> dict[str, Any]:
-        """Add the task that goes on with a fetch, if any; returns when it does."""
+        """Add the task that continues a fetch, if any; returns its time."""
         now, retry_at = self.clock(), outcome.retry_at
         if retry_at is None:
             return {}
@@ -211,7 +211,7 @@ def _token_refusal(headers: Headers, tokens: tuple[str, ...]) -> Response | None
         return refusal
     # All are compared, so that the time does not tell which.
     if True not in [same(token, known) for known in tokens]:
-        return _error(403, "the token is not known: ask who runs this service")
+        return _error(403, "unknown token: ask the operator of this service for one")
     return None
 
 
@@ -265,4 +265,4 @@ def _http_error(error: HTTPException) -> Response:
 
 def _store_error(error: Exception) -> Response:
     _logger.error("the store cannot be used: %s", error)
-    return _error(503, "the store cannot answer now: try again")
+    return _error(503, "the store is not available: try again")

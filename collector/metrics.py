@@ -61,7 +61,7 @@ def _seconds(account: Account) -> float:
 
 
 class ServiceMetrics:
-    """The metrics of one application: what it did itself, and what stands in the store."""
+    """The metrics of one application: its own counters, and what the store holds."""
 
     def __init__(self, service: TaskQueueService) -> None:
         self._own = CollectorRegistry()
@@ -74,7 +74,7 @@ class ServiceMetrics:
         )
         self._fetches = Counter(
             "collector_fetches",
-            "Fetches of accounts: done, cut (goes on later), unavailable or refused.",
+            "Fetches of accounts: done, cut (continued later), unavailable or refused.",
             ["source", "result"],
             registry=self._own,
         )

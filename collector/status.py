@@ -31,7 +31,7 @@ def overview(service: TaskQueueService, now: datetime) -> dict[str, Any]:
 
 
 def queue(service: TaskQueueService, name: str) -> dict[str, Any]:
-    """What stands in one queue."""
+    """The counts of one queue."""
     counts = service.store.counts(name, service.now())
     return {
         "tasks": counts.tasks,

@@ -22,16 +22,17 @@ TO_THE_END = 1e7  # seconds
 
 
 class NotFetchedError(DfpipeError):
-    """A fetch did not come to its end."""
+    """A fetch could not be finished."""
 
 
-@click.command(short_help="Fetch an account from now on.")
+@click.command(short_help="Follow an account.")
 @ACCOUNT
 @STORE_OPTION
 def follow(account: str, store: str | None) -> None:
-    """Fetch an account from now on, as x:home, bluesky:timeline or mastodon:#tag.
+    """Follow an account, such as x:home, bluesky:timeline or mastodon:#tag.
 
-    One that was unfollowed, or stopped because its source refused it, goes on where it stopped.
+    An account that was unfollowed, or stopped because its source refused it, resumes where it
+    stopped.
     """
     from collector.fetching.accounts import Accounts
 
@@ -40,24 +41,26 @@ def follow(account: str, store: str | None) -> None:
     click.echo(f"{account} is followed" + ("" if is_new else " already"))
 
 
-@click.command(short_help="Fetch an account no more; its posts stay.")
+@click.command(short_help="Stop following an account; its posts stay.")
 @ACCOUNT
 @STORE_OPTION
 def unfollow(account: str, store: str | None) -> None:
-    """Fetch an account no more; its posts stay."""
+    """Stop following an account; its posts stay."""
     from collector.fetching.accounts import Accounts
 
     with client_of(settings_of(store)) as client:
         if not Accounts(client).unfollow(account):
-            raise UsageError(f"{account} is not followed: `collector accounts` shows which are")
-    click.echo(f"{account} is not followed any more")
+            raise UsageError(
+                f"{account} is not followed: `collector accounts` lists the accounts that are"
+            )
+    click.echo(f"{account} is no longer followed")
 
 
-@click.command(short_help="Show the accounts and how they do.")
+@click.command(short_help="List the accounts and their state.")
 @STORE_OPTION
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
 def accounts(store: str | None, as_json: bool) -> None:
-    """Show the accounts: state, last fetch, last new post, posts a day, and errors in a row."""
+    """List the accounts with state, last fetch, last new post, posts a day, and errors in a row."""
     from collector.fetching.accounts import Accounts
     from collector.status import about
 
@@ -66,7 +69,7 @@ def accounts(store: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
     elif not found:
-        click.echo("no accounts: `collector follow SOURCE:NAME`")
+        click.echo("no accounts yet: follow one with `collector follow SOURCE:NAME`")
     else:
         names = ("id", "state", "last_fetch", "last_new_post", "posts", "posts_a_day", "errors")
         heads = ("account", *(name.replace("_", " ") for name in names[1:]), "why")
@@ -74,13 +77,13 @@ def accounts(store: str | None, as_json: bool) -> None:
         print_table(heads, rows)
 
 
-@click.command(short_help="Fetch what is new on one account, now.")
+@click.command(short_help="Fetch the new posts of one account now.")
 @ACCOUNT
 @STORE_OPTION
 def fetch(account: str, store: str | None) -> None:
-    """Fetch what is new on one followed account, now and to the end.
+    """Fetch all new posts of one followed account now.
 
-    Where this is interrupted the next fetch goes on: what was stored stays.
+    An interrupted fetch keeps what it stored, and the next one resumes there.
     """
     from collector.fetching.accounts import Accounts, parse_account
     from collector.fetching.fetching import Context
@@ -94,14 +97,16 @@ def fetch(account: str, store: str | None) -> None:
         known = Accounts(client).get(account)
         if known is None or not known.is_active:
             why = f" ({known.reason})" if known else ""
-            raise UsageError(f"{account} is not followed{why}: `collector follow '{account}'`")
+            raise UsageError(
+                f"{account} is not followed{why}: follow it with `collector follow '{account}'`"
+            )
         with _line(account) as show:
             outcome = fetch_account(
                 Context(client, settings), account, limit_seconds=TO_THE_END, on_page=show
             )
     click.echo(f"{account}: {told(outcome)}")
     if outcome.is_overtaken:
-        raise NotFetchedError(f"another fetch of {account} is running, and goes on instead")
+        raise NotFetchedError(f"another fetch of {account} is running and continues instead")
     if outcome.retry_at:
         raise NotFetchedError(f"{outcome.reason} (fetch again then: it resumes where it stopped)")
 
@@ -138,10 +143,10 @@ def _line(account: str) -> Iterator[Callable[["Outcome"], None]]:
 @click.option(
     "--older_than",
     metavar="AGE",
-    help="As 30d or 36h, by when they were written.  [default: COLLECTOR_KEEP, else 30d]",
+    help="Such as 30d or 36h, since a post was written.  [default: COLLECTOR_KEEP, else 30d]",
 )
 def purge(store: str | None, older_than: str | None) -> None:
-    """Remove the posts that are older than an age, 500 at a time."""
+    """Remove posts older than the given age, 500 at a time."""
     from rich.console import Console
 
     from dfpipe.posts.purging import purge as purge_posts

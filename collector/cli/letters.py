@@ -13,9 +13,9 @@ IDS = click.argument("ids", metavar="[ID...]", nargs=-1)
 ALL = click.option("--all", "everything", is_flag=True, help="All of them.")
 
 
-@click.group(short_help="Look at records that were set aside, and read them again.")
+@click.group(short_help="Inspect records that were set aside, and read them again.")
 def deadletters() -> None:
-    """Look at records that could not be read as posts, read them again, or remove them."""
+    """Inspect records that could not be read as posts, read them again, or remove them."""
 
 
 @deadletters.command("list", short_help="List them, the oldest first.")
@@ -37,7 +37,7 @@ def list_(store: str | None, limit: int) -> None:
     print_table(("id", "time", "account", "error"), rows)
 
 
-@deadletters.command(short_help="Print what one of them is.")
+@deadletters.command(short_help="Print one of them.")
 @click.argument("letter_id", metavar="ID")
 @STORE_OPTION
 def show(letter_id: str, store: str | None) -> None:
@@ -50,10 +50,10 @@ def show(letter_id: str, store: str | None) -> None:
         raise _unknown(letter_id)
     click.echo(printable(letter.raw.decode(errors="replace")))
     if not letter.is_whole:
-        click.echo("too large to be kept: this is its beginning", err=True)
+        click.echo("the record was too large to keep; this is its beginning", err=True)
 
 
-@deadletters.command(short_help="Read them again, as after a reader was mended.")
+@deadletters.command(short_help="Read them again, for example after an upgrade.")
 @IDS
 @ALL
 @STORE_OPTION
@@ -94,11 +94,13 @@ def remove(ids: tuple[str, ...], everything: bool, store: str | None) -> None:
 
 def _check_which(ids: tuple[str, ...], everything: bool) -> None:
     if bool(ids) == everything:
-        raise UsageError("say which dead letters: their IDs, or --all")
+        raise UsageError("name the dead letters by ID, or give --all")
 
 
 def _unknown(letter_id: str) -> UsageError:
-    return UsageError(f"there is no dead letter {letter_id}: `collector deadletters list`")
+    return UsageError(
+        f"no dead letter has the ID {letter_id}: list them with `collector deadletters list`"
+    )
 
 
 COMMANDS = (deadletters,)

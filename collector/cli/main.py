@@ -13,9 +13,9 @@ from service.cli import ServiceGroup
 @click.group("collector", cls=ServiceGroup)
 @click.version_option(VERSION, prog_name="collector")
 def collector() -> None:
-    """Bring timelines in: follow accounts, fetch what is new there, take posts that are pushed.
+    """Collect posts: follow accounts, fetch their new posts, and accept posts that are pushed.
 
-    The settings are in the environment: docs/reference/collector.md lists them.
+    Settings come from environment variables, listed in docs/reference/collector.md.
     """
 
 

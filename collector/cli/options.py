@@ -45,7 +45,7 @@ def settings_of(store: str | None, queue_yaml: str | None = None) -> "CollectorS
         store=store or settings.store, queue_yaml=queue_yaml or settings.queue_yaml
     )
     if not settings.store:
-        raise UsageError(f"no store is named: give --store sqlite:///FILE, or set {STORE}")
+        raise UsageError(f"no store is set: give --store sqlite:///FILE, or set {STORE}")
     return settings
 
 

@@ -49,7 +49,7 @@ def _metrics_folder() -> Iterator[None]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-@click.command("ingest-worker", short_help="Store the posts that /ingest took.")
+@click.command("ingest-worker", short_help="Store the posts that /ingest accepted.")
 @STORE_OPTION
 @QUEUE_YAML_OPTION
 @click.option(
@@ -57,21 +57,21 @@ def _metrics_folder() -> Iterator[None]:
     type=click.FloatRange(1),
     default=60.0,
     show_default=True,
-    help="After how long the tasks of a worker that was killed go to another.",
+    help="Seconds until the tasks of a killed worker go to another.",
 )
 @click.option(
     "--max_tasks",
     type=click.IntRange(1, 1000),
     default=500,
     show_default=True,
-    help="Tasks of one lease.",
+    help="Most tasks in one lease.",
 )
 @click.option(
     "--poll_secs",
     type=click.FloatRange(0.01),
     default=0.5,
     show_default=True,
-    help="How often to look while there are fewer.",
+    help="Seconds between polls while the queue holds fewer.",
 )
 @click.option("--metrics_port", type=int, help="Serve Prometheus metrics on that port.")
 @click.option("--metrics_host", default="127.0.0.1", show_default=True)
@@ -86,7 +86,10 @@ def ingest_worker(
     metrics_host: str,
     log_level: str,
 ) -> None:
-    """Store the posts that /ingest took, until SIGTERM. Several may run; killing one loses none."""
+    """Store the posts that /ingest accepted, until SIGTERM.
+
+    Several workers may run; killing one loses no posts.
+    """
     from collector.app import open_service
     from collector.ingest.intake import QUEUE
     from collector.ingest.worker import IngestWorker, WorkerSettings

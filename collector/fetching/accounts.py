@@ -1,4 +1,4 @@
-"""The followed accounts: what is fetched from where, how far it has come, and how it went."""
+"""The followed accounts: their progress, counts and errors."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -76,7 +76,7 @@ class Accounts:
     def follow(self, account_id: str, now: datetime) -> bool:
         """Follow an account from now on; return whether it was not followed before.
 
-        One that was unfollowed or disabled goes on where it stopped. Raises UsageError.
+        One that was unfollowed or disabled resumes where it stopped. Raises UsageError.
         """
         account_id = ":".join(parse_account(account_id))
 

@@ -1,4 +1,4 @@
-"""What could not be read as a post: kept with its error, to be looked at and read again."""
+"""Dead letters: records that could not be read as posts, kept with their errors."""
 
 import hashlib
 import zlib
@@ -22,7 +22,7 @@ UNINDEXED = ("account", "raw", "error", "is_whole")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """Something that an account gave and that is no post; `raw` is JSON, cut if not whole."""
+    """A record that could not be read as a post; `raw` is JSON, cut if not whole."""
 
     id: str
     account: str

@@ -1,4 +1,4 @@
-"""Fetching what is new on an account: page by page, each stored with how far the fetch has come."""
+"""Fetching an account page by page; each page is stored together with the progress."""
 
 import logging
 import threading
@@ -55,7 +55,7 @@ class Context:
 class Outcome:
     """What a fetch did.
 
-    `set_aside` counts dead letters. Where it is not finished it goes on at `retry_at`: now where
+    `set_aside` counts dead letters. An unfinished fetch resumes at `retry_at`: now where
     its time was over, later where the source allows no more requests, for that `reason`. If
     another fetch of the account has overtaken it, that one goes on, and there is no such time.
     """
@@ -69,7 +69,7 @@ class Outcome:
 
 
 class OvertakenError(Exception):
-    """Another fetch of the same account has stored a page meanwhile, or it is followed no more."""
+    """Another fetch of the account has stored a page meanwhile, or it is no longer followed."""
 
 
 def fetch(
@@ -106,7 +106,7 @@ def fetch(
             raise
         accounts.restart(run.account)
         accounts.failed(account_id, str(error), context.clock())
-        raise UnavailableError(f"{error}; the fetch begins again") from error
+        raise UnavailableError(f"{error}, so the fetch starts over") from error
     except AccountRefusedError as error:
         _disable(accounts, account_id, error, context.clock())
         raise

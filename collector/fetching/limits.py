@@ -1,4 +1,4 @@
-"""Keeping to the rate limits that a source announces, over all processes that share a store."""
+"""The rate limits that a source announces, kept by all processes that share a store."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ GUESSED_WINDOW = timedelta(seconds=60)
 # Clocks differ: a new window is begun a little after the old one's end.
 MARGIN = timedelta(seconds=1)
 SOON = timedelta(seconds=1)
-# For so long nobody else asks who has not answered the first request.
+# How long to wait for an answer to the first request before another one is sent.
 LOST = timedelta(seconds=15)
 CLOCKS_DIFFER = timedelta(minutes=1)
 LONGEST_WINDOW = timedelta(days=1)
@@ -73,8 +73,8 @@ class StoredLimits:
 
     Each request is taken from what is left before it is sent, in a transaction: so requests that
     run at the same time do not go over the limit together. While nothing is known of a limit, one
-    request is sent to learn it, and the others have to wait for it. A limit that is not announced
-    is none.
+    request is sent to learn it, and the others have to wait for it. A source that announces
+    no limit has none.
     """
 
     def __init__(self, client: Store, headroom: int, clock: Callable[[], datetime]) -> None:
@@ -105,7 +105,7 @@ class StoredLimits:
             remaining, in_flight, is_guess = max(1, limit - in_flight), 0, True
             resets_at = now + GUESSED_WINDOW
         if limit is None and in_flight == 0:
-            raise UnavailableError(f"{bucket} did not answer within the last {LOST.seconds} s")
+            raise UnavailableError(f"{bucket} has not answered for {LOST.seconds} s")
         if limit is None:
             raise RateLimitedError(now + SOON, bucket)
         if remaining <= min(self._headroom, limit - 1):

@@ -1,4 +1,4 @@
-"""Which tasks there are: one for each active account and cron slot, and those that go on for it."""
+"""Fetch tasks: one for each active account and cron slot, and the ones that continue it."""
 
 import hashlib
 import re
@@ -30,7 +30,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One task of an account, as its form: tasks that go on for each other are one chain.
+    """One task of an account, as its form: tasks that continue each other are one chain.
 
     A chain begins with the task of a slot, or with one that waited for a reset; `slot` is when.
     """
@@ -78,7 +78,7 @@ def enqueue_slot(service: TaskQueueService, accounts: Iterable[str], now: dateti
 
 
 def enqueue_next(service: TaskQueueService, part: Part) -> None:
-    """Add the task that goes on where the one of this part stopped."""
+    """Add the task that continues where this part stopped."""
     add_once(service, [_fetch_task(replace(part, number=part.number + 1))])
 
 

@@ -1,4 +1,4 @@
-"""Every request to a source: taken from its limits first, its answer sorted out afterwards."""
+"""Requests to a source: each is taken from the rate limit first, its answer checked afterwards."""
 
 import threading
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ def check_answer(
         raise RateLimitedError(_reset(headers, now), source, _shown(body))
     if status < 400:
         return
-    text = f"{source} answers {status}: {_shown(body)}"
+    text = f"{source} returned {status}: {_shown(body)}"
     if status in (400, 422):
         raise BadRequestError(text)
     if status in (401, 403, 404, 410):

@@ -1,1 +1,1 @@
-"""Posts that others push: accepted into a pull queue, stored by workers."""
+"""Pushed posts: accepted into a pull queue, stored by workers."""

@@ -1,4 +1,4 @@
-"""What /ingest takes: the posts of a request's body, as tasks of the pull queue."""
+"""/ingest: the posts of a request body become tasks of the pull queue."""
 
 import io
 import threading
@@ -33,7 +33,7 @@ class RefusedBodyError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One record of a body that is no post: its place from 0, and why."""
+    """A record of a body that is not a post: its index from 0, and the reason."""
 
     index: int
     error: str
@@ -50,7 +50,7 @@ class Reading:
 def read_body(body: bytes) -> Reading:
     """Read one post, a list of them, or one on each line; see docs/reference/collector.md.
 
-    Raises RefusedBodyError for what is no JSON at all, and for more than MOST_POSTS records or
+    Raises RefusedBodyError for a body that is not JSON, and for more than MOST_POSTS records or
     MOST_BODY bytes.
 
     >>> reading = read_body(b'{"tid": 1, "text": "a", "created_at": "2026-01-07T12:00:00Z"}')
@@ -137,7 +137,7 @@ class Intake:
         if reading.lines:
             if self._is_full():
                 raise RefusedBodyError(
-                    429, "too many posts wait to be stored: send them again later"
+                    429, "too many posts are waiting to be stored: send them again later"
                 )
             self._queue.add(tasks_of(reading.lines))
         return reading

@@ -1,4 +1,4 @@
-"""Takes the posts of the pull queue `ingest` into the store; any number of these may run."""
+"""Stores the posts of the pull queue `ingest`; any number of workers may run."""
 
 import logging
 import threading
@@ -124,7 +124,7 @@ class IngestWorker:
         return batch
 
     def _store(self, found: Sequence[Found]) -> Batch:
-        """Store posts, and set aside what is no post or what the store refuses."""
+        """Store posts, and set aside records that are not posts or that the store refuses."""
         try:
             return self._store_together(found)
         except Exception as error:  # of any library, for one post: the others must not wait for it

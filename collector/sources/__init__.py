@@ -19,7 +19,7 @@ from dfpipe.posts.formats.result import Result
 
 
 class SourceError(DfpipeError):
-    """A source does not give what it was asked for."""
+    """A source did not return what was asked for."""
 
 
 class RateLimitedError(SourceError):
@@ -42,7 +42,7 @@ class AccountRefusedError(SourceError):
 
 
 class BadRequestError(AccountRefusedError):
-    """The source does not understand the request, perhaps because a fetch went on too late."""
+    """The source does not understand the request, perhaps because a fetch resumed too late."""
 
 
 class UnavailableError(SourceError):
@@ -124,7 +124,7 @@ def canonical_name(source: str, name: str) -> str:
     """An account's name as it is stored; raises UsageError for one that no source knows."""
     known: str | None = _module(source).canonical(name) if source in names() else None
     if known is None:
-        raise UsageError(f"{source}:{name} is no account: give one of {forms()}")
+        raise UsageError(f"{source}:{name} is not an account: expected one of {forms()}")
     return known
 
 

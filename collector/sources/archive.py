@@ -21,7 +21,7 @@ from dfpipe.posts.formats.v11 import NOTICE, WITHHELD
 FORMS = ("/FOLDER/FILE_OR_FOLDER",)
 PAGE = 400
 MOST_CHUNK = 4 * 2**20  # bytes of whole lines that are read at a time
-# What is in an archive, is no post, and is not wrong either.
+# Records of an archive that are not posts, and not errors either.
 _PASSED_OVER = (NOTICE, WITHHELD)
 
 
@@ -178,7 +178,7 @@ def _records(path: Path, is_alone: bool) -> Iterator[Found]:
 
 
 def _refusal(path: Path) -> ArchiveError | None:
-    """Why a file is no archive, if it has content and there is no post at its beginning."""
+    """Why a file is not an archive, if it has content but no post at its beginning."""
     try:
         next(records(ArchiveFile(str(path), path)), None)
     except ArchiveError as error:

@@ -139,7 +139,7 @@ class Bluesky:
             cause = error.__cause__ or error
             raise UnavailableError(f"bluesky cannot be read: {type(cause).__name__}") from error
         if not isinstance(answer.content, dict):
-            raise UnavailableError("bluesky answers what is no JSON object")
+            raise UnavailableError("bluesky did not return a JSON object")
         return answer.content
 
     def _opened(self) -> Any:

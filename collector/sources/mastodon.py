@@ -79,7 +79,7 @@ class Mastodon:
         while statuses := self._page(name, state["after"]):
             after = max([state["after"], *self._ids_on(statuses, state["after"])], key=_order)
             if after == state["after"]:
-                raise UnavailableError("mastodon gives a page without the ids to go on with")
+                raise UnavailableError("mastodon returned a page without ids for the next page")
             known = min(after, state["begun"], key=_order) if after.isdecimal() else after
             state |= {"newest": max(state["newest"], known, key=_order), "after": after}
             found = [Found(result, raw, _id(raw)) for raw in statuses for result in read(raw)]
@@ -110,14 +110,14 @@ class Mastodon:
         if name not in self._ids:
             found = _id(self._answer(self._client.account_lookup, name))
             if not found:
-                raise UnavailableError(f"mastodon answers no account when asked for {name}")
+                raise UnavailableError(f"mastodon did not return an account for {name}")
             self._ids[name] = found
         return self._ids[name]
 
     def _ask(self, method: Any, *words: Any, **named: Any) -> list[Any]:
         answer = self._answer(method, *words, **named)
         if not isinstance(answer, list):
-            raise UnavailableError("mastodon answers what is no list of statuses")
+            raise UnavailableError("mastodon did not return a list of statuses")
         return answer
 
     def _answer(self, method: Any, *words: Any, **named: Any) -> Any:
@@ -132,7 +132,7 @@ class Mastodon:
         try:
             return orjson.loads(self._session.body())
         except orjson.JSONDecodeError as error:
-            raise UnavailableError("mastodon answers what is no JSON") from error
+            raise UnavailableError("mastodon did not return JSON") from error
 
 
 def _with_overlap(status_id: str) -> str:

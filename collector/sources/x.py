@@ -62,7 +62,7 @@ class X:
         self._by_user = bool(settings.x_access_token)
         if not self._by_user and not settings.x_bearer_token:
             raise AccountRefusedError(
-                "there are no credentials for X: set COLLECTOR_X_BEARER_TOKEN or "
+                "credentials for X are missing: set COLLECTOR_X_BEARER_TOKEN or "
                 "COLLECTOR_X_CONSUMER_KEY, _CONSUMER_SECRET, _ACCESS_TOKEN and "
                 "_ACCESS_TOKEN_SECRET, and follow the account again"
             )
@@ -92,7 +92,7 @@ class X:
             yield Page(list(_found(page)), progress=orjson.dumps(state).decode())
 
     def _newest(self, page: dict[str, Any]) -> int:
-        """The newest id of a page; one from the future is none, and would hide what is to come."""
+        """The newest id of a page; ids from the future would hide later posts and do not count."""
         most = id_of_time(self._limits.now() + CLOCKS_DIFFER, _EPOCH, _BITS)
         ids = [inside(tweet, "id") for tweet in items(page.get("data"))]
         numbers = [int(tid) for tid in ids if isinstance(tid, str) and _is_id(tid)]
@@ -108,7 +108,7 @@ class X:
         else:
             page = _answer(self._client.get_users_tweets, self._user_id(name[1:]), **words)
         if "data" not in page and "meta" not in page:
-            raise AccountRefusedError(f"X gives nothing: {_error(page)}")
+            raise AccountRefusedError(f"X returned no posts: {_error(page)}")
         return page
 
     def _user_id(self, name: str) -> str:
@@ -116,7 +116,7 @@ class X:
             page = _answer(self._client.get_user, username=name, user_auth=self._by_user)
             user = inside(page, "data", "id")
             if not isinstance(user, str):
-                raise AccountRefusedError(f"X knows no user @{name}: {_error(page)}")
+                raise AccountRefusedError(f"X has no user @{name}: {_error(page)}")
             self._ids[name] = user
         return self._ids[name]
 
@@ -145,15 +145,15 @@ def _answer(method: Any, *words: Any, **named: Any) -> dict[str, Any]:
         page = orjson.loads(method(*words, **named).content)
     except (ValueError, LookupError, TypeError) as error:
         # Also where tweepy asks for its user and does not understand the answer.
-        raise UnavailableError("X answers what is no JSON, or not what was asked") from error
+        raise UnavailableError("X did not return the JSON that was asked for") from error
     if not isinstance(page, dict):
-        raise UnavailableError("X answers what is no JSON object")
+        raise UnavailableError("X did not return a JSON object")
     return page
 
 
 def _error(page: dict[str, Any]) -> str:
     first = next(iter(items(page.get("errors"))), None)
-    return str(inside(first, "detail") or inside(first, "title") or "no error is told")
+    return str(inside(first, "detail") or inside(first, "title") or "no error is given")
 
 
 def _found(page: dict[str, Any]) -> Iterator[Found]:

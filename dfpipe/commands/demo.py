@@ -28,24 +28,24 @@ NEXT = (
 )
 
 
-@click.command("demo", short_help="Run the whole thing on a made-up timeline.")
+@click.command("demo", short_help="Run the whole pipeline on a synthetic timeline.")
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
     default="demo",
     show_default=True,
-    help="Where the posts and the results are kept; created if absent.",
+    help="Folder for the posts and the results; created if absent.",
 )
 def command(folder: Path) -> None:
-    """Make a timeline up, store it, analyse it as of yesterday and today, and print the results.
+    """Store a synthetic timeline, analyse it as of yesterday and today, and print the results.
 
-    Nothing in it is real. A second time adds the posts since the first.
+    Running it again adds the posts since the first run.
     """
     show_demo(folder, datetime.now(UTC).replace(microsecond=0))
 
 
 def show_demo(folder: Path, now: datetime) -> None:
-    """Go the way of the posts, from a timeline that ends now to answers. Raises DfpipeError."""
+    """Store, analyse and query a timeline that ends now. Raises DfpipeError."""
     _make(folder)
     # Beam and Google's libraries take a second to import, which --help shall not pay for.
     from dfpipe import launch
@@ -53,15 +53,15 @@ def show_demo(folder: Path, now: datetime) -> None:
     store, sink = f"sqlite:///{folder / 'posts.db'}", f"duckdb:///{folder / 'results.duckdb'}"
     stored, seen = _import(store, now)
     click.echo(
-        f"A made-up timeline of {TIMELINE.days} days, nothing in it is real: "
-        f"{stored:,} posts stored in {store}" + (f", {seen:,} seen before" if seen else "")
+        f"Stored {stored:,} synthetic posts covering {TIMELINE.days} days in {store}."
+        + (f" {seen:,} were there already." if seen else "")
     )
     for name, until in (("Yesterday", now - DAY), ("Today", now)):
         words = [f"--source={store}", f"--sink={sink}", f"--until={until.isoformat()}"]
         click.echo(f"{name}: {launch.launch(words, {})}")
     program = _program()
     _answer(sink, program)
-    click.echo("The same with posts of your own, from X, Mastodon or Bluesky:")
+    click.echo("To do the same with your own posts from X, Mastodon or Bluesky:")
     for line in NEXT:
         click.echo(f"$ {program} {line}")
 

@@ -28,7 +28,7 @@ class _Time(click.ParamType[datetime]):
         try:
             return parse_time(value)
         except RefusedError:
-            self.fail(f"{value} is no time: write it as 2015-01-11T00:00:00Z", param, ctx)
+            self.fail(f"{value} is not a time: write it like 2015-01-11T00:00:00Z", param, ctx)
 
 
 @click.command("export", short_help="Write the posts of a store as JSON lines.", epilog=EXAMPLES)
@@ -41,21 +41,21 @@ class _Time(click.ParamType[datetime]):
     show_envvar=True,
     help="sqlite:///FILE or datastore://PROJECT?namespace=N.",
 )
-@click.option("--since", type=_Time(), metavar="T", help="Only posts of this time or after it.")
+@click.option("--since", type=_Time(), metavar="T", help="Only posts from this time on.")
 @click.option("--until", type=_Time(), metavar="T", help="Only posts before this time.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Where to write; the file appears when it is complete.  [default: standard output]",
+    help="File to write; it appears once it is complete.  [default: standard output]",
 )
 def command(
     store_url: str, since: datetime | None, until: datetime | None, output: Path | None
 ) -> None:
     """Write the posts of a store as JSON lines, sorted by created_at, then by tid.
 
-    Each line has tid, user, text, created_at and urls. Importing the lines into an empty store
-    gives an equal one.
+    Each line has tid, user, text, created_at and urls. Importing the lines into an empty
+    store gives an equal store.
     """
     # None of this is needed for --help, and it takes half a second to import.
     from dfpipe.datastore import connect

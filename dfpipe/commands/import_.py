@@ -30,12 +30,12 @@ Examples:
 @click.option(
     "--strict",
     is_flag=True,
-    help="Store nothing at all if there is a record that has to be skipped.",
+    help="Store nothing if any record has to be skipped.",
 )
 @click.option(
     "--shift-to-now",
     is_flag=True,
-    help="Move all times by one constant, so that the newest post is now; ids stay.",
+    help="Move all times by one constant, so that the newest post is from now; ids stay the same.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(

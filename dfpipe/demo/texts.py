@@ -1,6 +1,6 @@
-"""What the made-up timeline of the demo talks about.
+"""Texts of the demo's synthetic timeline.
 
-In a line, `{a|b|c}` stands for one of its parts, of which earlier ones are chosen more often.
+In a line, `{a|b|c}` becomes one of its parts; earlier ones are chosen more often.
 """
 
 from dataclasses import dataclass

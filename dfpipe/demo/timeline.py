@@ -1,4 +1,4 @@
-"""A made-up timeline: several days of posts with stories that rise and fall."""
+"""A synthetic timeline: several days of posts with stories that rise and fall."""
 
 import math
 import random

@@ -108,7 +108,7 @@ def _check_readable(name: str) -> None:
     if os.path.isdir(name):
         raise UsageError(f"{name} is a directory: name the files in it")
     if not os.access(name, os.R_OK):
-        raise UsageError(f"{name} may not be read: change its permissions, or name another file")
+        raise UsageError(f"{name} is not readable: change its permissions, or name another file")
 
 
 def _source(name: str, stdin: BinaryIO, spool: Path) -> ArchiveFile:
@@ -150,7 +150,7 @@ def scan(
             deletions.append(result.tid)
         elif strict:
             raise ArchiveError(
-                f"{place}: {result.reason}: with --strict nothing was stored; mend it, or import "
+                f"{place}: {result.reason}: --strict stored nothing; fix the record, or import "
                 "without --strict to skip it"
             )
         if count % SHOW_EVERY == 0:

@@ -40,7 +40,10 @@ def test_both_runs_are_what_the_oracle_computes(folder: Path, output: str) -> No
     today, yesterday = runs["Today"], runs["Yesterday"]
     assert today - yesterday == timedelta(days=1)
     posts = [asdict(post) for post in timeline(today - timedelta(days=6), today)]
-    assert f"{len(posts):,} posts stored in sqlite:///demo/posts.db" in output
+    assert (
+        f"Stored {len(posts):,} synthetic posts covering 6 days in sqlite:///demo/posts.db."
+        in output
+    )
     words = [*stop_words.get_stop_words("en"), "rt", "via", "amp"]
     for end in (yesterday, today):
         expected = oracle.analyse(posts, end, stop_words=words)
@@ -80,7 +83,9 @@ def test_the_last_three_commands_do_it_with_a_file(output: str, tmp_path: Path) 
 def test_a_second_time_adds_to_the_first(folder: Path, output: str) -> None:
     done = dfpipe("demo", cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
-    found = re.search(r"([\d,]+) posts stored in \S+, ([\d,]+) seen before", done.stdout)
+    found = re.search(
+        r"Stored ([\d,]+) synthetic posts .* ([\d,]+) were there already", done.stdout
+    )
     assert found, done.stdout
     stored, seen = (int(number.replace(",", "")) for number in found.groups())
     assert stored < 1_000 < seen
@@ -106,7 +111,7 @@ def test_an_interrupt_is_one_line(tmp_path: Path) -> None:
         text=True,
     ) as process:
         assert process.stdout
-        assert "posts stored" in process.stdout.readline()
+        assert "synthetic posts" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130

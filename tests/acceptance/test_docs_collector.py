@@ -9,7 +9,7 @@ import click
 import pytest
 import yaml
 
-from collector import metrics, settings, sources
+from collector import metrics, sources
 from collector.cli.main import collector
 from collector.fetching import dead_letters, limits
 from collector.fetching.accounts import KIND
@@ -17,6 +17,8 @@ from collector.fetching.scheduling import QUEUE as TIMELINE
 from collector.fetching.scheduling import SLOT
 from collector.ingest.intake import QUEUE as INGEST
 from collector.openapi import DESCRIPTION
+from collector.settings import CollectorSettings
+from service.environment import variable_of
 from taskqueue import read_config
 from tests.support.documents import DOCUMENTS, ROOT, blocks, name
 
@@ -38,8 +40,8 @@ def test_every_command_and_option_is_in_the_reference() -> None:
 
 
 def test_every_setting_is_in_the_reference() -> None:
-    source = Path(settings.__file__).read_text(encoding="utf-8")
-    names = set(re.findall(r'"((?:COLLECTOR|DFPIPE)_\w+)"', source))
+    fields = (name for name in CollectorSettings.model_fields if name != "auth")
+    names = {variable_of(CollectorSettings, name) for name in fields}
     assert len(names) > 15
     assert {each for each in names if f"`{each}`" not in REFERENCE} == set()
     assert set(re.findall(r"`(COLLECTOR_\w+)`", REFERENCE)) <= names

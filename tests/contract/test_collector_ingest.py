@@ -110,7 +110,9 @@ def test_while_too_many_wait_no_more_are_taken(
     answer = api.post("/ingest", json=GOOD, headers=PUSHER)
     assert answer.status_code == 429
     assert answer.headers["Retry-After"] == "10"
-    assert answer.json == {"error": "too many posts wait to be stored: send them again later"}
+    assert answer.json == {
+        "error": "too many posts are waiting to be stored: send them again later"
+    }
     assert work(service).tasks == 3
     clock.move(3)
     assert push(api, GOOD)["taken"] == 1

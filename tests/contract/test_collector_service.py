@@ -223,13 +223,13 @@ def test_a_refusal_stops_the_account_with_its_reason(
         timeline(service)
         with caplog.at_level(logging.ERROR):
             (answer,) = service.call_all()
-    assert f"answers {status}" in answer["disabled"]
+    assert f"returned {status}" in answer["disabled"]
     assert "account disabled" in caplog.text
     found = service.api.get("/status", headers={"Accept": "application/json"}).json
     (shown,) = found["accounts"]
     assert (shown["state"], found["active"]) == ("stopped", 0)
-    assert f"answers {status}" in shown["reason"]
-    assert f"answers {status}" in service.api.get("/status").text
+    assert f"returned {status}" in shown["reason"]
+    assert f"returned {status}" in service.api.get("/status").text
     clock.move(17 * 60)
     assert timeline(service) == {"accounts": 0, "enqueued": 0, "already": 0}
 

@@ -122,17 +122,27 @@ def commits(client: Any, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     begin = client.transaction
 
     def transaction(**options: Any) -> Any:
-        made = begin(**options)
-        commit = made.commit
+        sizes.append(0)
+        return begin(**options)
 
-        def counted(**options: Any) -> Any:
-            sizes.append(len(made.mutations))
-            return commit(**options)
+    def counted(name: str) -> Any:
+        write = getattr(client, name)
 
-        made.commit = counted
-        return made
+        def counting(*args: Any, **kwargs: Any) -> None:
+            (what,) = args or (kwargs["entities"],)
+            if client.current_transaction is not None:
+                sizes[-1] += len(what) if isinstance(what, list) else 1
+            write(*args, **kwargs)
+
+        return counting
 
     monkeypatch.setattr(client, "transaction", transaction)
+    # Google's put calls put_multi.
+    is_google = type(client).__module__.startswith("google")
+    for name in (
+        ("put_multi", "delete_multi") if is_google else ("put", "put_multi", "delete_multi")
+    ):
+        monkeypatch.setattr(client, name, counted(name))
     return sizes
 
 
@@ -230,7 +240,9 @@ def test_names_of_accounts(given: str, name: str) -> None:
     ],
 )
 def test_what_is_no_account(given: str) -> None:
-    with pytest.raises(UsageError, match="give (one of archive:/.*x:home, x:@NAME|SOURCE:NAME)"):
+    with pytest.raises(
+        UsageError, match="(expected one of archive:/.*x:home, x:@NAME|give SOURCE:NAME)"
+    ):
         parse_account(given)
 
 

@@ -69,8 +69,8 @@ def records(source: ArchiveFile) -> Iterator[tuple[str, Result]]:
 
 def _no_known_format(source: ArchiveFile, place: str, first: Skip) -> ArchiveError:
     return UnknownFormatError(
-        f"{source.name}:{place}: {first.reason}, and so are those after it: give posts as this "
-        "project's own JSON lines or as X (v1.1, v2, personal archive), Bluesky or Mastodon write "
+        f"{source.name}:{place}: {first.reason}, like the records after it. Give posts as JSON "
+        "lines of this project, or as X (v1.1, v2, personal archive), Bluesky or Mastodon write "
         "them, in UTF-8, plain or as gz, bz2, xz or zst"
     )
 
@@ -97,7 +97,7 @@ def _opened(source: ArchiveFile) -> Iterator[BinaryIO]:
             yield decompressed(raw)
         except DAMAGE as error:
             raise ArchiveError(
-                f"{source.name} is damaged ({error}): get it again, or decompress what can be read "
+                f"{source.name} is damaged ({error}): get it again, or decompress what is readable "
                 "of it and pass that to `dfpipe import -`"
             ) from error
 

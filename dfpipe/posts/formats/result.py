@@ -127,7 +127,7 @@ def _size(text: str) -> int:
     try:
         return len(text.encode())
     except UnicodeEncodeError as error:
-        raise RefusedError("half a surrogate pair, which is no character") from error
+        raise RefusedError("half a surrogate pair, which is not a character") from error
 
 
 def parse_tid(*candidates: object) -> int:

@@ -33,10 +33,10 @@ WITHHELD = "withheld: the text is a notice of the platform"
 def results(tweet: dict[str, Any]) -> Iterator[Result]:
     """Yield the post of a tweet, or the deletion of a notice.
 
-    The long form of the text is taken, wherever it stands. A retweet is "RT @user: " and the long
+    The long form of the text is taken, wherever it is. A retweet is "RT @user: " and the long
     text of its original, with the original's links. Links that only show the tweet's own pictures
-    are not among `entities.urls`, and are left out. Where the user is not told (one's own tweets in
-    an archive) it is the empty string.
+    are not among `entities.urls`, and are left out. Where no user is given (as in a personal
+    archive) it is the empty string.
     """
     if "delete" in tweet:
         yield attempt(_deletion, tweet)

@@ -133,8 +133,8 @@ def test_a_body_without_a_length_is_not_cut_in_silence(api: FlaskClient) -> None
 
 
 BAD_FORMS = {
-    "nothing": ("/tasks/timeline", {}, "is no account: give one of"),
-    "account": ("/tasks/timeline", {"account": "y:z", "slot": 1}, "y:z is no account"),
+    "nothing": ("/tasks/timeline", {}, "is not an account: expected one of"),
+    "account": ("/tasks/timeline", {"account": "y:z", "slot": 1}, "y:z is not an account"),
     "slot": (
         "/tasks/timeline",
         {"account": "mastodon:home", "slot": "x", "chain": "x", "number": 0},
@@ -285,7 +285,7 @@ def test_no_form_of_a_task_makes_it_fail(api: FlaskClient, form: dict[str, str])
 
 
 def test_the_service_says_what_it_misses(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no store is named: set DFPIPE_STORE"):
+    with pytest.raises(UsageError, match="no store is set: set DFPIPE_STORE"):
         create_app(CollectorSettings())
     store = f"sqlite:///{tmp_path}/s.db"
     with pytest.raises(ConfigError, match="cannot read .*missing.yaml"):
@@ -309,6 +309,6 @@ def test_a_store_that_fails_is_a_503_that_tells_nothing(
     for operation in ("get /timeline", "get /healthz", "get /status", "get /metrics"):
         answer = call(api, operation, headers=PLATFORM)
         assert answer.status_code == 503
-        assert answer.json == {"error": "the store cannot answer now: try again"}
+        assert answer.json == {"error": "the store is not available: try again"}
         assert answer.headers["Retry-After"] == "10"
     assert api.post("/ingest", json=GOOD, headers=PUSHER).status_code == 503

@@ -69,7 +69,7 @@ class Run:
 
 
 def test_the_way_of_an_account(run: Run, store: str, account: str) -> None:
-    assert run("accounts") == "no accounts: `collector follow SOURCE:NAME`\n"
+    assert run("accounts") == "no accounts yet: follow one with `collector follow SOURCE:NAME`\n"
     assert run("follow", account) == f"{account} is followed\n"
     assert run("follow", account) == f"{account} is followed already\n"
     counts = "0 replaced, {} seen before, 0 removed"
@@ -80,11 +80,14 @@ def test_the_way_of_an_account(run: Run, store: str, account: str) -> None:
     assert "active" in shown
     (found,) = json.loads(run("accounts", "--json"))
     assert (found["id"], found["posts"], found["posts_a_day"]) == (account, 2, 2.0)
-    assert run("unfollow", account) == f"{account} is not followed any more\n"
+    assert run("unfollow", account) == f"{account} is no longer followed\n"
     assert json.loads(run("accounts", "--json"))[0]["state"] == "stopped"
     status, message = run.fails("fetch", account)
     assert status == 2
-    assert message == f"{account} is not followed (unfollowed): `collector follow '{account}'`"
+    assert (
+        message
+        == f"{account} is not followed (unfollowed): follow it with `collector follow '{account}'`"
+    )
 
 
 def test_dead_letters(run: Run, store: str, account: str) -> None:
@@ -101,9 +104,9 @@ def test_dead_letters(run: Run, store: str, account: str) -> None:
     for command in ("replay", "remove"):
         assert run.fails("deadletters", command) == (
             2,
-            "say which dead letters: their IDs, or --all",
+            "name the dead letters by ID, or give --all",
         )
-    unknown = (2, "there is no dead letter x: `collector deadletters list`")
+    unknown = (2, "no dead letter has the ID x: list them with `collector deadletters list`")
     assert run.fails("deadletters", "replay", "x") == unknown
     assert run.fails("deadletters", "show", "x") == unknown
     assert run("deadletters", "remove", "x") == "0 removed\n"
@@ -125,7 +128,10 @@ def test_what_the_source_says_is_told(
     run: Run, store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run("follow", "mastodon:public")
-    for status, message in ((429, "mastodon allows no more requests before"), (500, "answers 500")):
+    for status, message in (
+        (429, "mastodon allows no more requests before"),
+        (500, "returned 500"),
+    ):
         with serving(lambda request, status=status: status) as server:  # type: ignore[misc]
             monkeypatch.setenv("COLLECTOR_MASTODON_URL", server.url)
             code, told = run.fails("fetch", "mastodon:public")
@@ -133,14 +139,20 @@ def test_what_the_source_says_is_told(
     with serving(lambda request: 401) as server:
         monkeypatch.setenv("COLLECTOR_MASTODON_URL", server.url)
         code, told = run.fails("fetch", "mastodon:public")
-    assert "answers 401" in told
+    assert "returned 401" in told
     assert json.loads(run("accounts", "--json"))[0]["state"] == "stopped"
 
 
 WRONG = {
-    "account": (["follow", "nowhere:home"], "nowhere:home is no account: give one of archive:"),
+    "account": (
+        ["follow", "nowhere:home"],
+        "nowhere:home is not an account: expected one of",
+    ),
     "unfollow": (["unfollow", "mastodon:home"], "mastodon:home is not followed: `collector acc"),
-    "fetch": (["fetch", "mastodon:home"], "mastodon:home is not followed: `collector follow '"),
+    "fetch": (
+        ["fetch", "mastodon:home"],
+        "mastodon:home is not followed: follow it with `collector follow '",
+    ),
     "age": (["purge", "--older_than", "30"], "--older_than is '30': expected a number and s, m,"),
     "store": (["accounts", "--store", "file.db"], "file.db"),
     "queues": (["serve", "--queue_yaml", "missing.yaml"], "cannot read missing.yaml: No such"),
@@ -168,7 +180,7 @@ def test_a_queue_yaml_without_the_queue_is_told(run: Run, store: str, tmp_path: 
 
 def test_without_a_store_it_says_what_to_set(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DFPIPE_STORE", raising=False)
-    message = "no store is named: give --store sqlite:///FILE, or set DFPIPE_STORE"
+    message = "no store is set: give --store sqlite:///FILE, or set DFPIPE_STORE"
     for command in ("accounts", "serve", "ingest-worker", "purge"):
         assert run.fails(command) == (2, message)
 

@@ -94,10 +94,14 @@ PATHS = {
 @pytest.mark.parametrize(
     ("network", "answer", "message"),
     [
-        ("x", ["text"], "X answers what is no JSON object"),
-        ("bluesky", ["text"], "bluesky answers what is no JSON object"),
-        ("mastodon", {"id": "1"}, "mastodon answers what is no list of statuses"),
-        ("mastodon", [{"id": None}], "mastodon gives a page without the ids to go on with"),
+        ("x", ["text"], "X did not return a JSON object"),
+        ("bluesky", ["text"], "bluesky did not return a JSON object"),
+        ("mastodon", {"id": "1"}, "mastodon did not return a list of statuses"),
+        (
+            "mastodon",
+            [{"id": None}],
+            "mastodon returned a page without ids for the next page",
+        ),
     ],
     ids=["x", "bluesky", "mastodon", "mastodon-ids"],
 )
@@ -115,7 +119,7 @@ def test_an_answer_of_another_shape(
 def test_a_lookup_that_finds_no_account(make_bench: Make) -> None:
     bench = make_bench("mastodon")
     bench.networks.canned["/api/v1/accounts/lookup"] = {"acct": "anna"}
-    with pytest.raises(UnavailableError, match="mastodon answers no account when asked for anna"):
+    with pytest.raises(UnavailableError, match="mastodon did not return an account for anna"):
         bench.fetch()
 
 

@@ -122,14 +122,14 @@ def test_x_without_credentials(make_bench: Make) -> None:
     bench = make_bench("x", x_bearer_token="")
     with pytest.raises(AccountRefusedError, match="set COLLECTOR_X_BEARER_TOKEN or"):
         bench.fetch()
-    assert "no credentials" in bench.state().reason
+    assert "credentials for X are missing" in bench.state().reason
 
 
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        ({"errors": [{"detail": "Could not find user"}]}, "X knows no user @anna: Could not"),
-        ({}, "no user @anna: no error is told"),
+        ({"errors": [{"detail": "Could not find user"}]}, "X has no user @anna: Could not"),
+        ({}, "no user @anna: no error is given"),
     ],
     ids=["error", "nothing"],
 )
@@ -301,7 +301,7 @@ def test_a_page_without_ids(make_bench: Make) -> None:
     bench.networks.canned["/api/v1/timelines/home"] = [{"content": "x", "account": {}}, "status"]
     Accounts(bench.client).follow("mastodon:home", NOW)
     bench.account = "mastodon:home"
-    with pytest.raises(UnavailableError, match="without the ids"):
+    with pytest.raises(UnavailableError, match="without ids for"):
         bench.fetch()
 
 

@@ -212,10 +212,10 @@ def test_a_server_that_is_not_there(bench: Bench) -> None:
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
 def test_a_refusal_disables_the_account(bench: Bench, status: int, caplog: Any) -> None:
     bench.networks.fault = lambda path: status
-    with pytest.raises(AccountRefusedError, match=f"answers {status}"):
+    with pytest.raises(AccountRefusedError, match=f"returned {status}"):
         bench.fetch()
     state = bench.state()
-    assert (state.is_active, f"answers {status}" in state.reason) == (False, True)
+    assert (state.is_active, f"returned {status}" in state.reason) == (False, True)
     assert any(record.message == "account disabled" for record in caplog.records)
     assert list(Accounts(bench.client).active()) == []
     bench.networks.fault = lambda path: None
@@ -233,10 +233,10 @@ def test_a_fetch_that_may_not_go_on_begins_again(bench: Bench) -> None:
     bench.fetch(seconds=0)
     assert bench.state().progress
     bench.networks.fault = lambda path: 400
-    with pytest.raises(UnavailableError, match="begins again"):
+    with pytest.raises(UnavailableError, match="the fetch starts over"):
         bench.fetch()
     assert (bench.state().progress, bench.state().is_active) == (None, True)
-    with pytest.raises(AccountRefusedError, match="answers 400"):
+    with pytest.raises(AccountRefusedError, match="returned 400"):
         bench.fetch()
     assert not bench.state().is_active
 

@@ -169,7 +169,7 @@ class TestFaults:
     def test_strict_stores_nothing(self, client: Any, folder: Path) -> None:
         Path("a").write_bytes(b"".join(line(tid) for tid in range(1, 700)) + b"{\n")
         message = (
-            "^a:700: broken JSON: with --strict nothing was stored; mend it, or import without "
+            "^a:700: broken JSON: --strict stored nothing; fix the record, or import without "
             "--strict to skip it$"
         )
         with pytest.raises(ArchiveError, match=message):
@@ -193,7 +193,7 @@ class TestFaults:
         with pytest.raises(UsageError, match=r"^\. is a directory: name the files in it$"):
             do_import(client, "a", ".")
         monkeypatch.setattr(os, "access", lambda *_: False)  # the superuser may read everything
-        message = "^a may not be read: change its permissions, or name another file$"
+        message = "^a is not readable: change its permissions, or name another file$"
         with pytest.raises(UsageError, match=message):
             do_import(client, "a")
 

@@ -62,7 +62,7 @@ class TestCompression:
 @pytest.mark.parametrize("kind", [kind for kind in COMPRESS if kind != "plain"])
 class TestDamage:
     MESSAGE = (
-        r"^posts is damaged \(.+\): get it again, or decompress what can be read of it and pass"
+        r"^posts is damaged \(.+\): get it again, or decompress what is readable of it and pass"
     )
 
     def test_a_file_that_ends_early(self, kind: str, tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ class TestNoKnownFormat:
         ],
     )
     def test_is_an_error(self, tmp_path: Path, data: bytes, why: str) -> None:
-        with pytest.raises(ArchiveError, match=f"^{why}, and so are those after it: give posts as"):
+        with pytest.raises(ArchiveError, match=f"^{why}, like the records after it. Give posts as"):
             read(tmp_path, data)
 
     def test_some_lines_before_the_first_post_are_not(self, tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ class TestOwn:
             ({"text": 5}, "text is not a string"),
             ({"text": "x" * 1_000_001}, "text and urls are over 1,000,000 bytes"),
             ({"text": "é" * 500_001}, "text and urls are over 1,000,000 bytes"),
-            ({"text": "\ud800"}, "half a surrogate pair, which is no character"),
+            ({"text": "\ud800"}, "half a surrogate pair, which is not a character"),
             ({"user": 5}, "user is not a string"),
             ({"user": "x" * 1_501}, "user is over 1,500 bytes"),
             ({"created_at": None}, "created_at is missing"),

@@ -298,3 +298,16 @@ def test_the_application_itself_as_target(service: TaskQueueService) -> None:
         taskqueue.add(name=name, target=target)
     targets = [t.request.target for t in service.store.tasks("default", 3) if t.request]
     assert targets == ["", "other", None]
+
+
+def test_names_that_documents_used_before() -> None:
+    from service import auth
+    from taskqueue import rest
+    from taskqueue.auth import Guard, proven, settings_from
+    from taskqueue.rest import blueprint
+
+    assert (Guard, proven, settings_from) == (auth.Guard, auth.proven, auth.settings_from)
+    assert rest.create_blueprint is blueprint.create_blueprint
+    assert rest.create_app is blueprint.create_app
+    with pytest.raises(AttributeError):
+        rest.never  # noqa: B018  # asking is the test

@@ -42,6 +42,7 @@ def write_whole(lines: Iterable[bytes], path: Path) -> int:
         try:
             count = _write(lines, part, "xb")
             part.replace(path)
+            _sync_folder(path.absolute().parent)
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
@@ -57,4 +58,16 @@ def _write(lines: Iterable[bytes], path: Path, mode: str) -> int:
         for line in lines:
             file.write(line)
             count += 1
+        if mode == "xb":  # not a pipe or a device
+            file.flush()
+            os.fsync(file.fileno())
     return count
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let a rename survive a power loss."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

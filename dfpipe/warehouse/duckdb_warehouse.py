@@ -2,11 +2,12 @@
 
 import os
 import re
+import shutil
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -36,6 +37,7 @@ GOOGLESQL_TYPES = {ours: googles for googles, ours in DUCKDB_TYPES.items()}
 # How long to wait for another process to close the file, in seconds: while a user waits, and at the
 # end of a run, when hours of work may be lost.
 SHORT_PATIENCE, LONG_PATIENCE, PAUSE = 5.0, 60.0, 0.05
+STALE = 3600.0  # seconds; creating the file takes less than one
 # DuckDB 2.0.0 may assume that a sum is as small as its parts: then it fails, or answers wrongly.
 WRONG_OPTIMIZER = "statistics_propagation"
 # The lock on the file does not separate the connections of one process.
@@ -130,8 +132,10 @@ class DuckDBWarehouse:
             raise DfpipeError(
                 f"the folder {folder} of the warehouse does not exist: create it first"
             )
+        prefix = f".{self.path.name}."
+        _remove_stale(folder, prefix)
         try:
-            with TemporaryDirectory(prefix=f".{self.path.name}.", dir=folder) as temporary:
+            with TemporaryDirectory(prefix=prefix, dir=folder) as temporary:
                 made = Path(temporary, "new.duckdb")
                 duckdb.connect(made).close()
                 os.link(made, self.path)
@@ -227,3 +231,11 @@ def _holder(error: duckdb.Error) -> str | None:
 
 def _first_line(error: duckdb.Error) -> str:
     return str(error).splitlines()[0]
+
+
+def _remove_stale(folder: Path, prefix: str) -> None:
+    """Remove the temporary folders of processes that were killed while they created the file."""
+    for each in folder.glob(f"{prefix}*/"):
+        with suppress(OSError):  # another process was faster
+            if time.time() - each.stat().st_mtime > STALE:
+                shutil.rmtree(each)

@@ -5,6 +5,7 @@ import errno
 import io
 import json
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -341,3 +342,23 @@ def test_every_real_archive_adds_up(data: Path, tmp_path: Path) -> None:
         assert (second.stored, second.replaced, second.removed) == (0, 0, 0)
         assert second.seen == first.seen + first.stored + first.replaced
         assert posts(client) == stored
+
+
+def test_an_export_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def synced(descriptor: int) -> None:
+        done.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        fsync(descriptor)
+
+    def renamed(path: Path, target: Path) -> Path:
+        done.append("rename")
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", renamed)
+    assert exporting.write_whole([b"{}\n"], tmp_path / "out") == 1
+    assert done == ["file", "rename", "folder"]

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +11,13 @@ import pytest
 
 from dfpipe.errors import DfpipeError
 from dfpipe.warehouse import connect
-from dfpipe.warehouse.duckdb_warehouse import LONG_PATIENCE, PAUSE, SHORT_PATIENCE, DuckDBWarehouse
+from dfpipe.warehouse.duckdb_warehouse import (
+    LONG_PATIENCE,
+    PAUSE,
+    SHORT_PATIENCE,
+    STALE,
+    DuckDBWarehouse,
+)
 from dfpipe.warehouse.tables import URLS, UrlCount
 from tests.support.warehouses import TS, a_run, some_rows
 
@@ -196,3 +203,14 @@ def test_a_host_may_have_more_posts_than_fit_a_byte(tmp_path: Path) -> None:
     warehouse.replace_run(a_run(), {URLS: urls})
     counts = [row[-1] for row in warehouse.query("top_hosts").rows]
     assert counts == [155, 104, 79]
+
+
+def test_what_a_killed_creation_left_is_removed(tmp_path: Path) -> None:
+    stale, fresh = tmp_path / ".a.duckdb.x", tmp_path / ".a.duckdb.y"
+    for each in (stale, fresh):
+        each.mkdir()
+        (each / "new.duckdb").touch()
+    old = fresh.stat().st_mtime - 2 * STALE
+    os.utime(stale, (old, old))
+    connect(f"duckdb:///{tmp_path}/a.duckdb").prepare()
+    assert sorted(each.name for each in tmp_path.iterdir()) == [".a.duckdb.y", "a.duckdb"]

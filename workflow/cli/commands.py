@@ -25,9 +25,9 @@ from workflow.web.status import get_root_list, get_status_tree
 
 @click.command("list", short_help="List the workflows, the newest first.")
 @STORE
-@click.option("--class", "class_path", metavar="MODULE.CLASS", help="Those of that class only.")
+@click.option("--class", "class_path", metavar="MODULE.CLASS", help="List only this class.")
 @click.option("--count", type=click.IntRange(1, 500), default=50, show_default=True)
-@click.option("--cursor", help="Go on where a list ended.")
+@click.option("--cursor", help="Continue where a list ended.")
 @JSON
 def list_(
     store: str | None, class_path: str | None, count: int, cursor: str | None, as_json: bool
@@ -57,11 +57,11 @@ def _time(milliseconds: int) -> str:
     type=click.IntRange(1),
     default=cli_tree.MOST_CHILDREN,
     show_default=True,
-    help="How many of those that a stage yielded.",
+    help="How many children of each stage to show.",
 )
 @JSON
 def show(store: str | None, pipeline_id: str, children: int, as_json: bool) -> None:
-    """Show the stages of a workflow: state, arguments, outputs, and what went wrong."""
+    """Show the stages of a workflow: state, arguments, outputs and errors."""
     open_engine(store, None)
     tree = get_status_tree(pipeline_id)
     if as_json:
@@ -77,7 +77,9 @@ def show(store: str | None, pipeline_id: str, children: int, as_json: bool) -> N
 @STORE
 @QUEUE_YAML
 @stage_options
-@click.option("--id", "key", default="", metavar="TEXT", help="Its id, refused when used before.")
+@click.option(
+    "--id", "key", default="", metavar="TEXT", help="Its id; refused if it was used before."
+)
 @click.option("--countdown", type=click.FloatRange(0), metavar="SECONDS", help="Start it later.")
 def start(
     store: str | None,
@@ -91,7 +93,7 @@ def start(
 ) -> None:
     """Start a workflow and print its id; the dispatcher and its handlers do the rest.
 
-    An ARGUMENT is JSON where it can be read as JSON, else a text. Those that begin with a dash come
+    An ARGUMENT is read as JSON if possible, otherwise as text. Put those that begin with a dash
     after `--`.
     """
     open_engine(store, queue_yaml)
@@ -115,25 +117,25 @@ def abort(store: str | None, pipeline_id: str, message: str) -> None:
 @ID
 @MESSAGE
 def retry(store: str | None, pipeline_id: str, message: str) -> None:
-    """Run a stage now that waits for its next attempt, or again one that is asynchronous."""
+    """Run a stage now that waits for its next attempt, or rerun an asynchronous one."""
     actions.retry(open_engine(store, None), pipeline_id, message)
     click.echo(f"stage {pipeline_id} is tried again")
 
 
-@click.command(short_help="Start a workflow anew.")
+@click.command(short_help="Start a workflow again.")
 @STORE
 @ID
 def rerun(store: str | None, pipeline_id: str) -> None:
-    """Start a workflow anew with the arguments of an old one, and print its id."""
+    """Start a new workflow with the arguments of an old one, and print its id."""
     click.echo(actions.rerun(open_engine(store, None), pipeline_id))
 
 
-@click.command(short_help="Delete all that is stored of a workflow.")
+@click.command(short_help="Delete everything that is stored of a workflow.")
 @STORE
 @ID
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def cleanup(store: str | None, pipeline_id: str, yes: bool) -> None:
-    """Delete all that is stored of a workflow that is over."""
+    """Delete everything that is stored of a workflow that is over."""
     engine = open_engine(store, None)
     if not yes and not click.confirm(f"Delete all of the workflow {pipeline_id}?", err=True):
         raise UsageError("nothing was deleted")
@@ -141,10 +143,10 @@ def cleanup(store: str | None, pipeline_id: str, yes: bool) -> None:
     click.echo(f"workflow {root} is being deleted")
 
 
-@click.command(short_help="Find stages that would wait for ever.")
+@click.command(short_help="Resume stages whose tasks were lost.")
 @STORE
 def reap(store: str | None) -> None:
-    """Resume or abort what waits for a task that is lost or was given up, and print how much."""
+    """Resume or abort stages whose tasks were lost or given up, and print how many."""
     report: dict[str, Any] = dict(reap_all(open_engine(store, None)))
     click.echo(values.dumps(report))
 

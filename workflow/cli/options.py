@@ -18,21 +18,25 @@ STORE = click.option(
     metavar="URL",
     envvar=STORE_VARIABLE,
     show_envvar=True,
-    help="sqlite:///FILE or datastore://PROJECT, as for the task queues.",
+    help="The store: sqlite:///FILE or datastore://PROJECT.",
 )
 QUEUE_YAML = click.option(
     "--queue_yaml",
     metavar="FILE",
     type=click.Path(dir_okay=False),
-    help="Define the queues; without it those that the store knows already are used.",
+    help="The file that defines the queues; default: those that the store was last used with.",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 ID = click.argument("pipeline_id", metavar="ID")
-MESSAGE = click.option("--message", default="", metavar="TEXT", help="Why; the status shows it.")
+MESSAGE = click.option(
+    "--message", default="", metavar="TEXT", help="The reason; the status shows it."
+)
 _STAGE = (
     click.argument("path", metavar="MODULE.CLASS"),
     click.argument("words", metavar="[ARGUMENT]...", nargs=-1),
-    click.option("--kwargs", metavar="JSON", default="{}", help="Keyword arguments, an object."),
+    click.option(
+        "--kwargs", metavar="JSON", default="{}", help="Keyword arguments, as a JSON object."
+    ),
     click.option("--queue_name", metavar="QUEUE", default="default", show_default=True),
 )
 

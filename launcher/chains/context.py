@@ -64,6 +64,6 @@ def bind(context: Context | None) -> None:
 
 
 def current() -> Context:
-    """The bound context."""
+    """The context that this process is bound to. Without one this is a bug: AssertionError."""
     assert _bound, "no launcher is bound to this process: see launcher.app.create_app"
     return _bound[0]

@@ -185,13 +185,13 @@ class Records:
         self.client.delete_multi([*jobs, self.client.key(EXECUTION, execution.id)])
 
     def put_execution(self, execution: ExecutionRecord) -> None:
-        """Store an execution."""
+        """Store an execution, its steps as JSON: no query reads them."""
         values = asdict(execution)
         values["steps"] = json.dumps([step.model_dump() for step in execution.steps])
         self._put(EXECUTION, execution.id, values)
 
     def put_job(self, job: JobRecord) -> None:
-        """Store a job."""
+        """Store a job; long errors and warnings are cut."""
         values = asdict(job)
         values["outputs"] = json.dumps(job.outputs)
         values |= {"error": job.error[:LONGEST_ERROR], "warning": job.warning[:LONGEST_ERROR]}

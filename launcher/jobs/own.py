@@ -43,7 +43,7 @@ class OwnRunner:
         return None
 
     def launch(self, spec: JobSpec) -> JobStatus:
-        """Do it."""
+        """Do the step at once. Raises LaunchRefusedError and UnavailableError."""
         if not self._url:
             raise LaunchRefusedError("no warehouse: set DFPIPE_WAREHOUSE")
         try:
@@ -57,7 +57,7 @@ class OwnRunner:
             raise UnavailableError(f"the warehouse cannot be read: {error}") from error
 
     def work(self, spec: JobSpec, found: Warehouse) -> Mapping[str, Any]:
-        """Do it; returns the outputs. Raises LaunchRefusedError."""
+        """Do the step; returns its outputs. Raises LaunchRefusedError."""
         raise NotImplementedError
 
     def state(self, name: str, job_id: str) -> JobStatus:
@@ -65,10 +65,10 @@ class OwnRunner:
         raise UnknownJobError(f"{name} is not kept")
 
     def cancel(self, name: str, job_id: str) -> None:
-        """Nothing runs."""
+        """Do nothing: the job has ended when it is launched."""
 
     def log_link(self, spec: JobSpec, job_id: str) -> str:
-        """No log."""
+        """Empty: the step writes to the launcher's own log."""
         return ""
 
 

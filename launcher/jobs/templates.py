@@ -31,7 +31,7 @@ class FlexTemplateRunner(TemplateRunner):
     """`template` is the path of the template's specification, such as gs://BUCKET/spec.json."""
 
     def launch(self, spec: JobSpec) -> JobStatus:
-        """Launch the template."""
+        """Launch the template, or return the running job of this name and these labels."""
         environment = self.api.environment(spec)
         if self.api.settings.staging_location:
             environment["staging_location"] = self.api.settings.staging_location
@@ -57,7 +57,7 @@ class ClassicTemplateRunner(TemplateRunner):
     """`template` is the path of the template, such as gs://BUCKET/templates/NAME."""
 
     def launch(self, spec: JobSpec) -> JobStatus:
-        """Launch the template."""
+        """Launch the template, or return the running job of this name and these labels."""
         request = {
             **self.api.where,
             "gcs_path": spec.template,

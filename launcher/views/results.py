@@ -40,7 +40,7 @@ class NoWarehouse:
         )
 
     def reading(self) -> AbstractContextManager[None]:
-        """Do nothing."""
+        """Do nothing: there is nothing to open."""
         return nullcontext()
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dfpipe import warehouse
-from launcher.slots import parse_slot
+from service.times import parse_time
 from tests.support.missing import missing
 from tests.support.screenshots import SCHEMES, SIZES, screen, shoot
 from tests.support.serving import Serving
@@ -95,7 +95,7 @@ def test_cron_starts_a_run_that_the_page_shows(system: Serving, page: "Page") ->
     outputs = {step["name"]: step["job"]["outputs"] for step in ended["steps"]}
     assert outputs["check"]["posts"] == POSTS
     (row,) = warehouse.connect(system.sink).query("latest_runs").rows
-    assert row[0] == parse_slot(started["slot"])
+    assert row[0] == parse_time(started["slot"])
     # Nor is the one that had nothing to show yet.
     waiting.get_by_role("heading", name="What the timeline talks about").wait_for()
     assert waiting.title() == "What the timeline talks about"

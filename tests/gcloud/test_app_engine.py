@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import yaml
 
-from launcher.chains.events import LOG_RESOURCE
 from launcher.settings import read_settings
 from tests.support.documents import ROOT, is_as_written
 from tests.support.gcloud import APP_ENGINE, Followed
@@ -58,7 +57,7 @@ def test_the_sink_has_what_the_launcher_reads(followed: Followed) -> None:
     sink = followed.apis.made[f"logging/projects/{PROJECT}/sinks/dataflow-jobs"]
     topic = f"projects/{PROJECT}/topics/dataflow-jobs"
     assert sink["destination"] == f"pubsub.googleapis.com/{topic}"
-    assert f"resource.type={LOG_RESOURCE} AND" in sink["filter"]
+    assert "resource.type=dataflow_step AND" in sink["filter"]
     writer = SINK_WRITER.split(":")[1].split("@")[0]
     assert followed.apis.policy(f"pubsub/{topic}") == {(writer, "pubsub.publisher")}
 

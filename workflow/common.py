@@ -195,19 +195,19 @@ class Format(Pipeline):
     """A text with values put in by `%`: made by `Format.dict` and `Format.tuple`."""
 
     @classmethod
-    def dict(cls, message: str, /, **words: t.Any) -> t.Self:
+    def dict(cls, message: str, /, **kwargs: t.Any) -> t.Self:
         """Put in values by their names: `%(name)s`."""
-        return cls("dict", message, **words)
+        return cls("dict", message, **kwargs)
 
     @classmethod
     def tuple(cls, message: str, /, *values: t.Any) -> t.Self:
         """Put in values one after another: `%s`."""
         return cls("tuple", message, *values)
 
-    def run(self, kind: str, message: str, /, *values: t.Any, **words: t.Any) -> str:
+    def run(self, kind: str, message: str, /, *values: t.Any, **kwargs: t.Any) -> str:
         """Give the text."""
         if kind == "dict":
-            return message % words
+            return message % kwargs
         if kind == "tuple":
             return message % values
         raise Abort(f"Format is given {kind!r}: use Format.dict or Format.tuple")
@@ -258,10 +258,10 @@ class Delay(Pipeline):
 
     async_ = True
 
-    def __init__(self, *values: t.Any, **words: t.Any) -> None:
-        if values or list(words) != ["seconds"]:
+    def __init__(self, *values: t.Any, **kwargs: t.Any) -> None:
+        if values or list(kwargs) != ["seconds"]:
             raise TypeError("Delay takes one keyword argument and no other: Delay(seconds=30)")
-        super().__init__(**words)
+        super().__init__(**kwargs)
 
     def run(self, seconds: float) -> None:
         """Add a task for later; its name lets there be one only."""
@@ -274,7 +274,7 @@ class Delay(Pipeline):
         logging.debug("Delay does not wait %g seconds in test mode", seconds)
         self.complete(seconds)
 
-    def callback(self, **words: str) -> None:
+    def callback(self, **kwargs: str) -> None:
         """The time has passed."""
         self.complete(self.kwargs["seconds"])
 

@@ -60,8 +60,8 @@ class Pipeline:
     # the process is configured with.
     _send_mail: ClassVar[Any] = None
 
-    def __init_subclass__(cls, **words: Any) -> None:
-        super().__init_subclass__(**words)
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
         cls.class_path = registry.path_of(cls)
         registry.register(cls)
 
@@ -335,12 +335,12 @@ class Pipeline:
             raise UnexpectedPipelineError(f"{method} comes after the stage has started")
 
     def __repr__(self) -> str:
-        words = [_shown(value) for value in self.args]
-        words += [
+        shown = [_shown(value) for value in self.args]
+        shown += [
             f"{name}={'...' if name.startswith(SECRET) else _shown(value)}"
             for name, value in self.kwargs.items()
         ]
-        return f"{self.class_path}({', '.join(words)})#{self.pipeline_id}"
+        return f"{self.class_path}({', '.join(shown)})#{self.pipeline_id}"
 
 
 def _shown(value: Any) -> str:

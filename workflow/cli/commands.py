@@ -85,7 +85,7 @@ def start(
     store: str | None,
     queue_yaml: str | None,
     path: str,
-    words: tuple[str, ...],
+    arguments: tuple[str, ...],
     kwargs: str,
     queue_name: str,
     key: str,
@@ -97,7 +97,7 @@ def start(
     after `--`.
     """
     open_engine(store, queue_yaml)
-    stage = stage_of(path, words, kwargs)
+    stage = stage_of(path, arguments, kwargs)
     stage.start(idempotence_key=key, queue_name=queue_name, countdown=countdown)
     click.echo(stage.pipeline_id)
 

@@ -33,7 +33,7 @@ MESSAGE = click.option(
 )
 _STAGE = (
     click.argument("path", metavar="MODULE.CLASS"),
-    click.argument("words", metavar="[ARGUMENT]...", nargs=-1),
+    click.argument("arguments", metavar="[ARGUMENT]...", nargs=-1),
     click.option(
         "--kwargs", metavar="JSON", default="{}", help="Keyword arguments, as a JSON object."
     ),
@@ -48,7 +48,7 @@ def stage_options(command: Command) -> Command:
     return command
 
 
-def stage_of(path: str, words: tuple[str, ...], kwargs: str) -> Pipeline:
+def stage_of(path: str, arguments: tuple[str, ...], kwargs: str) -> Pipeline:
     """The stage of a class with these arguments. Raises UsageError."""
     try:
         found: type[Pipeline] = registry.find(path)
@@ -57,7 +57,7 @@ def stage_of(path: str, words: tuple[str, ...], kwargs: str) -> Pipeline:
             f"{error}: give MODULE.CLASS of a stage, as workflow.common.Sum"
         ) from error
     try:
-        return found(*map(parse_word, words), **parse_kwargs(kwargs))
+        return found(*map(parse_word, arguments), **parse_kwargs(kwargs))
     except UsageError:
         raise
     except Exception as error:  # whatever the class has against them

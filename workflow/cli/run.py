@@ -37,7 +37,7 @@ def run(
     store: str | None,
     queue_yaml: str | None,
     path: str,
-    words: tuple[str, ...],
+    arguments: tuple[str, ...],
     kwargs: str,
     queue_name: str,
 ) -> int:
@@ -58,7 +58,7 @@ def run(
                 f"the queues of {url} hold tasks: give an empty store, or none; what is left there "
                 "goes on with `workflow serve` and `taskqueue dispatch`"
             )
-        stage = stage_of(path, words, kwargs)
+        stage = stage_of(path, arguments, kwargs)
         stage.start(queue_name=queue_name)
         root = str(stage.pipeline_id)
         with _progress(root) as progress:

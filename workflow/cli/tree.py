@@ -61,9 +61,9 @@ def lines(tree: Tree, most: int | None = MOST_CHILDREN) -> Iterator[Line]:
 def _line(tree: Tree, name: str, depth: int) -> Line:
     about = tree["pipelines"][name]
     slots = tree["slots"]
-    words = [_argument(each, slots) for each in about["args"]]
-    words += [f"{key}={_argument(each, slots)}" for key, each in about["kwargs"].items()]
-    text = f"{about['classPath']}({_cut(', '.join(words))}){_outputs(about, slots)}"
+    arguments = [_argument(each, slots) for each in about["args"]]
+    arguments += [f"{key}={_argument(each, slots)}" for key, each in about["kwargs"].items()]
+    text = f"{about['classPath']}({_cut(', '.join(arguments))}){_outputs(about, slots)}"
     return Line(name, depth, about["status"], f"{text}{_said(about)}")
 
 

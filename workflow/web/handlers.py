@@ -64,9 +64,9 @@ def create_handlers_map(prefix: str = ".*") -> list[tuple[str, Any]]:
 
 @proven
 def _task(handler: str) -> Response:
-    words = request.form.to_dict()
+    fields = request.form.to_dict()
     try:
-        handle(current(), handler, words)
+        handle(current(), handler, fields)
     except BadTaskError as error:
         return Response(str(error), status=400, content_type="text/plain")
     except deaths.BusyError:
@@ -86,19 +86,19 @@ def _callback() -> Response:
     if request.method == "HEAD":  # as programs send that look at the links of a mail
         return Response(status=405)
     is_proven = request_is_proven()
-    words = request.values.to_dict()
+    fields = request.values.to_dict()
     found = current().stage(
-        words.pop("pipeline_id", ""),
+        fields.pop("pipeline_id", ""),
         resolve_outputs=False,
         incarnation=request.headers.get(INCARNATION_HEADER),
     )
     if found is None or type(found) is Pipeline:  # unknown, or not importable
         return _refusal(is_proven, 404 if found is None else 500)
     if not (is_proven or found.public_callbacks or _person_may_call(found)) or not _takes(
-        found, words
+        found, fields
     ):
         return _refusal(is_proven, 400)
-    return _answer(_call(found, words))
+    return _answer(_call(found, fields))
 
 
 def _person_may_call(stage: Pipeline) -> bool:
@@ -119,21 +119,21 @@ def _retries() -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
-def _takes(stage: Pipeline, words: dict[str, str]) -> bool:
+def _takes(stage: Pipeline, fields: dict[str, str]) -> bool:
     """Whether `callback` takes arguments of these names."""
     try:
-        inspect.signature(type(stage).callback).bind(stage, **words)
+        inspect.signature(type(stage).callback).bind(stage, **fields)
     except TypeError:
         return False
     return True
 
 
-def _call(stage: Pipeline, words: dict[str, str]) -> Any:
+def _call(stage: Pipeline, fields: dict[str, str]) -> Any:
     try:
         with deaths.GATE.entered():
             if calls_in_transaction(stage):
-                return run_in_transaction(current().client, lambda: stage.callback(**words))
-            return stage.callback(**words)
+                return run_in_transaction(current().client, lambda: stage.callback(**fields))
+            return stage.callback(**fields)
     except SystemExit as error:
         raise StageExitError(f"a callback has called sys.exit({error})") from error
 

@@ -1,10 +1,10 @@
-"""Whether a request may start work: the one answer for the cron and task handlers of all services.
+"""Decides whether a request may start work, for the cron and task handlers of all services.
 
-Such a request changes something, so it is refused unless it is proven to come from the platform:
+Such a request changes something, so it is refused unless it proves that the platform sent it:
 
 - on App Engine by a header that App Engine strips from requests from outside;
 - elsewhere by an OIDC token that Google signed for this service and a known service account;
-- on a laptop by a token that both sides have from the environment.
+- on a laptop by a token that both sides read from the environment.
 
 Which people may see pages, service.access says.
 """
@@ -49,9 +49,9 @@ class Headers(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthSettings:
-    """What proves a request. `audience` is what the tokens of OIDC are made out to.
+    """What proves a request. `audience` is the audience that OIDC tokens must have.
 
-    `iap_audience` is what Google's Identity-Aware Proxy makes its assertions about people out to.
+    `iap_audience` is the audience of the assertions that Google's Identity-Aware Proxy signs.
     `page_access` is who may see pages: token, iap or loopback (see service.access); empty for iap
     where there is an audience, else token.
     """
@@ -80,7 +80,9 @@ def settings_from(environment: Mapping[str, str]) -> AuthSettings:
     audience = environment.get(AUDIENCE) or None
     iap_audience = environment.get(IAP_AUDIENCE) or None
     if bool(audience) != bool(accounts):
-        raise UsageError(f"{AUDIENCE} and {SERVICE_ACCOUNTS} belong together: set both, or none")
+        raise UsageError(
+            f"only one of {AUDIENCE} and {SERVICE_ACCOUNTS} is set: set both or neither"
+        )
     return AuthSettings(
         on_app_engine=bool(environment.get("GAE_ENV") or environment.get("GAE_SERVICE")),
         token=token,
@@ -185,7 +187,7 @@ class Guard:
 
 
 def same(given: str, secret: str) -> bool:
-    """Whether two secrets are equal, in a time that does not tell how much of them is."""
+    """Whether two secrets are equal, in constant time."""
     return hmac.compare_digest(given.encode(), secret.encode())
 
 
@@ -223,7 +225,7 @@ def current_guard() -> Guard | None:
 
 
 class OidcTokens:
-    """Tokens that Google makes out to an audience for this process's service account."""
+    """OIDC tokens for an audience, from Google, for this process's service account."""
 
     def __init__(self, transport: Transport | None = None) -> None:
         self._transport = transport

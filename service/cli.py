@@ -35,13 +35,13 @@ class ServiceGroup(click.Group):
         is printed and that status returned. Exceptions of Google's clients become one line too. Any
         other exception is a bug and is raised.
         """
-        words = list(sys.argv[1:] if argv is None else argv)
-        # What follows `--` is another program's.
-        own = words[: words.index("--")] if "--" in words else words
+        given = list(sys.argv[1:] if argv is None else argv)
+        # What follows `--` is for another program.
+        own = given[: given.index("--")] if "--" in given else given
         verbose = "--verbose" in own
-        words = [word for word in own if word != "--verbose"] + words[len(own) :]
+        args = [each for each in own if each != "--verbose"] + given[len(own) :]
         try:
-            status = self.main(words, prog_name=self.name, standalone_mode=False)
+            status = self.main(args, prog_name=self.name, standalone_mode=False)
         except (click.exceptions.Abort, KeyboardInterrupt):
             self._fail("interrupted", 130, verbose)
         except click.ClickException as error:

@@ -58,9 +58,9 @@ def listening_options(
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
-        def called(**words: Any) -> Any:
-            given = {name: words.pop(name) for name in names if name in words}
-            return command(listening=Listening(**given), **words)
+        def called(**kwargs: Any) -> Any:
+            given = {name: kwargs.pop(name) for name in names if name in kwargs}
+            return command(listening=Listening(**given), **kwargs)
 
         for option in reversed(options):
             called = option(called)
@@ -125,7 +125,7 @@ def run_gunicorn(make_app: Callable[[], "Flask"], name: str, listening: Listenin
 
 
 def _logs(level: str) -> dict[str, Any]:
-    """What gunicorn is to log: all as our own lines, on the standard error output."""
+    """The logging of gunicorn: everything as our own lines, on standard error."""
     return {
         "root": {"level": level, "handlers": ["error_console"]},
         "loggers": {"gunicorn.error": {"level": level, "handlers": [], "propagate": True}},

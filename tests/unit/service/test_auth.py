@@ -120,7 +120,7 @@ def test_wrong_settings_are_refused() -> None:
     with pytest.raises(UsageError, match="DFPIPE_TASK_TOKEN has 5 characters: give at least 16"):
         settings_from({"DFPIPE_TASK_TOKEN": "short"})
     for name in ("DFPIPE_TASK_AUDIENCE", "DFPIPE_TASK_SERVICE_ACCOUNTS"):
-        with pytest.raises(UsageError, match="belong together: set both, or none"):
+        with pytest.raises(UsageError, match="set both or neither"):
             settings_from({name: "x"})
 
 

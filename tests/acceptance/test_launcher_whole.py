@@ -37,7 +37,9 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     folder = tmp_path_factory.mktemp("whole")
     posts = folder / "posts.jsonl"
     posts.write_text("".join(f"{json.dumps(post(number))}\n" for number in range(POSTS)))
-    serving = Serving(folder, "--posts", str(posts), starts_runs=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DFPIPE_PAGE_ACCESS", "loopback")  # the browsers log in nowhere
+        serving = Serving(folder, "--posts", str(posts), starts_runs=False)
     try:
         serving.wait_for("/healthz")
         yield serving
@@ -62,7 +64,7 @@ def curl(*words: str) -> "subprocess.CompletedProcess[str]":
 
 def command(system: Serving) -> list[str]:
     """The words of the command that it prints for who wants an analysis."""
-    start = "analyse now "
+    start = "analyze now "
     system.wait(lambda: any(line.startswith(start) for line in list(system.lines)))
     (line,) = [line for line in list(system.lines) if line.startswith(start)]
     return shlex.split(line.removeprefix(start))

@@ -1,10 +1,13 @@
 """The edges of a window, the pairs that its stories are made of, and the posts that have them."""
 
 import math
+import pickle
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
+from typing import Any
+from zlib import compress, decompress
 
 import numpy as np
 
@@ -49,6 +52,11 @@ class EdgePosts:
     times: Ints
     is_recent: bool
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle packed: most of the numbers are small."""
+        columns = [getattr(self, field.name) for field in fields(self)]
+        return _unpacked, (compress(pickle.dumps(columns, pickle.HIGHEST_PROTOCOL), 1),)
+
     def keys(self) -> Iterator[str]:
         """Give the edges of each post as a text, see `edges_of`."""
         packed = self.edges.astype(NUMBERS).tobytes().decode("latin-1")
@@ -58,6 +66,10 @@ class EdgePosts:
     def set_counts(self) -> list[Counted]:
         """Return each distinct set of edges, as a text, with how many of the posts have it."""
         return list(Counter(self.keys()).items())
+
+
+def _unpacked(packed: bytes) -> EdgePosts:
+    return EdgePosts(*pickle.loads(decompress(packed)))  # noqa: S301  # our own
 
 
 def edges_of(key: str) -> EdgeSet:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +11,18 @@ import numpy.typing as npt
 from dfpipe.analysis.ranking import Counted
 from dfpipe.analysis.recency import unit
 from dfpipe.analysis.text import Tokenizer
-from dfpipe.analysis.word_sets import WordSets, word_sets
+from dfpipe.analysis.word_sets import (
+    WordSets,
+    packed_numbers,
+    single_texts,
+    unpacked_numbers,
+    word_sets,
+)
 
 Ints = npt.NDArray[np.int64]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+NOTHING: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,12 @@ class TokenBatch:
     is_recent: bool
     skipped: int
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle ids and times packed: as they are, they would be most of the bytes."""
+        numbers = packed_numbers(self.tids), packed_numbers(self.times)
+        rest = self.is_recent, self.skipped
+        return _token_batch, (self.words, self.urls, self.users, *numbers, *rest)
+
     def tally(self) -> Tally:
         """Return how many posts there are."""
         posts = len(self.tids)
@@ -68,6 +82,13 @@ class TokenBatch:
     def url_counts(self) -> list[Counted]:
         """Return each URL with the number of posts that carry it."""
         return self.urls.counts()
+
+
+def _token_batch(
+    words: WordSets, urls: WordSets, users: WordSets, tids: bytes, times: bytes, *rest: Any
+) -> TokenBatch:
+    numbers = unpacked_numbers(tids), unpacked_numbers(times)
+    return TokenBatch(words, urls, users, *numbers, *rest)
 
 
 def add_tallies(tallies: Iterable[Tally]) -> Tally:
@@ -90,8 +111,8 @@ def tokenize(batch: PostBatch, tokenizer: Tokenizer, is_recent: bool) -> TokenBa
     texts, urls, users, tids, times = zip(*posts, strict=True) if posts else [()] * 5
     return TokenBatch(
         words=word_sets(map(tokenizer.words, texts)),
-        urls=word_sets(() if v is None or v == [] else tokenizer.urls(v) for v in urls),
-        users=word_sets((user,) if isinstance(user, str) else () for user in users),
+        urls=word_sets([NOTHING if v is None or v == [] else tokenizer.urls(v) for v in urls]),
+        users=single_texts(users),
         tids=np.array([tid if isinstance(tid, int) else 0 for tid in tids], np.int64),
         times=np.array([microseconds(time) for time in times], np.int64),
         is_recent=is_recent,

@@ -1,7 +1,7 @@
 """Which words some posts have, as a sparse matrix; and which of any other texts."""
 
 import pickle
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from hashlib import blake2b
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -102,15 +102,36 @@ class WordSets:
         return np.frombuffer(joined, np.int64).reshape(-1, 2)
 
 
-def word_sets(sets: Iterable[Iterable[str]]) -> WordSets:
+def word_sets(sets: Iterable[Collection[str]]) -> WordSets:
     """Return the matrix of posts by words for one set of words per post."""
     index: dict[str, int] = {}
     indices: list[int] = []
     indptr = [0]
     for words in sets:
-        indices.extend([index.setdefault(word, len(index)) for word in words])
+        if words:
+            indices.extend([index.setdefault(word, len(index)) for word in words])
         indptr.append(len(indices))
     return WordSets(_Matrix(tuple(index), np.array(indptr, np.int32), np.array(indices, np.int32)))
+
+
+def single_texts(texts: Sequence[object]) -> WordSets:
+    """Return the matrix for one text per post, or none where it is not a string."""
+    given = [text for text in texts if isinstance(text, str)]
+    distinct = tuple(dict.fromkeys(given))
+    index = {text: i for i, text in enumerate(distinct)}
+    has_text = [isinstance(text, str) for text in texts]
+    indptr = np.concatenate(([0], np.cumsum(has_text, dtype=np.int32)), dtype=np.int32)
+    return WordSets(_Matrix(distinct, indptr, np.array([index[t] for t in given], np.int32)))
+
+
+def packed_numbers(numbers: npt.NDArray[np.int64]) -> bytes:
+    """Return numbers in few bytes where each is near the one before."""
+    return compress(np.diff(numbers, prepend=0).tobytes(), 1)
+
+
+def unpacked_numbers(packed: bytes) -> npt.NDArray[np.int64]:
+    """Return what was given to `packed_numbers`."""
+    return np.cumsum(np.frombuffer(decompress(packed), np.int64))
 
 
 def _packed(matrix: _Matrix) -> bytes:

@@ -1,6 +1,7 @@
 """The whole pipeline against the brute-force oracle."""
 
 import lzma
+import random
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +17,7 @@ from dfpipe.analysis.text import MODES
 from tests import oracle, stories_oracle
 from tests.support.analysis import END, run, store_posts, stories, tables
 from tests.support.command import OFFLINE
+from tests.support.stories import analyse
 
 TICK = timedelta(microseconds=1)
 DAY = timedelta(days=1)
@@ -123,6 +125,15 @@ def test_real_posts(
     assert summary.posts == 38_672
     assert summary.words == expected[mode].run["words"]
     assert summary.pairs == 300
+
+
+def test_nothing_rises_in_real_posts_whose_times_are_shuffled(posts: list[dict[str, Any]]) -> None:
+    times = [post["created_at"] for post in posts]
+    random.Random(7).shuffle(times)
+    shuffled = [{**post, "created_at": at} for post, at in zip(posts, times, strict=True)]
+    found = analyse(shuffled, END, stop_words=stop_words_in_effect("modern"))
+    assert found.rising_words == found.rising_pairs == []
+    assert len(found.stories) == 50
 
 
 def test_known_stories(store: str, tmp_path: Path) -> None:

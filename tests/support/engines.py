@@ -13,7 +13,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 from dfpipe.analysis.stopwords import stop_words_in_effect
-from tests import oracle
+from tests import oracle, stories_oracle
 from tests.support import analysis
 from tests.support.command import dfpipe
 from tests.support.engine_cases import Case
@@ -21,7 +21,10 @@ from tests.support.engine_cases import Case
 Row = dict[str, Any]
 Tables = dict[str, list[Row]]
 
-TABLES = ("word_counts", "urls", "word_cooccur", "runs")
+TABLES = (
+    *("word_counts", "urls", "word_cooccur", "rising_words", "rising_pairs"),
+    *("stories", "story_posts", "story_urls", "story_timeline", "runs"),
+)
 # What is not the same on another engine.
 LEFT_OUT = {"seconds", "runner"}
 EMULATORS = ("DATASTORE_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST")
@@ -125,6 +128,7 @@ class Reference:
             found = run(case, self.store(case), f"duckdb:///{path}")
             if not case.archives:
                 assert analysis.tables(path, case.end) == oracle_of(case)
+                assert analysis.stories(path, case.end) == stories_of(case)
             self.found[case.name] = found
         return self.found[case.name]
 
@@ -133,3 +137,11 @@ def oracle_of(case: Case) -> oracle.Analysis:
     """The analysis of a case by brute force."""
     stop_words = stop_words_in_effect("modern")
     return oracle.analyse(case.posts, case.end, case.days, case.text, stop_words, *case.top)
+
+
+def stories_of(case: Case) -> stories_oracle.Stories:
+    """What is rising in a case, and its stories, by brute force."""
+    stop_words = stop_words_in_effect("modern")
+    return stories_oracle.analyse(
+        case.posts, case.end, case.days, case.text, stop_words, case.top[2]
+    )

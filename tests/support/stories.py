@@ -36,7 +36,7 @@ def batches(
         some = [post for post in posts if (post["created_at"] >= since) == is_recent]
         for i in range(BATCHES):
             names = ("text", "urls", "user", "tid", "created_at")
-            columns = [[post.get(name) for post in some[i::BATCHES]] for name in names]
+            columns: list[Any] = [[post.get(name) for post in some[i::BATCHES]] for name in names]
             found.append(tokenize(PostBatch(*columns), tokenizer, is_recent))
     return found
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "backup": ("backup", "Copy a store that is in use to a file."),
     "run": ("run", "Analyse the posts of the last days, on any Beam runner."),
     "query": ("query", "Answer a named query from the results."),
+    "story": ("story", "Show one story with its timeline, links and posts."),
     "stopwords": ("stopwords", "Print the stop words in effect."),
     "demo": ("demo", "Run the whole thing on a made-up timeline."),
 }

@@ -5,7 +5,7 @@ import difflib
 import logging
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from apache_beam.options.pipeline_options import (
@@ -35,10 +35,11 @@ def launch(
     environ: Mapping[str, str],
     verbose: bool = False,
     now: datetime | None = None,
+    tell: Callable[[pipeline.Summary], Iterable[str]] | None = None,
 ) -> str:
     """Run the analysis that the arguments describe; return one line on it. Raises DfpipeError.
 
-    `now` is the default end of the window.
+    `now` is the default end of the window. `tell` gives more lines on the run.
     """
     options = parse(argv, environ)
     runner = options.view_as(StandardOptions).runner or pipeline.LOCAL_RUNNER
@@ -62,10 +63,11 @@ def launch(
     engines = prism.serving(options, verbose), flink.serving(options, verbose)
     with line, engines[0], engines[1], staging.staged(options):
         summary = pipeline.run_analysis(chosen, options)
-    return (
+    line_on_run = (
         f"{summary.posts:,} posts, {summary.words:,} words, {summary.pairs:,} pairs ranked "
         f"in {summary.seconds:.1f} s: run {summary.ts:%Y-%m-%dT%H:%M:%SZ} is in {summary.sink}"
     )
+    return "\n".join([line_on_run, *(tell(summary) if tell else ())])
 
 
 def _describe(chosen: RunSettings, options: PipelineOptions) -> str:
@@ -107,6 +109,9 @@ def help_text() -> str:
         add_help=False,
     )
     AnalysisOptions._add_argparse_args(parser)
+    parser.add_argument(
+        "--quiet", action="store_true", help="do not end with the stories, on a terminal"
+    )
     parser.add_argument("-h", "--help", action="store_true", help="show this text")
     return parser.format_help().rstrip()
 

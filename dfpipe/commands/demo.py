@@ -13,14 +13,14 @@ from dfpipe.errors import DfpipeError
 
 TIMELINE = timedelta(days=6)  # the window of yesterday's run and a day
 DAY = timedelta(days=1)
-# Query, its parameters and how many rows of the answer are shown. Yesterday's run is a day old and
-# not older, so emerging is what no run of 23 hours ago or before has ranked.
+# Query, its parameters and how many rows of the answer are shown.
 ANSWERS: tuple[tuple[str, dict[str, object], int], ...] = (
     ("popular_words", {}, 10),
     ("top_urls", {}, 8),
     ("interesting_pairs", {}, 10),
     ("emerging_pairs", {}, 10),
 )
+STORIES, BAR_WIDTH = 8, 48
 NEXT = (
     "import FILE --to sqlite:///posts.db --shift-to-now",
     "run --source sqlite:///posts.db --sink duckdb:///results.duckdb",
@@ -60,10 +60,26 @@ def show_demo(folder: Path, now: datetime) -> None:
         words = [f"--source={store}", f"--sink={sink}", f"--until={until.isoformat()}"]
         click.echo(f"{name}: {launch.launch(words, {})}")
     program = _program()
+    _show_stories(store, sink, program)
     _answer(sink, program)
     click.echo("To do the same with your own posts from X, Mastodon or Bluesky:")
     for line in NEXT:
         click.echo(f"$ {program} {line}")
+
+
+def _show_stories(store: str, sink: str, program: str) -> None:
+    from dfpipe import warehouse
+    from dfpipe.commands.story_text import bars, line, rows
+
+    stories = rows(warehouse.connect(sink), "stories")[:STORIES]
+    run = rows(warehouse.connect(sink), "latest_runs")[0]
+    click.echo("The largest stories, and when they were told:")
+    for story in stories:
+        click.echo(line(story))
+        click.echo(f"    {bars(story, run, BAR_WIDTH)}")
+    for story in stories[:1]:
+        edge = f"{story['w1']} {story['w2']}"
+        click.echo(f"More of one: {program} story {edge} --sink {sink} --source {store}")
 
 
 def _answer(sink: str, program: str) -> None:

@@ -1,0 +1,102 @@
+"""`dfpipe story`."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import click
+
+from dfpipe.commands.query import readable
+from dfpipe.commands.story_text import Row, bars, rise, rows, size
+from dfpipe.errors import NoResultsError, UsageError
+from dfpipe.warehouse import FORMS, Warehouse
+
+WIDTH = 96  # characters of a timeline
+
+
+@click.command("story", short_help="Show one story with its timeline, links and posts.")
+@click.argument("w1")
+@click.argument("w2")
+@click.option(
+    "--sink",
+    metavar="WAREHOUSE",
+    envvar="DFPIPE_WAREHOUSE",
+    show_envvar=True,
+    help="duckdb:///FILE or bigquery://PROJECT/DATASET?location=L.",
+)
+@click.option(
+    "--source",
+    metavar="STORE",
+    envvar="DFPIPE_STORE",
+    show_envvar=True,
+    help="Where the posts are, to show examples: sqlite:///FILE or datastore://PROJECT.",
+)
+@click.option("--ts", metavar="TIME", help="Use the newest run at or before this time.")
+def command(w1: str, w2: str, sink: str | None, source: str | None, ts: str | None) -> None:
+    """Show the story whose leading edge is the two words W1 and W2, in any order.
+
+    `dfpipe query stories` lists the stories of a run with their leading edges (w1 and w2).
+    """
+    if not sink:
+        raise UsageError(f"--sink is required: give --sink {FORMS}, or set DFPIPE_WAREHOUSE")
+    from dfpipe import warehouse
+
+    results = warehouse.connect(sink)
+    with results.reading():
+        story = find(results, min(w1, w2), max(w1, w2), ts)
+        own = rows(results, "story", w1=story["w1"], w2=story["w2"], ts=story["ts"])
+        run = next(run for run in rows(results, "latest_runs") if run["ts"] == story["ts"])
+    for line in told(story, own, run):
+        click.echo(line)
+    for line in examples([row for row in own if row["item"] == "post"], source):
+        click.echo(line)
+
+
+def find(warehouse: Warehouse, w1: str, w2: str, ts: str | None) -> Row:
+    """Return a story of a run by its leading edge. Raises NoResultsError."""
+    stories = rows(warehouse, "stories", ts=ts)
+    for story in stories:
+        if (story["w1"], story["w2"]) == (w1, w2):
+            return story
+    near = [f"{s['w1']} {s['w2']}" for s in stories if {w1, w2} & set(s["words"].split())]
+    hint = f"did you mean {', '.join(near[:3])}?" if near else "see `dfpipe query stories`"
+    raise NoResultsError(f"the run has no story with the leading edge {w1} {w2}: {hint}")
+
+
+def told(story: Row, own: Sequence[Row], run: Row) -> Iterator[str]:
+    """Give the lines on a story, but for its examples."""
+    yield readable(story["words"])
+    yield f"{size(story)} ({story['percent']:.2f} % of the run's posts){rise(story)}"
+    yield f"{story['recent']:,} recent posts, {story['before']:,} before; {story['pairs']} pairs"
+    yield f"from {story['first_seen']:%Y-%m-%d %H:%M} to {story['last_seen']:%Y-%m-%d %H:%M} UTC"
+    yield bars(story, run, WIDTH)
+    links = [row for row in own if row["item"] == "url"]
+    if links:
+        yield "Links:"
+    for row in links:
+        yield f"  {row['count']:,} × {readable(row['url'])}"
+
+
+def examples(posts: Sequence[Row], source: str | None) -> Iterator[str]:
+    """Give the lines on example posts, which are looked up in the store."""
+    yield "Posts:"
+    texts: dict[int, Any] = _look_up([row["tid"] for row in posts], source) if source else {}
+    for row in posts:
+        post = texts.get(row["tid"])
+        if not source:
+            what = f"post {row['tid']} (give --source to see it)"
+        elif post is None:
+            what = f"post {row['tid']} is no longer in the store"
+        else:
+            user, text = (value if isinstance(value, str) else "" for value in post)
+            what = f"{readable(user)}: {readable(' '.join(text.split()))}"
+        yield f"  {row['count']:,} × {what}"
+
+
+def _look_up(tids: Sequence[int], source: str) -> dict[int, tuple[Any, ...]]:
+    """Return the user and the text of the posts that are in a store. Raises DfpipeError."""
+    from dfpipe import datastore
+    from dfpipe.posts.post import KIND
+
+    client = datastore.connect(source, create=False)
+    found = datastore.get_values(client, [client.key(KIND, tid) for tid in tids], "user", "text")
+    return {tid: post for tid, post in zip(tids, found, strict=True) if post is not None}

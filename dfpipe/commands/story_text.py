@@ -1,0 +1,71 @@
+"""Stories as text for a terminal: a line each, and a timeline drawn in characters."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from dfpipe.analysis.stories import PARTS
+from dfpipe.commands.query import readable
+from dfpipe.warehouse import Warehouse
+
+BARS = " ▁▂▃▄▅▆▇█"
+LARGEST, RISING = 5, 3  # stories that a run ends with
+Row = Mapping[str, Any]
+
+
+def rows(warehouse: Warehouse, query: str, **params: object) -> list[Row]:
+    """Return the answer to a named query, each row by the names of its columns."""
+    result = warehouse.query(query, **params)
+    return [dict(zip(result.columns, row, strict=True)) for row in result.rows]
+
+
+def closing_lines(warehouse: Warehouse, ts: datetime) -> list[str]:
+    """Return what a run has found: its largest stories, and those that rise most."""
+    with warehouse.reading():
+        stories = rows(warehouse, "stories", ts=ts)[:LARGEST]
+        rising = rows(warehouse, "rising_stories", ts=ts)[:RISING]
+    lines = ["Stories:", *map(line, stories)] if stories else ["No stories."]
+    return [*lines, "Rising:", *map(line, rising)] if rising else lines
+
+
+def line(story: Row) -> str:
+    """Return a story in one line."""
+    return f"  {readable(story['words'])}: {size(story)}{rise(story)}"
+
+
+def size(story: Row) -> str:
+    """Return how many posts and people a story has."""
+    return f"{story['posts']:,} posts by {story['users']:,} people"
+
+
+def rise(story: Row) -> str:
+    """Return by how much a story's share has risen, empty if it does not rise."""
+    if story["score"] <= 0 or story["p_value"] >= 0.01:
+        return ""
+    times = f"×{story['times']:.1f}" if story["before"] else "new"
+    return f", {times} in the recent part"
+
+
+def bars(story: Row, run: Row, width: int) -> str:
+    """Draw a story's timeline over the window of its run, so many characters wide."""
+    window = run["window_start"], run["window_end"]
+    return f"|{timeline(story['parts'], story['counts'], *window, width)}|"
+
+
+def timeline(
+    parts: Sequence[datetime], counts: Sequence[int], start: datetime, end: datetime, width: int
+) -> str:
+    """Draw the posts of the parts of a window as bars, so many characters wide.
+
+    >>> day = [datetime(2026, 3, 5, hour) for hour in (0, 12)]
+    >>> timeline(day, [8, 4], day[0], datetime(2026, 3, 6), 4)
+    '█ ▄ '
+    """
+    width = min(width, PARTS)
+    columns = [0] * width
+    for part, count in zip(parts, counts, strict=True):
+        # A part begins exactly at its column's edge or after it, but for rounded microseconds.
+        place = round((part - start) / (end - start) * PARTS) * width // PARTS
+        columns[place] += count
+    most = max(columns, default=0) or 1
+    return "".join(BARS[-(-count * (len(BARS) - 1) // most)] for count in columns)

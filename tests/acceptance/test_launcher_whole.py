@@ -37,14 +37,19 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     folder = tmp_path_factory.mktemp("whole")
     posts = folder / "posts.jsonl"
     posts.write_text("".join(f"{json.dumps(post(number))}\n" for number in range(POSTS)))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DFPIPE_PAGE_ACCESS", "loopback")  # the browsers log in nowhere
-        serving = Serving(folder, "--posts", str(posts), starts_runs=False)
+    serving = Serving(folder, "--posts", str(posts), starts_runs=False)
     try:
         serving.wait_for("/healthz")
         yield serving
     finally:
         serving.kill()
+
+
+@pytest.fixture(scope="module")
+def session(system: Serving) -> dict[str, str]:
+    """The cookie of a person who has opened the printed link, which works once."""
+    name, _, value = system.log_in().partition("=")
+    return {"name": name, "value": value, "url": system.url}
 
 
 def post(number: int) -> dict[str, Any]:
@@ -70,7 +75,10 @@ def command(system: Serving) -> list[str]:
     return shlex.split(line.removeprefix(start))
 
 
-def test_cron_starts_a_run_that_the_page_shows(system: Serving, page: "Page") -> None:
+def test_cron_starts_a_run_that_the_page_shows(
+    system: Serving, session: dict[str, str], page: "Page"
+) -> None:
+    page.context.add_cookies([session])
     program, *words = command(system)
     said = [line.partition("|")[2].split() for line in system.lines if line.startswith("posts ")]
     assert [str(POSTS), "stored"] in said
@@ -107,11 +115,14 @@ def test_cron_starts_a_run_that_the_page_shows(system: Serving, page: "Page") ->
     page.locator("#moved-plot[data-drawn='1']").wait_for()
 
 
-def test_the_page_on_four_screens(system: Serving, browser: "Browser", tmp_path: Path) -> None:
+def test_the_page_on_four_screens(
+    system: Serving, session: dict[str, str], browser: "Browser", tmp_path: Path
+) -> None:
     shots = {}
     for size, (width, _) in SIZES.items():
         for scheme in SCHEMES:
             with screen(browser, size, scheme) as page:
+                page.context.add_cookies([session])
                 page.goto(system.url)
                 for words in ("storm", "bread + oven", "comet + tail"):
                     assert page.get_by_role("link", name=words, exact=True).first.is_visible()

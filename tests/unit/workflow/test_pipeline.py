@@ -412,7 +412,9 @@ def test_a_stage_without_callback() -> None:
 # As in the original
 
 
-@pytest.mark.parametrize("given", [object(), None, 1, ["default"]], ids=repr)
+@pytest.mark.parametrize(
+    "given", [object(), None, 1, ["default"]], ids=["object", "None", "1", "list"]
+)
 def test_an_output_that_is_no_name(given: Any) -> None:
     with pytest.raises(workflow.UnexpectedPipelineError, match="give the name of an output"):
         common.Return(1).fill(given, 1)

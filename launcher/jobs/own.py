@@ -1,4 +1,4 @@
-"""Steps that the launcher does itself, at once: checking a run, and noting what is emerging."""
+"""Steps that the launcher does itself, at once: checking a run, and noting what is rising."""
 
 import json
 import logging
@@ -18,7 +18,10 @@ from launcher.jobs import (
 )
 from service.times import rfc3339
 
-NOTED = 10  # pairs
+NOTED = 10  # stories
+# What the webhook gets of each.
+TOLD = ("w1", "w2", "words", "posts", "users", "recent", "before", "times", "score", "url")
+LEVEL = 0.01  # of p-values: the stories below it rise
 WEBHOOK_SECONDS = 20.0
 _logger = logging.getLogger(__name__)
 
@@ -102,28 +105,38 @@ class CheckRunner(OwnRunner):
 
 
 class NoteRunner(OwnRunner):
-    """Notes the slot's emerging pairs: a line in the log, and a POST to the webhook."""
+    """Notes the slot's rising stories: a line in the log, and a POST to the webhook.
 
-    gives = ("number", "pairs")
+    A story that has risen in an earlier run, or one like it, was noted then and is not again.
+    """
+
+    gives = ("number", "stories")
 
     def __init__(self, url: str, webhook: str = "", post: Post | None = None) -> None:
         super().__init__(url)
         self._post = post or (poster(webhook) if webhook else None)
 
     def work(self, spec: JobSpec, found: Warehouse) -> Mapping[str, Any]:
-        """Outputs: the number of pairs, and the first few."""
-        rows = as_dicts(found, "emerging_pairs", ts=spec.slot)
-        pairs = [f"{row['w1']} {row['w2']}" for row in rows[:NOTED]]
-        _logger.info(
-            "emerging pairs",
-            extra={"slot": rfc3339(spec.slot), "number": len(rows), "pairs": pairs},
-        )
-        if self._post is not None:
-            body = {"slot": rfc3339(spec.slot), "number": len(rows), "pairs": pairs}
+        """Outputs: the number of stories, and the words of the first few."""
+        rows = [
+            row for row in as_dicts(found, "rising_stories", ts=spec.slot) if _is_new(found, row)
+        ]
+        outputs = {"number": len(rows), "stories": [row["words"] for row in rows[:NOTED]]}
+        _logger.info("rising stories", extra={"slot": rfc3339(spec.slot), **outputs})
+        if self._post is not None and rows:
+            stories = [{name: row[name] for name in TOLD} for row in rows[:NOTED]]
+            body = {"slot": rfc3339(spec.slot), "number": len(rows), "stories": stories}
             status = self._post(spec.name, json.dumps(body))
             if not 200 <= status < 300:
                 raise UnavailableError(f"the webhook answered {status}")
-        return {"number": len(rows), "pairs": pairs}
+        return outputs
+
+
+def _is_new(found: Warehouse, story: Mapping[str, Any]) -> bool:
+    """Whether no story of an earlier run with the same leading edge or words was rising."""
+    edge = {name: story[name] for name in ("w1", "w2", "ts")}
+    earlier = as_dicts(found, "story_history", **edge)
+    return not any(row["score"] > 0 and row["p_value"] < LEVEL for row in earlier)
 
 
 # The runners by the kinds of their steps.

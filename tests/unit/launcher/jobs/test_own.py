@@ -1,17 +1,29 @@
-"""Steps that the launcher does itself: checking a run, and noting what is emerging."""
+"""Steps that the launcher does itself: checking a run, and noting what is rising."""
 
-from datetime import UTC, datetime
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from dfpipe import warehouse
 from dfpipe.errors import DfpipeError
+from dfpipe.warehouse.tables import (
+    STORIES,
+    STORY_POSTS,
+    STORY_TIMELINE,
+    StoryPart,
+    StoryPost,
+    StoryRow,
+)
 from launcher.jobs import JobSpec, JobState, LaunchRefusedError, UnavailableError
 from launcher.jobs.own import CheckRunner, NoteRunner, poster
+from service.times import rfc3339
 from tests.support.http_handler import serving as serving_http
 from tests.support.jobs import spec
 from tests.support.launcher_pages import SLOT, fill
+from tests.support.warehouses import a_run
 
 
 @pytest.fixture
@@ -58,18 +70,41 @@ def test_without_a_warehouse(tmp_path: Path) -> None:
         CheckRunner(f"duckdb:///{tmp_path}/no.duckdb").launch(spec(kind="check"))
 
 
-def test_what_is_emerging_is_noted(results: str, caplog: pytest.LogCaptureFixture) -> None:
+def tell(url: str, slot: datetime, *names: str, p_value: float = 0.001) -> None:
+    """Write a run of these stories."""
+    rows = [
+        StoryRow(slot, i, *name.split()[:2], name, 9, 3, 8, 1, 30.0, p_value, 1, slot, slot)
+        for i, name in enumerate(names, 1)
+    ]
+    parts = [StoryPart(slot, row.rank, slot, 9) for row in rows]
+    posts = [StoryPost(slot, row.rank, 1, 7, 9) for row in rows]
+    run = a_run(slot, tweets=90, recent_start=slot, recent=30)
+    tables = {STORIES: rows, STORY_TIMELINE: parts, STORY_POSTS: posts}
+    warehouse.connect(url).replace_run(run, tables)
+
+
+def test_rising_stories_are_noted_once(results: str, caplog: pytest.LogCaptureFixture) -> None:
+    hours = [SLOT - timedelta(hours=h) for h in (9, 6, 3)]
+    tell(results, hours[0], "ferry late", p_value=0.5)
+    tell(results, hours[1], "harbour storm odette ferries", "ferry late")
+    tell(results, hours[2], "harbour storm odette wind", "ferry late", "cup final")
     with serving_http() as hook, caplog.at_level("INFO"):
-        status = NoteRunner(results, f"{hook.url}/hook").launch(spec(kind="note"))
-    assert status.outputs["number"] == 26
-    assert "harbour storm" in status.outputs["pairs"]
-    (request,) = hook.requests
-    assert request.headers["Idempotency-Key"] == "job-1"
-    assert b'"slot": "2026-01-07T10:00:00Z"' in request.body
-    assert "emerging pairs" in caplog.text
+        runner = NoteRunner(results, f"{hook.url}/hook")
+        noted = [
+            runner.launch(replace(spec(kind="note"), slot=slot)).outputs["stories"]
+            for slot in hours
+        ]
+    assert noted == [[], ["harbour storm odette ferries", "ferry late"], ["cup final"]]
+    first, _ = hook.requests
+    assert first.headers["Idempotency-Key"] == "job-1"
+    body = json.loads(first.body)
+    assert (body["slot"], body["number"]) == (rfc3339(hours[1]), 2)
+    assert (body["stories"][0]["posts"], body["stories"][0]["times"]) == (9, 16.0)
+    assert "rising stories" in caplog.text
 
 
 def test_a_webhook_that_fails(results: str) -> None:
+    tell(results, SLOT, "harbour storm")
     refused = pytest.raises(UnavailableError, match="the webhook answered 500")
     with serving_http(lambda request: 500) as hook, refused:
         NoteRunner(results, hook.url).launch(spec(kind="note"))

@@ -111,8 +111,13 @@ def load(name: str) -> NamedQuery:
 
 @cache
 def sql(name: str, dialect: str = WRITTEN) -> str:
-    """Return the text of a query in a dialect, by sqlglot's name for it."""
-    return (folder_of(dialect) / f"{name}.sql").read_text(encoding="utf-8")
+    """Return the text of a query in a dialect, by sqlglot's name for it.
+
+    A query without a translation means the same in every dialect.
+    """
+    translated = folder_of(dialect) / f"{name}.sql"
+    path = translated if translated.exists() else FOLDER / translated.name
+    return path.read_text(encoding="utf-8")
 
 
 def folder_of(dialect: str) -> Path:

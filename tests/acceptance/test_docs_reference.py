@@ -51,8 +51,8 @@ def test_every_table_is_in_the_reference() -> None:
 
 
 def test_every_query_is_in_the_reference() -> None:
-    text = (REFERENCE / "queries.md").read_text(encoding="utf-8")
-    _, *sections = re.split(r"^## ", text, flags=re.MULTILINE)
+    text = (REFERENCE / "results.md").read_text(encoding="utf-8")
+    _, *sections = re.split(r"^### ", text, flags=re.MULTILINE)
     told = {section.split("\n", 1)[0].strip("`"): section for section in sections}
     for query in map(named_queries.load, named_queries.names()):
         for parameter in query.parameters:

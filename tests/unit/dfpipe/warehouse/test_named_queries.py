@@ -33,6 +33,7 @@ SPECIFIED = {
 
 def test_doctests() -> None:
     assert doctest.testmod(named_queries).failed == 0
+    assert doctest.testmod(translate).failed == 0
 
 
 def test_the_queries_are_those_of_the_specification() -> None:
@@ -58,7 +59,8 @@ def test_a_query_uses_the_parameters_that_it_declares(name: str) -> None:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_no_translation_is_left_over(dialect: str) -> None:
-    assert sorted(path.stem for path in folder_of(dialect).iterdir()) == names()
+    needed = [name for name in names() if translate.translate(sql(name), dialect) != sql(name)]
+    assert sorted(path.stem for path in folder_of(dialect).iterdir()) == needed
 
 
 @pytest.mark.parametrize(

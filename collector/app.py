@@ -29,7 +29,7 @@ from dfpipe.datastore import StoreError
 from dfpipe.errors import UsageError
 from dfpipe.posts.purging import purge
 from service.access import Access, viewers_only, viewers_or_proven
-from service.auth import Guard, Headers, bearer, proven, same
+from service.auth import Guard, Headers, bearer, changing, proven, same
 from service.clock import Clock, utc_now
 from service.logging import configure_logging
 from service.pages import Link, install_pages, page, secured
@@ -81,8 +81,8 @@ class _Routes:
         self.intake = Intake(service, settings.ingest_backlog)
         self.metrics = ServiceMetrics(service)
         app.add_url_rule("/ingest", view_func=self.ingest, methods=["POST"])
-        app.add_url_rule("/timeline", view_func=proven(self.timeline))
-        app.add_url_rule("/purge", view_func=proven(self.purge))
+        app.add_url_rule("/timeline", view_func=changing(self.timeline))
+        app.add_url_rule("/purge", view_func=changing(self.purge))
         app.add_url_rule("/tasks/timeline", view_func=proven(self.fetch_task), methods=["POST"])
         app.add_url_rule("/tasks/purge", view_func=proven(self.purge_task), methods=["POST"])
         for name in ("healthz", "status", "metrics_text"):

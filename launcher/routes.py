@@ -1,14 +1,12 @@
 """The routes for the platform, operators and scripts; docs/reference/launcher.md describes them."""
 
-import functools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from flask import Flask, Response, jsonify, request
 from pydantic import ValidationError
-from werkzeug.exceptions import MethodNotAllowed
 
 from dfpipe.errors import UsageError
 from launcher import slots
@@ -20,7 +18,7 @@ from launcher.chains.records import ExecutionRecord, JobRecord
 from launcher.chains.stages import start_workflow
 from launcher.metrics import CONTENT_TYPE, Metrics
 from service.access import viewers_or_proven
-from service.auth import proven
+from service.auth import changing, proven
 from service.fields import Section, Time, problem, where
 from service.times import rfc3339
 
@@ -217,21 +215,6 @@ class Routes:
     def metrics_text(self) -> Response:
         """Metrics for Prometheus."""
         return Response(self.metrics.text(), content_type=CONTENT_TYPE)
-
-
-def changing(view: Callable[[], Response]) -> Callable[[], Response]:
-    """Let proven requests change something by GET, which cron sends, but not by HEAD.
-
-    Flask answers HEAD wherever it answers GET, but a HEAD must not change anything.
-    """
-
-    @functools.wraps(view)
-    def checked() -> Response:
-        if request.method == "HEAD":
-            raise MethodNotAllowed(["GET"])
-        return view()
-
-    return proven(checked)
 
 
 def _execution_id() -> str:

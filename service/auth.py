@@ -208,6 +208,25 @@ def proven(view: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
     return checked
 
 
+def changing(view: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
+    """Let proven requests change something by GET, which cron sends, but not by HEAD.
+
+    Flask answers HEAD wherever it answers GET, but a HEAD must not change anything: it gets 405.
+    """
+
+    @functools.wraps(view)
+    def checked(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
+        from flask import Response, abort, request
+
+        if request.method == "HEAD":
+            rule = request.url_rule
+            allowed = set(rule.methods or ()) if rule is not None else set()
+            abort(Response(status=405, headers={"Allow": ", ".join(sorted(allowed - {"HEAD"}))}))
+        return view(*args, **kwargs)
+
+    return proven(checked)
+
+
 def request_is_proven() -> bool:
     """Whether the guard of the Flask application allows the request that is being answered."""
     from flask import request

@@ -11,12 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collector.app import create_app
+from collector.fetching.accounts import Accounts
 from collector.ingest.intake import MOST_BODY
 from collector.openapi import DESCRIPTION
 from collector.settings import CollectorSettings
 from dfpipe.errors import UsageError
 from service.auth import AuthSettings
-from taskqueue import ConfigError
+from taskqueue import ConfigError, Queue, TaskQueueService
 from tests.support.collectors import GOOD, PLATFORM, PUSHER, make_api, settings_in
 from tests.support.taskqueues import Clock
 
@@ -69,6 +70,20 @@ def test_the_routes_that_are_tested_are_all_that_start_work() -> None:
         == [{"platform": []}]
     ]
     assert sorted(closed) == sorted(PLATFORM_ONLY)
+
+
+@pytest.mark.parametrize("path", [each[4:] for each in PLATFORM_ONLY if each.startswith("get ")])
+def test_a_head_request_starts_nothing(tmp_path: Path, path: str) -> None:
+    api = make_api(settings_in(tmp_path, f"sqlite:///{tmp_path}/s.db"), Clock())
+    service = TaskQueueService(f"sqlite:///{tmp_path}/s.db", f"{tmp_path}/queue.yaml")
+    queue = Queue("timeline", service=service)
+    Accounts(service.client).follow("mastodon:@anna@m.example", service.clock())
+    assert api.head(path).status_code == 403
+    assert api.head(path, headers=PLATFORM).status_code == 405
+    assert queue.fetch_statistics().tasks == 0
+    assert api.get(path, headers=PLATFORM).status_code == 200
+    assert queue.fetch_statistics().tasks == 1
+    service.client.close()
 
 
 @pytest.mark.parametrize("on_app_engine", [False, True])

@@ -14,6 +14,7 @@ from service.auth import (
     Guard,
     OidcTokens,
     bearer,
+    changing,
     credentials_from,
     proven,
     settings_from,
@@ -139,6 +140,27 @@ def test_a_view_is_guarded() -> None:
     refused = client.post("/work/a")
     assert (refused.status_code, refused.data) == (403, b"")
     assert client.post("/work/a", headers=with_token(SECRET)).data == b"did a"
+
+
+def test_a_head_request_changes_nothing() -> None:
+    app = Flask(__name__)
+    Guard(AuthSettings(token=SECRET)).install(app)
+    done = []
+
+    @app.route("/work/<name>", methods=["GET", "POST"])
+    @changing
+    def work(name: str) -> str:
+        done.append(name)
+        return "did it"
+
+    client = app.test_client()
+    assert client.head("/work/a").status_code == 403
+    refused = client.head("/work/a", headers=with_token(SECRET))
+    assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, OPTIONS, POST")
+    assert done == []
+    assert client.get("/work/a", headers=with_token(SECRET)).data == b"did it"
+    assert client.post("/work/b", headers=with_token(SECRET)).data == b"did it"
+    assert done == ["a", "b"]
 
 
 def test_what_a_dispatcher_sends() -> None:

@@ -150,6 +150,14 @@ def test_the_reaper_tells_what_it_did(queues: Queues, web: FlaskClient) -> None:
     assert (answer.status_code, answer.json) == (200, {})
 
 
+def test_a_head_request_does_not_repair(
+    queues: Queues, web: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workflow.web.handlers.reap", lambda engine: pytest.fail("it repaired"))
+    answer = web.head(f"{BASE}/reap", headers=PROOF)
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, OPTIONS, POST")
+
+
 # Callbacks
 
 

@@ -1,29 +1,29 @@
-"""Mails about workflows that have ended."""
+"""Mails about workflows that have ended, and the settings of mail."""
 
 import html
 import smtplib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.message import EmailMessage
+from typing import Annotated, Self
 from urllib.parse import unquote, urlencode, urlsplit
 
-from workflow.errors import UsageError
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_settings import SettingsConfigDict
 
-URL = "DFPIPE_MAIL_URL"
-SENDER = "DFPIPE_MAIL_SENDER"
-TO = "DFPIPE_MAIL_TO"
-BASE_URL = "DFPIPE_WORKFLOW_URL"
-SECONDS = 30.0
+from service.environment import EnvironmentSettings, read_environment
 
-HEADERS = ("to", "cc", "bcc", "reply_to")  # of a mail, where it does not go to the usual address
+SECONDS = 30.0  # for each answer of the mail server
 
-# Takes sender, subject, text and HTML, and by their names those of HEADERS that are given.
+HEADERS = ("to", "cc", "bcc", "reply_to")  # of a mail that does not go to the usual address
+
+# Takes sender, subject, text and HTML, and those of HEADERS that are given, by name.
 Send = Callable[..., None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
-    """How mails are sent: by `send`, in the name of an application, whose pages are at a URL."""
+    """How mails are sent: by `send`, for an application whose pages are at `base_url`."""
 
     send: Send | None = None
     sender: str = ""
@@ -35,10 +35,10 @@ class Mail:
 class SmtpServer:
     """Sends mails through a server, smtp://user:password@host:port, or smtps.
 
-    `to` gets those that have no receiver of their own.
+    Mails that name no receiver go to `to`.
     """
 
-    url: str
+    url: str = field(repr=False)  # it may hold a password
     to: str
 
     def __call__(
@@ -60,23 +60,48 @@ class SmtpServer:
             server.send_message(message)
 
 
-def settings_from(environment: Mapping[str, str]) -> Mail | None:
-    """How mails are sent, as the environment says; None where it names no server.
+def _smtp_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        is_smtp = parts.scheme in ("smtp", "smtps") and parts.port != 0
+    except ValueError:  # brackets that do not match, or a port that is not a number
+        is_smtp = False
+    if not is_smtp:
+        raise ValueError("expected smtp://HOST:PORT or smtps://USER:PASSWORD@HOST")
+    return url
 
-    Raises UsageError for a URL that is none, and where the sender or receiver is missing.
-    """
-    url = environment.get(URL)
-    if not url:
+
+class MailSettings(EnvironmentSettings):
+    """The mail server, the addresses of mails, and what mails say of the application."""
+
+    model_config = SettingsConfigDict(env_prefix="DFPIPE_MAIL_")
+
+    url: Annotated[str, AfterValidator(_smtp_url)] = Field(default="", repr=False)
+    sender: str = ""
+    to: str = ""
+    app_id: str = Field(default="dfpipe", validation_alias="GOOGLE_CLOUD_PROJECT")
+    base_url: str = Field(default="http://localhost", validation_alias="DFPIPE_WORKFLOW_URL")
+
+    @model_validator(mode="after")
+    def _has_addresses(self) -> Self:
+        if self.url and not (self.sender and self.to):
+            raise ValueError(
+                "DFPIPE_MAIL_URL needs DFPIPE_MAIL_SENDER and DFPIPE_MAIL_TO: set them to the "
+                "sender and the receiver of mails"
+            )
+        return self
+
+
+def settings_from(environment: Mapping[str, str]) -> Mail | None:
+    """How mails are sent; None if the environment names no server. Raises service's UsageError."""
+    found = read_environment(MailSettings, environment)
+    if not found.url:
         return None
-    if urlsplit(url).scheme not in ("smtp", "smtps"):
-        raise UsageError(f"{URL} is {url!r}: give smtp://HOST:PORT or smtps://USER:PASSWORD@HOST")
-    if not environment.get(SENDER) or not environment.get(TO):
-        raise UsageError(f"{URL} needs {SENDER} and {TO}: who mails come from and go to")
     return Mail(
-        send=SmtpServer(url, environment[TO]),
-        sender=environment[SENDER],
-        app_id=environment.get("GOOGLE_CLOUD_PROJECT") or "dfpipe",
-        base_url=environment.get(BASE_URL) or "http://localhost",
+        send=SmtpServer(found.url, found.to),
+        sender=found.sender,
+        app_id=found.app_id,
+        base_url=found.base_url,
     )
 
 

@@ -1,12 +1,16 @@
-"""What the service of workflows and its command are given, read in one place."""
+"""The settings of the workflow service and its command, read from the environment in one place."""
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
 
 import taskqueue
 from service.auth import AuthSettings
 from service.auth import settings_from as auth_from
+from service.environment import EnvironmentSettings, read_environment
+from service.fields import Words
 from taskqueue import QueueConfig
 from taskqueue.cli.options import service_of
 from workflow import mail
@@ -16,45 +20,42 @@ from workflow.errors import UsageError
 from workflow.mail import Mail
 
 STORE = "TASKQUEUE_STORE"
-QUEUE_YAML = "WORKFLOW_QUEUE_YAML"
-MODULES = "WORKFLOW_MODULES"
-LOG_LEVEL = "WORKFLOW_LOG_LEVEL"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What the service is given. Without a queue.yaml the queues are those that the store knows."""
+class WorkflowSettings(EnvironmentSettings):
+    """How one workflow service works. No secret is in its repr.
 
-    store: str | None
-    queue_yaml: str | None = None
-    modules: tuple[str, ...] = ()
-    auth: AuthSettings = field(default_factory=AuthSettings)
-    mail: Mail | None = None
+    Without a `queue_yaml`, the queues are those that the store was last used with; `modules` are
+    imported at start.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="WORKFLOW_")
+
+    store: str = Field(default="", validation_alias=STORE)
+    queue_yaml: str = ""
+    modules: Words = ()
     log_level: str = "INFO"
+    # Read from variables of their own.
+    auth: AuthSettings = Field(default=AuthSettings(), repr=False, validation_alias="-auth")
+    mail: Mail | None = Field(default=None, validation_alias="-mail")
 
 
-def settings_from(environment: Mapping[str, str]) -> Settings:
-    """The settings that the environment holds. Raises UsageError, also taskqueue's."""
-    return Settings(
-        store=environment.get(STORE) or None,
-        queue_yaml=environment.get(QUEUE_YAML) or None,
-        modules=tuple(environment.get(MODULES, "").replace(",", " ").split()),
-        auth=auth_from(environment),
-        mail=mail.settings_from(environment),
-        log_level=environment.get(LOG_LEVEL) or "INFO",
-    )
+def read_settings(environment: Mapping[str, str]) -> WorkflowSettings:
+    """The settings in an environment; docs/reference/workflow.md lists them. Raises UsageError."""
+    found = read_environment(WorkflowSettings, environment)
+    return found.changed(auth=auth_from(environment), mail=mail.settings_from(environment))
 
 
-def open_engine(store: str | None, queue_yaml: str | None, sends: Mail | None = None) -> Engine:
+def open_engine(store: str, queue_yaml: str, sends: Mail | None = None) -> Engine:
     """Bind this process to the workflows of a store. Raises UsageError, also taskqueue's.
 
-    Where neither a queue.yaml is given nor the store knows queues, there is `default` alone.
+    If there is no queue.yaml and the store knows no queues, there is only `default`.
     """
     if not store:
         raise UsageError(
-            f"no store is named: give --store (or {STORE}) as sqlite:///FILE or datastore://PROJECT"
+            f"no store: give --store, or set {STORE}, as sqlite:///FILE or datastore://PROJECT"
         )
-    service = service_of(store, queue_yaml)
+    service = service_of(store, queue_yaml or None)
     if not service.config.queues:
         service.config = QueueConfig()
     taskqueue.bind(service)
@@ -64,9 +65,9 @@ def open_engine(store: str | None, queue_yaml: str | None, sends: Mail | None = 
 
 
 def import_modules(names: tuple[str, ...]) -> None:
-    """Import the modules of stages, so that the status page can name them. Raises UsageError."""
+    """Import modules of stages, so that the status page can list them. Raises UsageError."""
     for name in names:
         try:
             importlib.import_module(name)
-        except Exception as error:
-            raise UsageError(f"module {name} cannot be imported: {error}") from error
+        except Exception as error:  # a module may raise anything
+            raise UsageError(f"cannot import module {name}: {error}") from error

@@ -12,11 +12,14 @@ import yaml
 from flask import Flask
 
 from service import auth
+from service.environment import variable_of
 from taskqueue import read_config
 from tests.support.documents import DOCUMENTS, ROOT, blocks, name
-from workflow import common, mail, settings
+from workflow import common
 from workflow.cli.main import workflow
+from workflow.mail import MailSettings
 from workflow.pipeline import DEFAULT_BASE_PATH, Pipeline
+from workflow.settings import WorkflowSettings
 from workflow.web import handlers
 
 REFERENCE = (ROOT / "docs" / "reference" / "workflow.md").read_text(encoding="utf-8")
@@ -45,10 +48,11 @@ def test_no_option_is_made_up() -> None:
 
 
 def test_every_setting_is_in_the_reference() -> None:
-    names: set[str] = set()
-    for module in (settings, mail, auth):
-        source = Path(module.__file__).read_text(encoding="utf-8")
-        names |= set(re.findall(r'"((?:TASKQUEUE|WORKFLOW|DFPIPE)_\w+)"', source))
+    models = (WorkflowSettings, MailSettings)
+    names = {variable_of(model, name) for model in models for name in model.model_fields}
+    names -= {"-auth", "-mail"}
+    source = Path(auth.__file__).read_text(encoding="utf-8")
+    names |= set(re.findall(r'"(DFPIPE_\w+)"', source))
     assert len(names) >= 12
     assert {each for each in names if f"`{each}`" not in REFERENCE} == set()
     assert set(re.findall(r"`((?:WORKFLOW|TASKQUEUE)_[A-Z_]+)`", REFERENCE)) <= names

@@ -30,10 +30,10 @@ from workflow.web.status import get_root_list, get_status_tree
 @click.option("--cursor", help="Continue where a list ended.")
 @JSON
 def list_(
-    store: str | None, class_path: str | None, count: int, cursor: str | None, as_json: bool
+    store: str, class_path: str | None, count: int, cursor: str | None, as_json: bool
 ) -> None:
     """List the workflows, the newest first."""
-    open_engine(store, None)
+    open_engine(store, "")
     found = get_root_list(class_path, cursor, count)
     if as_json:
         click.echo(values.dumps(found))
@@ -60,9 +60,9 @@ def _time(milliseconds: int) -> str:
     help="How many children of each stage to show.",
 )
 @JSON
-def show(store: str | None, pipeline_id: str, children: int, as_json: bool) -> None:
+def show(store: str, pipeline_id: str, children: int, as_json: bool) -> None:
     """Show the stages of a workflow: state, arguments, outputs and errors."""
-    open_engine(store, None)
+    open_engine(store, "")
     tree = get_status_tree(pipeline_id)
     if as_json:
         click.echo(values.dumps(tree))
@@ -82,8 +82,8 @@ def show(store: str | None, pipeline_id: str, children: int, as_json: bool) -> N
 )
 @click.option("--countdown", type=click.FloatRange(0), metavar="SECONDS", help="Start it later.")
 def start(
-    store: str | None,
-    queue_yaml: str | None,
+    store: str,
+    queue_yaml: str,
     path: str,
     arguments: tuple[str, ...],
     kwargs: str,
@@ -106,9 +106,9 @@ def start(
 @STORE
 @ID
 @MESSAGE
-def abort(store: str | None, pipeline_id: str, message: str) -> None:
+def abort(store: str, pipeline_id: str, message: str) -> None:
     """Abort the whole workflow of a stage."""
-    root = actions.abort(open_engine(store, None), pipeline_id, message)
+    root = actions.abort(open_engine(store, ""), pipeline_id, message)
     click.echo(f"workflow {root} is being aborted")
 
 
@@ -116,27 +116,27 @@ def abort(store: str | None, pipeline_id: str, message: str) -> None:
 @STORE
 @ID
 @MESSAGE
-def retry(store: str | None, pipeline_id: str, message: str) -> None:
+def retry(store: str, pipeline_id: str, message: str) -> None:
     """Run a stage now that waits for its next attempt, or rerun an asynchronous one."""
-    actions.retry(open_engine(store, None), pipeline_id, message)
+    actions.retry(open_engine(store, ""), pipeline_id, message)
     click.echo(f"stage {pipeline_id} is tried again")
 
 
 @click.command(short_help="Start a workflow again.")
 @STORE
 @ID
-def rerun(store: str | None, pipeline_id: str) -> None:
+def rerun(store: str, pipeline_id: str) -> None:
     """Start a new workflow with the arguments of an old one, and print its id."""
-    click.echo(actions.rerun(open_engine(store, None), pipeline_id))
+    click.echo(actions.rerun(open_engine(store, ""), pipeline_id))
 
 
 @click.command(short_help="Delete everything that is stored of a workflow.")
 @STORE
 @ID
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def cleanup(store: str | None, pipeline_id: str, yes: bool) -> None:
+def cleanup(store: str, pipeline_id: str, yes: bool) -> None:
     """Delete everything that is stored of a workflow that is over."""
-    engine = open_engine(store, None)
+    engine = open_engine(store, "")
     if not yes and not click.confirm(f"Delete all of the workflow {pipeline_id}?", err=True):
         raise UsageError("nothing was deleted")
     root = actions.cleanup(engine, pipeline_id)
@@ -145,9 +145,9 @@ def cleanup(store: str | None, pipeline_id: str, yes: bool) -> None:
 
 @click.command(short_help="Resume stages whose tasks were lost.")
 @STORE
-def reap(store: str | None) -> None:
+def reap(store: str) -> None:
     """Resume or abort stages whose tasks were lost or given up, and print how many."""
-    report: dict[str, Any] = dict(reap_all(open_engine(store, None)))
+    report: dict[str, Any] = dict(reap_all(open_engine(store, "")))
     click.echo(values.dumps(report))
 
 

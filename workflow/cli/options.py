@@ -15,6 +15,7 @@ Command = Callable[..., Any]
 
 STORE = click.option(
     "--store",
+    default="",
     metavar="URL",
     envvar=STORE_VARIABLE,
     show_envvar=True,
@@ -22,6 +23,7 @@ STORE = click.option(
 )
 QUEUE_YAML = click.option(
     "--queue_yaml",
+    default="",
     metavar="FILE",
     type=click.Path(dir_okay=False),
     help="The file that defines the queues; default: those that the store was last used with.",

@@ -20,7 +20,7 @@ from workflow.engine.engine import Engine
 from workflow.engine.local import LocalRunner, Other
 from workflow.errors import Error, UsageError
 from workflow.records import ABORTED, Record
-from workflow.settings import open_engine, settings_from
+from workflow.settings import open_engine, read_settings
 from workflow.web.status import get_status_tree
 
 LOOK = 0.5  # seconds between two looks at the tree, at least
@@ -34,8 +34,8 @@ TERMINAL_ROWS = 40
 @QUEUE_YAML
 @stage_options
 def run(
-    store: str | None,
-    queue_yaml: str | None,
+    store: str,
+    queue_yaml: str,
     path: str,
     arguments: tuple[str, ...],
     kwargs: str,
@@ -49,9 +49,9 @@ def run(
     aborted.
     """
     source = click.get_current_context().get_parameter_source("store")
-    given = store if source is click.core.ParameterSource.COMMANDLINE else None
+    given = store if source is click.core.ParameterSource.COMMANDLINE else ""
     with _store(given) as url:
-        engine = open_engine(url, queue_yaml, settings_from(os.environ).mail)
+        engine = open_engine(url, queue_yaml, read_settings(os.environ).mail)
         runner = LocalRunner(engine, _callbacks())
         if runner.next_due() is not None:
             raise UsageError(
@@ -68,7 +68,7 @@ def run(
 
 
 @contextmanager
-def _store(given: str | None) -> Iterator[str]:
+def _store(given: str) -> Iterator[str]:
     if given:
         yield given
         return

@@ -1,6 +1,6 @@
 """The service of workflows as a Flask application: `gunicorn 'workflow.web.server:create_app()'`.
 
-An application of one's own needs none of this: it registers the blueprint of workflow.web.handlers.
+Your own application does not need it: it registers the blueprint of workflow.web.handlers.
 """
 
 import os
@@ -10,17 +10,17 @@ from flask import Flask
 from service.access import Access
 from service.auth import Guard
 from service.logging import configure_logging
-from workflow.settings import Settings, import_modules, open_engine, settings_from
+from workflow.settings import WorkflowSettings, import_modules, open_engine, read_settings
 from workflow.web.handlers import create_blueprint
 
 
-def create_app(settings: Settings | None = None) -> Flask:
-    """The application; without settings they are read from the environment, and logs set up.
+def create_app(settings: WorkflowSettings | None = None) -> Flask:
+    """The application; without settings, it reads the environment and sets up logging.
 
     docs/reference/workflow.md describes the routes. Raises UsageError and taskqueue's ConfigError.
     """
     if settings is None:
-        settings = settings_from(os.environ)
+        settings = read_settings(os.environ)
         configure_logging(settings.log_level)
     import_modules(settings.modules)
     engine = open_engine(settings.store, settings.queue_yaml, settings.mail)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from email import message_from_bytes, policy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ from google.cloud.datastore import Key
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.errors import UsageError
 from tests.support.processes import free_port
-from workflow import UsageError, mail, registry, values
+from workflow import mail, registry, values
 from workflow.engine import large
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
@@ -171,13 +173,26 @@ def test_settings_of_mails() -> None:
 @pytest.mark.parametrize("name", ["DFPIPE_MAIL_SENDER", "DFPIPE_MAIL_TO"])
 def test_settings_of_mails_that_are_missing(name: str) -> None:
     given = {key: value for key, value in WHOLE.items() if key != name}
-    with pytest.raises(UsageError, match="who mails come from and go to"):
+    with pytest.raises(UsageError, match="needs DFPIPE_MAIL_SENDER and DFPIPE_MAIL_TO"):
         mail.settings_from(given)
 
 
 def test_settings_of_mails_that_are_wrong() -> None:
-    with pytest.raises(UsageError, match="give smtp://HOST:PORT or smtps://"):
-        mail.settings_from({**WHOLE, "DFPIPE_MAIL_URL": "http://localhost"})
+    for url in ("http://localhost", "localhost:25", "smtp://localhost:mail"):
+        with pytest.raises(UsageError, match="^DFPIPE_MAIL_URL is .* expected smtp://HOST:PORT"):
+            mail.settings_from({**WHOLE, "DFPIPE_MAIL_URL": url})
+
+
+def test_a_password_of_mail_is_not_shown(tmp_path: Path) -> None:
+    file = tmp_path / "url"
+    file.write_text("smtps://us:secret@localhost\n")
+    given = {name: value for name, value in WHOLE.items() if name != "DFPIPE_MAIL_URL"}
+    found = mail.settings_from({**given, "DFPIPE_MAIL_URL_FILE": str(file)})
+    assert found is not None
+    assert found.send == mail.SmtpServer("smtps://us:secret@localhost", "you@example.com")
+    assert "secret" not in repr(found)
+    with pytest.raises(UsageError, match="a value that is not shown: expected smtp://"):
+        mail.settings_from({**WHOLE, "DFPIPE_MAIL_URL": "http://us:secret@localhost"})
 
 
 class Letters:

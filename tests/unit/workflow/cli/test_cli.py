@@ -257,7 +257,7 @@ HERE = ["--store", "sqlite:///w.db"]
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["list"], "no store is named: give --store (or TASKQUEUE_STORE)"),
+        (["list"], "no store: give --store, or set TASKQUEUE_STORE"),
         (["show", "x", "--store", "sqlite:///w.db"], "there is no workflow with a stage 'x'"),
         (["run", "Nothing"], "Nothing cannot be imported: it has no module: give MODULE.CLASS"),
         (["run", "nowhere.Nothing"], "cannot be imported: No module named 'nowhere'"),
@@ -267,8 +267,8 @@ HERE = ["--store", "sqlite:///w.db"]
         (["run", "workflow.common.Sum", "1", "--kwargs", "{"], "--kwargs '{' is not JSON"),
         (["run", "workflow.common.Sum", "1", "--queue_name", "x"], "queue 'x' is not defined"),
         (["run", "workflow.common.Sum", "1", "--queue_yaml", "none.yaml"], "none.yaml"),
-        (["serve", "--module", "nowhere", "--store", "sqlite:///w.db"], "module nowhere cannot be"),
-        (["serve", "--store", "sqlite:///w.db"], "nobody could call: set DFPIPE_TASK_TOKEN"),
+        (["serve", "--module", "nowhere", "--store", "sqlite:///w.db"], "cannot import module"),
+        (["serve", "--store", "sqlite:///w.db"], "nobody can log in: set DFPIPE_TASK_TOKEN"),
         (["start", f"{STAGES}.Picky", "x", *HERE], "these arguments: 'x' is no number"),
         (
             ["start", "workflow.common.Return", "--countdown", "inf", *HERE],
@@ -312,7 +312,7 @@ def test_serve_answers_tasks_and_people(folder: Path) -> None:
 
 
 def test_settings_are_read_in_one_place() -> None:
-    found = settings.settings_from(
+    found = settings.read_settings(
         {
             "TASKQUEUE_STORE": "sqlite:///w.db",
             "WORKFLOW_QUEUE_YAML": "queue.yaml",

@@ -13,7 +13,7 @@ COPY_JARS = org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependen
 # What a browser is called: the tests look for the same names.
 BROWSERS = chromium chromium-browser google-chrome google-chrome-stable
 
-.PHONY: demo test engines gcloud history month kills lint format emulators chromium clean
+.PHONY: demo test engines gcloud history month kills images lint format emulators chromium clean
 
 demo: .venv/made  ## make a timeline, analyse it, print what it talks about
 	$(BIN)/dfpipe demo
@@ -34,6 +34,9 @@ history: .venv/made  ## four processes on one queue of 20,000 tasks, checked tas
 
 month: .venv/made  ## the collector's month with all its 2,541 cron slots, on the embedded store
 	COLLECTOR_WHOLE_MONTH=1 $(BIN)/pytest tests/contract/test_collector_month.py -k embedded
+
+images: .venv/made chromium  ## the pictures of docs/images, made again from the demo
+	$(BIN)/python -m tests.support.images
 
 kills: .venv/made  ## 25 chains of fifty jobs, launcher and dispatcher killed five times in each
 	LAUNCHER_KILL_ROUNDS=25 $(BIN)/pytest tests/acceptance/test_launcher_real.py -k fifty

@@ -1,6 +1,7 @@
 """The worked changes of docs/how-to/extend.md: each is made to a copy of the tree, and tried."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -44,6 +45,21 @@ site = Site(Path.cwd())
 print(site.text("/queries"), site.text("/"))
 """
 
+ASK = """
+from dfpipe.errors import DfpipeError
+from dfpipe.warehouse import connect, named_queries
+from tests.support.warehouses import TS, a_run, some_rows
+
+results = connect("sqlite:///asked.sqlite")
+results.replace_run(a_run(), some_rows(TS, "word", 3))
+for name in named_queries.names():
+    required = [p.name for p in named_queries.load(name).parameters if p.default is None]
+    try:
+        results.query(name, **dict.fromkeys(required, "word1"))
+    except DfpipeError:
+        print("fails:", name)
+"""
+
 
 def section(title: str, folder: Path) -> list[Block]:
     """Return the blocks of a section of the document."""
@@ -74,7 +90,7 @@ def apply(diff: str, tree: Path) -> None:
         ["git", "apply", "-C1", "-"],
         cwd=tree,
         # Even if the copy is inside of a repository, paths are from the copy.
-        env={"GIT_CEILING_DIRECTORIES": str(tree.parent), "PATH": "/usr/local/bin:/usr/bin:/bin"},
+        env={**os.environ, "GIT_CEILING_DIRECTORIES": str(tree.parent)},
         input=diff,
         capture_output=True,
         text=True,
@@ -160,3 +176,15 @@ def test_a_page_is_shown_and_linked(tmp_path: Path) -> None:
     found = python(SHOW, "", tree)
     assert '<th scope="row">popular_words' in found
     assert found.count('href="/queries"') == 2
+
+
+def test_the_queries_that_fail_in_sqlite_are_named(tmp_path: Path) -> None:
+    found = section("Add a warehouse", tmp_path)
+    tree = changed_tree(found, tmp_path)
+    type_in("python -m dfpipe.warehouse.translate", tree, environment_of(tree))
+    failing = re.findall("^fails: (.+)$", python(ASK, "", tree), re.MULTILINE)
+    (said,) = re.findall(
+        r"SQLite lacks functions that (.+?) need, so these fail",
+        EXTEND.read_text(encoding="utf-8").replace("\n", " "),
+    )
+    assert sorted(re.findall(r"`(\w+)`", said)) == failing

@@ -1,4 +1,4 @@
-"""What the `_async` methods give back."""
+"""What the `_async` methods return."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ from taskqueue.errors import InvalidDeadlineError
 
 
 def check_deadline(deadline: float | None) -> None:
-    """Refuse a deadline, in seconds, that is no number (TypeError) or not after now."""
+    """Check a deadline in seconds. Raises TypeError or, unless above 0, InvalidDeadlineError."""
     if deadline is None:
         return
     if not isinstance(deadline, int | float):
@@ -30,7 +30,7 @@ class Call:
         self.done = False
 
     def make(self, function: Callable[[], Any]) -> "Call":
-        """Make the call and keep what it gives or raises."""
+        """Make the call and keep its result or its error."""
         try:
             self._result = function()
         except Exception as error:  # whatever it is, get_result raises it

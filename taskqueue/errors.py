@@ -24,7 +24,7 @@ class UnknownQueueError(Error):
 
 
 class UnknownTaskError(Error):
-    """The queue has no such task, nor had it one lately."""
+    """The queue does not have the task and did not have it recently."""
 
 
 class TransientError(Error):

@@ -25,7 +25,7 @@ class Queue:
     """A queue of the service given, or else of the one that the process is bound to.
 
     Every method may raise UnknownQueueError, and TransientError, DatastoreError or
-    PermissionDeniedError for what the store says. Deadlines are checked and mean nothing else.
+    PermissionDeniedError for errors of the store. Deadlines are checked but have no effect.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class Queue:
     def delete_tasks(self, task: Task | Iterable[Task]) -> Any:
         """Delete tasks, leased or not, and return what was given.
 
-        `was_deleted` of each says whether there was such a task.
+        `was_deleted` of each says whether this call deleted the task.
         """
         tasks = _as_list(task)
         names: dict[str, None] = {}

@@ -1,4 +1,4 @@
-"""When a failed task is tried again, and when it is given up."""
+"""When a failed task is retried, and when it becomes a dead letter."""
 
 import math
 from dataclasses import dataclass, fields, replace
@@ -13,7 +13,7 @@ class TaskRetryOptions:
     """How a task is retried; None leaves it to the queue, and that to the defaults.
 
     Seconds; `task_age_limit` counts from the first try and is rounded up to whole seconds.
-    Where both limits are set, both must be passed before the task is given up. In a pull queue
+    With both limits set, the task becomes a dead letter once both are passed. In a pull queue
     only `task_retry_limit` counts: so many times the task may be leased.
     """
 
@@ -27,7 +27,7 @@ class TaskRetryOptions:
         """Check and round.
 
         Raises InvalidTaskRetryOptionsError for negative numbers and for a minimum above the
-        maximum, and TypeError for what is no number.
+        maximum, and TypeError unless all are numbers.
         """
         for field in fields(self):
             value = getattr(self, field.name)
@@ -78,9 +78,9 @@ def backoff_seconds(attempt: int, options: TaskRetryOptions) -> float:
 
 
 def may_retry(attempts: int, age_seconds: float, options: TaskRetryOptions) -> bool:
-    """Whether a task that failed `attempts` times, first tried `age_seconds` ago, goes on.
+    """Whether a task that failed `attempts` times, first tried `age_seconds` ago, is retried.
 
-    `task_retry_limit` retries follow the first attempt. With both limits set, the task goes on
+    `task_retry_limit` retries follow the first attempt. With both limits set, the task is retried
     until both are passed.
     """
     retries, age = options.task_retry_limit, options.task_age_limit

@@ -246,7 +246,7 @@ class Task:
     def extract_params(self) -> dict[str, str | list[str]]:
         """The parameters in the payload (POST and pull tasks) or else in the URL's query.
 
-        A repeated one has a list of values. Raises ValueError where there are no such parameters.
+        A repeated one has a list of values. Raises ValueError if they cannot be parsed.
         """
         if self._method in ("POST", "PULL"):
             query = (self._payload or b"").decode()

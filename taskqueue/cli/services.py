@@ -3,8 +3,8 @@
 import os
 import shlex
 import shutil
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,14 +17,19 @@ from taskqueue.cli.old_options import command
 from taskqueue.cli.options import (
     QUEUE_YAML,
     STORE,
+    Api,
     Seconds,
     api_options,
     connected,
     service_of,
 )
+from taskqueue.config import QueueConfig
 from taskqueue.errors import UsageError
 from taskqueue.push.sending import is_web_url
 from taskqueue.rest.resources import QueueResources
+
+if TYPE_CHECKING:
+    from taskqueue.pull.puller import PullerSettings
 
 
 @command(short_help="Send the due tasks of push queues to their handlers.")
@@ -101,12 +106,7 @@ def dispatch(
     sender = Sender(
         urls, credentials, connections=threads, deadline=deadline_secs, namespace=namespace
     )
-    for queue in service.config.queues.values():
-        if queue.target and queue.target not in urls:
-            raise UsageError(
-                f"queue {queue.name!r} has the target {queue.target!r}: "
-                f"give --target {queue.target}=URL"
-            )
+    check_targets(service.config, urls)
     settings = DispatchSettings(threads=threads, poll=poll_secs, lease=lease_secs, grace=grace_secs)
     metrics = DispatchMetrics()
     dispatcher = Dispatcher(service, sender, settings, metrics=metrics)
@@ -115,6 +115,16 @@ def dispatch(
     configure_logging(log_level)
     on_stop(dispatcher.stop)
     dispatcher.run()
+
+
+def check_targets(config: QueueConfig, urls: Mapping[str, str]) -> None:
+    """Refuse queues whose target has no URL. Raises UsageError."""
+    for queue in config.queues.values():
+        if queue.target and queue.target not in urls:
+            raise UsageError(
+                f"queue {queue.name!r} has the target {queue.target!r}: "
+                f"give --target {queue.target}=URL"
+            )
 
 
 def serve_metrics(metrics: Any, service: Any, host: str, port: int) -> None:
@@ -130,20 +140,20 @@ def serve_metrics(metrics: Any, service: Any, host: str, port: int) -> None:
         raise UsageError(f"--metrics_port {port} cannot be used: {error.strerror}") from error
 
 
-def named(word: str) -> tuple[str, str]:
+def named(target: str) -> tuple[str, str]:
     """The name and the URL of a target; the name is empty where only a URL is given.
 
     >>> named("worker=http://h:1"), named("http://h:1/?a=b")
     (('worker', 'http://h:1'), ('', 'http://h:1/?a=b'))
     """
-    name, equals, url = word.partition("=")
-    return (name, url) if equals and "/" not in name else ("", word)
+    name, equals, url = target.partition("=")
+    return (name, url) if equals and "/" not in name else ("", target)
 
 
-def by_name(words: Iterable[str]) -> dict[str, str]:
+def by_name(targets: Iterable[str]) -> dict[str, str]:
     """The URLs of targets by name. Raises UsageError."""
     urls: dict[str, str] = {}
-    for name, url in map(named, words):
+    for name, url in map(named, targets):
         if name in urls:
             raise UsageError(f"--target {name or urls[name]} is given twice: give each name once")
         urls[name] = url
@@ -262,24 +272,11 @@ def puller(
     lease is extended while it runs. Exit status 0 deletes the task; any other status releases it
     for a retry.
     """
-    from taskqueue.pull.puller import Puller, PullerSettings, post_output
+    from taskqueue.pull.puller import PullerSettings
 
-    command = command_of(program, executable_binary)
-    if min_running_tasks > num_tasks:
-        raise UsageError(
-            f"--min_running_tasks {min_running_tasks} is more than --num_tasks {num_tasks}"
-        )
-    if output_url and not is_web_url(output_url):
-        raise UsageError(f"--output_url {output_url}: give http://HOST/PATH or https://HOST/PATH")
-    api = connected(options)
-    # Report a wrong queue or token now instead of retrying for ever.
-    api.get_queue(taskqueue_name)
-    if isinstance(api, QueueResources):
-        api.service.pull_queue(taskqueue_name)
-    configure_logging(log_level)
     settings = PullerSettings(
         queue=taskqueue_name,
-        program=command,
+        program=command_of(program, executable_binary),
         lease=lease_secs,
         most_running=num_tasks,
         min_running=min_running_tasks,
@@ -289,6 +286,37 @@ def puller(
         grace=grace_secs,
         output_url=output_url,
     )
+    check(settings)
+    api = reachable(options, taskqueue_name)
+    configure_logging(log_level)
+    pull(api, settings)
+
+
+def check(settings: "PullerSettings") -> None:
+    """Refuse options that contradict each other, and a wrong URL. Raises UsageError."""
+    fewest, most, url = settings.min_running, settings.most_running, settings.output_url
+    if fewest > most:
+        raise UsageError(f"--min_running_tasks {fewest} is more than --num_tasks {most}")
+    if url and not is_web_url(url):
+        raise UsageError(f"--output_url {url}: give http://HOST/PATH or https://HOST/PATH")
+
+
+def reachable(options: dict[str, Any], queue: str) -> Api:
+    """The queues that the options of `api_options` name, once they have answered.
+
+    A wrong queue or token is reported at once, and not retried forever.
+    """
+    api = connected(options)
+    api.get_queue(queue)
+    if isinstance(api, QueueResources):
+        api.service.pull_queue(queue)
+    return api
+
+
+def pull(api: Api, settings: "PullerSettings") -> None:
+    """Run programs until SIGTERM."""
+    from taskqueue.pull.puller import Puller, post_output
+
     credentials = auth.credentials_from(auth.settings_from(os.environ))
     work = Puller(api, settings, post=lambda url, out: post_output(url, out, credentials(url)))
     on_stop(work.stop)

@@ -1,6 +1,6 @@
 """Connections whose deadline is for the whole answer, not for each read of it.
 
-A handler that sends a byte from time to time would otherwise hold a request for ever.
+A handler that sends a byte from time to time would otherwise hold a request forever.
 """
 
 import http.client

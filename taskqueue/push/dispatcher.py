@@ -111,7 +111,7 @@ class Dispatcher:
             threads.end()
 
     def step(self, start: Callable[[Flight], None]) -> float:
-        """Do what is to be done now; returns after how many seconds there may be more to do."""
+        """Do what is due now; returns the seconds until there may be more to do."""
         try:
             self._settle()
             self._extend()

@@ -56,7 +56,7 @@ class QueueCollector(Collector):
 
 
 class DispatchMetrics:
-    """What one dispatcher does; each has a registry of its own unless one is given."""
+    """What one dispatcher does; each makes a registry unless it gets one."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()

@@ -24,7 +24,7 @@ THROTTLE = 503
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of an attempt: the status, or None and the reason why there is none."""
+    """The result of an attempt: the status, or None and the reason why no status came."""
 
     status: int | None
     reason: str | None = None
@@ -50,7 +50,7 @@ def headers_of(
     # Tasks of older versions were stored with all their headers.
     own = {name: value for name, value in task.request.headers if not is_reserved(name)}
     known = {name.lower() for name in own}
-    told = {
+    sent = {
         "X-AppEngine-QueueName": task.queue,
         "X-AppEngine-TaskName": task.name,
         "X-AppEngine-TaskRetryCount": str(task.retries - 1),
@@ -59,16 +59,16 @@ def headers_of(
         "X-AppEngine-Current-Namespace": namespace,
     }
     if task.status is not None:
-        told["X-AppEngine-TaskPreviousResponse"] = str(task.status)
+        sent["X-AppEngine-TaskPreviousResponse"] = str(task.status)
     if task.reason:
-        told["X-AppEngine-TaskRetryReason"] = _one_line(task.reason)
+        sent["X-AppEngine-TaskRetryReason"] = _one_line(task.reason)
     if task.payload and "content-type" not in known:
-        told["Content-Type"] = "application/octet-stream"
+        sent["Content-Type"] = "application/octet-stream"
     if "user-agent" not in known:
-        told["User-Agent"] = "AppEngine-Google; (+http://code.google.com/appengine)"
+        sent["User-Agent"] = "AppEngine-Google; (+http://code.google.com/appengine)"
     proof = {name.lower() for name in credentials}
     own = {name: value for name, value in own.items() if name.lower() not in proof}
-    return {**own, **told, **credentials}
+    return {**own, **sent, **credentials}
 
 
 def _one_line(text: str) -> str:
@@ -85,13 +85,13 @@ def is_web_url(url: str) -> bool:
         return False
 
 
-def parse_targets(words: Mapping[str, str]) -> dict[str, str]:
+def parse_targets(urls: Mapping[str, str]) -> dict[str, str]:
     """The base URLs of services by name, without a slash at the end.
 
-    Raises UsageError for what is no http or https URL of a host.
+    Raises UsageError unless each is an http or https URL of a host.
     """
     targets = {}
-    for name, url in words.items():
+    for name, url in urls.items():
         if not is_web_url(url) or urlsplit(url).query:
             raise UsageError(f"--target {url}: give http://HOST:PORT, or NAME=http://HOST:PORT")
         targets[name] = url.rstrip("/")
@@ -102,7 +102,7 @@ class Sender:
     """Sends tasks over kept connections; for any number of threads.
 
     `targets` are base URLs by the names of services; DEFAULT is for tasks and queues without one.
-    `namespace` is that of the store, in which its tasks are told to be.
+    `namespace` is that of the store; a header passes it to the handlers.
     """
 
     def __init__(
@@ -166,8 +166,8 @@ def outcome_of(
 ) -> Outcome:
     """What becomes of a claimed task after that answer.
 
-    `retry` is the queue's; `throttle` is after how many seconds a task is tried again whose handler
-    said 503, which is no failure.
+    `retry` holds the options of the queue. After a 503, which does not count as a failure, the task
+    is retried in `throttle` seconds.
     """
     if answer.is_success:
         return Outcome(task, Verdict.DONE, status=answer.status)

@@ -209,11 +209,7 @@ class Leasing:
                 got, left = self._take(queue, keys, now, room, take)
             except Aborted as error:
                 collisions += 1
-                if collisions > MOST_COLLISIONS:
-                    raise TransientError(
-                        "too many workers want the same tasks: try again"
-                    ) from error
-                self._sleep(backoff.next())
+                self._give_way(collisions, backoff, error)
                 continue
             taken += got
             seen.update(map(name_of, keys[: len(keys) - left]))
@@ -222,6 +218,12 @@ class Leasing:
             if not keys or (left and not got) or is_all:
                 break
         return sorted(taken, key=lambda task: (task.due, task.name)) if collisions else taken
+
+    def _give_way(self, collisions: int, backoff: Backoff, error: Aborted) -> None:
+        """Wait for the workers that want the same tasks. Raises TransientError at last."""
+        if collisions > MOST_COLLISIONS:
+            raise TransientError("too many workers want the same tasks: try again") from error
+        self._sleep(backoff.next())
 
     def _chunk(self) -> int:
         return max(1, min(MOST_WRITES, MOST_BYTES // self._mean_bytes))

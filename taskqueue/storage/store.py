@@ -309,8 +309,8 @@ class TaskStore:
     def revive(self, queue: QueueDefinition, name: str, now: int) -> StoredTask:
         """Put a dead letter back into its queue, due at once, its counts at zero; returns it.
 
-        Raises UnknownTaskError where there is no such dead letter, and InvalidQueueModeError where
-        the queue takes no tasks of that kind any more.
+        Raises UnknownTaskError if the dead letter does not exist, and InvalidQueueModeError if the
+        queue no longer takes tasks of that kind.
         """
 
         def change() -> StoredTask:

@@ -60,10 +60,10 @@ class Service:
         self.log.touch()
 
     def serve(self) -> Any:
-        words = ["--store", f"sqlite:///{self.folder}/q.db", "--port", str(self.port)]
-        words += ["--queue_yaml", f"{self.folder}/queue.yaml", "--workers", "2"]
-        words += ["--token_file", f"{self.folder}/tokens", "--log_level", "ERROR"]
-        return process("-m", "taskqueue", "serve", *words, env=environment())
+        argv = ["--store", f"sqlite:///{self.folder}/q.db", "--port", str(self.port)]
+        argv += ["--queue_yaml", f"{self.folder}/queue.yaml", "--workers", "2"]
+        argv += ["--token_file", f"{self.folder}/tokens", "--log_level", "ERROR"]
+        return process("-m", "taskqueue", "serve", *argv, env=environment())
 
     def is_up(self) -> bool:
         try:
@@ -78,10 +78,10 @@ class Service:
     def where(self) -> list[str]:
         return ["--api_host", self.url, "--taskqueue_name", "work"]
 
-    def run(self, who: str, command: str, *words: str) -> Any:
+    def run(self, who: str, command: str, *argv: str) -> Any:
         """What a command prints; its error output where it fails."""
         done = subprocess.run(
-            [sys.executable, "-m", "taskqueue", command, *self.where(), *words],
+            [sys.executable, "-m", "taskqueue", command, *self.where(), *argv],
             env=self.env(who),
             cwd=ROOT,
             capture_output=True,
@@ -106,10 +106,10 @@ class Service:
             return error.code
 
     def puller(self) -> Any:
-        words = ["--lease_secs", str(LEASE), "--num_tasks", "5", "--log_level", "ERROR"]
-        words += ["--sleep_before_next_poll_secs", "0.1", "--", sys.executable]
-        words += [str(self.folder / "program.py"), str(self.log)]
-        command = ["-m", "taskqueue", "puller", *self.where(), *words]
+        argv = ["--lease_secs", str(LEASE), "--num_tasks", "5", "--log_level", "ERROR"]
+        argv += ["--sleep_before_next_poll_secs", "0.1", "--", sys.executable]
+        argv += [str(self.folder / "program.py"), str(self.log)]
+        command = ["-m", "taskqueue", "puller", *self.where(), *argv]
         return process(*command, env=self.env("worker"))
 
     def load(self) -> None:

@@ -34,8 +34,8 @@ def claim(service: TaskQueueService, seconds: float = 60, most: int = 10) -> lis
     return service.leasing.claim(service.definition("default"), service.now(), seconds, most)
 
 
-def settle(service: TaskQueueService, task: StoredTask, verdict: Verdict, **words: Any) -> bool:
-    (held,) = service.leasing.settle([Outcome(task, verdict, **words)], service.now())
+def settle(service: TaskQueueService, task: StoredTask, verdict: Verdict, **kwargs: Any) -> bool:
+    (held,) = service.leasing.settle([Outcome(task, verdict, **kwargs)], service.now())
     return held
 
 

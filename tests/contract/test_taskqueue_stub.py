@@ -61,14 +61,14 @@ class Compared(RuleBasedStateMachine):
         taskqueue.bind(None)
         self.folder.cleanup()
 
-    def call(self, operation: str, *words: Any) -> dict[str, Any]:
+    def call(self, operation: str, *args: Any) -> dict[str, Any]:
         self.clock.move(1 / 16)
-        return self.stub.call(operation, self.clock.time.timestamp(), *words)
+        return self.stub.call(operation, self.clock.time.timestamp(), *args)
 
-    def both(self, operation: str, queue: str, *words: Any) -> None:
-        theirs = self.call(operation, queue, *words)
+    def both(self, operation: str, queue: str, *args: Any) -> None:
+        theirs = self.call(operation, queue, *args)
         try:
-            ours = {"result": getattr(self, f"our_{operation}")(Queue(queue), *words)}
+            ours = {"result": getattr(self, f"our_{operation}")(Queue(queue), *args)}
         except (taskqueue.Error, TypeError) as error:
             ours = {"error": type(error).__name__.replace("UnknownTaskError", "Error")}
         if operation.startswith("lease"):
@@ -82,9 +82,9 @@ class Compared(RuleBasedStateMachine):
                 assert self.generated.setdefault(mine[0], other[0]) == other[0]
                 mine[0] = other[0]
 
-    def our_add(self, queue: Queue, words: list[dict[str, Any]]) -> list[bool]:
+    def our_add(self, queue: Queue, fields: list[dict[str, Any]]) -> list[bool]:
         tasks = []
-        for each in words:
+        for each in fields:
             tasks.append(Task(**each, method="PULL"))
         self.tasks += tasks
         queue.add(tasks)
@@ -93,11 +93,11 @@ class Compared(RuleBasedStateMachine):
     def our_add_again(self, queue: Queue, number: int) -> None:
         queue.add(self.tasks[number])
 
-    def our_lease_tasks(self, queue: Queue, *words: Any) -> list[Any]:
-        return self.leased(queue.lease_tasks(*words))
+    def our_lease_tasks(self, queue: Queue, *args: Any) -> list[Any]:
+        return self.leased(queue.lease_tasks(*args))
 
-    def our_lease_tasks_by_tag(self, queue: Queue, *words: Any) -> list[Any]:
-        return self.leased(queue.lease_tasks_by_tag(*words))
+    def our_lease_tasks_by_tag(self, queue: Queue, *args: Any) -> list[Any]:
+        return self.leased(queue.lease_tasks_by_tag(*args))
 
     def leased(self, tasks: list[Task]) -> list[Any]:
         self.tasks += tasks
@@ -125,9 +125,9 @@ class Compared(RuleBasedStateMachine):
     def time_passes(self, seconds: int) -> None:
         self.clock.move(seconds)
 
-    @rule(queue=PULL_QUEUES, words=st.lists(TASKS, max_size=4))
-    def add(self, queue: str, words: list[dict[str, Any]]) -> None:
-        self.both("add", queue, words)
+    @rule(queue=PULL_QUEUES, fields=st.lists(TASKS, max_size=4))
+    def add(self, queue: str, fields: list[dict[str, Any]]) -> None:
+        self.both("add", queue, fields)
 
     @rule(queue=QUEUES)
     def add_anywhere(self, queue: str) -> None:

@@ -95,7 +95,7 @@ def test_times_count_from_the_adding(service: TaskQueueService) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "error", "message"),
+    ("args", "error", "message"),
     [
         ((-0.1, 1), taskqueue.InvalidLeaseTimeError, "lease_seconds is -0.1: give 0 to 604800"),
         ((604_800.1, 1), taskqueue.InvalidLeaseTimeError, "lease_seconds is 604800.1"),
@@ -107,12 +107,12 @@ def test_times_count_from_the_adding(service: TaskQueueService) -> None:
     ],
 )
 def test_the_limits_of_a_lease(
-    queue: Queue, words: Any, error: type[Exception], message: str
+    queue: Queue, args: Any, error: type[Exception], message: str
 ) -> None:
     for lease in (queue.lease_tasks, queue.lease_tasks_by_tag):
         assert lease(0, 1) == lease(604_800, 1000) == []
         with pytest.raises(error, match=message):
-            lease(*words)
+            lease(*args)
 
 
 def test_lease_times_of_a_change(queue: Queue) -> None:

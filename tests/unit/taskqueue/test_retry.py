@@ -79,7 +79,7 @@ def test_the_age_limit_is_rounded_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("kwargs", "message"),
     [
         ({"min_backoff_seconds": -1}, "min_backoff_seconds is -1: give a number that is not neg"),
         ({"max_backoff_seconds": -0.1}, "max_backoff_seconds is -0.1"),
@@ -94,9 +94,9 @@ def test_the_age_limit_is_rounded_up() -> None:
         ),
     ],
 )
-def test_wrong_options(words: dict[str, float], message: str) -> None:
+def test_wrong_options(kwargs: dict[str, float], message: str) -> None:
     with pytest.raises(InvalidTaskRetryOptionsError, match=message):
-        TaskRetryOptions(**words)
+        TaskRetryOptions(**kwargs)
 
 
 def test_unknown_options() -> None:

@@ -96,9 +96,9 @@ ACCEPTED: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("words", ACCEPTED)
-def test_what_is_just_allowed(words: dict[str, Any]) -> None:
-    Task(**words)
+@pytest.mark.parametrize("kwargs", ACCEPTED)
+def test_what_is_just_allowed(kwargs: dict[str, Any]) -> None:
+    Task(**kwargs)
 
 
 PULL = {"payload": "x", "method": "PULL"}
@@ -195,9 +195,9 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("words", "error", "message"), REFUSED)
-def test_what_is_refused(words: dict[str, Any], error: type[Exception], message: str) -> None:
+@pytest.mark.parametrize(("kwargs", "error", "message"), REFUSED)
+def test_what_is_refused(kwargs: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message) as caught:
-        Task(**words)
+        Task(**kwargs)
     assert type(caught.value) is error
     assert "\n" not in str(caught.value)

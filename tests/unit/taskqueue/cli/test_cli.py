@@ -65,24 +65,24 @@ def endpoint(service: TaskQueueService) -> Iterator[str]:
 
 @pytest.fixture(params=["store", "endpoint"])
 def where(request: pytest.FixtureRequest, service: TaskQueueService) -> list[str]:
-    """The words that name the queue `pull`, once in a store and once behind an endpoint."""
+    """The options that name the queue `pull`, once in a store and once behind an endpoint."""
     if request.param == "store":
         return ["--store", "sqlite:///q.db", "--taskqueue_name", "pull"]
     url = request.getfixturevalue("endpoint")
     return ["--api_host", url, "--credentials_file", "token", "--taskqueue_name", "pull"]
 
 
-def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
     """Exit status, output and error output of a command."""
     with pytest.raises(SystemExit) as ended:
-        main.main(words)
+        main.main(argv)
     captured = capsys.readouterr()
     return int(ended.value.code or 0), captured.out, captured.err
 
 
-def shown(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
+def shown(capsys: pytest.CaptureFixture[str], *argv: str) -> Any:
     """The resource that a command prints, sorted and indented."""
-    status, out, err = run(capsys, *words)
+    status, out, err = run(capsys, *argv)
     assert (status, err) == (0, "")
     resource = json.loads(out)
     assert out == json.dumps(resource, indent=2, sort_keys=True) + "\n"
@@ -90,8 +90,8 @@ def shown(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
 
 
 def test_the_way_of_a_task(where: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["addtask", *where, "--task_name", "one", "--payload", "hello", "--tag", "t"]
-    task = shown(capsys, *words)
+    argv = ["addtask", *where, "--task_name", "one", "--payload", "hello", "--tag", "t"]
+    task = shown(capsys, *argv)
     assert (task["id"], task["payloadBase64"], task["tag"]) == ("one", "aGVsbG8=", "t")
     leased = shown(capsys, "leasetask", *where, "--lease_secs", "60", "--payload_size_to_display=2")
     (item,) = leased["items"]
@@ -133,7 +133,7 @@ def test_the_store_knows_its_queues(
 
 
 @pytest.mark.parametrize(
-    ("words", "notice"),
+    ("argv", "notice"),
     [
         (["getqueue", "--get_stats=True"], ""),
         (["getqueue", "--get_s=False", "--project=p"], ""),
@@ -145,12 +145,12 @@ def test_the_store_knows_its_queues(
     ],
 )
 def test_command_lines_of_gtaskqueue(
-    where: list[str], words: list[str], notice: str, capsys: pytest.CaptureFixture[str]
+    where: list[str], argv: list[str], notice: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, out, err = run(capsys, *words, *where)
+    status, out, err = run(capsys, *argv, *where)
     assert status == 0
-    assert ("stats" in json.loads(out)) is ("--get_stats=True" in words)
-    expected = f"taskqueue {words[0]}: {notice} has no effect any more\n" if notice else ""
+    assert ("stats" in json.loads(out)) is ("--get_stats=True" in argv)
+    expected = f"taskqueue {argv[0]}: {notice} has no effect any more\n" if notice else ""
     assert err == expected
 
 
@@ -235,7 +235,7 @@ HOST = ["--api_host", "http://127.0.0.1:1"]
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("argv", "message"),
     [
         (["getqueue"], "no store was given: give --store sqlite:///FILE (or TASKQUEUE_STORE)"),
         (["getqueue", *PULL, *HOST], "--store and --api_host are both given: give one of them"),
@@ -290,10 +290,10 @@ HOST = ["--api_host", "http://127.0.0.1:1"]
 def test_wrong_words(
     service: TaskQueueService,
     capsys: pytest.CaptureFixture[str],
-    words: list[str],
+    argv: list[str],
     message: str,
 ) -> None:
-    status, out, err = run(capsys, *words)
+    status, out, err = run(capsys, *argv)
     *notices, line = err.splitlines()
     assert (status, out) == (2, "")
     assert line.startswith(f"taskqueue: {message}")
@@ -301,7 +301,7 @@ def test_wrong_words(
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("argv", "message"),
     [
         (["getqueue", *PULL[:2], "--taskqueue_name=never"], "queue 'never' is not defined in"),
         (["leasetask", *PULL[:2], "--lease_secs=1"], "queue 'default' is a push queue"),
@@ -320,10 +320,10 @@ def test_wrong_words(
 def test_what_fails(
     service: TaskQueueService,
     capsys: pytest.CaptureFixture[str],
-    words: list[str],
+    argv: list[str],
     message: str,
 ) -> None:
-    status, out, err = run(capsys, *words)
+    status, out, err = run(capsys, *argv)
     assert (status, out, err.count("\n")) == (1, "", 1)
     assert err.startswith(f"taskqueue: {message}")
 
@@ -342,8 +342,8 @@ def test_a_port_that_is_taken(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
-        words = ["--target", "http://h", "--target", "web=http://h", "--metrics_port", port]
-        status, _, err = run(capsys, "dispatch", *PULL[:2], *words, "--log_level", "ERROR")
+        argv = ["--target", "http://h", "--target", "web=http://h", "--metrics_port", port]
+        status, _, err = run(capsys, "dispatch", *PULL[:2], *argv, "--log_level", "ERROR")
     message = f"taskqueue: --metrics_port {port} cannot be used: Address already in use\n"
     assert (status, err) == (2, message)
 
@@ -356,8 +356,8 @@ def test_doctests() -> None:
 
 
 def test_who_may_not_call(endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["getqueue", "--api_host", endpoint, "--taskqueue_name", "pull"]
-    status, _, err = run(capsys, *words)
+    argv = ["getqueue", "--api_host", endpoint, "--taskqueue_name", "pull"]
+    status, _, err = run(capsys, *argv)
     assert (status, err) == (
         1,
         "taskqueue: the request has no valid token: send Authorization: Bearer TOKEN\n",
@@ -365,8 +365,8 @@ def test_who_may_not_call(endpoint: str, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_an_endpoint_of_something_else(endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["getqueue", "--api_host", endpoint, "--service_version", "v9"]
-    status, _, err = run(capsys, *words)
+    argv = ["getqueue", "--api_host", endpoint, "--service_version", "v9"]
+    status, _, err = run(capsys, *argv)
     assert status == 1
     assert "was not found" in err
 
@@ -386,9 +386,9 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_dispatcher_ends_at_a_signal(folder: Path, number: int) -> None:
-    words = ["dispatch", "--store=sqlite:///q.db", "--target=http://127.0.0.1:1"]
+    argv = ["dispatch", "--store=sqlite:///q.db", "--target=http://127.0.0.1:1"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "taskqueue", *words],
+        [sys.executable, "-m", "taskqueue", *argv],
         stderr=subprocess.PIPE,
         text=True,
         env=environment({"PYTHONPATH": str(Path(__file__).parents[4])}),

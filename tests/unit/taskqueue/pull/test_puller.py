@@ -72,10 +72,10 @@ def api(service: TaskQueueService) -> Watched:
     return Watched(service)
 
 
-def settings(program: str, **words: Any) -> PullerSettings:
+def settings(program: str, **kwargs: Any) -> PullerSettings:
     """Settings for a program in Python."""
-    words = {"queue": "pull", "poll": 0.05, **words}
-    return PullerSettings(program=[sys.executable, "-c", program], **words)
+    kwargs = {"queue": "pull", "poll": 0.05, **kwargs}
+    return PullerSettings(program=[sys.executable, "-c", program], **kwargs)
 
 
 @contextmanager
@@ -91,8 +91,8 @@ def pulling(api: Any, chosen: PullerSettings, puller: Puller | None = None) -> I
         assert not thread.is_alive()
 
 
-def add(*payloads: bytes, **words: Any) -> None:
-    Queue("pull").add([Task(payload, method="PULL", **words) for payload in payloads])
+def add(*payloads: bytes, **kwargs: Any) -> None:
+    Queue("pull").add([Task(payload, method="PULL", **kwargs) for payload in payloads])
 
 
 def test_a_tag_that_no_environment_can_hold(api: Watched) -> None:
@@ -168,10 +168,10 @@ def test_a_queue_that_cannot_be_reached_does_not_end_the_program(api: Watched) -
     failures = iter([True, False])
     extend = api.modify
 
-    def modify(*words: Any, **more: Any) -> Resource:
+    def modify(*args: Any, **kwargs: Any) -> Resource:
         if next(failures, False):
             raise TransientError("down")
-        return extend(*words, **more)
+        return extend(*args, **kwargs)
 
     api.modify = modify
     with pulling(api, settings("import time; time.sleep(3.6)", lease=4)):
@@ -266,9 +266,9 @@ def test_no_more_programs_than_wanted(api: Watched) -> None:
     running: list[int] = []
     lease = api.lease
 
-    def counted(queue: str, seconds: float, most: int, **words: Any) -> Resource:
+    def counted(queue: str, seconds: float, most: int, **kwargs: Any) -> Resource:
         running.append(len(puller._running) + most)
-        return lease(queue, seconds, most, **words)
+        return lease(queue, seconds, most, **kwargs)
 
     api.lease = counted
     chosen = settings("", tasks_per_worker=3, min_running=1, most_running=5)
@@ -308,10 +308,10 @@ def test_a_lease_that_cannot_be_had_is_tried_again(api: Watched) -> None:
     failures = iter([True, True])
     lease: Callable[..., Resource] = api.lease
 
-    def failing(*words: Any, **more: Any) -> Resource:
+    def failing(*args: Any, **kwargs: Any) -> Resource:
         if next(failures, False):
             raise TransientError("down")
-        return lease(*words, **more)
+        return lease(*args, **kwargs)
 
     api.lease = failing
     with pulling(api, settings("")):

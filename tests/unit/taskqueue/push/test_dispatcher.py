@@ -74,8 +74,8 @@ def steps(service: TaskQueueService, clock: Clock) -> Steps:
     return Steps(service, clock)
 
 
-def add(service: TaskQueueService, number: int = 1, queue: str = "default", **words: Any) -> None:
-    Queue(queue, service=service).add([Task(url="/w", **words) for _ in range(number)])
+def add(service: TaskQueueService, number: int = 1, queue: str = "default", **kwargs: Any) -> None:
+    Queue(queue, service=service).add([Task(url="/w", **kwargs) for _ in range(number)])
 
 
 def test_the_bucket_then_the_rate(service: TaskQueueService, steps: Steps) -> None:

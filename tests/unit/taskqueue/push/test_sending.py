@@ -206,8 +206,8 @@ def test_targets() -> None:
             parse_targets({"": url})
 
 
-def sender(url: str, **words: Any) -> Sender:
-    return Sender({"": url, "other": f"{url}/base"}, lambda base: {"Authorization": base}, **words)
+def sender(url: str, **kwargs: Any) -> Sender:
+    return Sender({"": url, "other": f"{url}/base"}, lambda base: {"Authorization": base}, **kwargs)
 
 
 def test_requests_arrive_as_the_task_says() -> None:

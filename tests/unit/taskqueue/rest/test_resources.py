@@ -52,8 +52,8 @@ def test_who_gives_a_task_back_is_not_told_the_next_lease(
     [leased] = api.lease("pull", 30, 1)["items"]
     modify_lease = service.store.modify_lease
 
-    def then_another_leases(*words: Any) -> int:
-        until = modify_lease(*words)
+    def then_another_leases(*args: Any) -> int:
+        until = modify_lease(*args)
         assert len(Queue("pull").lease_tasks(60, 1)) == 1
         return until
 

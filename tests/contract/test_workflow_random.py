@@ -1,7 +1,7 @@
-"""Random workflows end as plain evaluation does, however their tasks are delivered and killed."""
+"""Random workflows give what plain evaluation gives, whatever their deliveries and deaths."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,8 +12,16 @@ import taskqueue
 import workflow
 from dfpipe.datastore import connect
 from tests.support.taskqueues import Clock, make_service
-from tests.support.workflow_faults import Deliveries, MortalClient
-from tests.support.workflow_trees import Tree, count, evaluate, outputs_of, stage_of, trees
+from tests.support.workflow_faults import PROCESS, Deliveries, MortalClient
+from tests.support.workflow_trees import (
+    Tree,
+    count,
+    evaluate,
+    outputs_of,
+    spared,
+    stage_of,
+    trees,
+)
 from workflow.engine import ending, large, lifecycle, model, running
 from workflow.engine.engine import Engine
 from workflow.web.status import get_status_tree
@@ -76,10 +84,12 @@ class Run:
 
     def is_killed(self) -> bool:
         self.operations += 1
-        return self.operations in self.kill_at or self.rng.random() < self.kill_rate
+        is_killed = self.operations in self.kill_at or self.rng.random() < self.kill_rate
+        PROCESS.number += is_killed
+        return is_killed
 
     def check(self, tree: Tree, root: workflow.Pipeline) -> None:
-        """All is as plain evaluation gives it, and nothing is left open or besides."""
+        """Check that all is as plain evaluation gives it, and that nothing else is stored."""
         expected = evaluate(tree, [])
         self.engine.resolve(root.outputs)
         assert {slot.name: slot.value for slot in root.outputs} == {
@@ -94,7 +104,7 @@ class Run:
         assert all("trigger_time" in barrier for barrier in barriers)
 
     def clean_up(self, root: workflow.Pipeline) -> None:
-        """Nothing is left of it."""
+        """Delete the workflow, and check that nothing is left of it."""
         rate, self.kill_rate = self.kill_rate, 0.0
         root.cleanup()
         self.kill_rate = rate
@@ -107,14 +117,20 @@ class Run:
 
 def run_tree(client: Any, tree: Tree, seed: int, kill_rate: float) -> None:
     run = Run(client, seed)
+    run_once(run, tree, kill_rate)
+
+
+def run_once(run: Run, tree: Tree, kill_rate: float, key: str = "") -> None:
+    """Run a workflow to its end, check it and delete it."""
     root = stage_of(tree)
-    root.start()
+    root.start(idempotence_key=key)
     run.kill_rate = kill_rate
     run.deliveries.run()
     run.kill_rate = 0.0
     run.check(tree, root)
     run.kill_rate = kill_rate
     run.clean_up(root)
+    run.kill_rate = 0.0
 
 
 @settings(max_examples=100)
@@ -129,7 +145,7 @@ def test_random_workflows_on_the_embedded_store(
 
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything that comes in pages or parts does so from the second on."""
+    """Whatever comes in pages or parts needs more than one of them."""
     for module, name, value in [
         (running, "DIRECT_CHILDREN", 1),
         (running, "PLAN_PAGE", 2),
@@ -182,6 +198,111 @@ def test_random_workflows_that_are_aborted(tmp_path_factory: pytest.TempPathFact
         client.close()
 
     check()
+
+
+@pytest.fixture(params=["embedded", "emulator"])
+def new_client(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], Any]:
+    """Makes clients of empty stores."""
+    if request.param == "embedded":
+        return lambda: connect(f"sqlite:///{tmp_path_factory.mktemp('store')}/store.db")
+    emulator = request.getfixturevalue("datastore_emulator")
+    url = request.getfixturevalue("emulator_url")
+
+    def made() -> Any:
+        emulator.reset()
+        return connect(url)
+
+    return made
+
+
+@pytest.fixture
+def mortal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every kill ends the process that runs stages; another one takes over."""
+    PROCESS.install(monkeypatch)
+
+
+@pytest.mark.usefixtures("mortal")
+def test_stages_that_end_their_process(new_client: Callable[[], Any]) -> None:
+    """Where other deaths count against stages, too, they have attempts to spare."""
+
+    @settings(max_examples=25)
+    @given(trees(2, are_deadly=True), st.integers(0, 2**32), st.sampled_from([0.0, 0.05]))
+    def check(tree: Tree, seed: int, kill_rate: float) -> None:
+        PROCESS.deaths.clear()
+        run_tree(new_client(), spared(tree, 100 if kill_rate else 0), seed, kill_rate)
+
+    check()
+
+
+@pytest.mark.usefixtures("mortal")
+def test_a_stage_that_always_ends_its_process(new_client: Callable[[], Any]) -> None:
+    """The workflow is aborted for that reason, however its other stages fare."""
+
+    @settings(max_examples=25)
+    @given(trees(2, are_deadly=True), st.integers(0, 2**32), st.data())
+    def check(tree: Tree, seed: int, data: st.DataObject) -> None:
+        PROCESS.deaths.clear()
+        doomed = data.draw(st.sampled_from(list(stages_of(tree))))
+        run = Run(new_client(), seed)
+        # Four attempts, each of which ends its process at once.
+        doomed |= {"number": 0, "fails": 0, "dies": 1_000, "spare": 3 - 1_000}
+        root = stage_of(tree)
+        root.start()
+        run.deliveries.run()
+        found = get_status_tree(str(root.pipeline_id))["pipelines"]
+        assert found[root.pipeline_id]["status"] == "aborted"
+        assert lifecycle.DIED in found[root.pipeline_id]["abortMessage"]
+        assert {about["status"] for about in found.values()} <= {"done", "aborted"}
+        assert all("endTimeMs" in about for about in found.values())
+        assert max(PROCESS.deaths.values()) == 4
+        run.clean_up(root)
+
+    check()
+
+
+def stages_of(tree: Tree) -> Iterator[Tree]:
+    yield tree
+    for child in tree.get("children", ()):
+        yield from stages_of(child["tree"])
+
+
+@pytest.mark.usefixtures("mortal")
+def test_a_second_workflow_with_the_same_key(new_client: Callable[[], Any]) -> None:
+    """Late tasks of the first one, done or aborted, do nothing to it."""
+
+    @settings(max_examples=25)
+    @given(
+        *[trees(2, are_deadly=True)] * 2,
+        st.integers(0, 2**32),
+        st.sampled_from([None, 0, 3, 20]),
+        st.sampled_from([0.0, 0.05]),
+    )
+    def check(
+        first: Tree, second: Tree, seed: int, aborted_after: int | None, kill_rate: float
+    ) -> None:
+        PROCESS.deaths.clear()
+        spare = 100 if kill_rate else 0
+        run = Run(new_client(), seed)
+        if aborted_after is None:
+            run_once(run, spared(first, spare), kill_rate, "nightly")
+        else:
+            abort_after(run, spared(first, spare), aborted_after, "nightly")
+        run.deliveries.late = list(run.deliveries.seen.values())
+        run_once(run, spared(second, spare), kill_rate, "nightly")
+
+    check()
+
+
+def abort_after(run: Run, tree: Tree, deliveries: int, key: str) -> None:
+    """Abort a workflow after so many deliveries, and delete it."""
+    root = stage_of(tree)
+    root.start(idempotence_key=key)
+    run.deliveries.run(deliveries)
+    root.abort("enough")
+    run.deliveries.run()
+    run.clean_up(root)
 
 
 def test_random_workflows_on_the_emulator(datastore_emulator: Any, emulator_url: str) -> None:

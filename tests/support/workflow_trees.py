@@ -1,9 +1,11 @@
 """Random workflows: trees of stages as values, the stages that they stand for, and their results.
 
 A tree is a dictionary: `kind` is sync, async or generator; `number` goes into the result; `fails`
-is how many attempts raise; `named` says whether it has the outputs `left` and `right` besides. A
-generator has `children`, each with `takes`, the outputs that it is given: [sibling, output], or
-[-1, place] for an argument of the generator itself; with `after`, siblings, and `in_order`.
+is how many attempts raise; `dies`, which may be left out, is how many calls of `run` end their
+process; `spare` is how many attempts there are beyond those needed; `named` says whether it has the
+outputs `left` and `right` besides. A generator has `children`, each with `takes`, the outputs that
+it is given: [sibling, output], or [-1, place] for an argument of the generator itself; with
+`after`, siblings, and `in_order`.
 """
 
 from collections.abc import Iterator
@@ -14,6 +16,8 @@ from hypothesis import strategies as st
 
 import taskqueue
 import workflow
+from tests.support.workflow_faults import PROCESS
+from workflow.pipeline import record_of
 
 NAMES = ["left", "right"]
 PRIME = 1_000_003
@@ -62,7 +66,16 @@ def stage_of(tree: Tree, *inputs: Any) -> workflow.Pipeline:
     kind = {"sync": Sync, "async": Async, "generator": Generator}[tree["kind"]]
     named = {Sync: NamedSync, Async: NamedAsync, Generator: NamedGenerator}[kind]
     stage: workflow.Pipeline = (named if tree["named"] else kind)(tree, *inputs)
-    return stage.with_params(max_attempts=tree["fails"] + 1, backoff_seconds=1)
+    needed = tree["fails"] + tree.get("dies", 0) + 1
+    return stage.with_params(max_attempts=needed + tree.get("spare", 0), backoff_seconds=1)
+
+
+def die(stage: workflow.Pipeline, tree: Tree, *, is_end: bool) -> None:
+    """End the process in the code of a stage, at its beginning or its end."""
+    stem = record_of(stage).stem
+    dies = tree.get("dies", 0) and bool(tree["number"] % 2) == is_end and not stage.test_mode
+    if dies and PROCESS.deaths[stem] < tree["dies"]:
+        PROCESS.die(stem)
 
 
 def fail(stage: workflow.Pipeline, tree: Tree) -> None:
@@ -72,12 +85,14 @@ def fail(stage: workflow.Pipeline, tree: Tree) -> None:
 
 class Sync(workflow.Pipeline):
     def run(self, tree: Tree, *inputs: int) -> int:
+        die(self, tree, is_end=False)
         own = value_of(tree, list(inputs))
         if tree["named"]:
             self.fill("left", own + 1)
         fail(self, tree)
         if tree["named"]:
             self.fill(self.outputs.right, own + 2)
+        die(self, tree, is_end=True)
         return own
 
 
@@ -89,11 +104,15 @@ class Async(workflow.Pipeline):
     async_ = True
 
     def run(self, tree: Tree, *inputs: int) -> None:
+        die(self, tree, is_end=False)
         fail(self, tree)
-        name = f"call-{self.pipeline_id}-{self.current_attempt}"
+        # A queue remembers names, so those of a second workflow with the same key are others.
+        stem = record_of(self).stem.encode().hex()
+        name = f"call-{stem}-{self.current_attempt}"
         task = self.get_callback_task(name=name, countdown=tree["number"] % 3)
         with suppress(taskqueue.TaskAlreadyExistsError, taskqueue.TombstonedTaskError):
             task.add(self.queue_name)
+        die(self, tree, is_end=True)
 
     def run_test(self, tree: Tree, *inputs: int) -> None:
         self.callback()
@@ -113,6 +132,7 @@ class NamedAsync(Async):
 
 class Generator(workflow.Pipeline):
     def run(self, tree: Tree, *inputs: int) -> Iterator[Any]:
+        die(self, tree, is_end=False)
         futures: list[workflow.PipelineFuture] = []
         if tree["fills_left"]:
             self.fill(self.outputs.left, value_of(tree, list(inputs)))
@@ -130,18 +150,38 @@ class Generator(workflow.Pipeline):
                 if child["in_order"] == "last":
                     order.close()
             fail(self, tree)
+        die(self, tree, is_end=True)
 
 
 class NamedGenerator(Generator):
     output_names = NAMES
 
 
+def spared(tree: Tree, spare: int) -> Tree:
+    """The tree, each of whose stages has so many attempts beyond those that it needs."""
+    children = [
+        {**child, "tree": spared(child["tree"], spare)} for child in tree.get("children", ())
+    ]
+    return {**tree, "spare": spare} | ({"children": children} if children else {})
+
+
 # Strategies
 
 
-def trees(most_depth: int = 3) -> st.SearchStrategy[Tree]:
-    """Random trees."""
-    return st.composite(_draw_tree)(most_depth, 0, st.none())
+def trees(most_depth: int = 3, *, are_deadly: bool = False) -> st.SearchStrategy[Tree]:
+    """Random trees; if `are_deadly`, some stages end their process."""
+    found = st.composite(_draw_tree)(most_depth, 0, st.none())
+    return st.composite(_draw_deaths)(found) if are_deadly else found
+
+
+def _draw_deaths(draw: Any, given: st.SearchStrategy[Tree]) -> Tree:
+    tree = draw(given)
+    left = [tree]
+    while left:
+        at = left.pop()
+        at["dies"] = draw(st.sampled_from([0, 0, 1, 2, 3]))
+        left += [child["tree"] for child in at.get("children", ())]
+    return dict(tree)
 
 
 def _draw_tree(draw: Any, depth: int, inputs: int, named: st.SearchStrategy[Any]) -> Tree:

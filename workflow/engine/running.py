@@ -46,7 +46,7 @@ def run(engine: Engine, pipeline_id: str, root: str, attempt: int, incarnation: 
         return
     found = class_of(engine, record)
     with deaths.GATE.entered(alone=deaths.must_run_alone(record)) as is_alone:
-        begun = engine.transact(partial(_begin, engine, record, is_alone))
+        begun = engine.transact(partial(_begin, engine, record, found, is_alone))
         if begun is None or (found.is_async() and not _enter_async(engine, begun)):
             return
         args, kwargs = engine.arguments(begun)
@@ -58,14 +58,20 @@ def run(engine: Engine, pipeline_id: str, root: str, attempt: int, incarnation: 
         # Still within the gate, or another stage might end the process before this counts.
         if ending is not None:
             engine.transact(ending)
+        elif begun.deaths:
+            engine.transact(partial(_forget, begun))
 
 
-def _begin(engine: Engine, seen: Record, is_alone: bool, unit: Unit) -> Record | None:
+def _begin(
+    engine: Engine, seen: Record, found: type[Pipeline], is_alone: bool, unit: Unit
+) -> Record | None:
     """Record that the stage's code is about to be called; None if it is not to be."""
     unit.load(pipelines=[seen.id, seen.root])
     now, top = unit.again(seen), unit.pipeline(seen.root)
     if now is None or top is None or not _is_to_run(now, seen.attempt):
         return None
+    if now.status == RUN and not found.is_async():
+        return None  # what it has done counts already
     if top.abort_requested and now.status == WAITING:
         lifecycle.abort(unit, now, engine.finalizes)
         return None

@@ -10,33 +10,21 @@ from typing import Any
 import pytest
 
 import workflow
-from tests.support.workflow_faults import KilledError
+from tests.support.workflow_faults import KilledError, Process
 from tests.support.workflow_running import Queues
 from workflow import common
 from workflow.engine import actions, deaths
 from workflow.engine.deaths import BusyError, Gate, is_alive, this_process
+from workflow.engine.tasks import handle
 
 SEEN: list[Any] = []
-
-
-class Process:
-    """Stands in for the processes that run stages, one after another."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.number = 0
-        monkeypatch.setattr(deaths, "this_process", lambda: str(self.number))
-        monkeypatch.setattr(deaths, "is_alive", lambda name: name == str(self.number))
-
-    def die(self) -> None:
-        """End this process, in the midst of a stage."""
-        self.number += 1
-        raise KilledError
 
 
 @pytest.fixture(autouse=True)
 def process(monkeypatch: pytest.MonkeyPatch) -> Process:
     SEEN.clear()
-    found = Process(monkeypatch)
+    found = Process()
+    found.install(monkeypatch)
     SEEN.append(found)
     return found
 
@@ -120,6 +108,57 @@ class Neighbour(workflow.Pipeline):
         if SEEN.count("neighbour") % 2:
             SEEN[0].die()
         return self.current_attempt
+
+
+class Called(workflow.Pipeline):
+    """Its process is ended once by another stage, while it runs."""
+
+    async_ = True
+
+    def run(self) -> None:
+        SEEN.append("run")
+        if SEEN.count("run") == 1:
+            SEEN[0].die()
+
+
+def test_a_death_after_run_has_returned_is_not_charged(queues: Queues) -> None:
+    stage = Called().with_params(max_attempts=1)
+    stage.start()
+    assert drain(queues) == 1
+    SEEN[0].number += 1  # another stage ends the process, before the queue has the answer
+    root = str(stage.pipeline_id)
+    task = {"pipeline_id": root, "root": root, "attempt": "0"}
+    handle(queues.engine, "run", task)
+    assert SEEN[1:] == ["run"] * 3
+    queues.now(stage).complete("called")
+    assert drain(queues) == 0
+    assert queues.about(stage)["status"] == "done"
+
+
+class Yields(workflow.Pipeline):
+    """Ends its process if it is called again."""
+
+    def run(self) -> Iterator[Any]:
+        SEEN.append("run")
+        yield Called()
+        if SEEN.count("run") > 1:
+            SEEN[0].die()
+
+    def finalized(self) -> None:
+        SEEN.append("finalized")
+
+
+def test_a_generator_that_has_yielded_does_not_run_again(queues: Queues) -> None:
+    """Or its process could die then, which would start it anew, with other children."""
+    stage = Yields()
+    stage.start()
+    queues.runner.step()
+    root = str(stage.pipeline_id)
+    for _ in range(3):
+        handle(queues.engine, "run", {"pipeline_id": root, "root": root, "attempt": "0"})
+    assert SEEN.count("run") == 1
+    assert queues.about(stage)["status"] == "run"
+    assert queues.about(stage)["currentAttempt"] == 1
 
 
 def test_a_stage_that_others_take_along_is_not_charged(queues: Queues) -> None:

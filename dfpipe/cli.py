@@ -24,7 +24,7 @@ COMMANDS = {
     "query": ("query", "Answer a named query from the results."),
     "story": ("story", "Show one story with its timeline, links and posts."),
     "stopwords": ("stopwords", "Print the stop words in effect."),
-    "demo": ("demo", "Run the whole thing on a made-up timeline."),
+    "demo": ("demo", "Run the whole pipeline on a synthetic timeline."),
 }
 # Distributions add subcommands through this group of entry points: an object
 # `module:command` each. The help of one is found in its module, which listing does not import.

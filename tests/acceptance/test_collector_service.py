@@ -75,7 +75,7 @@ class Collector:
             return str(answer.read().decode())
 
     def status(self) -> Any:
-        return self.ask("/status", headers={"Accept": "application/json"})[1]
+        return self.ask("/status", headers={"Accept": "application/json", **PLATFORM})[1]
 
     def tids(self) -> list[int]:
         return [entity["tid"] for entity in self.client.query(kind=KIND).fetch()]

@@ -413,4 +413,4 @@ def test_it_fits_the_screen(service: Service, person: Page, scheme: Any, width: 
         expect(person.locator(".badge[data-state]").first).to_be_visible()
         assert person.evaluate("document.documentElement.scrollWidth") <= width
         back = person.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert back == {"light": "rgb(245, 246, 248)", "dark": "rgb(18, 22, 28)"}[scheme]
+        assert back == {"light": "rgb(246, 245, 242)", "dark": "rgb(18, 22, 26)"}[scheme]

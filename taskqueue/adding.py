@@ -24,7 +24,7 @@ _added: "weakref.WeakKeyDictionary[Any, tuple[int, int]]" = weakref.WeakKeyDicti
 
 
 class NewTask(Protocol):
-    """What adding needs of a Task, which itself can be added."""
+    """What adding needs from a Task."""
 
     @property
     def name(self) -> str | None:
@@ -119,7 +119,7 @@ def _check_transactional(service: TaskQueueService, tasks: Sequence[NewTask]) ->
 
 
 def _check_transaction(transaction: Any, records: Sequence[StoredTask]) -> None:
-    """Keep the limits of what one transaction may add."""
+    """Enforce the limits of a transactional add."""
     number, size = _added.get(transaction, (0, 0))
     number += len(records)
     size += sum(len(task.payload) for task in records)

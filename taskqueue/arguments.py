@@ -1,4 +1,4 @@
-"""The arguments of tasks and calls: what may be given, in the form in which it is kept."""
+"""The arguments of tasks and calls: checks them and converts them to their stored form."""
 
 import re
 from collections.abc import Mapping
@@ -189,7 +189,7 @@ def is_reserved(name: str) -> bool:
 
 
 def mapping(what: str, given: Any) -> Mapping[Any, Any]:
-    """What is a dictionary, or nothing; raises InvalidTaskError for anything else."""
+    """A dictionary, empty for None; raises InvalidTaskError for anything else."""
     if not given:
         return {}
     if not hasattr(given, "items"):

@@ -1,4 +1,4 @@
-"""The service that `Queue` and `add` use when none is named: bound once by the application."""
+"""The service that `Queue` and `add` use by default: the application binds it once."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def configure(
     """Bind this process to the queues of a store and return the service.
 
     The arguments are those of TaskQueueService. Call it once, before the first task is made; a
-    second call binds the process anew.
+    second call replaces the binding.
     """
     service = TaskQueueService(store, queues, clock=clock)
     bind(service)
@@ -38,7 +38,7 @@ def bind(service: TaskQueueService | None) -> None:
 
 
 def current() -> TaskQueueService:
-    """The bound service; raises UsageError if there is none yet."""
+    """The bound service; raises UsageError if the process is not bound yet."""
     if not _bound:
         raise UsageError(
             "this process uses no task queues yet: call "

@@ -39,7 +39,7 @@ class Call:
         return self
 
     def wait(self) -> None:
-        """Wait for the end of the call, and run the callback at the first time."""
+        """Wait for the call to end; the first time, run the callback."""
         callback, self._callback = self._callback, None
         if callback:
             callback()
@@ -57,7 +57,7 @@ class Call:
 
 
 def make_call(rpc: Call | None, function: Callable[[], Any]) -> Call:
-    """Make a call with the object that `create_rpc` gave, or else with a new one."""
+    """Make a call with the object that `create_rpc` returned, or else with a new one."""
     if rpc is not None and not isinstance(rpc, Call):
         raise TypeError(f"rpc is {rpc!r:.60}: give what create_rpc returned")
     return (rpc or Call()).make(function)

@@ -1,4 +1,4 @@
-"""What queues there are and how each behaves; `queue_yaml` reads that from a file."""
+"""Which queues exist and how each behaves; `queue_yaml` reads that from a file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -39,7 +39,7 @@ class QueueDefinition:
 
     @property
     def is_pull(self) -> bool:
-        """Whether its tasks are leased, and not sent."""
+        """Whether its tasks are leased, not sent."""
         return self.mode == "pull"
 
 
@@ -53,6 +53,6 @@ class QueueConfig:
     source: str = "queue.yaml"
 
     def __post_init__(self) -> None:
-        """Add the queue `default` where it is not defined."""
+        """Add the queue `default` unless it is defined."""
         default = {DEFAULT_QUEUE: QueueDefinition(name=DEFAULT_QUEUE)}
         object.__setattr__(self, "queues", default | dict(self.queues))

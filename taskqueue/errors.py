@@ -2,7 +2,7 @@
 
 
 class Error(Exception):
-    """The root of everything that this package raises on purpose."""
+    """The root of all exceptions of this package."""
 
     exit_status = 1
 
@@ -28,11 +28,11 @@ class UnknownTaskError(Error):
 
 
 class TransientError(Error):
-    """The store could not answer now; the same call may succeed later."""
+    """The store is unavailable; the same call may succeed later."""
 
 
 class InternalError(Error):
-    """The store failed in a way that this package does not know."""
+    """The store failed with an unexpected error."""
 
 
 class InvalidTaskError(Error):
@@ -52,11 +52,11 @@ class TaskAlreadyExistsError(InvalidTaskError):
 
 
 class TombstonedTaskError(InvalidTaskError):
-    """The queue held a task of that name lately; the other tasks of the batch were added."""
+    """The queue recently held a task of that name; the other tasks of the batch were added."""
 
 
 class InvalidUrlError(InvalidTaskError):
-    """The URL is not a relative one, or too long."""
+    """The URL is not relative, or is too long."""
 
 
 class InvalidEtaError(InvalidTaskError):
@@ -92,7 +92,7 @@ class DatastoreError(Error):
 
 
 class BadTransactionStateError(Error):
-    """A transactional add outside of a transaction."""
+    """A transactional add outside a transaction."""
 
 
 class InvalidTaskRetryOptionsError(Error):
@@ -104,23 +104,23 @@ class InvalidLeaseTimeError(Error):
 
 
 class InvalidMaxTasksError(Error):
-    """A lease of no task, or of more than 1,000."""
+    """The number of tasks to lease is less than 1 or more than 1,000."""
 
 
 class InvalidDeadlineError(Error):
-    """A deadline that is not after now."""
+    """The deadline is not in the future."""
 
 
 class InvalidQueueModeError(Error):
-    """A push queue is asked for what only a pull queue does, or the reverse."""
+    """The operation needs a pull queue and this is a push queue, or the reverse."""
 
 
 class TransactionalRequestTooLargeError(TaskTooLargeError):
-    """The tasks of one transaction are larger than the limit together."""
+    """The tasks of one transaction are together larger than the limit."""
 
 
 class TaskLeaseExpiredError(Error):
-    """The lease has ended, or the task was leased by another since."""
+    """The lease has ended, or another worker has leased the task since."""
 
 
 class QueuePausedError(Error):

@@ -56,7 +56,7 @@ class Queue:
     # Adding
 
     def add(self, task: Task | Iterable[Task], transactional: bool = False) -> Any:
-        """Add one task, or up to 100, and return what was given.
+        """Add one task, or up to 100, and return the argument.
 
         Names are given to tasks that have none. With `transactional` the tasks exist exactly if the
         running Datastore transaction of the service's client commits; at most 5, without names.
@@ -140,7 +140,7 @@ class Queue:
     # Deleting
 
     def delete_tasks(self, task: Task | Iterable[Task]) -> Any:
-        """Delete tasks, leased or not, and return what was given.
+        """Delete tasks, leased or not, and return the argument.
 
         `was_deleted` of each says whether this call deleted the task.
         """
@@ -178,7 +178,7 @@ class Queue:
     # Dead letters
 
     def dead_letters(self, most: int = limits.MAX_TASKS_PER_LEASE) -> list[StoredTask]:
-        """The tasks that were given up, with their payloads, the oldest dead letter first.
+        """The dead letters with their payloads, the oldest first.
 
         `delete_tasks_by_name` removes them for good.
         """

@@ -60,7 +60,7 @@ class TaskQueueService:
         return to_usec(self.clock())
 
     def new_names(self, now: int) -> Iterator[str]:
-        """Names, without end, for tasks that were given none and are added together."""
+        """An endless iterator of names for unnamed tasks that are added together."""
         bits = self.rng.getrandbits(24)
         return (generated_name(now, number, bits) for number in self._count)
 
@@ -68,7 +68,7 @@ class TaskQueueService:
     def apart(self) -> Iterator[None]:
         """Work on the queues outside of the running Datastore transaction, if there is one.
 
-        Raises what the store raises as the exceptions of this package.
+        Translates the exceptions of the store into those of this package.
         """
         with translated(), outside_transaction(self.client):
             yield
@@ -123,7 +123,7 @@ def _config(file: str | Path | None) -> QueueConfig:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise what the store raises as the exceptions of this package."""
+    """Translate the exceptions of the store into those of this package."""
     try:
         yield
     except UsageError as error:

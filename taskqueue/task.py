@@ -1,4 +1,4 @@
-"""A task as the application makes it: its arguments, and what may not stand together."""
+"""A task as the application makes it: its arguments, and which of them exclude each other."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -22,7 +22,7 @@ _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 
 
 class OldStyleCommand(click.Command):
-    """A command that takes the options of its forerunner too."""
+    """A command that also takes the options of the old command of its name."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Translate old options, up to the first argument."""
@@ -61,7 +61,7 @@ class OldStyleCommand(click.Command):
         return next((option for option in found if f"--{name}" in option.opts), None)
 
     def _full_name(self, ctx: click.Context, name: str) -> str:
-        """The option that begins so, if there is only one; else the name as it is."""
+        """The only option that begins with `name`; otherwise `name` unchanged."""
         known = [o.removeprefix("--") for p in self.get_params(ctx) for o in p.opts]
         names = {*known, *IGNORED, *IGNORED_FLAGS}
         begun = [each for each in names if each.startswith(name)]

@@ -1,4 +1,4 @@
-"""The options that several commands have, and what they name."""
+"""Options shared by several commands, and the queues, files and tokens that they name."""
 
 import json
 import math
@@ -120,7 +120,7 @@ def service_of(store: str | None, queue_yaml: str | None) -> TaskQueueService:
 
 
 def token_of(file: str | None) -> str | None:
-    """The first word of a file, or else what the environment holds."""
+    """The token in a file, or else in the environment."""
     if not file:
         return os.environ.get(TOKEN) or None
     return next(iter(read_file(file).decode(errors="replace").split()), None)
@@ -142,7 +142,7 @@ def show(resource: Resource) -> None:
 
 
 def cut(resource: Resource, most: int) -> Resource:
-    """A list of tasks of which no payload has more than so many bytes."""
+    """A list of tasks with each payload cut to at most `most` bytes."""
     items = resource.get("items", [])
     short = [i | {"payloadBase64": encoded(decoded(i["payloadBase64"])[:most])} for i in items]
     return resource | ({"items": short} if items else {})

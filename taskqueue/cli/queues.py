@@ -1,4 +1,4 @@
-"""Commands that look at queues and tasks, and change them."""
+"""Commands that show and change queues and tasks."""
 
 from typing import Any
 
@@ -60,7 +60,7 @@ def gettask(task_name: str, taskqueue_name: str, **options: Any) -> None:
 @click.option(
     "--payload_file",
     metavar="FILE",
-    help="Read the payload from this file; - is the standard input.",
+    help="Read the payload from this file; - reads standard input.",
 )
 @click.option("--tag", help="Of a pull task.")
 @click.option("--url", metavar="PATH", help="Of a push task: the path of its handler.")
@@ -142,7 +142,7 @@ def modifytask(
     taskqueue_name: str,
     **options: Any,
 ) -> None:
-    """Let the lease of a task end so many seconds from now."""
+    """Make the lease of a task end this many seconds from now."""
     show(connected(options).modify(taskqueue_name, task_name, lease_secs, lease_timestamp))
 
 
@@ -158,7 +158,7 @@ def deletetask(task_name: str, taskqueue_name: str, **options: Any) -> None:
 @api_options
 @click.option("--max_delete", type=click.IntRange(min=0), default=100, show_default=True)
 def clear(max_delete: int, taskqueue_name: str, **options: Any) -> None:
-    """Delete the first tasks of a queue, and say how many."""
+    """Delete the first tasks of a queue, and print how many."""
     show({"deleted": connected(options).clear(taskqueue_name, max_delete)})
 
 
@@ -166,7 +166,7 @@ def clear(max_delete: int, taskqueue_name: str, **options: Any) -> None:
 @api_options
 @click.option("--max_listed", type=click.IntRange(min=1), default=100, show_default=True)
 def deadletters(max_listed: int, taskqueue_name: str, **options: Any) -> None:
-    """List the tasks that were given up, the oldest dead letter first, without their payloads.
+    """List dead letters, the oldest first, without their payloads.
 
     `taskqueue gettask` shows the payload of one, `taskqueue retry` puts it back into its queue, and
     `taskqueue deletetask` deletes it.

@@ -50,7 +50,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="The most concurrent requests.",
 )
-@click.option("--lease_secs", type=Seconds(1), default=60.0, show_default=True)
+@click.option(
+    "--lease_secs",
+    type=Seconds(1),
+    default=60.0,
+    show_default=True,
+    help="How long a task stays with a dispatcher that was killed.",
+)
 @click.option(
     "--poll_secs",
     type=Seconds(0.05),
@@ -240,8 +246,20 @@ def serve(
     show_default=True,
     help="How often to poll an empty queue.",
 )
-@click.option("--task_timeout_secs", type=Seconds(0.1), default=3600.0, show_default=True)
-@click.option("--grace_secs", type=Seconds(0), default=30.0, show_default=True)
+@click.option(
+    "--task_timeout_secs",
+    type=Seconds(0.1),
+    default=3600.0,
+    show_default=True,
+    help="How long a program may run.",
+)
+@click.option(
+    "--grace_secs",
+    type=Seconds(0),
+    default=30.0,
+    show_default=True,
+    help="How long to wait for running programs at shutdown.",
+)
 @click.option(
     "--executable_binary",
     metavar="COMMAND",

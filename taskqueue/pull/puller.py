@@ -25,7 +25,7 @@ _logger = logging.getLogger(__name__)
 
 
 class PullApi(Protocol):
-    """What a puller needs of a queue: QueueResources and RestClient have it."""
+    """What a puller needs from a queue; QueueResources and RestClient provide it."""
 
     def get_queue(self, queue: str, stats: bool = False) -> Resource:
         """The queue, with its statistics if wanted."""
@@ -63,7 +63,7 @@ class PullerSettings:
 
 
 def wanted_workers(tasks: int, settings: PullerSettings) -> int:
-    """How many programs should run while the queue has so many tasks, the leased ones included."""
+    """How many programs should run for this many tasks, including leased ones."""
     for_length = -(-tasks // settings.tasks_per_worker)
     return min(settings.most_running, max(settings.min_running, for_length))
 
@@ -106,7 +106,7 @@ class LeasedTask:
         self._modify(self._settings.lease)
 
     def release(self) -> None:
-        """Give the task back, for a try after a while."""
+        """Release the task, to be retried after a while."""
         self._modify(release_seconds(self.attempt, self._settings.lease))
 
     def _modify(self, seconds: float) -> None:
@@ -116,7 +116,7 @@ class LeasedTask:
         self.lease_timestamp = int(resource["leaseTimestamp"])
 
     def delete(self) -> None:
-        """Tell the queue that the task is done."""
+        """Delete the task, which is done."""
         self._api.delete(self._settings.queue, self.name)
 
 
@@ -161,14 +161,14 @@ class Puller:
             thread.join(2 * TERMINATE_SECONDS)
 
     def _pause(self, seconds: float) -> None:
-        """Wait until a program has ended or `stop` was called, or for so long."""
+        """Wait until a program ends or `stop` is called, at most this long."""
         with suppress(Empty):
             self._events.get(timeout=seconds)
             while True:
                 self._events.get_nowait()
 
     def _lease(self) -> int:
-        """Lease as many tasks as there should be programs more; returns how many came."""
+        """Lease a task for each program that should start now; returns how many it got."""
         settings = self._settings
         free = settings.most_running - len(self._running)
         if free <= 0:
@@ -232,7 +232,7 @@ class Puller:
         return True
 
     def _watch(self, process: "subprocess.Popen[Any]", task: LeasedTask) -> int:
-        """Wait for the program's end, extending the lease; ends it where it has to be."""
+        """Wait for the program and extend the lease; end the program if it must not continue."""
         now = self._monotonic()
         end, extend_at = now + self._settings.task_timeout, now + self._settings.lease / 2
         try:
@@ -258,7 +258,7 @@ class Puller:
 
 
 def post_output(url: str, output: bytes, headers: Mapping[str, str] | None = None) -> None:
-    """POST what a program wrote; raises OSError unless the answer is 2xx."""
+    """POST the output of a program; raises OSError unless the answer is 2xx."""
     sent = {"Content-Type": "application/octet-stream", **(headers or {})}
     response = urllib3.request("POST", url, body=output, headers=sent, timeout=60, retries=False)
     if not 200 <= response.status < 300:

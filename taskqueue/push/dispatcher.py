@@ -127,7 +127,7 @@ class Dispatcher:
     # Waiting
 
     def _wait(self, seconds: float) -> None:
-        """Wait for an answer, a wake-up or the end of the time, and take in all that came."""
+        """Wait for an answer, a wake-up or the end of the time, and process all answers."""
         arrived: list[Flight | None] = []
         with suppress(Empty):
             if seconds > 0:

@@ -32,7 +32,7 @@ class Flight:
 
 @dataclass(slots=True)
 class Lane:
-    """What a dispatcher knows of one queue.
+    """The state of one queue in a dispatcher.
 
     `look_at` is when it looks for tasks again, by the monotonic clock; `is_full`, whether it waits
     for an answer before.
@@ -46,7 +46,7 @@ class Lane:
 
 
 class SendingThreads:
-    """So many threads, which end with the process whatever they are waiting for."""
+    """Threads that end with the process, whatever they wait for."""
 
     def __init__(self, number: int, send: Send, done: Callable[[Flight], None]) -> None:
         self._jobs: SimpleQueue[Flight | None] = SimpleQueue()
@@ -70,11 +70,11 @@ class SendingThreads:
             self._done(flight)
 
     def end(self) -> None:
-        """Let the threads end when they are free."""
+        """Make the threads end when they are free."""
         for _ in self._threads:
             self._jobs.put(None)
 
 
 def about(task: StoredTask) -> dict[str, object]:
-    """What log records say of a task, for `extra`."""
+    """The fields of log records that describe a task, for `extra`."""
     return {"queue": task.queue, "task": task.name, "attempt": task.retries}

@@ -1,11 +1,11 @@
 """Which dispatchers work on a store, so that they share the limits of its queues.
 
-Each writes a sign of life every second and reads those of the others. One that joins others waits
+Each writes a heartbeat every second and reads those of the others. One that joins others waits
 until all of them must have seen it; one that could not read for some seconds takes no new tasks,
 before the others believe it dead. So their shares never add up to more than the whole.
 
 Times are microseconds of this process's monotonic clock: another dispatcher is alive as long as its
-sign changes. Only what is read for the first time is judged by the times in it.
+heartbeat changes. Only what is read for the first time is judged by the times in it.
 """
 
 import logging
@@ -29,7 +29,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Among how many dispatchers this one is, and which, in the order of joining."""
+    """The number of dispatchers, and the rank of this one in the order of joining."""
 
     rank: int
     members: int

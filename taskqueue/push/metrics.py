@@ -1,4 +1,4 @@
-"""What can be watched, as Prometheus metrics."""
+"""Prometheus metrics of queues and dispatchers."""
 
 from collections.abc import Iterator
 
@@ -27,7 +27,7 @@ class QueueCollector(Collector):
         self._service = service
 
     def collect(self) -> Iterator[Metric]:
-        """One gauge for each number, with the queue as label; none of a queue that fails."""
+        """One gauge for each number, with the queue as label; skips queues that cannot be read."""
         families = {
             name: GaugeMetricFamily(name, text, labels=["queue"]) for name, text in GAUGES.items()
         }

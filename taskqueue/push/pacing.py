@@ -48,7 +48,7 @@ class Pace:
         self._tokens -= number
 
     def seconds_to_next(self) -> float:
-        """How long until there is a token, or several where they come fast; infinite at rate 0."""
+        """How long until there is a token, or several at high rates; infinite at rate 0."""
         missing = max(1.0, min(self._size / 2, self.rate * BATCH_SECONDS)) - self._tokens
         if missing <= 0:
             return 0.0

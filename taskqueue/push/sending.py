@@ -1,4 +1,4 @@
-"""One attempt at a push task: the HTTP request that it is, and what the answer means."""
+"""One attempt at a push task: builds its HTTP request and interprets the answer."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -72,7 +72,7 @@ def headers_of(
 
 
 def _one_line(text: str) -> str:
-    """What of a text may stand in a header."""
+    """The text without the characters that a header cannot contain."""
     return " ".join(text.split()).encode("ascii", "replace").decode()
 
 

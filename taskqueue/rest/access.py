@@ -1,4 +1,4 @@
-"""Who is calling the REST API, and whether the acl of a queue lets them."""
+"""Identifies callers of the REST API, and checks them against the acl of a queue."""
 
 import re
 from collections.abc import Callable
@@ -15,7 +15,7 @@ _LINE = re.compile(r"(\S+)\s+([^@\s]+@[^@\s]+)")
 def read_tokens(file: str | Path) -> dict[str, str]:
     """The e-mail addresses by token of a file with a token and an address in each line.
 
-    Empty lines and those that begin with # are passed over. Raises ConfigError.
+    Skips empty lines and those that begin with #. Raises ConfigError.
     """
     try:
         lines = Path(file).read_text(encoding="utf-8").splitlines()
@@ -36,7 +36,7 @@ def read_tokens(file: str | Path) -> dict[str, str]:
 
 
 def by_tokens(tokens: dict[str, str]) -> Authenticate:
-    """Callers are known by their bearer tokens."""
+    """Identify callers by their bearer tokens."""
 
     def authenticate(headers: Headers) -> str | None:
         given = bearer(headers)
@@ -48,7 +48,7 @@ def by_tokens(tokens: dict[str, str]) -> Authenticate:
 
 
 def by_oidc(audience: str, transport: Transport | None = None) -> Authenticate:
-    """Callers are known by OIDC tokens that Google signed for the audience."""
+    """Identify callers by OIDC tokens that Google signed for the audience."""
     cached = transport or CachingTransport()
 
     def authenticate(headers: Headers) -> str | None:

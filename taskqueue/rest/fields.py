@@ -1,4 +1,4 @@
-"""Partial responses: the parameter `fields`, as Google's APIs have it."""
+"""Partial responses: the parameter `fields` of Google's APIs."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the requests of the REST API hold: bodies and parameters, checked."""
+"""The bodies and parameters of REST requests, checked."""
 
 import json
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ LARGEST = 2**63 - 1
 
 
 class ApiError(errors.Error):
-    """A request that is refused, with the status and the reason of the answer."""
+    """A refused request, with the status and reason for the answer."""
 
     def __init__(self, status: int, message: str, reason: str | None = None) -> None:
         super().__init__(message)

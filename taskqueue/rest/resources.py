@@ -1,4 +1,4 @@
-"""What the REST API and the command line show and do: queues and tasks as v1beta2 resources.
+"""Queues and tasks as v1beta2 resources, for the REST API and the command line.
 
 All times in resources are in microseconds since 1970, 64-bit numbers are strings.
 """
@@ -189,7 +189,7 @@ class QueueResources:
             return sum(self.service.store.delete(queue, names, self.service.now()))
 
     def dead_letters(self, queue: str, most: int) -> Resource:
-        """The tasks that were given up, the oldest dead letter first, without their payloads."""
+        """The dead letters, the oldest first, without their payloads."""
         self._definition(queue)
         with translated():
             tasks = self.service.store.dead_letters(queue, most, with_payloads=False)

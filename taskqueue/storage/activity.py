@@ -1,4 +1,4 @@
-"""How many tasks of a queue were run or leased lately, counted without a shared counter.
+"""How many tasks of a queue were sent or leased recently, without a shared counter.
 
 Each process counts for itself and writes its counts to an entity of its own at most once a second,
 so that no entity is written by two; the sum of all is read for the statistics.
@@ -23,7 +23,7 @@ Slots = Counter[int]
 
 
 def counted(slots: Slots, width: int, now: float, span: float) -> int:
-    """How many stand in the slots, `width` seconds wide, that touch the last `span` seconds."""
+    """The sum of the slots, `width` seconds wide, that touch the last `span` seconds."""
     first = (now - span) // width
     return sum(n for slot, n in slots.items() if first < slot <= now // width)
 
@@ -60,7 +60,7 @@ class Activity:
             self._put(entity)
 
     def flush(self, now: int) -> None:
-        """Write what was not written yet."""
+        """Write the counts that are not written yet."""
         with self._lock:
             entities = [self._entity(queue, now) for queue in self._counts]
         for entity in entities:

@@ -1,4 +1,4 @@
-"""Taking tasks so that no other worker has them, and saying what became of them."""
+"""Taking tasks so that no other worker has them, and storing their results."""
 
 import logging
 import time
@@ -45,7 +45,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Verdict(Enum):
-    """What became of a push task that was taken."""
+    """The result of a push task that was taken."""
 
     DONE = "done"
     RETRY = "retry"
@@ -122,7 +122,7 @@ class Leasing:
         return self._lease(queue, "group", prefix, now, seconds, most, most_bytes)
 
     def _first_due(self, queue: QueueDefinition, now: int) -> Entity | None:
-        """The pull task that comes first; push tasks before it are given up."""
+        """The first pull task; push tasks before it become dead letters."""
         prefix = due_prefix(queue.name)
         while True:
             query = self.store.in_range("due", prefix, order_key(prefix, now))
@@ -236,7 +236,7 @@ class Leasing:
         return list(fetch_keys(self.store.in_range(order, prefix, order_key(prefix, now)), most))
 
     def _some(self, keys: list[Key], wanted: int) -> list[Key]:
-        """So many of them, side by side, from a random place."""
+        """`wanted` adjacent keys, from a random place."""
         start = self.store.random.randint(0, max(0, len(keys) - wanted))
         return keys[start : start + wanted]
 
@@ -345,7 +345,7 @@ class Leasing:
 
 
 def _holds(task: StoredTask, leased: str | None) -> bool:
-    """Whether the lease under which a task was claimed is the latest one, which is stored.
+    """Whether the stored lease is still the one under which a task was claimed.
 
     A later lease ends later, so its end tells it apart.
     """
@@ -353,7 +353,7 @@ def _holds(task: StoredTask, leased: str | None) -> bool:
 
 
 def _other_mode(entity: Entity) -> str:
-    """Why a task is given up that was added while its queue had the other mode."""
+    """Why a task that was added while its queue had the other mode becomes a dead letter."""
     was, now = ("pull", "push") if "group" in entity else ("push", "pull")
     return f"a {was} task in a queue that has become a {now} queue"
 

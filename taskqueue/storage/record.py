@@ -104,7 +104,7 @@ def end_of(prefix: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a push task sends, and how.
+    """The request of a push task.
 
     The deadline is in seconds, None for the dispatcher's own. The target is None for the queue's,
     and empty for the application itself.

@@ -1,4 +1,4 @@
-"""What the store knows of its queues: their last definitions, and which are paused."""
+"""The state of queues in the store: their last definitions, and which are paused."""
 
 import hashlib
 import json

@@ -175,11 +175,11 @@ class TaskStore:
     def dead_letters(
         self, queue: str, most: int, *, with_payloads: bool = True
     ) -> list[StoredTask]:
-        """The tasks that were given up, the oldest dead letter first."""
+        """The dead letters, the oldest first."""
         return self._fetch(self.in_range("dead", due_prefix(queue)), most, with_payloads)
 
     def dead_names(self, queue: str, until: int) -> list[str]:
-        """The names of the tasks that were given up until that time, in microseconds."""
+        """The names of the dead letters up to that time, in microseconds."""
         prefix = due_prefix(queue)
         keys = fetch_keys(self.in_range("dead", prefix, order_key(prefix, until)))
         return [name_of(key).removeprefix(prefix) for key in keys]
@@ -254,7 +254,7 @@ class TaskStore:
         return run_in_transaction(self.client, change)
 
     def delete(self, queue: str, names: Sequence[str], now: int) -> list[bool]:
-        """Delete tasks, dead letters too; for each name, whether there was one."""
+        """Delete tasks, including dead letters; returns for each name whether it existed."""
         results: list[bool] = []
         for chunk in chunks(names):
             results += run_in_transaction(self.client, partial(self._delete, queue, chunk, now))

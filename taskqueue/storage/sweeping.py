@@ -1,4 +1,4 @@
-"""Removing tombstones and counts that have expired, by whoever works on the queues anyway."""
+"""Removes expired tombstones and counts, in processes that work on the queues anyway."""
 
 import logging
 

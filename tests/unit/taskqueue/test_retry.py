@@ -1,4 +1,4 @@
-"""When a failed task is tried again, and when it is given up."""
+"""When a failed task is retried, and when it becomes a dead letter."""
 
 import pytest
 from hypothesis import given

@@ -50,6 +50,8 @@ def _reader(document: dict[str, Any]) -> Reader | None:
         return mastodon.results
     if "post" in keys or str(document.get("uri")).startswith("at://"):
         return bluesky.results
+    if v2.is_tweet(document):
+        return v2.tweet_results
     if {"id", "id_str"} & keys and {"text", "full_text"} & keys:
         return v11.results
     return None

@@ -1,4 +1,4 @@
-"""Pages of the v2 API: tweets in `data`, with users and referenced tweets in `includes`."""
+"""Tweets of the v2 API: pages with `data` and `includes`, and single tweets, flattened or not."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -22,6 +22,64 @@ from dfpipe.posts.post import Post
 
 Index = dict[object, object]  # what is included, by its id
 
+# Fields that tweets have in the v2 API alone, and fields that tell a v1.1 tweet.
+_ONLY_V2 = frozenset(
+    (
+        "author_id",
+        "context_annotations",
+        "conversation_id",
+        "edit_controls",
+        "edit_history_tweet_ids",
+        "note_tweet",
+        "public_metrics",
+        "referenced_tweets",
+        "reply_settings",
+        "withheld",
+    )
+)
+_ONLY_V11 = frozenset(("id_str", "full_text", "user", "retweeted_status"))
+# Fields that other records may have too: one of these alone is a tweet if its id is a string.
+_SHARED = frozenset(
+    (
+        "id",
+        "text",
+        "attachments",
+        "created_at",
+        "entities",
+        "geo",
+        "in_reply_to_user",
+        "in_reply_to_user_id",
+        "lang",
+        "possibly_sensitive",
+        "source",
+        "__twarc",
+    )
+)
+
+
+def is_tweet(document: dict[str, Any]) -> bool:
+    """Tell whether a document is a single v2 tweet, such as a line of a flattened file.
+
+    >>> is_tweet({"id": "1", "text": "Storm"}), is_tweet({"id": 1, "id_str": "1", "text": "Storm"})
+    (True, False)
+    """
+    keys = document.keys()
+    if not {"id", "text"} <= keys or not _ONLY_V11.isdisjoint(keys):
+        return False
+    return not _ONLY_V2.isdisjoint(keys) or (isinstance(document["id"], str) and keys <= _SHARED)
+
+
+def tweet_results(tweet: dict[str, Any]) -> Iterator[Result]:
+    """Yield what the page of a single tweet would give for it.
+
+    Flattening, as `twarc2 flatten` does it, puts the user into `author` and the original of a
+    retweet into its reference in `referenced_tweets`. A tweet without them gets the user "" and
+    its own text.
+    """
+    originals = _index(tweet.get("referenced_tweets"))
+    yield attempt(_post, tweet, inside(tweet, "author"), originals)
+    yield from _earlier_versions(tweet)
+
 
 def results(page: dict[str, Any]) -> Iterator[Result]:
     """Yield the posts of a page or stream line, and a deletion for each earlier version of one.
@@ -40,7 +98,8 @@ def results(page: dict[str, Any]) -> Iterator[Result]:
         if not isinstance(tweet, dict):
             yield Skip("not an object in data")
             continue
-        yield attempt(_post, tweet, users, tweets)
+        author = tweet.get("author_id")
+        yield attempt(_post, tweet, users.get(author) if isinstance(author, str) else None, tweets)
         yield from _earlier_versions(tweet)
 
 
@@ -49,7 +108,7 @@ def _index(included: object) -> Index:
     return {key: thing for key, thing in found if isinstance(key, str)}
 
 
-def _post(tweet: dict[str, Any], users: Index, tweets: Index) -> Post:
+def _post(tweet: dict[str, Any], author: object, tweets: Index) -> Post:
     withheld = tweet.get("withheld")
     if inside(withheld, "scope") == "user" or inside(withheld, "copyright") is True:
         raise RefusedError(WITHHELD)
@@ -59,10 +118,9 @@ def _post(tweet: dict[str, Any], users: Index, tweets: Index) -> Post:
     if isinstance(original, str):
         text, entities = retweet_text(text, original), links
     created_at = tweet.get("created_at")
-    author = tweet.get("author_id")
     return make_post(
         tid,
-        inside(users.get(author), "username") if isinstance(author, str) else None,
+        inside(author, "username"),
         text,
         snowflake_time(tid) if created_at is None else parse_time(created_at),
         _urls(entities),

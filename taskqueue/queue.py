@@ -109,7 +109,7 @@ class Queue:
     def modify_task_lease(self, task: Task, lease_seconds: float) -> None:
         """Let the lease of a task end so many seconds from now; 0 gives the task back.
 
-        Raises TaskLeaseExpiredError where the lease has ended or another has the task,
+        Raises TaskLeaseExpiredError if the lease has ended or another worker has the task,
         TombstonedTaskError where it was deleted, QueuePausedError in a paused queue.
         """
         _check_task(task)

@@ -98,7 +98,7 @@ def dispatch(
 ) -> None:
     """Send the due tasks of push queues to their handlers, until SIGTERM.
 
-    The requests carry the token in DFPIPE_TASK_TOKEN, or else an OIDC token made out to
+    The requests carry the token in DFPIPE_TASK_TOKEN, or else an OIDC token for the audience
     DFPIPE_TASK_AUDIENCE.
     """
     from taskqueue.push.dispatcher import Dispatcher, DispatchSettings

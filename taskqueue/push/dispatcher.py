@@ -28,7 +28,7 @@ NEVER = 2**62
 _MESSAGES = {
     Verdict.RETRY: "a task failed and will be retried",
     Verdict.RELEASE: "a handler asked to go slower",
-    Verdict.DEAD: "a task is given up as a dead letter",
+    Verdict.DEAD: "a task failed for good",
 }
 _logger = logging.getLogger(__name__)
 

@@ -55,7 +55,7 @@ class Pace:
         return missing / self.rate if self.rate else math.inf
 
     def slow_down(self, now: int) -> float:
-        """Brake after a 503; returns the seconds after which that task may be tried again."""
+        """Brake after a 503; returns the seconds after which that task may be retried."""
         if self._brake == 1.0 or now - self._braked >= BRAKE_EVERY:
             self._brake = max(STRONGEST_BRAKE, self._brake / 2)
             self._braked = now

@@ -37,7 +37,7 @@ FIRST_WAIT, LONGEST_WAIT = 0.01, 0.5  # seconds, after a collision
 WIDEST_SPREAD = 8
 FIRST_GUESS = 2**16  # bytes of a task, until some were seen
 
-# Changes the entity of a due task so that it is taken, or returns why the task is given up.
+# Changes the entity of a due task so that it is taken, or returns why it becomes a dead letter.
 Take = Callable[[Entity], str | None]
 
 
@@ -59,7 +59,7 @@ class Outcome:
 
     RETRY and RELEASE make it due again at `eta` (microseconds); RELEASE takes the attempt back, as
     if the task had not been taken. `status` is the handler's answer, None where it gave none. DEAD
-    makes it a dead letter, or deletes it where the queue keeps none (`is_kept`).
+    makes it a dead letter, or deletes it if the queue keeps none (`is_kept`).
     """
 
     task: StoredTask
@@ -95,7 +95,7 @@ class Leasing:
         """Lease the pull tasks that are due, in the order of time and name.
 
         Their payloads have at most `most_bytes` together. A task that was leased as often as its
-        retry options, or else those of the queue, allow is given up instead.
+        retry options, or else those of the queue, allow becomes a dead letter instead.
         """
         return self._lease(queue, "due", due_prefix(queue.name), now, seconds, most, most_bytes)
 
@@ -270,7 +270,7 @@ class Leasing:
             self._give_up(queue, hopeless, now)
         for entity, reason in hopeless:
             about = {"queue": queue.name, "task": name_of(entity.key).partition("/")[2]}
-            _logger.error("a task is given up: %s", reason, extra=about)
+            _logger.error("a task failed for good: %s", reason, extra=about)
         return [task for entity in changed if (task := from_entity(entity))], left
 
     def _give_up(
@@ -293,7 +293,7 @@ class Leasing:
     def extend(self, task: StoredTask, now: int, seconds: float) -> StoredTask | None:
         """Let the lease of a push task end so many seconds from now.
 
-        Returns the task as it is then; None where the lease was lost.
+        Returns the task as it is then; None if the lease was lost.
         """
         until = now + round(seconds * 1_000_000)
         longer = task._replace(due=until)

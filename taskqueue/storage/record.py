@@ -12,7 +12,7 @@ comes first and the time, in microseconds and 16 digits, last. All else is left 
 
 The key's name is queue/name, so that equal times are ordered by the task's name. A tombstone is an
 entity under the same key that has nothing but `expires`. An entity may not be larger than 1 MiB,
-and is written anew with each lease, so a large payload is stored in parts beside it.
+and each lease writes it again, so a large payload is stored in parts beside it.
 """
 
 import json

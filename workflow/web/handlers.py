@@ -114,7 +114,7 @@ def _refusal(is_proven: bool, code: int) -> Response:
 
 
 def _retries() -> int:
-    """How often the task was tried before; 0 where the header is no number."""
+    """How often the task was tried before; 0 if the header is not a number."""
     text = request.headers.get("X-AppEngine-TaskRetryCount", "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 

@@ -34,7 +34,7 @@ class Return(Pipeline):
 
 
 class Ignore(Pipeline):
-    """None, when all its arguments are there: a barrier."""
+    """A barrier: gives None once all its arguments are there."""
 
     def run(self, *values: t.Any) -> None:
         """Do nothing."""
@@ -141,7 +141,7 @@ class Negate(_Numbers):
 
 
 class Extend(Pipeline):
-    """What stands in the lists that are its arguments, as one list."""
+    """The items of all the lists that it is given, as one list."""
 
     def run(self, *lists: list[t.Any]) -> list[t.Any]:
         """Give the list."""
@@ -165,7 +165,7 @@ class Concat(Pipeline):
 
 
 class Union(Pipeline):
-    """What stands in at least one of the lists that are its arguments, each value once."""
+    """The items in at least one of the lists that it is given, each once."""
 
     def run(self, *lists: list[t.Any]) -> list[t.Any]:
         """Give a list whose order means nothing."""
@@ -173,7 +173,7 @@ class Union(Pipeline):
 
 
 class Intersection(Pipeline):
-    """What stands in all the lists that are its arguments, each value once."""
+    """The items in all the lists that it is given, each once."""
 
     def run(self, *lists: list[t.Any]) -> list[t.Any]:
         """Give a list whose order means nothing."""
@@ -294,7 +294,7 @@ class Delay(Pipeline):
 
 
 class EmailToContinue(Pipeline):
-    """Asks a person by mail whether to go on; gives True or False.
+    """Asks a person by mail whether to continue; gives True or False.
 
     Arguments, all by name: `subject`; `body` and `html`, of which one is needed, with the places
     %(approve_url)s and %(disapprove_url)s; `sender`, `to`, `cc`, `bcc` and `reply_to`, if others

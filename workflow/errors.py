@@ -20,11 +20,11 @@ class PipelineRuntimeError(Error):
 
 
 class SlotNotFilledError(PipelineRuntimeError):
-    """An output was read, or was to be there, that has no value."""
+    """An output that is needed has no value yet."""
 
 
 class SlotNotDeclaredError(PipelineRuntimeError):
-    """An output was named that the stage does not have."""
+    """The stage has no output of that name."""
 
 
 class UnexpectedPipelineError(PipelineRuntimeError):
@@ -32,7 +32,7 @@ class UnexpectedPipelineError(PipelineRuntimeError):
 
 
 class PipelineUserError(Error):
-    """What a stage raises to say what is to become of it."""
+    """Base of what a stage raises to be retried or to abort its workflow."""
 
 
 class Retry(PipelineUserError):  # noqa: N818  # the old name
@@ -44,11 +44,11 @@ class Abort(PipelineUserError):  # noqa: N818  # the old name
 
 
 class PipelineStatusError(Error):
-    """There is no status to tell; the message says why."""
+    """The status cannot be shown; the message says why."""
 
 
 class UnknownPipelineError(PipelineStatusError):
-    """There is no stage of that id, or none any more."""
+    """There is no stage with that id, or it was deleted."""
 
 
 class BadTaskError(Error):

@@ -43,7 +43,7 @@ class Pipeline:
     Derive a class and define `run`. What it returns is the output `default`. If it yields stages it
     is a generator: each `yield` gives the future outputs of that stage, to be given to later ones,
     and the stage yielded last fills the outputs that the generator itself leaves open. With
-    `async_` set, the stage goes on after `run` until `complete` is called.
+    `async_` set, the stage runs until `complete` is called.
 
     `run` may be called more than once for the same arguments, so it must be idempotent; what it
     fills counts only when it ends.
@@ -159,7 +159,7 @@ class Pipeline:
 
         The key, if given, is the id; PipelineExistsError tells that it was used before. With
         `return_task` the first task is not added but returned, for the caller to add. Raises
-        PipelineSetupError for anything that stands in the way.
+        PipelineSetupError if it cannot be started for another reason.
         """
         if self._inside.record is not None or self._inside.is_scheduled:
             raise PipelineSetupError(f"{self!r} was started before: make a new one")
@@ -178,7 +178,7 @@ class Pipeline:
 
     @classmethod
     def from_id(cls, pipeline_id: str, resolve_outputs: bool = True) -> Any:
-        """The stage of an id, of the class that it was made of; None where there is none.
+        """The stage with an id, as an instance of its own class; None if there is none.
 
         Its outputs are those that are filled now, unless `resolve_outputs` is false. Where its
         class cannot be imported it is of the class that this is called on.
@@ -226,7 +226,7 @@ class Pipeline:
             slot = outputs_of(self.outputs).get(name_or_slot.name)
             if slot is None or slot.key != name_or_slot.key:
                 raise SlotNotDeclaredError(
-                    f"{name_or_slot!r} is no output of {self!r}: a stage fills its own outputs"
+                    f"{name_or_slot!r} is not an output of {self!r}: a stage fills its own outputs"
                 )
             return slot
         if not isinstance(name_or_slot, str):
@@ -283,7 +283,7 @@ class Pipeline:
         console_url: str | None = None,
         status_links: dict[str, str] | None = None,
     ) -> None:
-        """Say how it stands, for the status page: a text, a URL, and links by their names."""
+        """Set what the status page shows of it: a text, a URL, and links by their names."""
         if not self.test_mode:
             self._must_exist("set_status()")
             self._inside.engine.set_status(self, message, console_url, status_links or {})

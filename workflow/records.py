@@ -64,7 +64,7 @@ class Params:
     target: str | None
 
     def to_json(self) -> str:
-        """The text that stands for it."""
+        """The JSON text that is stored."""
         return values.dumps({each.name: getattr(self, each.name) for each in fields(self)})
 
     @classmethod

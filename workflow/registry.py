@@ -9,7 +9,7 @@ _classes: dict[str, type[Any]] = {}
 
 
 class MissingClassError(Exception):
-    """There is no class of that path, or its module cannot be imported; the message says why."""
+    """There is no class with that path, or its module cannot be imported; the message says why."""
 
 
 def path_of(found: type[Any]) -> str:

@@ -35,7 +35,7 @@ class Slot:
 
     @property
     def value(self) -> Any:
-        """The value; raises SlotNotFilledError while there is none."""
+        """The value; raises SlotNotFilledError if the slot is not filled yet."""
         self._must_be_filled()
         return self._value
 

@@ -1,7 +1,7 @@
 """Test mode: a whole workflow in one call, without a store, a queue and a clock.
 
 Stages run where they are yielded, one after another, so an order that only After and InOrder give
-is kept by itself. What a stage raises goes on to the caller.
+is kept by itself. Errors of stages reach the caller.
 """
 
 import inspect

@@ -39,7 +39,7 @@ def _untagged(found: dict[str, Any]) -> Any:
     try:
         return _meant(found)
     except (KeyError, TypeError, ValueError):
-        return found  # somebody else's dictionary, in which the same word stands
+        return found  # an unrelated dictionary with the same key
 
 
 def _meant(found: dict[str, Any]) -> Any:

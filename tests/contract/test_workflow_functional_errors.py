@@ -242,7 +242,7 @@ MISTAKES: dict[str, Any] = {
     "sets-too-late": lambda stage: stage.with_params(max_attempts=2),
 }
 MESSAGES = {
-    "yields-no-stage": "which is no stage: yield instances of Pipeline",
+    "yields-no-stage": "which is not a stage: yield instances of Pipeline",
     "yields-one-twice": "twice: make a new instance",
     "passes-no-JSON": "Bad child arguments. TypeError: {1, 2} of type set",
     "passes-a-future-of-nobody": "belongs to a stage that was not yielded before",

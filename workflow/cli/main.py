@@ -15,7 +15,7 @@ def workflow() -> None:
     """Start workflows, look at them, and end them."""
 
 
-for _command in (*commands.COMMANDS, run.run, serve.serve):
+for _command in (*commands.COMMANDS, run.run_workflow, serve.serve):
     workflow.add_command(_command)
 
 

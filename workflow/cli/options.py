@@ -1,4 +1,4 @@
-"""The options that several commands have, and what they name."""
+"""The options that several commands share, and how they are parsed."""
 
 import json
 from collections.abc import Callable
@@ -26,12 +26,12 @@ QUEUE_YAML = click.option(
     default="",
     metavar="FILE",
     type=click.Path(dir_okay=False),
-    help="The file that defines the queues; default: those that the store was last used with.",
+    help="Read the queues from this file.  [default: those in the store]",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 ID = click.argument("pipeline_id", metavar="ID")
 MESSAGE = click.option(
-    "--message", default="", metavar="TEXT", help="The reason; the status shows it."
+    "--message", default="", metavar="TEXT", help="The reason, which the status shows."
 )
 _STAGE = (
     click.argument("path", metavar="MODULE.CLASS"),
@@ -56,30 +56,30 @@ def stage_of(path: str, arguments: tuple[str, ...], kwargs: str) -> Pipeline:
         found: type[Pipeline] = registry.find(path)
     except registry.MissingClassError as error:
         raise UsageError(
-            f"{error}: give MODULE.CLASS of a stage, as workflow.common.Sum"
+            f"{error}: give the MODULE.CLASS of a stage, like workflow.common.Sum"
         ) from error
     try:
-        return found(*map(parse_word, arguments), **parse_kwargs(kwargs))
+        return found(*map(parse_argument, arguments), **parse_kwargs(kwargs))
     except UsageError:
         raise
     except Exception as error:  # whatever the class has against them
-        raise UsageError(f"{path} cannot be made of these arguments: {error}") from error
+        raise UsageError(f"{path} does not take these arguments: {error}") from error
 
 
-def parse_word(word: str) -> Any:
-    """An argument: JSON where it is JSON, else a text.
+def parse_argument(text: str) -> Any:
+    """An argument: read as JSON if possible, otherwise as text.
 
-    >>> parse_word("15"), parse_word("[1, 2]"), parse_word("anna"), parse_word('"15"')
-    (15, [1, 2], 'anna', '15')
+    >>> parse_argument("15"), parse_argument("[1, 2]"), parse_argument("anna")
+    (15, [1, 2], 'anna')
     """
     try:
-        return json.loads(word, parse_constant=_refuse)
+        return json.loads(text, parse_constant=_refuse)
     except ValueError:
-        return word
+        return text
 
 
-def _refuse(word: str) -> None:
-    raise ValueError(f"{word} is not JSON")
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def parse_kwargs(text: str) -> dict[str, Any]:
@@ -93,5 +93,5 @@ def parse_kwargs(text: str) -> dict[str, Any]:
     except ValueError as error:
         raise UsageError(f"--kwargs {text!r} is not JSON ({error}): give an object") from error
     if not isinstance(found, dict):
-        raise UsageError(f"--kwargs {text!r} is no object: give one, as '{{\"seconds\": 3}}'")
+        raise UsageError(f"--kwargs {text!r} is not an object: give one like '{{\"seconds\": 3}}'")
     return found

@@ -29,11 +29,11 @@ NAP = 0.2  # seconds
 TERMINAL_ROWS = 40
 
 
-@click.command(short_help="Run a workflow to its end in this process.")
+@click.command("run", short_help="Run a workflow to its end in this process.")
 @STORE
 @QUEUE_YAML
 @stage_options
-def run(
+def run_workflow(
     store: str,
     queue_yaml: str,
     path: str,
@@ -41,12 +41,11 @@ def run(
     kwargs: str,
     queue_name: str,
 ) -> int:
-    """Run a workflow to its end in this process, and print its stages while it goes.
+    """Run a workflow to its end in this process, and print its stages as they change.
 
-    An ARGUMENT is JSON where it can be read as JSON, else a text. Those that begin with a dash come
-    after `--`. The store is a temporary one unless --store is given on the command line; the queues
-    in it must be empty. The exit status is 0 where the workflow ended well and 1 where it was
-    aborted.
+    An ARGUMENT is read as JSON if possible, otherwise as text. Put those that begin with a dash
+    after `--`. The store is a temporary one unless the command line has --store; its queues must be
+    empty. The exit status is 0 if the workflow succeeded and 1 if it was aborted.
     """
     source = click.get_current_context().get_parameter_source("store")
     given = store if source is click.core.ParameterSource.COMMANDLINE else ""
@@ -55,8 +54,8 @@ def run(
         runner = LocalRunner(engine, _callbacks())
         if runner.next_due() is not None:
             raise UsageError(
-                f"the queues of {url} hold tasks: give an empty store, or none; what is left there "
-                "goes on with `workflow serve` and `taskqueue dispatch`"
+                f"the queues of {url} hold tasks: give an empty store, or leave out --store. "
+                "`workflow serve` and `taskqueue dispatch` handle the tasks that are there"
             )
         stage = stage_of(path, arguments, kwargs)
         stage.start(queue_name=queue_name)
@@ -115,7 +114,7 @@ def _finish(engine: Engine, runner: LocalRunner, root: str, progress: "_Progress
             progress.end()
             if record.is_over:
                 return record
-            raise Error(f"the workflow {root} waits for something outside of this process")
+            raise Error(f"the workflow {root} waits for something outside this process")
         time.sleep(min(NAP, max(0.0, (due - engine.service.now()) / 1_000_000)))
 
 

@@ -17,7 +17,7 @@ Tree = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A stage of a tree; without an id, what is left out of it."""
+    """A stage of a tree; without an id, a note about what is left out."""
 
     pipeline_id: str
     depth: int
@@ -29,7 +29,7 @@ class Line:
 
 
 def failure(tree: Tree) -> Iterator[str]:
-    """Of a workflow that failed: its stages by state, and the stage that is the reason."""
+    """For a workflow that failed: the number of stages by state, and the first failure."""
     pipelines = tree["pipelines"]
     failed = pipelines[tree["rootPipelineId"]].get("failure")
     if failed and len(pipelines) > 1:

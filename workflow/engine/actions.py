@@ -1,4 +1,4 @@
-"""What a person may do to a workflow: abort it, retry a stage, run it again, clean up."""
+"""What a person can do to a workflow: abort it, retry a stage, run it again, clean up."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from workflow.records import RUN, START, WAITING, Record, barrier_id
 
 
 class RefusedError(Error):
-    """What was asked for cannot be done to that stage as it stands; the message says why."""
+    """The stage is not in a state that allows the action; the message says why."""
 
 
 def abort(engine: Engine, pipeline_id: str, message: str = "") -> str:

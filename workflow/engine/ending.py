@@ -1,4 +1,4 @@
-"""Tasks that finalize stages, abort workflows, and delete what is stored of them."""
+"""Tasks that finalize stages, abort workflows and delete them."""
 
 import logging
 from functools import partial
@@ -54,7 +54,7 @@ def _is_to_end(record: Record) -> bool:
 
 
 def _begin_end(seen: Record, is_alone: bool, unit: Unit) -> Record | None:
-    """Record that `finalized` is about to be called; None if it is not to be."""
+    """Record that `finalized` is about to be called; None if it must not be."""
     now = unit.again(seen)
     if now is None or not _is_to_end(now):
         return None
@@ -90,7 +90,9 @@ def abort(engine: Engine, root: str, cursor: str = "", incarnation: str = "") ->
         found = query.fetch(limit=ABORT_PAGE, start_cursor=cursor.encode() or None)
         records = [model.pipeline_of(entity) for entity in found]
     except (InvalidArgument, ValueError) as error:  # as the two clients say it
-        raise BadTaskError(f"cursor is {cursor[:100]!r}, which is none of this store") from error
+        raise BadTaskError(
+            f"cursor is {cursor[:100]!r}: expected a cursor of this store"
+        ) from error
     for record in records:
         is_open = record.status in (WAITING, RUN) and not record.is_over
         if is_open and record.incarnation == incarnation:

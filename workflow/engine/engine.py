@@ -37,7 +37,7 @@ _logger = logging.getLogger(__name__)
 class Engine:
     """Workflows on the queues and the store of a service.
 
-    `mail` is how mails are sent, None not to send any.
+    `mail` says how to send mails; with None, none are sent.
     """
 
     def __init__(self, service: TaskQueueService, mail: Mail | None = None) -> None:
@@ -92,7 +92,7 @@ class Engine:
     # Stages as objects
 
     def record(self, pipeline_id: str, incarnation: str | None = None) -> Record | None:
-        """The record of a stage as it is now; None if there is none of that incarnation."""
+        """The current record of a stage; None if there is none with that incarnation."""
         if not records.is_id(pipeline_id):
             return None
         found = Unit(self.client, self.service, 0).pipeline(pipeline_id)
@@ -107,7 +107,7 @@ class Engine:
         resolve_outputs: bool = True,
         incarnation: str | None = None,
     ) -> Pipeline | None:
-        """The stage of an id, or of that incarnation of it; None if there is none.
+        """The stage with an id, and with that incarnation if given; None if there is none.
 
         It is of the class `fallback` if its own cannot be imported.
         """
@@ -128,8 +128,8 @@ class Engine:
     ) -> tuple[list[Any], dict[str, Any]]:
         """The arguments of a stage, filled slots as their values.
 
-        Raises UnexpectedPipelineError where a slot is not filled; unless `must_resolve` is false,
-        it stands as a Slot then.
+        Raises UnexpectedPipelineError if a slot is not filled; with `must_resolve=False`, the
+        argument is a Slot then.
         """
         params = Unit(self.client, self.service, 0).params(record)
         slots = self.slots(params.argument_slots())
@@ -282,7 +282,7 @@ class Engine:
     def set_status(
         self, stage: Pipeline, message: str | None, console_url: str | None, links: dict[str, str]
     ) -> None:
-        """Store what a stage says of itself; the last write counts."""
+        """Store the message that a stage shows; the last write counts."""
         record = record_of(stage)
         names = ("message", "console_url", "links", "time")
         key = self.client.key(model.STATUS, record.stem)
@@ -296,7 +296,7 @@ class Engine:
             batch.put(entity)
 
     def send_result_email(self, stage: Pipeline, sender: str | None) -> None:
-        """Tell by mail how a workflow ended; what fails is only logged."""
+        """Send a mail about how a workflow ended; failures are only logged."""
         mail = self.mail or Mail()
         send = mail_sender(stage) or mail.send
         if send is None:

@@ -87,10 +87,10 @@ def _key_of(future: PipelineFuture) -> str:
 
 
 def check_yielded(stage: Pipeline, child: Any) -> Pipeline:
-    """The stage that was yielded; refuses what is none, or was yielded or started before."""
+    """The stage that was yielded; refuses anything else, and a stage that was used before."""
     if not isinstance(child, Pipeline):
         raise UnexpectedPipelineError(
-            f"{stage!r} yielded {child!r}, which is no stage: yield instances of Pipeline"
+            f"{stage!r} yielded {child!r}, which is not a stage: yield instances of Pipeline"
         )
     if inside(child).is_scheduled or child.pipeline_id is not None:
         raise UnexpectedPipelineError(f"{stage!r} yielded {child!r} twice: make a new instance")

@@ -15,7 +15,7 @@ LEASE = 600.0  # seconds
 MOST = 100  # tasks taken at once
 _logger = logging.getLogger(__name__)
 
-# Calls the handler of a task that is no workflow's own, and returns the status of the answer.
+# Calls the handler of any other task, and returns the HTTP status of the answer.
 Other = Callable[[StoredTask], int]
 
 
@@ -45,7 +45,7 @@ class LocalRunner:
         return number
 
     def next_due(self) -> int | None:
-        """When the next task is due, in microseconds; None where there is none."""
+        """When the next task is due, in microseconds; None if there are no tasks."""
         found = [self.engine.service.store.next_due(queue) for queue in self._queues]
         return min((due for due in found if due is not None), default=None)
 

@@ -1,8 +1,8 @@
-"""Finding stages that would wait for ever, and letting them go on or end.
+"""Find stages that would wait forever, and resume or end them.
 
-A stage goes on because a task is in a queue. A queue may have given that task up, or have lost it:
-it was purged, or deleted by hand. Then nothing would ever happen, so somebody has to look: a cron
-job, every few minutes. Whatever is done here is harmless where nothing was lost.
+A stage makes progress only while it has a task in a queue. A queue may give the task up, and a
+person may purge or delete it. Nothing would ever happen to the stage then, so a cron job looks
+for such stages every few minutes. It changes nothing for stages whose tasks are there.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Tasks that run stages, make those that generators yield, and tell who waits for outputs."""
+"""Tasks that run stages, create the children of generators, and pass on filled outputs."""
 
 import inspect
 import json
@@ -38,8 +38,10 @@ _logger = logging.getLogger(__name__)
 # run
 
 
-def run(engine: Engine, pipeline_id: str, root: str, attempt: int, incarnation: str = "") -> None:
-    """Run a stage, at that attempt."""
+def run_stage(
+    engine: Engine, pipeline_id: str, root: str, attempt: int, incarnation: str = ""
+) -> None:
+    """Run a stage, if it is at that attempt."""
     record = engine.record(pipeline_id, incarnation)
     if record is None or not _is_to_run(record, attempt):
         _logger.info("nothing to run: %s at attempt %d", pipeline_id, attempt + 1)
@@ -65,7 +67,7 @@ def run(engine: Engine, pipeline_id: str, root: str, attempt: int, incarnation: 
 def _begin(
     engine: Engine, seen: Record, found: type[Pipeline], is_alone: bool, unit: Unit
 ) -> Record | None:
-    """Record that the stage's code is about to be called; None if it is not to be."""
+    """Record that the stage's code is about to be called; None if it must not be."""
     unit.load(pipelines=[seen.id, seen.root])
     now, top = unit.again(seen), unit.pipeline(seen.root)
     if now is None or top is None or not _is_to_run(now, seen.attempt):
@@ -100,7 +102,7 @@ def class_of(engine: Engine, record: Record) -> type[Pipeline]:
 
 
 def _note(engine: Engine, record: Record, message: str) -> None:
-    """Let the status tell why a stage stands still."""
+    """Show in the status why a stage waits."""
 
     def step(unit: Unit) -> None:
         now = unit.again(record)
@@ -112,7 +114,7 @@ def _note(engine: Engine, record: Record, message: str) -> None:
 
 
 def _enter_async(engine: Engine, record: Record) -> bool:
-    """Let an asynchronous stage be running before `run` is called; whether it is to be called."""
+    """Mark an asynchronous stage as running before `run` is called; returns whether to call it."""
 
     def step(unit: Unit) -> bool:
         now = unit.again(record)
@@ -202,7 +204,7 @@ def _yielded(unit: Unit, record: Record, children: Sequence[Child]) -> None:
 
 
 def _handle(engine: Engine, record: Record, error: Exception | SystemExit) -> None:
-    """Do what a stage that has raised is to lead to."""
+    """Retry or abort after a stage has raised an error."""
     if not isinstance(error, Abort | Retry):
         _logger.warning("stage %s has failed", record.id, exc_info=error)
         if Unit(engine.client, engine.service, 0).params(record).task_retry:
@@ -251,7 +253,7 @@ def _plan_key(engine: Engine, record: Record, first: int) -> Any:
 
 
 def fanout(engine: Engine, pipeline_id: str, root: str, first: int, incarnation: str = "") -> None:
-    """Make a page of the stages that a generator has yielded."""
+    """Create one page of the stages that a generator has yielded."""
     record = engine.record(pipeline_id, incarnation)
     if record is None:
         return
@@ -276,7 +278,7 @@ def fanout(engine: Engine, pipeline_id: str, root: str, first: int, incarnation:
 def output(
     engine: Engine, slot_key: str, page: int, pipeline_id: str, incarnation: str = ""
 ) -> None:
-    """Tell those on a page that wait for a slot that it is filled."""
+    """Look at the barriers on a page that wait for a slot, which is filled now."""
     slot = engine.slots([slot_key]).get(slot_key)
     if slot is None:
         return

@@ -25,7 +25,7 @@ LONGEST_KEY = 500  # bytes; the keys of slots and barriers begin with it
 
 
 def root_id(idempotence_key: str | bytes) -> str:
-    """The id of a root: the key, its SHA-1 where it is no text, or something random."""
+    """The id of a root: the key, its SHA-1 if it is not UTF-8, or a random id if it is empty."""
     given = idempotence_key
     if not isinstance(given, str | bytes):
         raise PipelineSetupError(f"the idempotence key is {given!r}: give a text")

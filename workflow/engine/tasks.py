@@ -1,4 +1,4 @@
-"""What a task of a workflow says, and the function that does it."""
+"""The handlers of the tasks of workflows, and the values that they take."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -7,11 +7,11 @@ from typing import Any
 from workflow import records
 from workflow.engine.ending import abort, cleanup, finalized
 from workflow.engine.engine import Engine
-from workflow.engine.running import advance, fanout, output, run
+from workflow.engine.running import advance, fanout, output, run_stage
 from workflow.errors import BadTaskError, StageExitError
 
 HANDLERS: dict[str, Callable[..., None]] = {
-    "run": run,
+    "run": run_stage,
     "finalized": finalized,
     "output": output,
     "advance": advance,
@@ -23,10 +23,10 @@ _NUMBERS = ("attempt", "page", "first")
 
 
 def handle(engine: Engine, handler: str, fields: Mapping[str, str]) -> None:
-    """Do what a task says: the handler's name, and the values that were given to it.
+    """Call the handler of a task with the values of the task.
 
-    Raises KeyError for an unknown handler, BadTaskError for values that it does not take, and what
-    the stages raise that is left to the queue.
+    Raises KeyError for an unknown handler, BadTaskError for values that it does not take, and those
+    errors of stages that the queue retries.
     """
     function = HANDLERS[handler]
     taken = _taken(function, fields)

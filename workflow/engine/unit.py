@@ -1,4 +1,4 @@
-"""What one transaction reads of workflows, changes, and adds to the queues."""
+"""What one transaction reads and changes of workflows, and adds to the queues."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -69,7 +69,7 @@ class Unit:
             self._records[kind, entity.key.name] = _READERS[kind](entity)
 
     def pipeline(self, name: str) -> Record | None:
-        """A stage; None where there is none of that id (any more)."""
+        """A stage; None if there is none with that id, or it was deleted."""
         self.load(pipelines=[name])
         found = self._records[model.PIPELINE, name]
         assert found is None or isinstance(found, Record)
@@ -88,7 +88,7 @@ class Unit:
         return found or Slot(id=name, root=root)
 
     def barrier(self, name: str) -> Barrier | None:
-        """A barrier; None where there is none of that id."""
+        """A barrier; None if there is none with that id."""
         self.load(barriers=[name])
         found = self._records[model.BARRIER, name]
         assert found is None or isinstance(found, Barrier)
@@ -101,7 +101,7 @@ class Unit:
         return record.params
 
     def read(self, text: str) -> str:
-        """The text that stands there, or is stored in the parts named there."""
+        """The text itself, or the one stored in the parts that it names."""
         return self._texts.get(text) or large.read(self.client, text)
 
     # Changing
@@ -113,7 +113,7 @@ class Unit:
         self._changed[place] = record
 
     def stored(self, root: str, text: str) -> str:
-        """What is to stand for a text: itself, or the name of parts, which are stored now."""
+        """What to store for a text: the text, or the name of its parts, which are stored now."""
         name = large.stored(self.client, root, text)
         if name != text:
             self._texts[name] = text

@@ -1,4 +1,4 @@
-"""A stage, its values and a slot as values for JSON: plain functions over what was read."""
+"""Stages and their values as JSON values: plain functions over records."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ def about(record: Record, params: Params, slots: dict[str, Slot]) -> Tree:
     ):
         if usec is not None:
             told[name] = usec // 1000
-    # A stage that was done without a retry may have waited, for its module say, and no longer does.
+    # A stage that succeeded at once may have waited before, say for its module.
     is_settled = record.status == DONE and not (record.attempt or record.end_attempt)
     if record.retry_message and not is_settled:
         told["lastRetryMessage"] = record.retry_message
@@ -60,7 +60,7 @@ def slots_of(detail: Tree) -> list[str]:
 
 
 def abort_message(root: Record, record: Record) -> Tree:
-    """Why the workflow was aborted; the root tells it before its stages are."""
+    """Why the workflow was aborted; the root shows it before its stages are aborted."""
     is_told = record.status == ABORTED or record.is_root
     return {"abortMessage": root.abort_message} if root.abort_message and is_told else {}
 
@@ -75,7 +75,7 @@ def failure(root: Record, failed: Record | None) -> Tree:
 
 
 def said(entity: Any) -> Tree:
-    """What the stage says of itself."""
+    """The message and links that the stage has set."""
     if entity is None:
         return {}
     found = {

@@ -106,7 +106,7 @@ def _person_may_call(stage: Pipeline) -> bool:
 
 
 def _refusal(is_proven: bool, code: int) -> Response:
-    """What tells outsiders nothing, and a task what is wrong; at last a task is given up."""
+    """Tells outsiders nothing and tasks what is wrong; after some retries, drops the task."""
     if is_proven and _retries() > MOST_RETRIES:
         _logger.warning("a callback is given up: %s", request.path)
         return Response(status=200)

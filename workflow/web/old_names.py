@@ -11,7 +11,7 @@ def create_handlers_map(prefix: str = ".*") -> list[tuple[str, Any]]:
 
 
 def set_enforce_auth(new_status: bool) -> None:
-    """Whether the status page and its JSON are for those alone who may look; at first they are."""
+    """Set whether the status page and its JSON need a login; by default they do."""
     from workflow.web import access
 
     access.set_enforce_auth(new_status)

@@ -1,4 +1,4 @@
-"""The JSON side of workflows: how they stand, and what a person may do to them."""
+"""The JSON side of workflows: their status, and what a person can do to them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -34,7 +34,7 @@ def install(blueprint: Blueprint) -> None:
 
 
 def to_json(value: Any, code: int = 200) -> Response:
-    """An answer that nobody may keep."""
+    """An answer that must not be cached."""
     return Response(
         values.dumps(value), status=code, content_type="application/json", headers=NO_STORE
     )

@@ -1,4 +1,4 @@
-"""How workflows stand: the tree of one, and the list of all, as values for JSON."""
+"""The status of workflows: the tree of one, and the list of all, as JSON values."""
 
 from collections.abc import Iterable, Iterator
 from itertools import pairwise

@@ -127,7 +127,7 @@ def test_run_of_an_aborted_workflow_fails(command: Command) -> None:
 
 def test_run_tells_what_waits_for_ever(command: Command) -> None:
     line = command("run", f"{STAGES}.Waits", status=1).splitlines()[-1]
-    assert line.endswith("waits for something outside of this process")
+    assert line.endswith("waits for something outside this process")
 
 
 def test_run_keeps_a_store_that_is_given(command: Command) -> None:
@@ -136,8 +136,9 @@ def test_run_keeps_a_store_that_is_given(command: Command) -> None:
     command.on_store("start", f"{STAGES}.AddTwo", "15")
     found = command.on_store("run", f"{STAGES}.AddTwo", "15", status=2)
     assert found == (
-        "workflow: the queues of sqlite:///w.db hold tasks: give an empty store, or none; "
-        "what is left there goes on with `workflow serve` and `taskqueue dispatch`\n"
+        "workflow: the queues of sqlite:///w.db hold tasks: "
+        "give an empty store, or leave out --store. "
+        "`workflow serve` and `taskqueue dispatch` handle the tasks that are there\n"
     )
 
 
@@ -259,11 +260,11 @@ HERE = ["--store", "sqlite:///w.db"]
     [
         (["list"], "no store: give --store, or set TASKQUEUE_STORE"),
         (["show", "x", "--store", "sqlite:///w.db"], "there is no workflow with a stage 'x'"),
-        (["run", "Nothing"], "Nothing cannot be imported: it has no module: give MODULE.CLASS"),
+        (["run", "Nothing"], "Nothing cannot be imported: it has no module: give the MODULE.CLASS"),
         (["run", "nowhere.Nothing"], "cannot be imported: No module named 'nowhere'"),
         (["run", "workflow.common.Nix"], "workflow.common has no stage Nix"),
-        (["run", "workflow.common.Sum"], "cannot be made of these arguments: Sum takes one"),
-        (["run", "workflow.common.Sum", "1", "--kwargs", "[]"], "--kwargs '[]' is no object"),
+        (["run", "workflow.common.Sum"], "does not take these arguments: Sum takes one"),
+        (["run", "workflow.common.Sum", "1", "--kwargs", "[]"], "--kwargs '[]' is not an object"),
         (["run", "workflow.common.Sum", "1", "--kwargs", "{"], "--kwargs '{' is not JSON"),
         (["run", "workflow.common.Sum", "1", "--queue_name", "x"], "queue 'x' is not defined"),
         (["run", "workflow.common.Sum", "1", "--queue_yaml", "none.yaml"], "none.yaml"),

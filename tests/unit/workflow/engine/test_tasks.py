@@ -71,7 +71,7 @@ class Stage:
         self.id = str(stage.pipeline_id)
 
     def run(self, attempt: int = 0) -> None:
-        running.run(self.queues.engine, self.id, self.id, attempt)
+        running.run_stage(self.queues.engine, self.id, self.id, attempt)
 
     def finalized(self) -> None:
         ending.finalized(self.queues.engine, self.id, self.id)
@@ -158,8 +158,8 @@ def test_finalized_before_the_outputs(queues: Queues) -> None:
 
 
 def test_a_stage_that_is_unknown(queues: Queues) -> None:
-    for function in (running.run, ending.finalized, running.fanout):
-        last = {"run": [0], "fanout": [0]}.get(function.__name__, [])
+    for function in (running.run_stage, ending.finalized, running.fanout):
+        last = {"run_stage": [0], "fanout": [0]}.get(function.__name__, [])
         function(queues.engine, "unknown", "unknown", *last)
     running.output(queues.engine, "unknown", 0, "unknown")
     running.advance(queues.engine, "unknown/start", "unknown")

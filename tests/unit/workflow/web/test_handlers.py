@@ -118,7 +118,7 @@ def test_an_abort_that_goes_on_from_no_page(queues: Queues, web: FlaskClient) ->
     answer = web.post(f"{BASE}/abort", data=words, headers=PROOF)
     assert (answer.status_code, answer.text) == (
         400,
-        "cursor is 'junk', which is none of this store",
+        "cursor is 'junk': expected a cursor of this store",
     )
 
 

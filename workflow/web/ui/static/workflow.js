@@ -60,12 +60,12 @@ const linkTo = (url, text) =>
 
 // Questions
 
-async function ask(path, words = {}, method = "GET") {
-  const text = new URLSearchParams(words).toString();
+async function ask(path, fields = {}, method = "GET") {
+  const text = new URLSearchParams(fields).toString();
   const isPost = method === "POST";
   const answer = await fetch(`${BASE}rpc/${path}${isPost || !text ? "" : `?${text}`}`, {
     method,
-    body: isPost ? new URLSearchParams(words) : undefined,
+    body: isPost ? new URLSearchParams(fields) : undefined,
     headers: { "X-Requested-With": "XMLHttpRequest" },
     cache: "no-store",
   });
@@ -107,9 +107,9 @@ function repeat(look) {
 
 async function showList() {
   const here = new URLSearchParams(location.search);
-  const words = { count: PAGE };
-  if (here.get("class")) words.class_path = here.get("class");
-  if (here.get("cursor")) words.cursor = here.get("cursor");
+  const query = { count: PAGE };
+  if (here.get("class")) query.class_path = here.get("class");
+  if (here.get("cursor")) query.cursor = here.get("cursor");
   byId("class").value = here.get("class") || "";
   byId("all").hidden = !here.get("class");
   ask("class_paths").then(
@@ -118,7 +118,7 @@ async function showList() {
   );
   const rows = new Map();
   const look = async () => {
-    const found = await ask("list", words);
+    const found = await ask("list", query);
     say("");
     fillRows(rows, found.pipelines);
     page(here, found.cursor);
@@ -156,10 +156,10 @@ function newRow(root) {
 
 function page(here, cursor) {
   const to = (name, value) => {
-    const words = new URLSearchParams(here);
-    words.delete("cursor");
-    if (value) words.set("cursor", value);
-    byId(name).href = `?${words}`;
+    const query = new URLSearchParams(here);
+    query.delete("cursor");
+    if (value) query.set("cursor", value);
+    byId(name).href = `?${query}`;
   };
   to("newest", "");
   to("older", cursor);
@@ -168,5 +168,5 @@ function page(here, cursor) {
 }
 
 const start = { list: showList }[document.body.dataset.page];
-// A question that leaving the page cuts short is no fault.
+// Leaving the page aborts its requests, which is not an error.
 if (start) start().catch(() => {});

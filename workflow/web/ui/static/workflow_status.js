@@ -27,10 +27,10 @@ const tree = {
     setState(badge, now.status);
     setText(name, short(now.classPath));
     name.title = now.classPath;
-    const words = [duration(now)];
-    if (now.currentAttempt > 1) words.push(`attempt ${now.currentAttempt} of ${now.maxAttempts}`);
-    if (now.childCount) words.push(count(now.childCount, "stage", "stages"));
-    setText(meta, words.filter(Boolean).join(" · "));
+    const parts = [duration(now)];
+    if (now.currentAttempt > 1) parts.push(`attempt ${now.currentAttempt} of ${now.maxAttempts}`);
+    if (now.childCount) parts.push(count(now.childCount, "stage", "stages"));
+    setText(meta, parts.filter(Boolean).join(" · "));
     const isFault = ["retry", "aborted"].includes(now.status);
     setText(fault, (isFault && now.lastRetryMessage) || now.statusMessage || "");
     fault.classList.toggle("fault", isFault);
@@ -316,9 +316,9 @@ const states = {
 
   async more() {
     const state = this.chosen;
-    const words = { root_pipeline_id: root.id, state, count: PAGE };
-    if (this.cursor) words.cursor = this.cursor;
-    const { pipelines, cursor } = await ask("state", words);
+    const query = { root_pipeline_id: root.id, state, count: PAGE };
+    if (this.cursor) query.cursor = this.cursor;
+    const { pipelines, cursor } = await ask("state", query);
     if (this.chosen !== state) return;
     this.cursor = cursor || "";
     byId("found-more").hidden = !cursor;
@@ -472,12 +472,12 @@ function sure(question, consequence, yes, hasReason, then) {
   dialog.showModal();
 }
 
-async function act(name, words, done) {
+async function act(name, fields, done) {
   const buttons = ["abort", "cleanup", "rerun", "retry"].map(byId);
   const before = buttons.map((button) => button.disabled);
   for (const button of buttons) button.disabled = true;
   try {
-    const found = await ask(name, words, "POST");
+    const found = await ask(name, fields, "POST");
     root.actedAt = Date.now();
     say(done);
     buttons.forEach((button, at) => { button.disabled = before[at]; });

@@ -44,16 +44,16 @@ def command(
     """Read archives of posts into a store; - is standard input.
 
     Formats are recognised by their content, plain or compressed (gz, bz2, xz, zst): JSON lines of
-    this project; X's v1.1 tweets as lines or pages, with notices of deletion; X's v2 pages; the
-    tweets of a personal archive; Bluesky's feeds; Mastodon's timelines.
+    this project; X's v1.1 tweets as lines or pages, with notices of deletion; X's v2 pages, and
+    single v2 tweets; the tweets of a personal archive; Bluesky's feeds; Mastodon's timelines.
 
     All files are read twice: first to the end, without storing anything, so that a missing, damaged
-    or unknown file stops the import before it begins; then they are stored, 500 posts at a time. A
-    record that cannot be stored is skipped and reported. An interrupted import leaves whole
-    batches, and is completed by a second one. Importing a file again changes nothing: a stored post
-    is replaced only by a newer version (edited_at) or by a longer text of the same version. A post
-    that a deletion notice in one of the files names is removed and not stored, whichever comes
-    first.
+    or unknown file stops the import before it begins; an empty file among others is a warning. Then
+    they are stored, 500 posts at a time. A record that cannot be stored is skipped and reported. An
+    interrupted import leaves whole batches, and is completed by a second one. Importing a file
+    again changes nothing: a stored post is replaced only by a newer version (edited_at) or by a
+    longer text of the same version. A post that a deletion notice in one of the files names is
+    removed and not stored, whichever comes first.
     """
     # None of this is needed for --help, and it takes half a second to import.
     from dfpipe.commands.import_report import bar, json_text, text
@@ -63,6 +63,8 @@ def command(
     check(store_url)
     with importing.sources(files, sys.stdin.buffer) as archives, bar() as show:
         scanned = importing.scan(archives, strict, show)
+        for warning in scanned.warnings:
+            click.echo(f"dfpipe: warning: {warning}", err=True)
         clock = partial(datetime.now, UTC)
         shift_to = clock() if shift_to_now else None
         with closing(connect(store_url, verify=True)) as client:

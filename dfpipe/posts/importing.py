@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from dfpipe.datastore import Store, build_indexes
 from dfpipe.errors import UsageError
-from dfpipe.posts.formats.files import ArchiveFile, records
+from dfpipe.posts.formats.files import ArchiveFile, EmptyFileError, records
 from dfpipe.posts.formats.json_stream import ArchiveError
 from dfpipe.posts.formats.result import Deletion, Result, Skip
 from dfpipe.posts.post import INDEXES, KIND, Post
@@ -72,11 +72,15 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What a first reading tells: how many records, which posts are deleted, the newest time."""
+    """What a first reading tells: how many records, which posts are deleted, the newest time.
+
+    `warnings` has a sentence for each empty file among others.
+    """
 
     read: int
     deletions: npt.NDArray[np.int64]  # ascending and distinct; 8 bytes each, however many
     newest: datetime | None
+    warnings: tuple[str, ...] = ()
 
     def deletes(self, tid: int) -> bool:
         """Return whether a notice names this post."""
@@ -138,12 +142,13 @@ def scan(
     """Read all archives to their ends and store nothing.
 
     Raises ArchiveError for a file that cannot be read whole, and with `strict` for the first record
-    that would be skipped.
+    that would be skipped. An empty file is an error with `strict`, or if there is no other file.
     """
     count = 0
+    empty: list[EmptyFileError] = []
     newest = None
     deletions = array("q")
-    for count, (place, result) in enumerate(_all_records(archives), 1):
+    for count, (place, result) in enumerate(_all_records(archives, empty.append), 1):
         if isinstance(result, Post):
             newest = max(newest or result.created_at, result.created_at)
         elif isinstance(result, Deletion):
@@ -155,13 +160,21 @@ def scan(
             )
         if count % SHOW_EVERY == 0:
             show("checking", count, None)
-    return Scan(count, np.unique(np.array(deletions, np.int64)), newest)
+    if empty and (strict or len(empty) == len(archives)):
+        raise empty[0]
+    warnings = tuple(map(str, empty))
+    return Scan(count, np.unique(np.array(deletions, np.int64)), newest, warnings)
 
 
-def _all_records(archives: Iterable[ArchiveFile]) -> Iterator[tuple[str, Result]]:
+def _all_records(
+    archives: Iterable[ArchiveFile], on_empty: Callable[[EmptyFileError], None]
+) -> Iterator[tuple[str, Result]]:
     for archive in archives:
-        for place, result in records(archive):
-            yield f"{archive.name}:{place}", result
+        try:
+            for place, result in records(archive):
+                yield f"{archive.name}:{place}", result
+        except EmptyFileError as error:
+            on_empty(error)
 
 
 def store(
@@ -198,9 +211,13 @@ def _moved(post: Post, by: timedelta) -> Post:
     return replace(post, created_at=post.created_at + by, edited_at=edited_at)
 
 
+def _already_reported(_: EmptyFileError) -> None:
+    """Pass over an empty file: `scan` has reported it."""
+
+
 def _posts(archives: Sequence[ArchiveFile], scanned: Scan, report: Report) -> Iterator[Post]:
     """Yield the posts to store, and count everything else in the report."""
-    for place, result in _all_records(archives):
+    for place, result in _all_records(archives, _already_reported):
         report.read += 1
         if isinstance(result, Skip):
             report.skipped.setdefault(result.reason, Skipped()).add(place)

@@ -39,6 +39,10 @@ class UnknownFormatError(ArchiveError):
     """A file that is whole, but holds nothing in a known format."""
 
 
+class EmptyFileError(UnknownFormatError):
+    """A file that holds nothing but white space."""
+
+
 @dataclass(frozen=True, slots=True)
 class ArchiveFile:
     """An archive to read: its name for messages, and the file, which is read more than once."""
@@ -83,7 +87,7 @@ def _results(source: ArchiveFile, stream: BinaryIO) -> Iterator[tuple[str, Resul
         found = [document] if isinstance(document, Skip) else results(document)
         yield from ((str(line) if line else f"item {next(items)}", result) for result in found)
     if is_empty:
-        raise UnknownFormatError(f"{source.name} is empty: name a file with posts")
+        raise EmptyFileError(f"{source.name} is empty: name a file with posts")
 
 
 @contextmanager

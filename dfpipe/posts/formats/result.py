@@ -15,6 +15,8 @@ MAX_CONTENT_BYTES = 1_000_000
 FIRST_YEAR, LAST_YEAR = 1970, 2261
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_SECONDS = 10**8  # in 1973
+_FIRST_MILLISECONDS = 10**11  # in seconds it is the year 5138, in milliseconds 1973
 _SNOWFLAKE_EPOCH_MS = 1_288_834_974_657
 # Smaller ids may be of the time when they were consecutive numbers, without a time in them.
 _FIRST_SNOWFLAKE = 2**40
@@ -154,25 +156,44 @@ def hashed_tid(name: str) -> int:
 
 
 def parse_time(value: object, name: str = "created_at") -> datetime:
-    """Return a time in UTC, given RFC 3339 or one of the two forms of v1.1 tweets.
+    """Return a time in UTC, given RFC 3339, a form of v1.1 tweets, or a number since 1970.
 
-    These are "Wed Jul 03 06:29:00 +0000 2019" and "2012-01-01 06:42:47 +0000". A time without its
-    offset is refused, as is one outside the years 1970 to 2261. Raises RefusedError.
+    The forms are "Wed Jul 03 06:29:00 +0000 2019" and "2012-01-01 06:42:47 +0000". A number counts
+    seconds, or milliseconds from 10**11 on; MongoDB's {"$date": ...} may hold any of these. A time
+    without its offset is refused, as are years outside 1970 to 2261 and numbers below 10**8. Raises RefusedError.
     """
     if value is None:
         raise RefusedError(f"{name} is missing")
-    if not isinstance(value, str):
-        raise RefusedError(f"{name} is not a string")
     try:
-        time = datetime.fromisoformat(_iso(value))
+        time = _time(_undated(value))
         time = time.astimezone(UTC) if time.tzinfo else time
-    except (ValueError, OverflowError) as error:
+    except (ValueError, OverflowError, TypeError) as error:
         raise RefusedError(f"{name} is not a time") from error
     if time.tzinfo is None:
         raise RefusedError(f"{name} has no time zone")
     if not FIRST_YEAR <= time.year <= LAST_YEAR:
         raise RefusedError(f"{name} is not between {FIRST_YEAR} and {LAST_YEAR}")
     return time
+
+
+def _undated(value: object) -> object:
+    if not isinstance(value, dict) or "$date" not in value:
+        return value
+    date = value["$date"]
+    number = inside(date, "$numberLong")
+    return date if number is None else int(str(number))
+
+
+def _time(value: object) -> datetime:
+    if isinstance(value, str):
+        return datetime.fromisoformat(_iso(value))
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(value)
+    if value < _FIRST_SECONDS:
+        raise ValueError(value)
+    if value < _FIRST_MILLISECONDS:
+        return _EPOCH + timedelta(seconds=value)
+    return _EPOCH + timedelta(milliseconds=value)
 
 
 def _iso(value: str) -> str:

@@ -362,3 +362,16 @@ def test_an_export_is_on_the_disk_before_it_has_its_name(
     monkeypatch.setattr(Path, "replace", renamed)
     assert exporting.write_whole([b"{}\n"], tmp_path / "out") == 1
     assert done == ["file", "rename", "folder"]
+
+
+def test_an_empty_file_among_others_is_a_warning(client: Any, folder: Path) -> None:
+    Path("posts").write_bytes(line(1))
+    Path("empty").write_bytes(b"\n")
+    names = ["empty", "posts"]
+    assert do_import(client, *names).stored == 1
+    with importing.sources(names, io.BytesIO()) as archives:
+        assert importing.scan(archives).warnings == ("empty is empty: name a file with posts",)
+        with pytest.raises(ArchiveError, match="^empty is empty"):
+            importing.scan(archives, strict=True)
+        with pytest.raises(ArchiveError, match="^empty is empty"):
+            importing.scan(archives[:1])

@@ -112,7 +112,7 @@ class TestOwn:
             ({"user": 5}, "user is not a string"),
             ({"user": "x" * 1_501}, "user is over 1,500 bytes"),
             ({"created_at": None}, "created_at is missing"),
-            ({"created_at": 1}, "created_at is not a string"),
+            ({"created_at": 1}, "created_at is not a time"),
             ({"created_at": "2019-02-30T00:00:00Z"}, "created_at is not a time"),
             ({"created_at": "yesterday"}, "created_at is not a time"),
             ({"created_at": "Wed Jux 03 12:00:00 +0000 2019"}, "created_at is not a time"),
@@ -362,3 +362,25 @@ def test_no_document_crashes(document: object) -> None:
             assert 0 < result.tid < 2**63
             assert result.created_at.tzinfo is UTC
             json.loads(to_line(result.tid, result.user, result.text, result.created_at, []))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        1562155200,
+        1562155200.0,
+        1562155200000,
+        {"$date": "2019-07-03T12:00:00Z"},
+        {"$date": 1562155200000},
+        {"$date": {"$numberLong": "1562155200000"}},
+    ],
+)
+def test_other_forms_of_a_time(value: object) -> None:
+    assert post(own(created_at=value)).created_at == NOON
+
+
+@pytest.mark.parametrize(
+    "value", [True, [], {}, {"$date": None}, {"$date": {"$numberLong": "x"}}, float("nan"), 1e300]
+)
+def test_no_time(value: object) -> None:
+    assert reason(own(created_at=value)) == "created_at is not a time"

@@ -160,7 +160,8 @@ def parse_time(value: object, name: str = "created_at") -> datetime:
 
     The forms are "Wed Jul 03 06:29:00 +0000 2019" and "2012-01-01 06:42:47 +0000". A number counts
     seconds, or milliseconds from 10**11 on; MongoDB's {"$date": ...} may hold any of these. A time
-    without its offset is refused, as are years outside 1970 to 2261 and numbers below 10**8. Raises RefusedError.
+    without its offset is refused, as are years outside 1970 to 2261 and numbers below 10**8.
+    Raises RefusedError.
     """
     if value is None:
         raise RefusedError(f"{name} is missing")

@@ -44,7 +44,7 @@ class Leaf(workflow.Pipeline):
 class Fan(workflow.Pipeline):
     """Yields so many stages."""
 
-    def run(self, number: int, **words: Any) -> Iterator[Any]:
+    def run(self, number: int, **kwargs: Any) -> Iterator[Any]:
         for at in range(number):
             yield Leaf(at)
 
@@ -57,7 +57,7 @@ class Waits(workflow.Pipeline):
     def run(self, may_cancel: bool) -> None:
         self.set_status("waits to be called", "https://console.example/", LINKS)
 
-    def callback(self, **words: str) -> None:
+    def callback(self, **kwargs: str) -> None:
         self.complete("called")
 
     def try_cancel(self) -> bool:
@@ -97,7 +97,7 @@ class Outer(workflow.Pipeline):
 class Hidden(workflow.Pipeline):
     admin_callbacks = True
 
-    def run(self, **words: str) -> str:
+    def run(self, **kwargs: str) -> str:
         return "shown"
 
     def callback(self, name: str = "nobody") -> tuple[int, str, str]:

@@ -77,9 +77,9 @@ class Queues:
         """The stage as it is stored now."""
         return type(stage).from_id(str(stage.pipeline_id))
 
-    def run(self, stage: workflow.Pipeline, **words: Any) -> Any:
+    def run(self, stage: workflow.Pipeline, **kwargs: Any) -> Any:
         """Run a workflow that ends well; nothing of it is left open."""
-        stage.start(**words)
+        stage.start(**kwargs)
         self.drain()
         self.check_done(stage)
         return self.now(stage)
@@ -128,9 +128,9 @@ class TestMode:
     __test__ = False
     is_test = True
 
-    def run(self, stage: workflow.Pipeline, **words: Any) -> Any:
+    def run(self, stage: workflow.Pipeline, **kwargs: Any) -> Any:
         """Run a workflow that ends well."""
-        stage.start_test(**words)
+        stage.start_test(**kwargs)
         assert all(slot.filled for slot in stage.outputs)
         assert stage.has_finalized
         return stage

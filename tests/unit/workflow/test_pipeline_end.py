@@ -32,8 +32,8 @@ def bound(queues: Queues) -> Queues:
     return queues
 
 
-def started(stage: Any, **words: Any) -> Any:
-    stage.start(**words)
+def started(stage: Any, **kwargs: Any) -> Any:
+    stage.start(**kwargs)
     return stage
 
 

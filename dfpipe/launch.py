@@ -24,7 +24,7 @@ from dfpipe import pipeline, progress
 from dfpipe.engines import at_launch, dataflow, flink, prism, staging, workers
 from dfpipe.errors import UsageError
 from dfpipe.options import AnalysisOptions, settings
-from dfpipe.settings import IN_PROCESS, Parser, RunSettings, with_environment
+from dfpipe.settings import IN_PROCESS, LOCAL_RUNNER, Parser, RunSettings, with_environment
 
 # The runners that hand a pipeline to a job server.
 JOB_SERVED = {"flinkrunner", "portablerunner", "sparkrunner"}
@@ -42,7 +42,7 @@ def launch(
     `now` is the default end of the window. `tell` gives more lines on the run.
     """
     options = parse(argv, environ)
-    runner = options.view_as(StandardOptions).runner or pipeline.LOCAL_RUNNER
+    runner = options.view_as(StandardOptions).runner or LOCAL_RUNNER
     place = options.view_as(PortableOptions).environment_type
     in_process = runner.lower() in IN_PROCESS and place in (None, "LOOPBACK")
     # The graph is always the same, and tested with its types: to check them again takes longer
@@ -105,7 +105,7 @@ def help_text() -> str:
         usage="dfpipe run --source STORE --sink WAREHOUSE [options] [any Beam option]",
         description="Analyse the posts of the last days and write the result tables.",
         epilog="All options of Beam work too, such as --runner=DataflowRunner --project=P "
-        f"--region=R. The default runner, {pipeline.LOCAL_RUNNER}, runs in this process.",
+        f"--region=R. The default runner, {LOCAL_RUNNER}, runs in this process.",
         add_help=False,
     )
     AnalysisOptions._add_argparse_args(parser)

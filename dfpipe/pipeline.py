@@ -17,9 +17,9 @@ from dfpipe import datastore, progress, warehouse
 from dfpipe.analysis.recency import MOST_POSTS, Sizes
 from dfpipe.analysis.tokenizing import Tally, TokenBatch, add_tallies
 from dfpipe.engines.at_launch import AtLaunch, now, part, value_of
-from dfpipe.engines.read_ahead import Reading
 from dfpipe.errors import DfpipeError
-from dfpipe.settings import RunSettings
+from dfpipe.posts.slices import Reading
+from dfpipe.settings import LOCAL_RUNNER, RunSettings
 from dfpipe.transforms import rows
 from dfpipe.transforms.once import Once
 from dfpipe.transforms.pair_rankings import PairRankings
@@ -41,8 +41,6 @@ from dfpipe.warehouse.tables import (
     Table,
 )
 
-# Beam's in-process runner: it starts at once and raises the user's own exceptions.
-LOCAL_RUNNER = "FnApiRunner"
 # The start of the last line of a traceback, which some runners include in their error.
 _CLASS = re.compile(r"^(RuntimeError|dfpipe\.errors\.\w+): ")
 

@@ -20,6 +20,8 @@ from dfpipe.analysis.text import MODES, Mode
 from dfpipe.errors import UsageError
 from dfpipe.posts.slices import Window
 
+# Beam's in-process runner: it starts at once and raises the user's own exceptions.
+LOCAL_RUNNER = "FnApiRunner"
 # The runners that execute the steps in this process by default: Beam's own, and Prism.
 IN_PROCESS = {"fnapirunner", "fnapi", "directrunner", "direct", "prismrunner", "prism"}
 # Texts, about a megabyte: holding fewer costs time and saves nothing.

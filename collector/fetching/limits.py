@@ -1,71 +1,22 @@
 """The rate limits that a source announces, kept by all processes that share a store."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from google.cloud.datastore import Entity
 
-from collector.sources import RateLimitedError, UnavailableError
+from collector.errors import RateLimitedError, UnavailableError
+from collector.rate_limits import MARGIN, Announcement, announcement
 from dfpipe.datastore import Store, run_in_transaction
 
 KIND = "CollectorLimit"
 UNINDEXED = ("limit", "remaining", "resets_at", "in_flight", "is_guess")
-PREFIXES = ("x-rate-limit-", "x-ratelimit-", "ratelimit-")
 # A window's end is guessed when it begins, until an answer tells it.
 GUESSED_WINDOW = timedelta(seconds=60)
-# Clocks differ: a new window is begun a little after the old one's end.
-MARGIN = timedelta(seconds=1)
 SOON = timedelta(seconds=1)
 # How long to wait for an answer to the first request before another one is sent.
 LOST = timedelta(seconds=15)
-CLOCKS_DIFFER = timedelta(minutes=1)
-LONGEST_WINDOW = timedelta(days=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Announcement:
-    """How many requests a window allows, how many of them are left, and when the next begins."""
-
-    limit: int
-    remaining: int
-    resets_at: datetime
-
-
-def announcement(headers: Mapping[str, str], now: datetime) -> Announcement | None:
-    """Read the rate-limit headers that X, Mastodon and Bluesky send; None where there are none.
-
-    Where the server's clock is minutes off, its times are moved to ours; no window is longer than
-    LONGEST_WINDOW.
-    """
-    lower = {name.lower(): value for name, value in headers.items()}
-    for prefix in PREFIXES:
-        try:
-            limit, remaining = (int(lower[prefix + name]) for name in ("limit", "remaining"))
-            resets_at = _time(lower[prefix + "reset"]) + _difference(lower.get("date", ""), now)
-            return Announcement(limit, remaining, min(resets_at, now + LONGEST_WINDOW))
-        except (KeyError, ValueError, OverflowError):
-            continue
-    return None
-
-
-def _difference(date: str, now: datetime) -> timedelta:
-    """How far our clock is ahead of the server's, if by more than an answer may take."""
-    try:
-        difference = now - parsedate_to_datetime(date)
-    except (ValueError, TypeError):
-        return timedelta()
-    return difference if abs(difference) > CLOCKS_DIFFER else timedelta()
-
-
-def _time(value: str) -> datetime:
-    """A time given in seconds since 1970, or as RFC 3339."""
-    if value.isascii() and value.isdigit():
-        return datetime.fromtimestamp(int(value), UTC)
-    time = datetime.fromisoformat(value)
-    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 class StoredLimits:

@@ -13,40 +13,36 @@ from datetime import datetime
 from types import ModuleType
 from typing import Any, Protocol
 
+from collector.errors import (
+    AccountRefusedError,
+    BadRequestError,
+    QuotaSpentError,
+    RateLimitedError,
+    SourceError,
+    UnavailableError,
+)
+from collector.rate_limits import Limits
 from collector.settings import CollectorSettings
-from dfpipe.errors import DfpipeError, UsageError
+from dfpipe.errors import UsageError
 from dfpipe.posts.formats.result import Result
 
-
-class SourceError(DfpipeError):
-    """A source did not return what was asked for."""
-
-
-class RateLimitedError(SourceError):
-    """No more requests are allowed before `reset_at`; `reason` is what the source says of it."""
-
-    def __init__(self, reset_at: datetime, what: str = "the source", reason: str = "") -> None:
-        super().__init__(
-            f"{what} allows no more requests before {reset_at:%Y-%m-%dT%H:%M:%SZ}"
-            + (f": {reason}" if reason else "")
-        )
-        self.reset_at = reset_at
-
-
-class QuotaSpentError(RateLimitedError):
-    """A quota of days or months is spent: `reset_at` is when to ask again."""
-
-
-class AccountRefusedError(SourceError):
-    """The source will not give this account; the message is its reason."""
-
-
-class BadRequestError(AccountRefusedError):
-    """The source does not understand the request, perhaps because a fetch resumed too late."""
-
-
-class UnavailableError(SourceError):
-    """The source cannot answer now; the same request may succeed later."""
+__all__ = [
+    "AccountRefusedError",
+    "BadRequestError",
+    "Found",
+    "Limits",
+    "Page",
+    "PostSource",
+    "QuotaSpentError",
+    "RateLimitedError",
+    "SourceError",
+    "UnavailableError",
+    "canonical_name",
+    "forms",
+    "names",
+    "open_source",
+    "read",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,30 +79,6 @@ class PostSource(Protocol):
         `progress` is that of the last page which is stored, where a fetch did not come to its end.
         Raises SourceError.
         """
-        ...
-
-
-class Limits(Protocol):
-    """What keeps requests within the rate limits that a source announces."""
-
-    def take(self, bucket: str) -> None:
-        """Take one request from what is left; raises RateLimitedError, or UnavailableError."""
-        ...
-
-    def told(self, bucket: str, headers: Any) -> None:
-        """Learn from the headers of an answer."""
-        ...
-
-    def lost(self, bucket: str) -> None:
-        """Note that no answer came."""
-        ...
-
-    def spent(self, bucket: str, until: datetime) -> None:
-        """Let nothing be taken before that time."""
-        ...
-
-    def now(self) -> datetime:
-        """The time."""
         ...
 
 

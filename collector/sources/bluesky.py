@@ -172,7 +172,7 @@ class Bluesky:
         self._limits.take(_bucket(request))
 
     def _after(self, response: Any) -> None:
-        from collector.fetching.traffic import check_answer
+        from collector.traffic import check_answer
 
         self._limits.told(_bucket(response.request), response.headers)
         if response.status_code >= 400:

@@ -49,7 +49,7 @@ class Mastodon:
     def __init__(self, settings: CollectorSettings, limits: Limits) -> None:
         import mastodon as library
 
-        from collector.fetching.traffic import ListlessSession
+        from collector.traffic import ListlessSession
 
         self._limits = limits
         self._session = ListlessSession("mastodon", limits, settings.request_timeout)

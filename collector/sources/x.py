@@ -125,7 +125,7 @@ def _client(settings: CollectorSettings, limits: Limits) -> Any:
     import requests
     import tweepy
 
-    from collector.fetching.traffic import Session
+    from collector.traffic import Session
 
     client = tweepy.Client(
         settings.x_bearer_token,

@@ -20,7 +20,7 @@ from apache_beam.version import __version__ as beam_version
 
 from dfpipe.engines.job_server import NETWORK_SECONDS, quiet, wait_until_serving
 from dfpipe.errors import DfpipeError, UsageError
-from dfpipe.pipeline import LOCAL_RUNNER
+from dfpipe.settings import LOCAL_RUNNER
 
 RUNNER = "dfpipe.engines.prism_runner.PrismRunner"
 PRISM, DIRECT = ("prismrunner", "prism"), ("directrunner", "direct")

@@ -12,26 +12,15 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import IO, Any, Self
 
-from dfpipe.analysis.text import Mode
 from dfpipe.errors import UsageError
-from dfpipe.posts.slices import TimeSlice, time_slices
+from dfpipe.posts.slices import Reading, TimeSlice, time_slices
 from dfpipe.settings import IN_PROCESS, Parser, add_arguments, settings, with_environment
 
 Read = Callable[[TimeSlice], Iterable[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What the tokens of a slice depend on: where its posts are, and how their words are taken."""
-
-    source: str
-    text: Mode
-    stop_words: frozenset[str]
 
 
 class ReadAhead:

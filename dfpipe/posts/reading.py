@@ -8,9 +8,8 @@ from google.cloud.datastore.query import PropertyFilter
 from dfpipe.analysis.text import Tokenizer
 from dfpipe.analysis.tokenizing import PostBatch, TokenBatch, tokenize
 from dfpipe.datastore import Store, connect, fetch_values
-from dfpipe.engines.read_ahead import Reading
 from dfpipe.posts.post import KIND
-from dfpipe.posts.slices import TimeSlice
+from dfpipe.posts.slices import Reading, TimeSlice
 
 BATCH = 5_000  # posts: some 2 MB of text, a fraction of the vocabulary
 BATCH_CHARACTERS = 5_000_000  # where posts are long, which may each be of 1 MB

@@ -1,8 +1,10 @@
-"""Cutting a window of time into slices."""
+"""Cutting a window of time into slices, and what the tokens of a slice depend on."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
+
+from dfpipe.analysis.text import Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,15 @@ class Window:
     start: datetime
     end: datetime
     since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the tokens of a slice depend on: where its posts are, and how their words are taken."""
+
+    source: str
+    text: Mode
+    stop_words: frozenset[str]
 
 
 def time_slices(window: Window | TimeSlice, n: int) -> list[TimeSlice]:

@@ -14,9 +14,8 @@ from dfpipe.analysis.tokenizing import PostBatch, TokenBatch
 from dfpipe.datastore import connect
 from dfpipe.engines import read_ahead
 from dfpipe.engines.at_launch import value_of
-from dfpipe.engines.read_ahead import Reading
 from dfpipe.posts.reading import Reader, read_posts
-from dfpipe.posts.slices import TimeSlice, Window, time_slices
+from dfpipe.posts.slices import Reading, TimeSlice, Window, time_slices
 
 
 @dataclass

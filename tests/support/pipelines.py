@@ -9,7 +9,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from dfpipe.pipeline import LOCAL_RUNNER
+from dfpipe.settings import LOCAL_RUNNER
 
 
 def outputs(

@@ -37,14 +37,6 @@ NO_BEAM = [
 ]
 
 
-# Circles that still have to go.
-CIRCLES: list[set[str]] = [
-    {
-        *("dfpipe.engines", "dfpipe.options", "dfpipe.pipeline", "dfpipe.posts"),
-        *("dfpipe.settings", "dfpipe.transforms"),
-    },
-    {"collector.fetching", "collector.sources"},
-]
 # Python's and Beam's: their users are meant to call them.
 PUBLIC = {"_replace", "_asdict", "_add_argparse_args"}
 # These are words of English too: only as a module, a path or a whole string are they a package.
@@ -174,8 +166,7 @@ def test_no_rooms_import_each_other_in_a_circle() -> None:
             found = module_of(name)
             if found and room(found) != room(module):
                 graph.setdefault(room(module), set()).add(room(found))
-    found_circles = circles(graph)
-    assert [ring for ring in found_circles if not any(ring <= known for known in CIRCLES)] == []
+    assert circles(graph) == []
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
@@ -183,9 +174,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         module: {found for name in imports(tree(module)) if (found := module_of(name))} - {module}
         for module in MODULES
     }
-    found_circles = circles(graph)
-    rooms = [{room(module) for module in ring} for ring in found_circles]
-    assert [ring for ring in rooms if not any(ring <= known for known in CIRCLES)] == []
+    assert circles(graph) == []
 
 
 @pytest.mark.parametrize("package", FLOORS)

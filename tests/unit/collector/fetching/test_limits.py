@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from collector.fetching.limits import GUESSED_WINDOW, Announcement, StoredLimits, announcement
+from collector.fetching.limits import GUESSED_WINDOW, StoredLimits
+from collector.rate_limits import Announcement, announcement
 from collector.sources import RateLimitedError
 from dfpipe.datastore import connect
 

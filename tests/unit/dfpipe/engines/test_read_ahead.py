@@ -19,9 +19,9 @@ import pytest
 
 from dfpipe.analysis.tokenizing import Tally, TokenBatch, add_tallies
 from dfpipe.engines import read_ahead
-from dfpipe.engines.read_ahead import ReadAhead, Reading
+from dfpipe.engines.read_ahead import ReadAhead
 from dfpipe.posts.reading import Reader
-from dfpipe.posts.slices import TimeSlice, Window, time_slices
+from dfpipe.posts.slices import Reading, TimeSlice, Window, time_slices
 from dfpipe.transforms import ReadTokens
 from tests.support.analysis import END, store_posts
 from tests.support.command import environment
@@ -230,7 +230,8 @@ def test_stop_words_in_a_pipe_are_left_to_the_run(reading: Reading) -> None:
 PARENT = """
 import sys, time
 from datetime import UTC, datetime, timedelta
-from dfpipe.engines.read_ahead import ReadAhead, Reading
+from dfpipe.engines.read_ahead import ReadAhead
+from dfpipe.posts.slices import Reading
 from dfpipe.posts.slices import TimeSlice, time_slices
 end = datetime(2015, 1, 11, tzinfo=UTC)
 slices = time_slices(TimeSlice(end - timedelta(hours=40), end), 20)

@@ -8,15 +8,14 @@ from urllib.parse import urlsplit
 
 import requests
 
-from collector.fetching.limits import MARGIN, announcement
-from collector.sources import (
+from collector.errors import (
     AccountRefusedError,
     BadRequestError,
-    Limits,
     QuotaSpentError,
     RateLimitedError,
     UnavailableError,
 )
+from collector.rate_limits import MARGIN, Limits, announcement
 from service.tables import printable
 
 # How long to wait after a 429 that does not say it.

@@ -159,7 +159,6 @@ def _give_up(task: StoredTask, engine: Engine, unit: Unit, record: Record) -> No
 
 
 def _end(task: StoredTask, engine: Engine, unit: Unit, record: Record) -> None:
-    record.end_attempt += 1  # the one that failed, which the status then explains
     record.retry_message = f"finalized() was given up by queue {task.queue}: {task.reason}"
     record.end_attempt += 1  # it has failed, so the status shows the message
     lifecycle.end(unit, record)

@@ -143,7 +143,7 @@ def print_table(
 ) -> None:
     """Print the first rows under a heading, which names the run if they are all of one.
 
-    Columns of lists are left out.
+    Columns of lists are left out, and those that the query does not name for tables.
     """
     from rich import box
     from rich.console import Console
@@ -155,7 +155,10 @@ def print_table(
         heading, skip = f"{heading}, run {_rfc3339(result.rows[0][0])}", 1
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     lists = {i for row in result.rows for i, value in enumerate(row) if isinstance(value, list)}
-    columns = [i for i in range(skip, len(result.columns)) if i not in lists]
+    shown = set(query.table_columns or result.columns)
+    columns = [
+        i for i, name in enumerate(result.columns) if i >= skip and i not in lists and name in shown
+    ]
     for i in columns:
         number = any(isinstance(row[i], int | float) for row in result.rows)
         justify: Literal["right", "left"] = "right" if number else "left"

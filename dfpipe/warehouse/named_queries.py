@@ -20,6 +20,8 @@ PARAMETER = re.compile(
 # Which runs a query compares: the newest with all `older` ones, by its parameter `since`; or `all`
 # runs with each other.
 COMPARES = re.compile(r"compares: (?P<runs>older|all)")
+# The columns that fit a terminal, where there are many: JSON and CSV have all of them.
+TABLE = re.compile(r"table: (?P<columns>\w+(, \w+)*)")
 # More than anyone needs, but as hours still within the range of a TIMESTAMP.
 INT64_LIMIT = 1_000_000
 
@@ -62,6 +64,7 @@ class NamedQuery:
     notes: str
     parameters: tuple[Parameter, ...]
     compares: str | None = None  # older or all
+    table_columns: tuple[str, ...] = ()  # those that a table shows; empty for all
 
     def bind(self, given: Mapping[str, object]) -> dict[str, Any]:
         """Return the value of every parameter. Raises UsageError, which lists the parameters."""
@@ -132,15 +135,17 @@ def parse(name: str, text: str) -> NamedQuery:
     (Parameter(name='since', kind='INT64', default='24', answers='hours'),)
     """
     comment = [line[3:] for line in text.splitlines() if line.startswith("-- ")]
-    parameters, notes, compares = [], [], None
+    parameters, notes, compares, columns = [], [], None, ()
     for line in comment[1:]:
         if found := PARAMETER.fullmatch(line):
             parameters.append(Parameter(**found.groupdict()))
         elif found := COMPARES.fullmatch(line):
             compares = found["runs"]
+        elif found := TABLE.fullmatch(line):
+            columns = tuple(found["columns"].split(", "))
         else:
             notes.append(line)
-    return NamedQuery(name, comment[0], " ".join(notes), tuple(parameters), compares)
+    return NamedQuery(name, comment[0], " ".join(notes), tuple(parameters), compares, columns)
 
 
 def _moment(given: object) -> datetime | None:

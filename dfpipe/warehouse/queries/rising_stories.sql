@@ -1,5 +1,6 @@
 -- The newest run's stories that rise, by score: what has become a story in its recent hours.
 -- The columns are those of stories.
+-- table: rank, words, posts, users, percent, times, first_seen
 -- param ts TIMESTAMP = NULL: use the newest run at or before this time
 WITH newest AS (
   SELECT MAX(ts) AS ts FROM runs WHERE ts <= COALESCE(@ts, ts)

@@ -2,6 +2,7 @@
 -- `times` is by how much the share of the recent posts is larger than that of those before; it is
 -- empty if no post was before. `url` is the first link, `tid` the first example. `counts` are the
 -- posts of each part of the window, which begin at `parts`; a table leaves lists out.
+-- table: rank, words, posts, users, percent, times, first_seen
 -- param ts TIMESTAMP = NULL: use the newest run at or before this time
 WITH newest AS (
   SELECT MAX(ts) AS ts FROM runs WHERE ts <= COALESCE(@ts, ts)

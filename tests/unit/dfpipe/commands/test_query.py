@@ -187,3 +187,13 @@ def test_a_query_imports_neither_beam_nor_google_nor_the_translator(sink: str) -
     imported = {line.rpartition("|")[2].strip() for line in answer.stderr.splitlines()}
     assert "duckdb" in imported
     assert not {"apache_beam", "google.cloud.bigquery", "sqlglot", "numpy"} & imported
+
+
+def test_a_table_shows_the_columns_that_the_query_names(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    named = named_queries.parse("n", "-- Words.\n-- table: word, count\nSELECT 1")
+    query.print_table(named, named_queries.Result(("word", "url", "count"), (("a", "u", 1),)), None)
+    shown = capsys.readouterr().out
+    assert shown.split()[1:3] == ["word", "count"]
+    assert "url" not in shown

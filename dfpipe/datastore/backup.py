@@ -34,7 +34,7 @@ def backup(url: str, target: Path) -> int:
         with closing(Client(source, create=False, read_only=True)) as client:
             client.database.verify()
             _verify_rows(client.database)
-            client.database.copy_to(part)
+            client.database.copy_to(part, target)
         _sync(part)
         part.replace(target)
         _sync(target.parent)
@@ -48,7 +48,7 @@ def backup(url: str, target: Path) -> int:
 
 def _verify_rows(database: "Database") -> None:
     """Raise StoreError where an entity is not what was written."""
-    from dfpipe.datastore.reading import check_rows  # it brings in Google's classes
+    from dfpipe.datastore.records import check_rows  # it brings in Google's classes
 
     with database.translated(), database.lend() as connection:
         rows = connection.execute("SELECT kind, path, shape, data, checksum FROM entity")

@@ -3,15 +3,17 @@
 import copy
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
 
 from dfpipe.datastore.indexes import Index
-from dfpipe.datastore.records import Indexed, Shape, indexed, indexed_places
+from dfpipe.datastore.records import Indexed, Shape, check_rows, indexed, indexed_places
 
 # A row of the table of that name: the index's number, the encoded value, the entity's path.
 Entry = tuple[int, bytes, bytes]
+# A row of the table of entities: kind, path, shape, data and checksum.
+Row = tuple[int, bytes, int, bytes, int | None]
 
 
 @dataclass(slots=True)
@@ -87,7 +89,10 @@ class Writer:
         return number
 
     def build(self, kind: int, index: Index) -> None:
-        """Build an index of a kind, unless another process has done so."""
+        """Build an index of a kind, unless another process has done so.
+
+        Raises DamageError for a damaged entity: the index would hide it from all later queries.
+        """
         if self.catalog.find(kind, index) is not None:
             return
         sql = "INSERT INTO idx (kind, definition, repeated) VALUES (?, ?, 0)"
@@ -97,10 +102,11 @@ class Writer:
         wanted = _wanted([index])
         shapes = self.catalog.shapes_by_number.items()
         places = {shape: indexed_places(names, wanted) for shape, names in shapes}
-        sql = "SELECT path, shape, data FROM entity WHERE kind = ?"
+        sql = "SELECT kind, path, shape, data, checksum FROM entity WHERE kind = ?"
+        rows = _checked(self.connection.execute(sql, (kind,)))
         entries = (
             entry
-            for path, shape, data in self.connection.execute(sql, (kind,))
+            for _, path, shape, data, _ in rows
             for entry in self._entries_in(number, index, path, indexed(places[shape], data))
         )
         self.connection.executemany("INSERT INTO entry VALUES (?, ?, ?)", entries)
@@ -155,6 +161,12 @@ class Writer:
             self.connection.execute("UPDATE meta SET generation = generation + 1")
             self.catalog.generation += 1
         return self.catalog
+
+
+def _checked(rows: Iterable[Row]) -> Iterator[Row]:
+    for row in rows:
+        check_rows((row,))
+        yield row
 
 
 def _wanted(indexes: Iterable[Index]) -> frozenset[str]:

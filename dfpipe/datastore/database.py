@@ -194,25 +194,36 @@ class Database:
                 left, before = _free_pages(connection), left
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
-    def copy_to(self, path: Path) -> None:
-        """Copy the store, as it is at this moment, to a new file; others can keep writing."""
-        with self.translated(), self.lend() as connection, closing(sqlite3.connect(path)) as copy:
+    def copy_to(self, path: Path, target: Path) -> None:
+        """Copy the store, as it is at this moment, to a new file; others can keep writing.
+
+        Errors name `target`, which the file is to become.
+        """
+        with (
+            self.lend() as connection,
+            self.translated(target),
+            closing(sqlite3.connect(path)) as copy,
+        ):
             connection.backup(copy)
 
     @contextmanager
-    def translated(self) -> Iterator[None]:
-        """Turn errors of SQLite, and of rows that cannot be decoded, into ours and Datastore's."""
+    def translated(self, file: Path | None = None) -> Iterator[None]:
+        """Turn errors of SQLite, and of rows that cannot be decoded, into ours and Datastore's.
+
+        They name the file, or this store's if none is given.
+        """
+        path = file or self.path
         try:
             yield
         except sqlite3.Error as error:
             if _is_busy(error):
                 raise DeadlineExceeded(
-                    f"{self.path} stayed locked for {PATIENCE:.0f} seconds: "
+                    f"{path} stayed locked for {PATIENCE:.0f} seconds: "
                     "another process is writing to it"
                 ) from error
-            raise StoreError(f"{self.path}: {_explained(self.path, error)}") from error
+            raise StoreError(f"{path}: {_explained(path, error)}") from error
         except _SENSELESS as error:
-            raise StoreError(f"{self.path}: {_DAMAGED}") from error
+            raise StoreError(f"{path}: {_DAMAGED}") from error
 
 
 def _free_pages(connection: sqlite3.Connection) -> int:

@@ -15,11 +15,11 @@ from dfpipe.datastore.keys import key_of
 from dfpipe.datastore.planner import KEY, Scan, plan
 from dfpipe.datastore.reading import (
     check_order,
-    check_rows,
     empty_entity,
     entity_of,
     value_reader,
 )
+from dfpipe.datastore.records import check_rows
 from dfpipe.datastore.scanning import Position, Source, count, may_repeat, read_page
 
 PAGE = 1000  # entities read at a time,

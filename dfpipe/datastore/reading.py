@@ -1,10 +1,9 @@
-"""Stored rows: checked, and made into entities as fast as Python goes."""
+"""Stored rows made into entities as fast as Python goes."""
 
 from collections.abc import Callable, Sequence
 from itertools import islice
 from operator import ge, lt
 from typing import Any
-from zlib import crc32
 
 from google.cloud.datastore.entity import Entity
 from google.cloud.datastore.key import Key
@@ -26,22 +25,6 @@ def check_order(rows: Sequence[Any], descending: bool) -> None:
         ordered = all(map(lt, rows, islice(rows, 1, None)))
     if not ordered:
         raise DamageError("an index is out of order")
-
-
-def checksum(path: bytes, shape: int, data: bytes) -> int:
-    """The checksum that is stored with an entity."""
-    return crc32(data, crc32(path, shape))
-
-
-def check_rows(rows: Sequence[Any]) -> None:
-    """Raise DamageError if a row (_, path, shape, data, checksum) is not what was written.
-
-    Rows of earlier versions have no checksum.
-    """
-    for _, path, shape, data, stored in rows:
-        # checksum() inline: a run does this for each post.
-        if data is None or (stored != crc32(data, crc32(path, shape)) and stored is not None):
-            raise DamageError("an entity is missing or was changed")
 
 
 def empty_entity(key: Key, excluded: frozenset[str] = frozenset()) -> Entity:

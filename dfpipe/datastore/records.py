@@ -4,6 +4,7 @@ import functools
 from collections.abc import Container, Iterator, Sequence
 from datetime import datetime
 from typing import Any
+from zlib import crc32
 
 import msgpack
 from google.api_core.exceptions import InvalidArgument
@@ -12,6 +13,7 @@ from google.cloud.datastore.helpers import GeoPoint
 from google.cloud.datastore.key import Key
 
 from dfpipe.datastore import encoding
+from dfpipe.datastore.errors import DamageError
 
 LARGEST = 1_048_572  # bytes
 
@@ -146,6 +148,22 @@ def _embedded(values: dict[str, Any]) -> Entity:
     entity = Entity()
     entity.update(values)
     return entity
+
+
+def checksum(path: bytes, shape: int, data: bytes) -> int:
+    """The checksum that is stored with an entity."""
+    return crc32(data, crc32(path, shape))
+
+
+def check_rows(rows: Sequence[Any]) -> None:
+    """Raise DamageError if a row (_, path, shape, data, checksum) is not what was written.
+
+    Rows of earlier versions have no checksum.
+    """
+    for _, path, shape, data, stored in rows:
+        # checksum() inline: a run does this for each post.
+        if data is None or (stored != crc32(data, crc32(path, shape)) and stored is not None):
+            raise DamageError("an entity is missing or was changed")
 
 
 def check_indexed(shape: Shape, values: list[Any]) -> None:

@@ -11,8 +11,14 @@ from google.cloud.datastore.key import Key
 
 from dfpipe.datastore.catalog import Entry, Writer
 from dfpipe.datastore.keys import path_of
-from dfpipe.datastore.reading import check_rows, checksum
-from dfpipe.datastore.records import Shape, check_indexed, pack, shape_of
+from dfpipe.datastore.records import (
+    Shape,
+    check_indexed,
+    check_rows,
+    checksum,
+    pack,
+    shape_of,
+)
 
 LARGEST_COMMIT = 10 * 1024 * 1024  # bytes
 LOOKED_UP = 100  # paths in one statement

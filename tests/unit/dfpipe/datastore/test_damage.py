@@ -133,6 +133,25 @@ def test_rows_that_make_no_sense(whole: Path, tmp_path: Path, sql: str, old: boo
         exported(path)
 
 
+def test_no_index_is_built_from_a_damaged_entity(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with closing(connect(f"sqlite:///{path}")) as client:  # no index yet, as after collecting
+        client.put_multi([_post(client, n) for n in range(1, 21)])
+    with closing(sqlite3.connect(path)) as connection:
+        (data,) = connection.execute("SELECT max(data) FROM entity").fetchone()
+        moved = bytearray(data)
+        moved[data.index(b"\xd6\xff") + 2] ^= 0x10  # created_at, eight years later
+        connection.execute("UPDATE entity SET data = ? WHERE data = ?", (bytes(moved), data))
+        connection.commit()
+    with (
+        closing(connect(f"sqlite:///{path}", create=False, read_only=True)) as client,
+        pytest.raises(StoreError, match=r"s.db: the store is damaged: restore it from a backup$"),
+    ):
+        list(export_lines(client, START, START + timedelta(days=1)))
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM idx").fetchone() == (0,)
+
+
 def test_a_store_of_an_older_version_is_read_and_gets_checksums(
     whole: Path, tmp_path: Path
 ) -> None:

@@ -62,6 +62,7 @@ def serving(folder: Path, sink: str) -> Iterator[tuple[str, psutil.Process]]:
         "DFPIPE_STORE": f"sqlite:///{folder / 'store.db'}",
         "DFPIPE_WAREHOUSE": sink,
         "DFPIPE_TASK_TOKEN": TOKEN,
+        "DFPIPE_PAGE_ACCESS": "loopback",
         "LAUNCHER_JOBS_FOLDER": str(folder / "jobs"),
     }
     options = ["--port", str(port), "--workers", "2", "--log_level", "ERROR"]
@@ -85,7 +86,10 @@ def fetch(url: str, body: bytes | None = None) -> float:
     start = time.perf_counter()
     with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=60) as answer:
         answer.read()
-    return time.perf_counter() - start
+        seconds = time.perf_counter() - start
+        if answer.url != url:  # as a redirect to the login would be: another page is measured
+            raise SystemExit(f"{url} was answered by {answer.url}")
+    return seconds
 
 
 def clicks(count: int, runs: int) -> Iterator[str]:

@@ -14,7 +14,7 @@ import click
 
 from dfpipe.version import VERSION
 
-# Name: (module in dfpipe.commands, short help). The help stands here so that `dfpipe --help`
+# Name: (module in dfpipe.commands, short help). The help is repeated here so that `dfpipe --help`
 # imports none of them; a test holds it equal to the command's own.
 COMMANDS = {
     "import": ("import_", "Read archives of posts into a store."),

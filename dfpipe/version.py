@@ -1,3 +1,3 @@
-"""The version of this package, as it stands in each run's row."""
+"""The version of this package, which each run records."""
 
 VERSION = "0.1.0"

@@ -6,7 +6,7 @@
         slot: Duration = timedelta(hours=5)                      # LAUNCHER_SLOT=5h
         webhook: WebUrl = Field("", repr=False)                  # a secret
 
-    settings = read_environment(Settings, os.environ, renamed={"LAUNCHER_LOOK": "LAUNCHER_ACCESS"})
+    settings = read_environment(Settings, os.environ, renamed={"LAUNCHER_TIME": "LAUNCHER_SLOT"})
 
 An empty variable counts as unset. A field with `repr=False` is a secret: errors do not show its
 value, and NAME_FILE may name a file that holds it. Settings are made by name in tests

@@ -57,7 +57,7 @@ class Outcome:
 
     `set_aside` counts dead letters. An unfinished fetch resumes at `retry_at`: now where
     its time was over, later where the source allows no more requests, for that `reason`. If
-    another fetch of the account has overtaken it, that one goes on, and there is no such time.
+    another fetch of the account has overtaken it, that one continues, and this is None.
     """
 
     stored: Stored = field(default_factory=Stored)

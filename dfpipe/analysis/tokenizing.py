@@ -104,7 +104,8 @@ def add_tallies(tallies: Iterable[Tally]) -> Tally:
 def tokenize(batch: PostBatch, tokenizer: Tokenizer, is_recent: bool) -> TokenBatch:
     """Return what the analysis needs of a batch's posts.
 
-    A post whose text is not a string is skipped, its URLs as well. An id that is no integer is 0.
+    A post whose text is not a string is skipped, and its URLs with it. An id that is not an integer
+    becomes 0.
     """
     columns = (batch.texts, batch.urls, batch.users, batch.tids, batch.times)
     posts = [(text, *rest) for text, *rest in zip(*columns, strict=True) if isinstance(text, str)]

@@ -1,6 +1,7 @@
 """`dfpipe story`."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import Any
 
 import click
@@ -97,6 +98,7 @@ def _look_up(tids: Sequence[int], source: str) -> dict[int, tuple[Any, ...]]:
     from dfpipe import datastore
     from dfpipe.posts.post import KIND
 
-    client = datastore.connect(source, create=False)
-    found = datastore.get_values(client, [client.key(KIND, tid) for tid in tids], "user", "text")
+    with closing(datastore.connect(source, create=False)) as client:
+        keys = [client.key(KIND, tid) for tid in tids]
+        found = datastore.get_values(client, keys, "user", "text")
     return {tid: post for tid, post in zip(tids, found, strict=True) if post is not None}

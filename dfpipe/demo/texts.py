@@ -13,7 +13,7 @@ NAMES = (
     *("samir", "tom", "ursula", "victor", "wendy", "yara", "zeno"),
 )
 EMOJI = ("😂", "❤️", "🔥", "👏", "😭", "🎉", "☕", "🌧️", "👀", "🙏")
-# Parameters that follow a link around and are no part of it.
+# Tracking parameters, which links pick up when they are shared.
 TRACKING = (
     "utm_source=feed&utm_medium=social",
     "fbclid=demo{n}",

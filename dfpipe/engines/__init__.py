@@ -1,1 +1,1 @@
-"""What a runner needs beside Beam: Prism, Flink, staging, templates, reading ahead."""
+"""What a runner needs besides Beam: Prism, Flink, staging, templates, reading ahead."""

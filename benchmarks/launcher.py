@@ -100,9 +100,9 @@ def clicks(count: int, runs: int) -> Iterator[str]:
         kinds = {
             "/": 80,
             f"/?run={moment}": 8,
-            f"/results/history?word=word{rng.randrange(2000)}": 6,
-            f"/results/rankings/popular_words?run={moment}": 3,
-            "/results": 3,
+            f"/timeline/history?word=word{rng.randrange(2000)}": 6,
+            f"/timeline/rankings/popular_words?run={moment}": 3,
+            "/timeline/runs": 3,
         }
         yield from rng.choices(list(kinds), list(kinds.values()))
 

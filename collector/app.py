@@ -55,7 +55,7 @@ def create_app(settings: CollectorSettings | None = None, *, clock: Clock = utc_
     if settings is None:
         settings = read_settings(os.environ)
         configure_logging()
-    app = Flask(__name__)
+    app = Flask(__name__, static_folder=None)
     # A body without a length is cut there, and not refused: one byte more shows it.
     app.config["MAX_CONTENT_LENGTH"] = MOST_BODY + 1
     service = open_service(settings, clock)
@@ -85,10 +85,15 @@ class _Routes:
         app.add_url_rule("/purge", view_func=changing(self.purge))
         app.add_url_rule("/tasks/timeline", view_func=proven(self.fetch_task), methods=["POST"])
         app.add_url_rule("/tasks/purge", view_func=proven(self.purge_task), methods=["POST"])
-        for name in ("healthz", "status", "metrics_text"):
-            url = "/metrics" if name == "metrics_text" else f"/{name}"
-            app.add_url_rule(url, view_func=getattr(self, name))
-        app.add_url_rule("/openapi.json", "openapi", lambda: jsonify(DESCRIPTION))
+        # One rule of dispatch.yaml leads to all of these, whatever other services have at the root.
+        for prefix in ("", "/collector"):
+            for url, name in (
+                ("/healthz", "healthz"),
+                ("/metrics", "metrics_text"),
+                ("/openapi.json", "openapi"),
+                ("/status", "status"),
+            ):
+                app.add_url_rule(f"{prefix}{url}", view_func=getattr(self, name))
 
     # Posts that others push
 
@@ -197,6 +202,10 @@ class _Routes:
     def status_page(self) -> Response:
         """The same as a page."""
         return page("collector_status.html", **overview(self.service, self.clock()))
+
+    def openapi(self) -> Response:
+        """The description of the service."""
+        return jsonify(DESCRIPTION)
 
     def metrics_text(self) -> Response:
         """Metrics for Prometheus."""

@@ -59,7 +59,7 @@ def create_app(
     service = TaskQueueService(settings.store, settings.queue_yaml, clock=clock)
     found = runners_of(settings) if runners is None else runners
     bound = bind(Context(settings, service, found))
-    app = Flask(__name__)
+    app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MOST_BODY
     Guard(settings.auth).install(app)
     Access(settings.auth, service.client).install(app)

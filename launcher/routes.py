@@ -179,7 +179,7 @@ class Routes:
             "created": _time(execution.created),
             "started": _time(execution.started),
             "ended": _time(execution.ended),
-            "watch": f"{self.settings.url}/executions/{execution.id}",
+            "watch": f"{self.settings.url}/jobs/{execution.id}",
             "api": f"{self.settings.url}{_API}/{execution.id}",
         }
 

@@ -54,14 +54,14 @@ class ExecutionPages:
         self.start = start
         self.clock = clock
         add = pages.add_url_rule
-        add("/executions", "executions", viewers_only(self.list_page))
-        add("/executions/<execution_id>", "execution", viewers_only(self.page))
+        add("/jobs", "executions", viewers_only(self.list_page))
+        add("/jobs/<execution_id>", "execution", viewers_only(self.page))
         add("/api/executions.<form>", "executions_data", viewers_or_proven(self.executions_data))
         add("/api/jobs.<form>", "jobs_data", viewers_or_proven(self.jobs_data))
         for url, name in (
-            ("/executions", "execute_now"),
-            ("/executions/<execution_id>/cancel", "cancel"),
-            ("/executions/<execution_id>/retry", "retry"),
+            ("/jobs", "execute_now"),
+            ("/jobs/<execution_id>/cancel", "cancel"),
+            ("/jobs/<execution_id>/retry", "retry"),
         ):
             add(url, name, own_forms_only(getattr(self, name)), methods=["POST"])
 

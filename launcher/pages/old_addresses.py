@@ -6,14 +6,18 @@ from urllib.parse import quote
 from flask import Blueprint, redirect, request
 from werkzeug.wrappers import Response
 
-# An execution was called a run, and pages had addresses that needed a rule each in dispatch.yaml.
+# An execution was called a run, and each page had an address at the root.
 MOVED = {
-    "/runs": "/executions",
+    "/executions": "/jobs",
+    "/runs": "/jobs",
     "/api/runs": "/api/executions",
     "/api/runs.json": "/api/executions.json",
     "/api/runs.csv": "/api/executions.csv",
-    "/history": "/results/history",
-    "/rankings": "/results/rankings",
+    "/results": "/timeline/runs",
+    "/results/history": "/timeline/history",
+    "/results/rankings": "/timeline/rankings",
+    "/history": "/timeline/history",
+    "/rankings": "/timeline/rankings",
     "/login": "/pages/login",
     "/logout": "/pages/logout",
 }

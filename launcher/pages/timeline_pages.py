@@ -33,9 +33,9 @@ class TimelinePages:
         self.results = results
         add = pages.add_url_rule
         add("/", "timeline", viewers_only(self.timeline))
-        add("/results", "runs", viewers_only(self.runs))
-        add("/results/rankings/<name>", "ranking", viewers_only(self.ranking))
-        add("/results/history", "history", viewers_only(self.history))
+        add("/timeline/runs", "runs", viewers_only(self.runs))
+        add("/timeline/rankings/<name>", "ranking", viewers_only(self.ranking))
+        add("/timeline/history", "history", viewers_only(self.history))
         add("/api/queries", "queries", viewers_or_proven(self.queries))
         add("/api/queries/<name>.<form>", "answer", viewers_or_proven(self.answer))
 
@@ -89,7 +89,7 @@ class TimelinePages:
         }
         if {*given} not in ({"word"}, {"w1", "w2"}) or not all(map(str.strip, given.values())):
             raise UsageError(
-                "the address needs word, or w1 and w2, such as /results/history?word=storm"
+                "the address needs word, or w1 and w2, such as /timeline/history?word=storm"
             )
         query = "word_history" if "word" in given else "pair_history"
         params = named_queries.load(query).bind(given)

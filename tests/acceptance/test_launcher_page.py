@@ -21,10 +21,10 @@ HOSTILE = ("<script>alert(1)</script>", "<img/src=x/onerror=alert(2)>", "\"oncli
 RUN = f"analysis-{SLOT:%Y%m%dt%H%M%S}"
 VIEWS = {
     "timeline": "/",
-    "history": "/results/history?w1=storm&w2=ferry",
-    "results": "/results",
-    "runs": "/executions",
-    "run": f"/executions/{RUN}",
+    "history": "/timeline/history?w1=storm&w2=ferry",
+    "results": "/timeline/runs",
+    "runs": "/jobs",
+    "run": f"/jobs/{RUN}",
 }
 
 
@@ -73,8 +73,8 @@ def test_hostile_text_runs_nothing(service: Service, page: "Page") -> None:
     page.on("dialog", lambda dialog: (opened.append(dialog.message), dialog.dismiss()))
     for url in (
         "/",
-        "/results/rankings/popular_words",
-        f"/executions/analysis-{SLOT - SLOTS:%Y%m%dt%H%M%S}",
+        "/timeline/rankings/popular_words",
+        f"/jobs/analysis-{SLOT - SLOTS:%Y%m%dt%H%M%S}",
     ):
         page.goto(f"{service.url}{url}")
         assert page.get_by_text(HOSTILE[1]).count()
@@ -99,7 +99,7 @@ def test_a_run_is_chosen(service: Service, page: "Page") -> None:
 
 
 def test_a_run_is_followed_while_it_goes_on(service: Service, page: "Page") -> None:
-    page.goto(f"{service.url}/executions/{RUN}")
+    page.goto(f"{service.url}/jobs/{RUN}")
     assert page.locator("#node-links [data-state=running]").count() == 1
     page.get_by_role("button", name="Cancel").focus()
     job = service.records.job(f"{RUN}/links")
@@ -120,9 +120,9 @@ def _values(record: Any) -> dict[str, Any]:
 def test_a_run_is_started_and_cancelled(service: Service, page: "Page") -> None:
     asked: list[str] = []
     page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.accept()))
-    page.goto(f"{service.url}/executions")
+    page.goto(f"{service.url}/jobs")
     page.get_by_role("button", name="Run now").click()
-    page.wait_for_url(re.compile("/executions/analysis-"))
+    page.wait_for_url(re.compile("/jobs/analysis-"))
     run_id = page.url.rpartition("/")[2]
     assert page.locator(".badge").first.inner_text() == "running"
     page.get_by_role("button", name="Cancel").click()
@@ -133,7 +133,7 @@ def test_a_run_is_started_and_cancelled(service: Service, page: "Page") -> None:
 def test_a_question_that_is_declined_changes_nothing(service: Service, page: "Page") -> None:
     page.on("dialog", lambda dialog: dialog.dismiss())
     failed = f"analysis-{SLOT - SLOTS:%Y%m%dt%H%M%S}"
-    page.goto(f"{service.url}/executions/{failed}")
+    page.goto(f"{service.url}/jobs/{failed}")
     page.get_by_role("button", name="Retry").click()
     run = service.records.execution(failed)
     assert run
@@ -188,6 +188,6 @@ def test_the_pages_can_be_read_without_scripts(service: Service, browser: "Brows
     page.get_by_role("link", name="storm", exact=True).first.click()
     page.get_by_role("cell").first.wait_for()
     assert page.get_by_role("heading", level=1).inner_text() == "storm"
-    page.goto(f"{service.url}/executions/{RUN}")
+    page.goto(f"{service.url}/jobs/{RUN}")
     assert page.locator("svg g[data-state]").count() == len(FAN)
     context.close()

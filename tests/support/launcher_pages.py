@@ -126,7 +126,7 @@ def _put_job(
             started=slot + timedelta(seconds=3) if has_begun else None,
             ended=slot + timedelta(minutes=12) if is_over else None,
             error=error if state == "failed" else "",
-            log_link=f"/executions/{execution_id}/{step}.log" if has_begun else "",
+            log_link=f"/jobs/{execution_id}/{step}.log" if has_begun else "",
         )
     )
 

@@ -68,7 +68,7 @@ function says(rows) {
 async function show(link) {
   const page = new URL(link.href);
   const name = page.searchParams.has("word") ? "word_history" : "pair_history";
-  const url = `${link.pathname.replace(/results\/history$/, "")}api/queries/${name}.json${page.search}`;
+  const url = `${link.pathname.replace(/timeline\/history$/, "")}api/queries/${name}.json${page.search}`;
   const [dialog, place, status] = ["moved", "moved-plot", "moved-says"].map(byId);
   byId("moved-title").textContent = [...page.searchParams.values()].join(" + ");
   byId("moved-page").href = link.href;

@@ -107,7 +107,7 @@ def test_one_run_for_a_slot(app: Flask, clock: Clock) -> None:
     first = client.get("/launchpipeline", headers=PLATFORM).json
     assert first is not None
     assert first["id"].startswith("first-2026010")
-    assert first["watch"] == f"/executions/{first['id']}"
+    assert first["watch"] == f"/jobs/{first['id']}"
     clock.move(60)
     assert client.get("/launchpipeline", headers=PLATFORM).json == first
     assert client.post("/api/executions", headers=PLATFORM).json == first
@@ -180,7 +180,7 @@ def test_a_body_is_read_whatever_its_type_is_said_to_be(app: Flask) -> None:
 
 @pytest.mark.parametrize(
     ("method", "url", "code"),
-    [("GET", "/nothing", 404), ("GET", "/executions/", 404), ("GET", "/executions/x/cancel", 405)],
+    [("GET", "/nothing", 404), ("GET", "/jobs/", 404), ("GET", "/jobs/x/cancel", 405)],
     ids=["nothing", "slash", "method"],
 )
 def test_a_browser_is_told_in_a_page_and_a_script_in_json(

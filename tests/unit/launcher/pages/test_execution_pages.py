@@ -32,7 +32,7 @@ def test_a_spreadsheet_finds_no_formula(tmp_path: Path) -> None:
 
 
 def test_the_graph_has_every_step_in_its_colour(site: Site) -> None:
-    page = Page(site.text(f"/executions/{RUN}"))
+    page = Page(site.text(f"/jobs/{RUN}"))
     states = [attrs["data-state"] for tag, attrs in page.tags if tag == "g"]
     assert sorted(map(str, states)) == sorted(
         {"drained": "cancelled"}.get(state, state) for state, _ in FAN.values()
@@ -47,49 +47,47 @@ def test_which_buttons_there_are(site: Site) -> None:
             str(attrs["action"]) for tag, attrs in page.tags if tag == "form" and "action" in attrs
         ]
 
-    assert actions("/executions") == ["/executions"]
-    assert actions(f"/executions/{RUN}") == [f"/executions/{RUN}/cancel"]
+    assert actions("/jobs") == ["/jobs"]
+    assert actions(f"/jobs/{RUN}") == [f"/jobs/{RUN}/cancel"]
     failed, done = "analysis-20260107t050000", "analysis-20260107t000000"
-    assert actions(f"/executions/{failed}") == [f"/executions/{failed}/retry"]
-    assert actions(f"/executions/{done}") == []
+    assert actions(f"/jobs/{failed}") == [f"/jobs/{failed}/retry"]
+    assert actions(f"/jobs/{done}") == []
 
 
 def test_buttons_start_cancel_and_retry(tmp_path: Path) -> None:
     site = Site(tmp_path)
-    answer = site.post("/executions")
+    answer = site.post("/jobs")
     assert answer.status_code == 303
     execution_id = answer.location.rpartition("/")[2]
-    assert site.post("/executions").location == answer.location
+    assert site.post("/jobs").location == answer.location
     execution = site.records.execution(execution_id)
     assert execution
     assert (execution.state, execution.attempt) == ("running", 1)
     assert "running" in Page(site.text(answer.location)).text
-    assert site.post(f"/executions/{execution_id}/retry").status_code == 409
-    assert site.post(f"/executions/{execution_id}/cancel").location == answer.location
+    assert site.post(f"/jobs/{execution_id}/retry").status_code == 409
+    assert site.post(f"/jobs/{execution_id}/cancel").location == answer.location
     execution = site.records.execution(execution_id)
     assert execution
     assert execution.is_cancelled
     for button in ("cancel", "retry"):
-        assert site.post(f"/executions/nothing/{button}").status_code == 404
+        assert site.post(f"/jobs/nothing/{button}").status_code == 404
 
 
 def test_a_slot_that_has_had_its_run_is_told(tmp_path: Path) -> None:
     site = Site(tmp_path)
     execution_id = support.put_execution(site.records, SLOT, "succeeded", PLAIN)
-    answer = site.post("/executions")
-    assert answer.location == f"/executions/{execution_id}?before=1"
+    answer = site.post("/jobs")
+    assert answer.location == f"/jobs/{execution_id}?before=1"
     assert "The chain was already started" in Page(site.text(answer.location)).text
-    assert (
-        "The chain was already started" not in Page(site.text(f"/executions/{execution_id}")).text
-    )
+    assert "The chain was already started" not in Page(site.text(f"/jobs/{execution_id}")).text
 
 
 @pytest.mark.parametrize(
     ("url", "name"),
     [
-        ("/results", "Timeline"),
-        ("/results/history?word=storm", "Timeline"),
-        (f"/executions/{RUN}", "Executions"),
+        ("/timeline/runs", "Timeline"),
+        ("/timeline/history?word=storm", "Timeline"),
+        (f"/jobs/{RUN}", "Executions"),
     ],
     ids=["results", "history", "run"],
 )
@@ -101,17 +99,15 @@ def test_the_menu_tells_where_a_page_is(site: Site, url: str, name: str) -> None
 def test_a_failed_chain_is_retried(tmp_path: Path) -> None:
     site = Site(tmp_path)
     execution_id = support.put_execution(site.records, SLOT, "failed", BROKEN)
-    assert "Retry" in Page(site.text(f"/executions/{execution_id}")).text
-    assert site.post(f"/executions/{execution_id}/retry").status_code == 303
+    assert "Retry" in Page(site.text(f"/jobs/{execution_id}")).text
+    assert site.post(f"/jobs/{execution_id}/retry").status_code == 303
     execution = site.records.execution(execution_id)
     assert execution
     assert (execution.state, execution.attempt) == ("running", 2)
-    assert "Cancel" in Page(site.text(f"/executions/{execution_id}")).text
+    assert "Cancel" in Page(site.text(f"/jobs/{execution_id}")).text
 
 
-@pytest.mark.parametrize(
-    "url", ["/executions", f"/executions/{RUN}/cancel", f"/executions/{RUN}/retry"]
-)
+@pytest.mark.parametrize("url", ["/jobs", f"/jobs/{RUN}/cancel", f"/jobs/{RUN}/retry"])
 def test_a_button_of_another_site_changes_nothing(site: Site, url: str) -> None:
     before = site.rows("/api/executions.json")
     answer = site.post(url, headers={"Origin": "http://evil.example"})
@@ -125,11 +121,11 @@ def test_of_many_chains_the_newest_are_shown(
 ) -> None:
     monkeypatch.setattr("launcher.pages.execution_pages.PAGE_EXECUTIONS", 2)
     site = Site(tmp_path)
-    assert "No chain has been executed yet." in Page(site.text("/executions")).text
+    assert "No chain has been executed yet." in Page(site.text("/jobs")).text
     for number in range(5):
         support.put_execution(site.records, SLOT - number * SLOTS, "succeeded", PLAIN)
-    page = Page(site.text("/executions"))
-    assert len([link for link in page.links() if link.startswith("/executions/")]) == 2
-    assert "/executions?show=8" in page.links()
-    more = Page(site.text("/executions?show=8")).links()
-    assert len([link for link in more if link.startswith("/executions/")]) == 5
+    page = Page(site.text("/jobs"))
+    assert len([link for link in page.links() if link.startswith("/jobs/")]) == 2
+    assert "/jobs?show=8" in page.links()
+    more = Page(site.text("/jobs?show=8")).links()
+    assert len([link for link in more if link.startswith("/jobs/")]) == 5

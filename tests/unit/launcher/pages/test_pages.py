@@ -22,14 +22,14 @@ pytestmark = pytest.mark.usefixtures("unbound_launcher")
 PAGES = {
     "timeline": "/",
     "an older run": "/?run=2026-01-07T05:00:00Z&since=6",
-    "results": "/results",
-    "ranking": "/results/rankings/popular_words",
-    "links": "/results/rankings/top_urls",
-    "pairs": "/results/rankings/emerging_pairs?since=6",
-    "history": "/results/history?word=%3Cscript%3Ealert(1)%3C/script%3E",
-    "history of a pair": "/results/history?w1=%3Cscript%3Ealert(1)%3C/script%3E&w2={{7*7}}",
-    "runs": "/executions",
-    "run": f"/executions/{RUN}",
+    "results": "/timeline/runs",
+    "ranking": "/timeline/rankings/popular_words",
+    "links": "/timeline/rankings/top_urls",
+    "pairs": "/timeline/rankings/emerging_pairs?since=6",
+    "history": "/timeline/history?word=%3Cscript%3Ealert(1)%3C/script%3E",
+    "history of a pair": "/timeline/history?w1=%3Cscript%3Ealert(1)%3C/script%3E&w2={{7*7}}",
+    "runs": "/jobs",
+    "run": f"/jobs/{RUN}",
 }
 
 
@@ -54,7 +54,7 @@ def test_hostile_text_is_shown_as_it_is(site: Site) -> None:
     for text in (*HOSTILE, LINKS[0], *(link.removeprefix("https://") for link in LINKS[1:])):
         assert text in page.text
     assert set(LINKS[1:]) <= set(page.links())
-    assert "<img src=x onerror=alert(7)>" in Page(site.text(f"/executions/{RUN}")).text
+    assert "<img src=x onerror=alert(7)>" in Page(site.text(f"/jobs/{RUN}")).text
 
 
 def test_every_link_of_a_page_leads_somewhere(site: Site, url: str) -> None:
@@ -126,15 +126,15 @@ def test_of_many_runs_the_chosen_one_is_among_the_choice(
     page = Page(site.text(f"/?run={oldest}"))
     runs = [attrs["value"] for tag, attrs in page.tags if tag == "option"][:3]
     assert runs == ["2026-01-07T15:00:00Z", "2026-01-07T10:00:00Z", oldest]
-    links = Page(site.text("/results?from=5")).links()
-    assert {"/results?from=0", "/results?from=10"} <= set(links)
+    links = Page(site.text("/timeline/runs?from=5")).links()
+    assert {"/timeline/runs?from=0", "/timeline/runs?from=10"} <= set(links)
 
 
 def test_history_tells_the_ranks_of_every_run(site: Site) -> None:
-    page = Page(site.text("/results/history?word=storm"))
+    page = Page(site.text("/timeline/history?word=storm"))
     assert "Ranked in 13 of 13 runs, at best number 1." in page.text
-    assert "not ranked" in Page(site.text(f"/results/history?word={quote(HOSTILE[4])}")).text
-    assert "Ranked in 0 of 13 runs." in Page(site.text("/results/history?word=nobody")).text
+    assert "not ranked" in Page(site.text(f"/timeline/history?word={quote(HOSTILE[4])}")).text
+    assert "Ranked in 0 of 13 runs." in Page(site.text("/timeline/history?word=nobody")).text
 
 
 # Data
@@ -182,13 +182,13 @@ def test_parameters_and_limit_of_an_answer(site: Site) -> None:
         ("/?run=yesterday", 400, "run is 'yesterday': expected a time like"),
         ("/?since=x", 400, "since is 'x': expected a whole number"),
         ("/?run=2020-01-01T00:00:00Z", 200, "no run before 2020-01-01T00:00:00Z"),
-        ("/results/history", 400, "needs word"),
-        ("/results/history?word=", 400, "the address needs word, or w1 and w2"),
-        ("/results/history?w1=a", 400, "the address needs word, or w1 and w2"),
-        ("/results/history?word=a&w1=b&w2=c", 400, "the address needs word, or w1 and w2"),
-        ("/results/rankings/word_history", 404, ""),
-        ("/executions/nothing", 404, "there is no execution"),
-        ("/results?from=x", 400, "from is"),
+        ("/timeline/history", 400, "needs word"),
+        ("/timeline/history?word=", 400, "the address needs word, or w1 and w2"),
+        ("/timeline/history?w1=a", 400, "the address needs word, or w1 and w2"),
+        ("/timeline/history?word=a&w1=b&w2=c", 400, "the address needs word, or w1 and w2"),
+        ("/timeline/rankings/word_history", 404, ""),
+        ("/jobs/nothing", 404, "there is no execution"),
+        ("/timeline/runs?from=x", 400, "from is"),
     ],
     ids=str,
 )
@@ -215,7 +215,7 @@ def test_without_a_warehouse_there_are_the_chains(tmp_path: Path) -> None:
     site = Site(tmp_path, warehouse="")
     assert "set DFPIPE_WAREHOUSE" in Page(site.text("/")).text
     assert site.get("/api/queries/popular_words.json").status_code == 404
-    assert "No chain has been executed yet." in Page(site.text("/executions")).text
+    assert "No chain has been executed yet." in Page(site.text("/jobs")).text
 
 
 def test_a_warehouse_without_runs(tmp_path: Path) -> None:

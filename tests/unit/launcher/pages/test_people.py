@@ -19,17 +19,17 @@ def with_token(folder: Path) -> Site:
 
 def test_with_a_token_people_log_in_and_out(tmp_path: Path) -> None:
     site = with_token(tmp_path)
-    answer = site.get("/results/history?word=storm")
-    assert answer.location == "/pages/login?next=%2Fresults%2Fhistory%3Fword%3Dstorm"
+    answer = site.get("/timeline/history?word=storm")
+    assert answer.location == "/pages/login?next=%2Ftimeline%2Fhistory%3Fword%3Dstorm"
     page = Page(site.text(answer.location))
     assert "Log out" not in page.text
     refused = site.post("/pages/login", data={"token": "another"})
     assert (refused.status_code, "Set-Cookie" in refused.headers) == (403, False)
     assert "Wrong token." in refused.text
     entered = site.post(
-        "/pages/login", data={"token": SECRET, "next": "/results/history?word=storm"}
+        "/pages/login", data={"token": SECRET, "next": "/timeline/history?word=storm"}
     )
-    assert (entered.status_code, entered.location) == (303, "/results/history?word=storm")
+    assert (entered.status_code, entered.location) == (303, "/timeline/history?word=storm")
     assert "Log out" in Page(site.text("/")).text
     assert site.get("/pages/login").location == "/"
     assert site.post("/pages/logout", headers={"Origin": "http://e.example"}).status_code == 403
@@ -53,10 +53,10 @@ def test_strangers_learn_nothing(tmp_path: Path) -> None:
         assert (site.get(url).status_code, site.get(url).data) == (403, b"")
     for url in (
         "/",
-        "/results",
-        "/executions",
-        "/executions/nothing",
-        "/results/rankings/popular_words",
+        "/timeline/runs",
+        "/jobs",
+        "/jobs/nothing",
+        "/timeline/rankings/popular_words",
     ):
         assert site.get(url).status_code == 302
     proof = {"Authorization": f"Bearer {SECRET}"}
@@ -67,7 +67,7 @@ def test_strangers_learn_nothing(tmp_path: Path) -> None:
 def test_nothing_secret_is_in_the_pages(tmp_path: Path) -> None:
     site = with_token(tmp_path)
     site.post("/pages/login", data={"token": SECRET})
-    for url in ("/", "/executions", "/pages/login", "/nothing", "/?run=x"):
+    for url in ("/", "/jobs", "/pages/login", "/nothing", "/?run=x"):
         assert SECRET not in site.get(url, follow_redirects=True).text
 
 
@@ -86,10 +86,8 @@ def test_on_app_engine_people_come_by_the_proxy(tmp_path: Path) -> None:
             "headers": {"X-Forwarded-For": "198.51.100.9"}
             | {name.replace("_", "-"): text for name, text in headers.items()},
         }
-        found = [
-            site.client.get(url, **sent) for url in ("/", "/executions", "/api/executions.json")
-        ]
-        return [each.status_code for each in (*found, site.client.post("/executions", **sent))]
+        found = [site.client.get(url, **sent) for url in ("/", "/jobs", "/api/executions.json")]
+        return [each.status_code for each in (*found, site.client.post("/jobs", **sent))]
 
     header = HEADER.replace("-", "_")
     assert codes(**{header: proxy.assertion()}) == [200, 200, 200, 303]
@@ -111,5 +109,5 @@ def test_the_old_login_of_workflows_leads_to_the_one_login(tmp_path: Path) -> No
     site.post("/pages/login", data={"token": SECRET})
     page = Page(site.text("/_ah/pipeline/list"))
     assert [link for link in page.links() if link.startswith("/")][:3] == [
-        *("/", "/executions", "/_ah/pipeline/list")
+        *("/", "/jobs", "/_ah/pipeline/list")
     ]

@@ -20,6 +20,11 @@ _TID_ALPHABET = "234567abcdefghijklmnopqrstuvwxyz"
 _TID_VALUES = {char: value for value, char in enumerate(_TID_ALPHABET)}
 
 
+def is_item(document: dict[str, Any]) -> bool:
+    """Tell whether a document is an item of a feed, or a bare post."""
+    return "post" in document or str(document.get("uri")).startswith("at://")
+
+
 def results(item: dict[str, Any]) -> Iterator[Result]:
     """Yield the post of one item of a feed, or of one bare post of a search.
 

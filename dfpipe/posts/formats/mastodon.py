@@ -23,6 +23,11 @@ _UNSEEN = {"script", "style", "template"}
 _NO_LINKS = {"mention", "hashtag", "tag"}
 
 
+def is_status(document: dict[str, Any]) -> bool:
+    """Tell whether a document is a status."""
+    return "content" in document and "account" in document
+
+
 def results(status: dict[str, Any]) -> Iterator[Result]:
     """Yield the post of a status.
 

@@ -18,6 +18,11 @@ from dfpipe.posts.formats.result import (
 from dfpipe.posts.post import Post
 
 
+def is_record(document: dict[str, Any]) -> bool:
+    """Tell whether a document is a record of this project: nothing else has a `tid`."""
+    return "tid" in document
+
+
 def results(record: dict[str, Any]) -> Iterator[Result]:
     """Yield the post of a record; `urls` may be missing, null or one string."""
     yield attempt(_post, record)

@@ -1,12 +1,52 @@
-"""Which format a parsed JSON document is in, told by its content."""
+"""Which format a document or a file is in, told by what only that format has.
+
+A format of JSON is a `JsonFormat` of its objects; one that is not JSON is a `FileFormat`. To add
+one, write a module and an entry here. No two formats may claim the same object or file.
+"""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, BinaryIO
 
 from dfpipe.posts.formats import bluesky, mastodon, own, v2, v11
-from dfpipe.posts.formats.result import UNKNOWN, Result, inside, shielded
+from dfpipe.posts.formats.result import UNKNOWN, Result, shielded
 
-Reader = Callable[[dict[str, Any]], Iterator[Result]]
+HEAD_BYTES = 2**16  # of a file, by which its format is told
+
+
+@dataclass(frozen=True, slots=True)
+class JsonFormat:
+    """A format of JSON objects. `claims` says whether an object is in it, `results` reads one."""
+
+    name: str
+    claims: Callable[[dict[str, Any]], bool]
+    results: Callable[[dict[str, Any]], Iterator[Result]]
+
+
+@dataclass(frozen=True, slots=True)
+class FileFormat:
+    """A format of whole files that are not JSON.
+
+    `claims` is given the first HEAD_BYTES of a file, or all if it is shorter. `results` is given
+    the file, as a stream that may not be seekable, and yields each result with its place in it,
+    such as "line 3". It raises ArchiveError for a file that cannot be read on.
+    """
+
+    name: str
+    claims: Callable[[bytes], bool]
+    results: Callable[[BinaryIO], Iterator[tuple[str, Result]]]
+
+
+JSON_FORMATS = (
+    JsonFormat("dfpipe", own.is_record, own.results),
+    JsonFormat("notice of X v1.1", v11.is_notice, v11.results),
+    JsonFormat("page of X v2", v2.is_page, v2.results),
+    JsonFormat("Mastodon status", mastodon.is_status, mastodon.results),
+    JsonFormat("Bluesky post", bluesky.is_item, bluesky.results),
+    JsonFormat("tweet of X v2", v2.is_tweet, v2.tweet_results),
+    JsonFormat("tweet of X v1.1", v11.is_tweet, v11.results),
+)
+FILE_FORMATS: tuple[FileFormat, ...] = ()
 
 
 def results(document: object, nesting: int = 2) -> Iterator[Result]:
@@ -19,10 +59,20 @@ def results(document: object, nesting: int = 2) -> Iterator[Result]:
     if found is not None:
         for record in found:
             yield from results(record, nesting - 1)
-    elif isinstance(document, dict) and (reader := _reader(document)):
-        yield from shielded(reader(document))
+    elif isinstance(document, dict) and (known := json_format(document)):
+        yield from shielded(known.results(document))
     else:
         yield UNKNOWN
+
+
+def json_format(document: dict[str, Any]) -> JsonFormat | None:
+    """Return the format of a JSON object, or None."""
+    return next((known for known in JSON_FORMATS if known.claims(document)), None)
+
+
+def file_format(head: bytes) -> FileFormat | None:
+    """Return the format of a file that begins so, or None where it may be JSON."""
+    return next((known for known in FILE_FORMATS if known.claims(head)), None)
 
 
 def _records(document: object) -> list[object] | None:
@@ -36,28 +86,3 @@ def _records(document: object) -> list[object] | None:
             if isinstance(document.get(key), list):
                 return list(document[key])
     return None
-
-
-def _reader(document: dict[str, Any]) -> Reader | None:
-    keys = document.keys()
-    if "tid" in keys:
-        return own.results
-    if "delete" in keys or not v11.NOTICES.isdisjoint(keys):
-        return v11.results
-    if "data" in keys or _is_empty_page(document):
-        return v2.results
-    if "content" in keys and "account" in keys:
-        return mastodon.results
-    if "post" in keys or str(document.get("uri")).startswith("at://"):
-        return bluesky.results
-    if v2.is_tweet(document):
-        return v2.tweet_results
-    if {"id", "id_str"} & keys and {"text", "full_text"} & keys:
-        return v11.results
-    return None
-
-
-def _is_empty_page(document: dict[str, Any]) -> bool:
-    if inside(document, "meta", "result_count") is not None:
-        return True
-    return isinstance(document.get("errors"), list) and "id" not in document

@@ -23,11 +23,23 @@ from dfpipe.posts.post import Post
 NOTICES = frozenset(
     ("limit", "scrub_geo", "status_withheld", "user_withheld", "disconnect", "warning", "event")
 )
+_IDS = frozenset(("id", "id_str"))
+_TEXTS = frozenset(("text", "full_text"))
 _RETWEET = re.compile(r"RT @\w+: ")
 # Codes that stand for every country, and for a claim of copyright.
 _WITHHELD_EVERYWHERE = {"XX", "XY"}
 NOTICE = "a notice of the stream that concerns no single post"
 WITHHELD = "withheld: the text is a notice of the platform"
+
+
+def is_notice(document: dict[str, Any]) -> bool:
+    """Tell whether a document is a notice of the stream, which comes beside tweets."""
+    return "delete" in document or not NOTICES.isdisjoint(document)
+
+
+def is_tweet(document: dict[str, Any]) -> bool:
+    """Tell whether a document has an id and a text; v2 tweets, which do too, are told before."""
+    return not _IDS.isdisjoint(document) and not _TEXTS.isdisjoint(document)
 
 
 def results(tweet: dict[str, Any]) -> Iterator[Result]:

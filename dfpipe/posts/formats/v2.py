@@ -57,6 +57,13 @@ _SHARED = frozenset(
 )
 
 
+def is_page(document: dict[str, Any]) -> bool:
+    """Tell whether a document is a page, if an empty one, or a line of the stream."""
+    if "data" in document or inside(document, "meta", "result_count") is not None:
+        return True
+    return isinstance(document.get("errors"), list) and "id" not in document
+
+
 def is_tweet(document: dict[str, Any]) -> bool:
     """Tell whether a document is a single v2 tweet, such as a line of a flattened file.
 

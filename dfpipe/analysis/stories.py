@@ -14,6 +14,7 @@ import numpy.typing as npt
 from dfpipe.analysis import copies, rising
 from dfpipe.analysis.copies import Largest, merge_largest
 from dfpipe.analysis.edges import Edge, EdgeIndex, EdgePosts, EdgeSet, edges_of
+from dfpipe.analysis.parts import PARTS
 from dfpipe.analysis.ranking import Counted, Ints, top_counts
 from dfpipe.analysis.recency import Sizes, recent, total, unit
 
@@ -22,7 +23,6 @@ LEAST_POSTS, LEAST_USERS = 3, 2
 NAMED = 8  # words of a story's name
 EXAMPLES = 5
 LINKS = 5
-PARTS = 96  # of the window, in a story's timeline
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,6 @@ from dfpipe.commands.story_text import Row, bars, rise, rows, size
 from dfpipe.errors import NoResultsError, UsageError
 from dfpipe.warehouse import FORMS, Warehouse
 
-WIDTH = 96  # characters of a timeline
-
 
 @click.command("story", short_help="Show one story with its timeline, links and posts.")
 @click.argument("w1")
@@ -69,7 +67,7 @@ def told(story: Row, own: Sequence[Row], run: Row) -> Iterator[str]:
     yield f"{size(story)} ({story['percent']:.2f} % of the run's posts){rise(story)}"
     yield f"{story['recent']:,} recent posts, {story['before']:,} before; {story['pairs']} pairs"
     yield f"from {story['first_seen']:%Y-%m-%d %H:%M} to {story['last_seen']:%Y-%m-%d %H:%M} UTC"
-    yield bars(story, run, WIDTH)
+    yield bars(story, run)
     links = [row for row in own if row["item"] == "url"]
     if links:
         yield "Links:"

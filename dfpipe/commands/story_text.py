@@ -1,10 +1,10 @@
 """Stories as text for a terminal: a line each, and a timeline drawn in characters."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from dfpipe.analysis.stories import PARTS
+from dfpipe.analysis.parts import PARTS, columns
 from dfpipe.commands.query import readable
 from dfpipe.warehouse import Warehouse
 
@@ -46,26 +46,15 @@ def rise(story: Row) -> str:
     return f", {times} in the recent part"
 
 
-def bars(story: Row, run: Row, width: int) -> str:
-    """Draw a story's timeline over the window of its run, so many characters wide."""
-    window = run["window_start"], run["window_end"]
-    return f"|{timeline(story['parts'], story['counts'], *window, width)}|"
-
-
-def timeline(
-    parts: Sequence[datetime], counts: Sequence[int], start: datetime, end: datetime, width: int
-) -> str:
-    """Draw the posts of the parts of a window as bars, so many characters wide.
+def bars(story: Row, run: Row, width: int = PARTS) -> str:
+    """Draw a story's timeline over the window of its run, so many characters wide.
 
     >>> day = [datetime(2026, 3, 5, hour) for hour in (0, 12)]
-    >>> timeline(day, [8, 4], day[0], datetime(2026, 3, 6), 4)
-    '█ ▄ '
+    >>> run = {"window_start": day[0], "window_end": datetime(2026, 3, 6)}
+    >>> bars({"parts": day, "counts": [8, 4]}, run, 4)
+    '|█ ▄ |'
     """
-    width = min(width, PARTS)
-    columns = [0] * width
-    for part, count in zip(parts, counts, strict=True):
-        # A part begins exactly at its column's edge or after it, but for rounded microseconds.
-        place = round((part - start) / (end - start) * PARTS) * width // PARTS
-        columns[place] += count
-    most = max(columns, default=0) or 1
-    return "".join(BARS[-(-count * (len(BARS) - 1) // most)] for count in columns)
+    window = run["window_start"], run["window_end"]
+    counts = columns(story["parts"], story["counts"], *window, width)
+    most = max(counts) or 1
+    return "|" + "".join(BARS[-(-count * (len(BARS) - 1) // most)] for count in counts) + "|"

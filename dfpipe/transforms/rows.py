@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from dfpipe.analysis.pairs import Weighted
+from dfpipe.analysis.parts import PARTS
 from dfpipe.analysis.recency import Sizes, recent, total
 from dfpipe.analysis.rising import RisingWord, p_value, tests_of_pairs
-from dfpipe.analysis.stories import PARTS, Story
+from dfpipe.analysis.stories import Story
 from dfpipe.analysis.tokenizing import Tally, time_of
 from dfpipe.posts.slices import Window
 from dfpipe.settings import RunSettings

@@ -10,9 +10,10 @@ from dfpipe.analysis.copies import largest, merged
 from dfpipe.analysis.edges import EdgeIndex, ordered_edges
 from dfpipe.analysis.measures import measures
 from dfpipe.analysis.pairs import Found, PairCounts, ShardOfPairs
+from dfpipe.analysis.parts import PARTS
 from dfpipe.analysis.ranking import Candidates, Counted
 from dfpipe.analysis.recency import Sizes, recent, total
-from dfpipe.analysis.stories import EXAMPLES, PARTS, Story, Teller, facts, grouped, stories
+from dfpipe.analysis.stories import EXAMPLES, Story, Teller, facts, grouped, stories
 from dfpipe.analysis.text import Tokenizer
 from dfpipe.analysis.tokenizing import (
     PostBatch,

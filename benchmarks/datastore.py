@@ -70,7 +70,7 @@ def _put_posts(client: Any, posts: int) -> None:
 
 def _read_posts(client: Any, posts: int) -> None:
     width = min(posts, 100_000)
-    for index in (("created_at",), ("created_at", "stored_at")):
+    for index in (("created_at",), ("created_at", "stored_at", "checksum")):
         watch = Watch()
         with watch.running():
             build_indexes(client, "Tweet", index)
@@ -95,7 +95,7 @@ def _read_state(client: Any) -> None:
     """What tells whether posts have changed."""
     watch = Watch()
     with watch.running():
-        query = client.query(kind="Tweet", projection=["created_at", "stored_at"])
+        query = client.query(kind="Tweet", projection=["created_at", "stored_at", "checksum"])
         found = sum(1 for _ in fetch_projection(query))
     print(f"projection of created_at and stored_at: {watch.rate(found, 'posts')}")
     watch = Watch()

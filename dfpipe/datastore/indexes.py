@@ -7,7 +7,9 @@ from google.api_core.exceptions import FailedPrecondition
 Index = tuple[str, ...]
 
 # tests/unit/dfpipe/datastore/test_indexes.py keeps index.yaml equal to this.
-DECLARED: frozenset[tuple[str, Index]] = frozenset({("Tweet", ("created_at", "stored_at"))})
+DECLARED: frozenset[tuple[str, Index]] = frozenset(
+    {("Tweet", ("created_at", "stored_at", "checksum"))}
+)
 
 
 def require(kind: str, index: Index) -> None:

@@ -10,7 +10,7 @@ from google.api_core.exceptions import InvalidArgument
 from google.cloud.datastore.aggregation import AggregationResult
 from google.cloud.datastore.query import PropertyFilter
 
-from dfpipe.datastore.encoding import decode_last, decode_numbers
+from dfpipe.datastore.encoding import decode_columns, decode_last, decode_numbers
 from dfpipe.datastore.keys import key_of
 from dfpipe.datastore.planner import KEY, Scan, plan
 from dfpipe.datastore.reading import (
@@ -92,6 +92,11 @@ class Query:
             return [(decode_last(path, kind), *decode_numbers(value)) for value, path in rows]
 
         return Results(self, projected, True)
+
+    def fetch_numbers(self) -> Any:
+        """Run the query; return an array with a row of id and projected values per entity."""
+        rows = Results(self, lambda _, rows: rows, True)
+        return decode_columns(rows, self.kind, len(self.projection))
 
     def _keys(self, _: Source, rows: list[Any]) -> list[Any]:
         project, namespace, kind = self.client.project, self.client.namespace, self.kind

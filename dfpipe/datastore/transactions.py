@@ -13,6 +13,7 @@ def run_in_transaction(
     client: Store,
     function: Callable[[], Result],
     *,
+    read_only: bool = False,
     patience: float = 30.0,
     first_wait: float = 0.01,
     longest_wait: float = 1.0,
@@ -20,7 +21,8 @@ def run_in_transaction(
     """Call the function in a transaction and commit; retry if there is a conflict.
 
     The function may be called several times, so its only effects must be through the client.
-    `client.current_transaction` is the transaction, which get, query, put and delete join. The
+    `client.current_transaction` is the transaction, which get, query, put and delete join. A
+    `read_only` one reads a single state of the store, locks nothing and refuses writes. The
     wait between attempts is random and grows from `first_wait` to `longest_wait` seconds. After
     `patience` seconds google.api_core.exceptions.RetryError is raised, whose cause is Aborted.
     """
@@ -29,7 +31,7 @@ def run_in_transaction(
     from google.api_core.retry import Retry, if_exception_type
 
     def attempt() -> Result:
-        with client.transaction():
+        with client.transaction(read_only=read_only):
             return function()
 
     retry = Retry(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import blake2b
 
 from google.cloud.datastore import Entity
 
@@ -9,7 +10,8 @@ from dfpipe.datastore import Store
 
 KIND = "Tweet"
 # What runs look posts up by.
-INDEXES = (("created_at",), ("created_at", "stored_at"))
+VERSION = ("created_at", "stored_at", "checksum")  # tells that a post has changed
+INDEXES = (("created_at",), VERSION)
 # None of them is filtered by, and an indexed string may not be longer than 1,500 bytes.
 UNINDEXED = ("text", "urls", "edited_at")
 
@@ -34,7 +36,8 @@ class Post:
 def to_entity(post: Post, client: Store, stored_at: datetime) -> Entity:
     """The Datastore entity of a post, keyed by its id: storing a post twice stores it once.
 
-    `stored_at` is the time of writing: it tells that an hour of posts has changed.
+    `stored_at` is the time of writing. It tells that a post has changed, and so does the checksum:
+    a post that was removed may come back changed while a clock stands still or is set back.
     """
     entity = Entity(client.key(KIND, post.tid), exclude_from_indexes=UNINDEXED)
     entity["user"] = post.user
@@ -43,9 +46,16 @@ def to_entity(post: Post, client: Store, stored_at: datetime) -> Entity:
     entity["tid"] = post.tid
     entity["urls"] = list(post.urls)
     entity["stored_at"] = stored_at
+    entity["checksum"] = checksum(post)
     if post.edited_at is not None:
         entity["edited_at"] = post.edited_at
     return entity
+
+
+def checksum(post: Post) -> int:
+    """A signed 64-bit digest of what a run reads of a post besides its id and time."""
+    content = repr((post.user, post.text, post.urls)).encode()
+    return int.from_bytes(blake2b(content, digest_size=8).digest(), "big", signed=True)
 
 
 def from_entity(entity: Entity) -> Post:

@@ -13,6 +13,7 @@ from google.cloud.datastore.query import PropertyFilter
 from dfpipe.datastore import (
     count,
     fetch_keys,
+    fetch_numbers,
     fetch_projection,
     fetch_values,
     get_values,
@@ -320,28 +321,41 @@ def put_posts(client: Any) -> None:
     for n in range(1, 9):
         post = {"created_at": START + timedelta(minutes=n // 2), "text": "t"}
         if n != 4:
+            post["checksum"] = -n
             post["stored_at"] = START + timedelta(hours=10 - n, microseconds=n)
         put(client, "Tweet", n, **post)
 
 
 def test_a_projection_of_times(client: Any) -> None:
     put_posts(client)
-    query = client.query(kind="Tweet", projection=["created_at", "stored_at"])
+    query = client.query(kind="Tweet", projection=["created_at", "stored_at", "checksum"])
     query.add_filter(filter=PropertyFilter("created_at", ">=", START + timedelta(minutes=1)))
     query.add_filter(filter=PropertyFilter("created_at", "<", START + timedelta(minutes=4)))
     start = int(START.timestamp()) * 1_000_000
     expected = [
-        (n, start + n // 2 * 60_000_000, start + (10 - n) * 3_600_000_000 + n)
+        (n, start + n // 2 * 60_000_000, start + (10 - n) * 3_600_000_000 + n, -n)
         for n in (3, 2, 5, 7, 6)
     ]
     assert list(fetch_projection(query)) == expected
-    found = [(e.key.id, e["created_at"], e["stored_at"]) for e in query.fetch()]
+    found = [(e.key.id, *(e[name] for name in query.projection)) for e in query.fetch()]
     assert found == expected
     assert [e.key.id for e in query.fetch(limit=2)] == [3, 2]
     # A post that another program stored has no stored_at: it is counted, and not projected.
     assert count(client, find(client, "Tweet", ("created_at", ">=", START))) == 8
     with client.transaction(read_only=True):
         assert list(fetch_projection(query)) == expected
+        assert list(map(tuple, fetch_numbers(query).tolist())) == expected
+
+
+def test_numbers_of_odd_entities(client: Any) -> None:
+    put(client, "Tweet", 1, stored_at=START)
+    put(client, "Tweet", 2, stored_at=None)
+    put(client, "Tweet", "seven77", stored_at=START)
+    put(client, "Tweet", "name", stored_at=START)
+    query = client.query(kind="Tweet", projection=["stored_at"])
+    micros = int(START.timestamp()) * 1_000_000
+    assert fetch_numbers(query).tolist() == [[1, micros]]
+    assert fetch_numbers(client.query(kind="None", projection=["stored_at"])).shape == (0, 2)
 
 
 def test_a_projection_of_one_property(client: Any) -> None:

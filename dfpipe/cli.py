@@ -64,7 +64,13 @@ class LazyGroup(click.Group):
 
 def _added() -> dict[str, metadata.EntryPoint]:
     """Return the subcommands that installed distributions add, by name."""
-    return {point.name: point for point in metadata.entry_points(group=ENTRY_POINTS)}
+    points = {point.name: point for point in metadata.entry_points(group=ENTRY_POINTS)}
+    for name in sorted(points.keys() & COMMANDS.keys()):
+        raise click.ClickException(
+            f"{points[name].value} adds the subcommand {name}, which dfpipe already has: "
+            "uninstall the distribution that adds it, or rename its subcommand"
+        )
+    return points
 
 
 @click.group(

@@ -1,6 +1,5 @@
 """A copy of an embedded store that is in use."""
 
-import os
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 from dfpipe.datastore.connecting import embedded_file
 from dfpipe.datastore.errors import StoreError
 from dfpipe.errors import UsageError
+from dfpipe.files import appearing
 
 if TYPE_CHECKING:
     from dfpipe.datastore.database import Database
@@ -29,20 +29,16 @@ def backup(url: str, target: Path) -> int:
         raise UsageError(f"{url} is not a file: use `gcloud firestore export` to back it up")
     if target.exists():
         raise UsageError(f"{target} exists: name a new file")
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        with closing(Client(source, create=False, read_only=True)) as client:
+        with (
+            appearing(target) as copy,
+            closing(Client(source, create=False, read_only=True)) as client,
+        ):
             client.database.verify()
             _verify_rows(client.database)
-            client.database.copy_to(part, target)
-        _sync(part)
-        part.replace(target)
-        _sync(target.parent)
+            client.database.copy_to(Path(copy.name), target)
     except OSError as error:
         raise StoreError(f"{target} cannot be written: {error.strerror}") from error
-    finally:
-        for left in (part, Path(f"{part}-wal"), Path(f"{part}-shm")):
-            left.unlink(missing_ok=True)
     return target.stat().st_size
 
 
@@ -54,12 +50,3 @@ def _verify_rows(database: "Database") -> None:
         rows = connection.execute("SELECT kind, path, shape, data, checksum FROM entity")
         while some := rows.fetchmany(1000):
             check_rows(some)
-
-
-def _sync(path: Path) -> None:
-    """Have the disk write what is still in memory of a file or folder."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

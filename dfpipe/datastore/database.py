@@ -3,6 +3,7 @@
 import os
 import shutil
 import sqlite3
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 import msgpack
 from google.api_core.exceptions import DeadlineExceeded
 
-from dfpipe.datastore.errors import DamageError, StoreError
+from dfpipe.datastore.errors import DamageError, StoreError, UnwritableError
 
 # Without this, sqlite3 searches for an adapter for each value of type bytes, which is slow.
 sqlite3.register_adapter(bytes, bytes)
@@ -35,6 +36,11 @@ CREATE TABLE entity (kind INTEGER NOT NULL, path BLOB NOT NULL, shape INTEGER NO
     data BLOB NOT NULL, checksum INTEGER, PRIMARY KEY (kind, path)) WITHOUT ROWID;
 CREATE TABLE entry (idx INTEGER NOT NULL, value BLOB NOT NULL, path BLOB NOT NULL,
     PRIMARY KEY (idx, value, path)) WITHOUT ROWID;
+"""
+# Stands in for the table of entities of an earlier version that cannot be upgraded.
+WITHOUT_CHECKSUMS = """
+PRAGMA temp_store = MEMORY;
+CREATE TEMP VIEW entity AS SELECT kind, path, shape, data, NULL AS checksum FROM main.entity;
 """
 
 
@@ -60,6 +66,8 @@ class Database:
         # Without a log beside the file, and no right to create one, the file does not change.
         self._immutable = not os.access(path.parent, os.W_OK) and not _log_of(path).exists()
         self._has_no_log = _size(path) > 0 and not _size(_log_of(path))
+        self._lacks_checksums = False
+        self._copy: tempfile.TemporaryDirectory[str] | None = None
         with self.translated(), self.lend() as connection:
             self._prepare(connection)
 
@@ -93,7 +101,9 @@ class Database:
         """Roll back what the connection has left open, and return it to the pool."""
         if connection.in_transaction:
             connection.rollback()
-        if self._pid == os.getpid():
+        if self._copy is not None:
+            connection.close()  # it may be one of the original
+        elif self._pid == os.getpid():
             self._idle.append(connection)
 
     def close(self) -> None:
@@ -104,7 +114,7 @@ class Database:
     def _open(self) -> sqlite3.Connection:
         mode = "ro&immutable=1" if self._immutable else "rw" if self.read_only else "rwc"
         connection = sqlite3.connect(
-            f"{self.path.absolute().as_uri()}?mode={mode}",
+            f"{self._file.absolute().as_uri()}?mode={mode}",
             uri=True,
             timeout=PATIENCE,
             isolation_level=None,
@@ -118,7 +128,23 @@ class Database:
             # long reader lets the log grow further; afterwards it is cut to 64 MB.
             "PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 64000000;"
         )
+        if self._lacks_checksums:
+            connection.executescript(WITHOUT_CHECKSUMS)
         return connection
+
+    @property
+    def _file(self) -> Path:
+        return self.path if self._copy is None else Path(self._copy.name, self.path.name)
+
+    def move_to_copy(self) -> None:
+        """Read a temporary copy from now on: it can get the indexes that the file cannot."""
+        folder = tempfile.TemporaryDirectory(prefix="dfpipe-")
+        copy = Path(folder.name, self.path.name)
+        self.copy_to(copy, copy)
+        self.close()
+        self._copy, self._immutable, self._lacks_checksums = folder, False, False
+        with self.translated(copy), self.lend() as connection:
+            self._prepare(connection)
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         """Create the tables unless they exist."""
@@ -141,8 +167,15 @@ class Database:
                     raise
                 time.sleep(0.01)
         columns = connection.execute("SELECT name FROM pragma_table_info('entity')").fetchall()
-        if ("checksum",) not in columns:
+        if ("checksum",) in columns:
+            return
+        try:
             self._add_checksums(connection)
+        except sqlite3.OperationalError as error:
+            if _code(error) != sqlite3.SQLITE_READONLY:
+                raise
+            connection.executescript(WITHOUT_CHECKSUMS)
+            self._lacks_checksums = True
 
     def _is_ours(self, connection: sqlite3.Connection) -> bool:
         """Whether the tables exist; raises StoreError for another program's database."""
@@ -221,7 +254,8 @@ class Database:
                     f"{path} stayed locked for {PATIENCE:.0f} seconds: "
                     "another process is writing to it"
                 ) from error
-            raise StoreError(f"{path}: {_explained(path, error)}") from error
+            kind = UnwritableError if _code(error) == sqlite3.SQLITE_READONLY else StoreError
+            raise kind(f"{path}: {_explained(path, error)}") from error
         except _SENSELESS as error:
             raise StoreError(f"{path}: {_DAMAGED}") from error
 

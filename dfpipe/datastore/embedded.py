@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from google.api_core.exceptions import InvalidArgument
+from google.api_core.exceptions import Aborted, InvalidArgument
 from google.cloud.datastore.entity import Entity
 from google.cloud.datastore.key import Key
 
@@ -15,7 +15,7 @@ from dfpipe.datastore import catalog as catalogs
 from dfpipe.datastore.batch import Batch, Transaction
 from dfpipe.datastore.catalog import Catalog, Writer
 from dfpipe.datastore.database import Database
-from dfpipe.datastore.errors import StoreError
+from dfpipe.datastore.errors import StoreError, UnwritableError
 from dfpipe.datastore.indexes import Index
 from dfpipe.datastore.keys import make_key, path_of
 from dfpipe.datastore.planner import Scan
@@ -225,7 +225,12 @@ class Client:
                 if not missing:
                     yield Source(read, number, catalog)
                     return
-            self.build_indexes(kind, missing)
+            try:
+                self.build_indexes(kind, missing)
+            except UnwritableError:
+                self.database.move_to_copy()
+                if self.current_transaction is not None:
+                    raise Aborted("the store has moved to a copy: try again") from None
             if self.current_transaction is not None:
                 self.current_transaction.renew()
 
@@ -236,6 +241,9 @@ class Client:
         be read, so an index is built when a query first needs it, or by this method. A read-only
         client builds them too, since this does not change what is stored.
         """
+        known = self._catalog.kinds.get((self.namespace or "", kind))
+        if known is not None and all(self._catalog.find(known, index) for index in indexes):
+            return
         with self._writing() as connection:
             writer = Writer(connection, self.catalog_of(connection))
             number = writer.kind(self.namespace or "", kind)

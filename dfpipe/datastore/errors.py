@@ -7,5 +7,9 @@ class StoreError(DfpipeError):
     """The store cannot be opened, read or written."""
 
 
+class UnwritableError(StoreError):
+    """The file, its folder or its file system is read-only."""
+
+
 class DamageError(Exception):
     """The file is damaged; `Database.translated` turns this into a StoreError."""

@@ -1,14 +1,15 @@
-"""Posts of a store as lines of JSON, into files that appear when they are complete."""
+"""Posts of a store as lines of JSON."""
 
-import os
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from google.cloud.datastore.query import PropertyFilter
 
 from dfpipe.datastore import Store
 from dfpipe.errors import DfpipeError
+from dfpipe.files import appearing
 from dfpipe.posts.formats.own import to_line
 from dfpipe.posts.post import KIND
 
@@ -37,37 +38,19 @@ def write_whole(lines: Iterable[bytes], path: Path) -> int:
     """
     try:
         if path.exists() and not path.is_file():
-            return _write(lines, path, "wb")
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            count = _write(lines, part, "xb")
-            part.replace(path)
-            _sync_folder(path.absolute().parent)
-        finally:
-            part.unlink(missing_ok=True)
+            with path.open("wb") as file:
+                return _write(lines, file)
+        with appearing(path) as file:
+            return _write(lines, file)
     except OSError as error:
         raise DfpipeError(
             f"{path} cannot be written: {error.strerror}: name a file in a folder of yours"
         ) from error
-    return count
 
 
-def _write(lines: Iterable[bytes], path: Path, mode: str) -> int:
+def _write(lines: Iterable[bytes], file: BinaryIO) -> int:
     count = 0
-    with path.open(mode) as file:
-        for line in lines:
-            file.write(line)
-            count += 1
-        if mode == "xb":  # not a pipe or a device
-            file.flush()
-            os.fsync(file.fileno())
+    for line in lines:
+        file.write(line)
+        count += 1
     return count
-
-
-def _sync_folder(folder: Path) -> None:
-    """Let a rename survive a power loss."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

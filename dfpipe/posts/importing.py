@@ -15,12 +15,12 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from dfpipe.datastore import Store, build_indexes
+from dfpipe.datastore import Store
 from dfpipe.errors import UsageError
 from dfpipe.posts.formats.files import ArchiveFile, EmptyFileError, records
 from dfpipe.posts.formats.json_stream import ArchiveError
 from dfpipe.posts.formats.result import Deletion, Result, Skip
-from dfpipe.posts.post import INDEXES, KIND, Post
+from dfpipe.posts.post import Post
 from dfpipe.posts.storing import Stored, batches
 from dfpipe.posts.storing import store as store_posts
 
@@ -194,7 +194,6 @@ def store(
     """
     moved = shift_to - scanned.newest if shift_to and scanned.newest else timedelta()
     report = Report()
-    build_indexes(client, KIND, *INDEXES)  # now: the first run need not, and it costs less
     for gone in batches(map(int, scanned.deletions)):
         report.add(store_posts(client, (), gone, now=clock()))
     posts = (_moved(post, moved) for post in _posts(archives, scanned, report))

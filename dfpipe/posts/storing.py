@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from google.cloud.datastore import Entity
 
-from dfpipe.datastore import Store, run_in_transaction
-from dfpipe.posts.post import KIND, Post, to_entity
+from dfpipe.datastore import Store, build_indexes, run_in_transaction
+from dfpipe.posts.post import INDEXES, KIND, Post, to_entity
 
 MOST_WRITES = 500  # in one transaction, the one of `also` included
 # Of content in it, as UTF-8: the stored posts are read in one answer of up to 4 MiB.
@@ -61,6 +61,7 @@ def store(
     called within the last transaction, with the counts so far; it may read, make one write, and
     raise to undo this last batch.
     """
+    build_indexes(client, KIND, *INDEXES)  # now: later they cost more, or the file is read-only
     removed = set(removed_ids)
     kept = (post for post in posts if post.tid not in removed)
     done = Stored()

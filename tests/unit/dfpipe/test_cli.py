@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,20 @@ def test_the_short_help_is_the_subcommand_s_own(name: str) -> None:
     command = cli.dfpipe.get_command(None, name)  # type: ignore[arg-type]  # no context is needed
     assert command
     assert (command.name, command.get_short_help_str(200)) == (name, cli.COMMANDS[name][1])
+
+
+def test_a_distribution_cannot_take_the_place_of_a_subcommand(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    point = metadata.EntryPoint("run", "other.module:command", cli.ENTRY_POINTS)
+    monkeypatch.setattr(cli.metadata, "entry_points", lambda **_: metadata.EntryPoints([point]))
+    for argv in (["run", "--help"], ["--help"]):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(argv)
+        assert ended.value.code == 1
+        assert capsys.readouterr().err.startswith(
+            "dfpipe: other.module:command adds the subcommand run, which dfpipe already has: "
+        )
 
 
 @pytest.mark.parametrize(

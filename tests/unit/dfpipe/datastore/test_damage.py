@@ -205,3 +205,42 @@ def test_a_full_disk(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(database.shutil, "disk_usage", lambda _, usage=usage: usage)
         with pytest.raises(StoreError, match=message), client.database.translated():
             raise error
+
+
+@pytest.mark.parametrize("left_out", ["index", "checksums", "both"])
+@pytest.mark.parametrize("read_only", [False, True], ids=["plain", "read_only"])
+def test_a_read_only_place_without_what_newer_versions_write(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left_out: str, read_only: bool
+) -> None:
+    path = tmp_path / "s.db"
+    shutil.copy(whole, path)
+    if left_out != "index":
+        change(path, "ALTER TABLE entity DROP COLUMN checksum")
+    if left_out != "checksums":
+        change(path, "DELETE FROM idx")
+        change(path, "DELETE FROM entry")
+    before = path.read_bytes()
+    monkeypatch.setattr(database.os, "access", lambda *_: False)
+    with closing(connect(f"sqlite:///{path}", create=False, read_only=read_only)) as client:
+        lines = list(export_lines(client, START, START + timedelta(days=1)))
+        again = run_in_transaction(
+            client, lambda: list(client.query(kind="Tweet", order=["created_at"]).fetch(limit=7))
+        )
+        assert client.get(client.key("Tweet", 1)) == again[0]
+    assert lines == exported(whole)
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["s.db"]
+
+
+def test_a_transaction_begun_before_the_move_is_tried_again(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "s.db"
+    shutil.copy(whole, path)
+    change(path, "DELETE FROM idx")
+    change(path, "DELETE FROM entry")
+    monkeypatch.setattr(database.os, "access", lambda *_: False)
+    with closing(connect(f"sqlite:///{path}", create=False)) as client:
+        query = client.query(kind="Tweet", order=["-created_at"])
+        found = run_in_transaction(client, lambda: list(query.fetch(limit=2)))
+    assert [entity.key.id for entity in found] == [POSTS, POSTS - 1]

@@ -66,7 +66,9 @@ def test_backups_that_are_refused(tmp_path: Path) -> None:
         backup(f"sqlite:///{tmp_path}/s.db", tmp_path / "s.db")
     with pytest.raises(StoreError, match="none.db does not exist: check the path"):
         backup(f"sqlite:///{tmp_path}/none.db", tmp_path / "copy.db")
-    with pytest.raises(StoreError, match=r"^[^:]*/none/copy.db: it cannot be opened or created"):
+    with pytest.raises(
+        StoreError, match=r"/none/copy.db cannot be written: No such file or directory"
+    ):
         backup(f"sqlite:///{tmp_path}/s.db", tmp_path / "none" / "copy.db")
 
 

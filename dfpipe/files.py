@@ -1,0 +1,52 @@
+"""Files that appear when they are complete, and survive a power loss from then on."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from dfpipe.errors import DfpipeError
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[BinaryIO]:
+    """A new file to write, which takes the place of `path` when the block ends.
+
+    It is `.NAME.part` beside `path` and locked. An exception removes it; what a killed process has
+    left of it is written over. Raises DfpipeError if another process is writing it, and OSError.
+    """
+    part = path.with_name(f".{path.name}.part")
+    with part.open("ab") as file:
+        _lock(file, part)
+        try:
+            file.truncate(0)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+    _sync_folder(path.absolute().parent)
+
+
+def _lock(file: BinaryIO, part: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # It may have been renamed or removed since it was opened.
+        if os.path.samestat(os.fstat(file.fileno()), part.stat()):
+            return
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    raise DfpipeError(f"{part} is being written by another process: wait until that has ended")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let a rename survive a power loss."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -17,6 +17,7 @@ from dfpipe.posts.formats.result import (
     parse_time,
     strings,
 )
+from dfpipe.posts.formats.x_links import post_links
 from dfpipe.posts.post import Post
 
 # What a stream sends beside tweets; a deletion is the only one of them that changes posts.
@@ -46,9 +47,8 @@ def results(tweet: dict[str, Any]) -> Iterator[Result]:
     """Yield the post of a tweet, or the deletion of a notice.
 
     The long form of the text is taken, wherever it is. A retweet is "RT @user: " and the long
-    text of its original, with the original's links. Links that only show the tweet's own pictures
-    are not among `entities.urls`, and are left out. Where no user is given (as in a personal
-    archive) it is the empty string.
+    text of its original, with the original's links (see `post_links`). Where no user is given (as
+    in a personal archive) it is the empty string.
     """
     if "delete" in tweet:
         yield attempt(_deletion, tweet)
@@ -67,15 +67,17 @@ def _post(tweet: dict[str, Any]) -> Post:
     if _is_withheld(tweet):
         raise RefusedError(WITHHELD)
     text, entities = _content(tweet)
-    original, links = _content(tweet.get("retweeted_status"))
+    retweeted = tweet.get("retweeted_status")
+    original, links = _content(retweeted)
     if isinstance(original, str):
         text, entities = retweet_text(text, original), links
+    tid = parse_tid(tweet.get("id_str"), tweet.get("id"))
     return make_post(
-        parse_tid(tweet.get("id_str"), tweet.get("id")),
+        tid,
         inside(tweet, "user", "screen_name"),
         text,
         parse_time(tweet.get("created_at")),
-        _urls(entities),
+        post_links(entities, text, tid, inside(retweeted, "id_str")),
     )
 
 
@@ -105,8 +107,3 @@ def retweet_text(text: object, original: str) -> str:
     """
     prefix = _RETWEET.match(text) if isinstance(text, str) else None
     return (prefix.group() if prefix else "") + original
-
-
-def _urls(entities: object) -> list[str]:
-    links = items(inside(entities, "urls"))
-    return strings(inside(link, "expanded_url") or inside(link, "url") for link in links)

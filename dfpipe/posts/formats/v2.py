@@ -1,6 +1,7 @@
 """Tweets of the v2 API: pages with `data` and `includes`, and single tweets, flattened or not."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from dfpipe.posts.formats.result import (
@@ -18,9 +19,20 @@ from dfpipe.posts.formats.result import (
     strings,
 )
 from dfpipe.posts.formats.v11 import WITHHELD, retweet_text
+from dfpipe.posts.formats.x_links import post_links
 from dfpipe.posts.post import Post
 
-Index = dict[object, object]  # what is included, by its id
+Index = dict[str, object]  # things by their ids
+
+
+@dataclass(frozen=True, slots=True)
+class Included:
+    """What tweets refer to."""
+
+    users: Index
+    tweets: Index
+    polls: Index
+
 
 # Fields that tweets have in the v2 API alone, and fields that tell a v1.1 tweet.
 _ONLY_V2 = frozenset(
@@ -76,92 +88,95 @@ def is_tweet(document: dict[str, Any]) -> bool:
     return not _ONLY_V2.isdisjoint(keys) or (isinstance(document["id"], str) and keys <= _SHARED)
 
 
-def tweet_results(tweet: dict[str, Any]) -> Iterator[Result]:
+def tweet_results(tweet: dict[str, Any], includes: object = None) -> Iterator[Result]:
     """Yield what the page of a single tweet would give for it.
 
-    Flattening, as `twarc2 flatten` does it, puts the user into `author` and the original of a
-    retweet into its reference in `referenced_tweets`. A tweet without them gets the user "" and
-    its own text.
+    Flattening, as `twarc2 flatten` does it, puts the user into `author`, the original of a retweet
+    into its reference in `referenced_tweets`, and a poll into `attachments`. What is in neither of
+    them is looked up in `includes`, as of a page. A tweet without a user gets the user "", and a
+    retweet without its original keeps its own text.
     """
-    originals = _index(tweet.get("referenced_tweets"))
-    yield attempt(_post, tweet, inside(tweet, "author"), originals)
-    yield from _earlier_versions(tweet)
+    yield from _results(tweet, _included(includes))
 
 
 def results(page: dict[str, Any]) -> Iterator[Result]:
     """Yield the posts of a page or stream line, and a deletion for each earlier version of one.
 
-    Of `includes` the users' names and the originals of retweets are used; the tweets there are no
-    posts of the page. The `errors` beside data concern what could not be included, and are passed
-    over. A page that was asked for without dates gives those that the ids carry, and without
-    authors the empty string.
+    Of `includes` the users' names, the originals of retweets and the polls are used; the tweets
+    there are not posts of the page. The `errors` beside data concern what could not be included,
+    and are passed over. A page that was asked for without dates gives those that the ids carry, and
+    without authors the empty string.
     """
     data = page.get("data")
     if data is None and "errors" in page:
         yield Skip("an error answer without data")
-    users = _index(inside(page, "includes", "users"))
-    tweets = _index(inside(page, "includes", "tweets"))
+    included = _included(page.get("includes"))
     for tweet in data if isinstance(data, list) else [data] if data is not None else []:
-        if not isinstance(tweet, dict):
+        if isinstance(tweet, dict):
+            yield from _results(tweet, included)
+        else:
             yield Skip("not an object in data")
-            continue
-        author = tweet.get("author_id")
-        yield attempt(_post, tweet, users.get(author) if isinstance(author, str) else None, tweets)
-        yield from _earlier_versions(tweet)
 
 
-def _index(included: object) -> Index:
-    found = ((inside(thing, "id"), thing) for thing in items(included))
+def _included(includes: object) -> Included:
+    return Included(*(_index(inside(includes, kind)) for kind in ("users", "tweets", "polls")))
+
+
+def _index(things: object) -> Index:
+    found = ((inside(thing, "id"), thing) for thing in items(things))
     return {key: thing for key, thing in found if isinstance(key, str)}
 
 
-def _post(tweet: dict[str, Any], author: object, tweets: Index) -> Post:
+def _results(tweet: dict[str, Any], included: Included) -> Iterator[Result]:
+    yield attempt(_post, tweet, included)
+    yield from _earlier_versions(tweet)
+
+
+def _post(tweet: dict[str, Any], included: Included) -> Post:
     withheld = tweet.get("withheld")
     if inside(withheld, "scope") == "user" or inside(withheld, "copyright") is True:
         raise RefusedError(WITHHELD)
     tid = parse_tid(tweet.get("id"))
-    text, entities = _content(tweet)
-    original, links = _content(tweets.get(_retweeted(tweet)))
+    text, entities = _content(tweet, included)
+    reference = _retweeted(tweet)
+    retweeted = inside(reference, "id")
+    original, links = _content(_found(included.tweets, retweeted) or reference, included)
     if isinstance(original, str):
         text, entities = retweet_text(text, original), links
     created_at = tweet.get("created_at")
     return make_post(
         tid,
-        inside(author, "username"),
+        inside(tweet.get("author") or _found(included.users, tweet.get("author_id")), "username"),
         text,
         snowflake_time(tid) if created_at is None else parse_time(created_at),
-        _urls(entities),
+        post_links(entities, text, tid, retweeted),
     )
 
 
-def _content(tweet: object) -> tuple[object, object]:
+def _found(index: Index, key: object) -> object:
+    return index.get(key) if isinstance(key, str) else None
+
+
+def _retweeted(tweet: dict[str, Any]) -> object:
+    """Return the reference to the original of a retweet, or None."""
+    references = items(tweet.get("referenced_tweets"))
+    return next((ref for ref in references if inside(ref, "type") == "retweeted"), None)
+
+
+def _content(tweet: object, included: Included) -> tuple[object, object]:
     note = inside(tweet, "note_tweet")
-    if isinstance(inside(note, "text"), str):
-        return inside(note, "text"), inside(note, "entities")
-    return inside(tweet, "text"), inside(tweet, "entities")
+    source = note if isinstance(inside(note, "text"), str) else tweet
+    text = inside(source, "text")
+    if isinstance(text, str):
+        text = "\n".join((text, *_poll_options(tweet, included)))
+    return text, inside(source, "entities")
 
 
-def _retweeted(tweet: dict[str, Any]) -> str | None:
-    for reference in items(tweet.get("referenced_tweets")):
-        tid = inside(reference, "id")
-        if inside(reference, "type") == "retweeted" and isinstance(tid, str):
-            return tid
-    return None
-
-
-def _urls(entities: object) -> list[str]:
-    links = items(inside(entities, "urls"))
-    return strings(_target(link) for link in links if not _shows_own_media(link))
-
-
-def _target(link: object) -> object:
-    return inside(link, "unwound_url") or inside(link, "expanded_url") or inside(link, "url")
-
-
-def _shows_own_media(link: object) -> bool:
-    # As in v1.1, where the link to the tweet's own picture or video is kept apart from the others.
-    shown = inside(link, "display_url")
-    return isinstance(shown, str) and shown.startswith(("pic.twitter.com/", "pic.x.com/"))
+def _poll_options(tweet: object, included: Included) -> list[str]:
+    attachments = inside(tweet, "attachments")
+    ids = items(inside(attachments, "poll_ids"))[-1:]  # a tweet has one poll at most
+    poll = inside(attachments, "poll") or next((_found(included.polls, key) for key in ids), None)
+    return strings(inside(option, "label") for option in items(inside(poll, "options")))
 
 
 def _earlier_versions(tweet: dict[str, Any]) -> Iterator[Result]:

@@ -16,7 +16,8 @@ from dfpipe.posts.formats.files import ArchiveFile, UnknownFormatError, grows_by
 from dfpipe.posts.formats.json_stream import ArchiveError, parse
 from dfpipe.posts.formats.recognise import results
 from dfpipe.posts.formats.result import Result, Skip
-from dfpipe.posts.formats.v11 import NOTICE, WITHHELD
+from dfpipe.posts.formats.v11 import NOTICE
+from dfpipe.posts.formats.x_posts import WITHHELD
 
 FORMS = ("/FOLDER/FILE_OR_FOLDER",)
 PAGE = 400

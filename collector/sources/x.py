@@ -13,7 +13,7 @@ from collector.snowflakes import id_of_time, ids_within
 from collector.sources import AccountRefusedError, Found, Limits, Page, PostSource, UnavailableError
 from dfpipe.posts.formats import v2
 from dfpipe.posts.formats.result import Deletion, Result, Skip, inside, items, shielded
-from dfpipe.posts.formats.v11 import WITHHELD
+from dfpipe.posts.formats.x_posts import WITHHELD
 from dfpipe.posts.post import Post
 
 FORMS = ("home", "@NAME")

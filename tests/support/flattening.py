@@ -8,10 +8,19 @@ def flattened(page: dict[str, Any]) -> list[dict[str, Any]]:
     data = page.get("data", [])
     includes = page.get("includes", {})
     users = {user["id"]: user for user in includes.get("users", [])}
-    tweets = {tweet["id"]: tweet for tweet in includes.get("tweets", [])}
+    polls = {poll["id"]: poll for poll in includes.get("polls", [])}
+    tweets = {tweet["id"]: _with_poll(tweet, polls) for tweet in includes.get("tweets", [])}
     return [
-        _expanded(tweet, users, tweets) for tweet in (data if isinstance(data, list) else [data])
+        _expanded(_with_poll(tweet, polls), users, tweets)
+        for tweet in (data if isinstance(data, list) else [data])
     ]
+
+
+def _with_poll(tweet: dict[str, Any], polls: dict[str, Any]) -> dict[str, Any]:
+    attachments = tweet.get("attachments", {})
+    if not attachments.get("poll_ids"):
+        return tweet
+    return tweet | {"attachments": attachments | {"poll": polls.get(attachments["poll_ids"][-1])}}
 
 
 def _expanded(

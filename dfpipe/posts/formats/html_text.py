@@ -1,6 +1,7 @@
 """The text and the links of a post that is written in HTML."""
 
-from collections.abc import Mapping, Set
+import re
+from collections.abc import Iterable, Mapping, Set
 
 from lxml import etree
 
@@ -31,6 +32,18 @@ def html_text(content: str, named: Set[str] = frozenset()) -> tuple[str, list[st
     parser.feed(content)
     parser.close()
     return "".join(reader.parts).strip(), reader.urls
+
+
+def with_parts(text: str, warning: object, options: Iterable[str], emoji: Iterable[str]) -> str:
+    """Return the text of a post with all that its readers see.
+
+    A content warning is its first line, the options of its poll are its last ones. Emoji codes such
+    as ":blobcat:" become spaces, since pictures are seen in their places.
+    """
+    lines = [warning] if isinstance(warning, str) and warning else []
+    text = "\n".join((*lines, text, *options))
+    codes = "|".join(map(re.escape, emoji))
+    return re.sub(codes, " ", text).strip() if codes else text
 
 
 class _Reader:

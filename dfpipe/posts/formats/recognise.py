@@ -43,6 +43,8 @@ JSON_FORMATS = (
     JsonFormat("page of X v2", v2.is_page, v2.results),
     JsonFormat("Mastodon status", mastodon.is_status, mastodon.results),
     JsonFormat("Bluesky post", bluesky.is_item, bluesky.results),
+    JsonFormat("Bluesky thread", bluesky.is_thread, bluesky.thread_results),
+    JsonFormat("line of Bluesky's Jetstream", bluesky.is_event, bluesky.event_results),
     JsonFormat("tweet of X v2", v2.is_tweet, v2.tweet_results),
     JsonFormat("tweet of X v1.1", v11.is_tweet, v11.results),
 )
@@ -82,7 +84,7 @@ def _records(document: object) -> list[object] | None:
     if isinstance(document, dict):
         if isinstance(document.get("tweet"), dict):
             return [document["tweet"]]
-        for key in ("statuses", "feed", "posts"):
+        for key in ("statuses", "feed", "posts", "records"):
             if isinstance(document.get(key), list):
                 return list(document[key])
     return None

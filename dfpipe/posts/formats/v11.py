@@ -1,9 +1,9 @@
 """Tweets of the v1.1 API: stream lines, REST pages, and those of a personal archive."""
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
+from dfpipe.posts.formats import v2
 from dfpipe.posts.formats.result import (
     Deletion,
     RefusedError,
@@ -17,7 +17,7 @@ from dfpipe.posts.formats.result import (
     parse_time,
     strings,
 )
-from dfpipe.posts.formats.x_links import post_links
+from dfpipe.posts.formats.x_posts import WITHHELD, post_links, retweet_text
 from dfpipe.posts.post import Post
 
 # What a stream sends beside tweets; a deletion is the only one of them that changes posts.
@@ -26,11 +26,9 @@ NOTICES = frozenset(
 )
 _IDS = frozenset(("id", "id_str"))
 _TEXTS = frozenset(("text", "full_text"))
-_RETWEET = re.compile(r"RT @\w+: ")
 # Codes that stand for every country, and for a claim of copyright.
 _WITHHELD_EVERYWHERE = {"XX", "XY"}
 NOTICE = "a notice of the stream that concerns no single post"
-WITHHELD = "withheld: the text is a notice of the platform"
 
 
 def is_notice(document: dict[str, Any]) -> bool:
@@ -39,8 +37,9 @@ def is_notice(document: dict[str, Any]) -> bool:
 
 
 def is_tweet(document: dict[str, Any]) -> bool:
-    """Tell whether a document has an id and a text; v2 tweets, which do too, are told before."""
-    return not _IDS.isdisjoint(document) and not _TEXTS.isdisjoint(document)
+    """Tell whether a document has an id and a text, and is not a tweet of v2."""
+    has_both = not _IDS.isdisjoint(document) and not _TEXTS.isdisjoint(document)
+    return has_both and not v2.is_tweet(document)
 
 
 def results(tweet: dict[str, Any]) -> Iterator[Result]:
@@ -97,13 +96,3 @@ def _content(tweet: object) -> tuple[object, object]:
     full_text = inside(tweet, "full_text")
     text = inside(tweet, "text") if full_text is None else full_text
     return text, inside(tweet, "entities")
-
-
-def retweet_text(text: object, original: str) -> str:
-    """Return the "RT @user: " of a retweet's own text, with the whole text of its original.
-
-    >>> retweet_text("RT @anna: good mor…", "good morning")
-    'RT @anna: good morning'
-    """
-    prefix = _RETWEET.match(text) if isinstance(text, str) else None
-    return (prefix.group() if prefix else "") + original

@@ -18,8 +18,7 @@ from dfpipe.posts.formats.result import (
     snowflake_time,
     strings,
 )
-from dfpipe.posts.formats.v11 import WITHHELD, retweet_text
-from dfpipe.posts.formats.x_links import post_links
+from dfpipe.posts.formats.x_posts import WITHHELD, post_links, retweet_text
 from dfpipe.posts.post import Post
 
 Index = dict[str, object]  # things by their ids

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfpipe.posts.formats import bluesky, grailbird, mastodon
-from dfpipe.posts.formats import v11 as v11_format
+from dfpipe.posts.formats import bluesky, grailbird, html_text, x_posts
 from dfpipe.posts.formats.own import to_line
 from dfpipe.posts.formats.recognise import results
 from dfpipe.posts.formats.result import (
@@ -203,6 +202,10 @@ class TestV11:
     def test_withheld_in_some_countries_alone_is_kept(self) -> None:
         assert post(v11(withheld_in_countries=["DE"])).tid == TID
 
+    def test_unwound_links(self) -> None:
+        link = {"expanded_url": "http://b.ly/1", "unwound": {"url": "http://b.example/"}}
+        assert post(v11(entities={"urls": [link]})).urls == ("http://b.example/",)
+
     def test_pages(self) -> None:
         assert [type(result) for result in results([v11(), v11()])] == [Post, Post]
         assert [type(result) for result in results({"statuses": [v11()]})] == [Post]
@@ -248,6 +251,11 @@ class TestV2:
         links = {"urls": [{"expanded_url": "http://b/"}]}
         page["includes"]["tweets"] = [{"id": "9", "text": "all of it", "entities": links}]
         assert (post(page).text, post(page).urls) == ("RT @bert: all of it", ("http://b/",))
+
+    def test_the_options_of_a_poll_are_text(self) -> None:
+        page = v2({"attachments": {"poll_ids": ["7"]}})
+        page["includes"]["polls"] = [{"id": "7", "options": [{"label": "Tea"}, {"label": "Rum"}]}]
+        assert post(page).text == "good morning\nTea\nRum"
 
     def test_ids_and_texts_alone(self) -> None:
         found = post({"data": [{"id": "1578466218075312129", "text": "hi"}], "meta": {}})
@@ -324,7 +332,9 @@ KEYS = (
     "uri record createdAt indexedAt facets features index byteStart byteEnd reason by did "
     "$type embed external media content account acct reblog spoiler_text retweeted_status "
     "extended_tweet entities expanded_url note_tweet referenced_tweets type author_id "
-    "withheld edit_history_tweet_ids username"
+    "withheld edit_history_tweet_ids username attachments poll poll_ids polls options label "
+    "title emojis shortcode mentions tags name records value thread replies parent did time_us "
+    "kind commit collection operation rkey subject py_type created_at indexed_at unwound"
 ).split()
 VALUES = (
     st.none()
@@ -348,7 +358,7 @@ DOCUMENTS = st.recursive(
 )
 
 
-@pytest.mark.parametrize("module", [v11_format, grailbird, bluesky, mastodon])
+@pytest.mark.parametrize("module", [grailbird, bluesky, html_text, x_posts])
 def test_examples(module: ModuleType) -> None:
     outcome = doctest.testmod(module)
     assert (outcome.failed, outcome.attempted > 0) == (0, True)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfpipe.posts.formats.bluesky import post_tid
-from dfpipe.posts.formats.mastodon import html_text
+from dfpipe.posts.formats.html_text import html_text
 from dfpipe.posts.formats.recognise import results
 from dfpipe.posts.formats.result import Result, Skip, hashed_tid
 from dfpipe.posts.post import Post
@@ -112,6 +112,39 @@ class TestBluesky:
         assert isinstance(found, Post)
         assert found.text == "é!"
 
+    def test_a_link_whose_place_is_counted_in_characters(self) -> None:
+        text = "🔗 see www.example.com/2025/aug... and example.org"
+        uri = "https://example.com/2025/august/report"
+        facet = {"index": {"byteStart": 5, "byteEnd": 30}, "features": [{"uri": uri}]}
+        found = only(bluesky({"text": text, "facets": [facet]}))
+        assert isinstance(found, Post)
+        assert found.text == f"🔗 see {uri} and example.org"
+
+    @pytest.mark.parametrize(
+        "uri", ["http://[", "https://", "https://example.org/", "nothing", "\ud800://a.b"]
+    )
+    def test_a_link_that_is_not_shown_changes_nothing(self, uri: str) -> None:
+        facet = {"index": {"byteStart": 90, "byteEnd": 99}, "features": [{"uri": uri}]}
+        found = only(bluesky({"text": "see example.com", "facets": [facet]}))
+        assert isinstance(found, Post | Skip)
+        assert not isinstance(found, Post) or found.text == "see example.com"
+
+    @pytest.mark.parametrize(
+        "created_at",
+        [None, "yesterday", "0001-01-01T00:00:00.000Z", "2025-05-05T12:00:00.000", 7, {}],
+    )
+    def test_without_a_readable_time_it_is_that_of_indexing(self, created_at: object) -> None:
+        found = only(bluesky({"createdAt": created_at}))
+        assert isinstance(found, Post)
+        assert found.created_at == NOON.replace(second=1)
+
+    @pytest.mark.parametrize("media", [False, True])
+    def test_a_moving_picture_is_not_a_link(self, media: bool) -> None:
+        card: dict[str, Any] = {"external": {"uri": "https://media.tenor.com/abc/cat.gif?hh=498"}}
+        found = only(bluesky({"embed": {"media": card} if media else card}))
+        assert isinstance(found, Post)
+        assert found.urls == ()
+
     def test_a_repost_is_a_post_of_its_own(self) -> None:
         reason = {
             "$type": "app.bsky.feed.defs#reasonRepost",
@@ -130,9 +163,9 @@ class TestBluesky:
         ("view", "reason"),
         [
             (bluesky({"text": None}), "text is missing"),
-            (bluesky({"createdAt": None}), "created_at is missing"),
+            (bluesky({"createdAt": None}, indexedAt=None), "created_at is missing"),
             (bluesky({}, uri="x"), "id is not an at:// URI"),
-            ({"uri": URI, "notFound": True}, "created_at is missing"),
+            ({"uri": URI, "notFound": True}, "deleted or blocked"),
         ],
     )
     def test_what_is_refused(self, view: dict[str, Any], reason: str) -> None:
@@ -172,10 +205,52 @@ class TestMastodon:
         assert isinstance(found, Post)
         assert found.text == "politics\nhello"
 
+    def test_options_of_a_poll_are_the_last_lines(self) -> None:
+        poll = {"options": [{"title": "schooner"}, {"title": "trawler"}, {"title": None}]}
+        found = only(mastodon(poll=poll, spoiler_text="boats"))
+        assert isinstance(found, Post)
+        assert found.text == "boats\nhello\nschooner\ntrawler"
+
+    def test_codes_of_custom_emoji_are_not_text(self) -> None:
+        emojis = [{"shortcode": "blobcat"}, {"shortcode": "a.c"}]
+        found = only(mastodon(content="<p>x:blobcat:y :abc: 10:30:15 :a.c:</p>", emojis=emojis))
+        assert isinstance(found, Post)
+        assert found.text == "x y :abc: 10:30:15"
+
+    @pytest.mark.parametrize(
+        "link",
+        [
+            '<a href="https://pl.example/users/mio">@<span>mio</span></a>',
+            '<a href="https://pl.example/users/MIO">mio</a>',
+            '<a href="https://else.example/1">@Mio@pl.example</a>',
+            '<a href="https://pl.example/tag/Harbour">tag</a>',
+            '<a href="https://else.example/2"> #<b>HARBOUR</b></a>',
+        ],
+    )
+    def test_links_to_people_and_hashtags_that_are_named(self, link: str) -> None:
+        named = {
+            "mentions": [
+                {"username": "mio", "acct": "mio@pl.example", "url": "https://pl.example/users/mio"}
+            ],
+            "tags": [{"name": "harbour", "url": "https://pl.example/tag/harbour"}],
+        }
+        content = f'<p>{link} <a href="http://a.example">#else</a></p>'
+        found = only(mastodon(content=content, **named))
+        assert isinstance(found, Post)
+        assert found.urls == ("http://a.example",)
+
     @pytest.mark.parametrize(
         ("content", "text", "urls"),
         [
             ("", "", []),
+            (
+                '<p class="quote-inline">RE: <a href="http://q/"><span>http://</span>q/</a></p>'
+                '<p>this <a href="http://a/">a</a></p>',
+                "this a",
+                ["http://a/"],
+            ),
+            ('x<span class="quote-inline"><br><br>RE: <a href="http://q/">q</a></span>', "x", []),
+            ('<a href="http://a/">a<p>b</a>c', "ab\nc", ["http://a/"]),
             ("plain", "plain", []),
             ("<p>a<![foo[ x ]]>b</p>", "ab", []),
             ("a<script>var x</script><style>p {}</style> b", "a b", []),
@@ -219,7 +294,7 @@ class TestMastodon:
     def test_what_a_library_raises_is_that_records_fault(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def failing(content: str) -> tuple[str, list[str]]:
+        def failing(content: str, named: set[str]) -> tuple[str, list[str]]:
             if "bad" in content:
                 raise LookupError(content)
             return html_text(content)

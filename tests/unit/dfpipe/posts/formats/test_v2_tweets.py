@@ -36,9 +36,16 @@ ENTITIES = st.fixed_dictionaries({"urls": st.lists(LINKS, max_size=2)})
 REFERENCES = st.fixed_dictionaries(
     {"type": st.sampled_from(["retweeted", "quoted", "replied_to"]), "id": st.sampled_from(IDS)}
 )
+POLLS = st.fixed_dictionaries(
+    {"id": st.sampled_from(["7", "8"])},
+    optional={"options": st.lists(st.fixed_dictionaries({"label": TEXTS}), max_size=2)},
+)
 TWEETS = st.fixed_dictionaries(
     {"id": st.sampled_from(IDS), "text": TEXTS},
     optional={
+        "attachments": st.fixed_dictionaries(
+            {}, optional={"poll_ids": st.lists(st.sampled_from(["7", "8"]), max_size=2)}
+        ),
         "author_id": st.sampled_from(USERS),
         "created_at": st.sampled_from(["2023-09-08T07:00:00.000Z", "no time"]),
         "edit_history_tweet_ids": st.lists(st.sampled_from(IDS), max_size=3),
@@ -56,6 +63,7 @@ TWEETS = st.fixed_dictionaries(
 INCLUDES = st.fixed_dictionaries(
     {},
     optional={
+        "polls": st.lists(POLLS, max_size=2),
         "tweets": st.lists(TWEETS, max_size=3),
         "users": st.lists(
             st.fixed_dictionaries(

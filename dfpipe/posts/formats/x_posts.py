@@ -1,10 +1,12 @@
-"""The links of posts on X, whichever way the post was obtained."""
+"""What posts of X have in common, whichever way they were obtained: retweets and links."""
 
 import re
 from collections.abc import Iterator
 
 from dfpipe.posts.formats.result import inside, items, strings
 
+WITHHELD = "withheld: the text is a notice of the platform"
+_RETWEET = re.compile(r"RT @\w+: ")
 _OWN_STATUS = re.compile(
     r"https?://(?:www\.|mobile\.)?(?:twitter|x)\.com/i/web/status/(\d+)", re.IGNORECASE
 )
@@ -13,6 +15,16 @@ _WRITTEN = re.compile(r"https?://[^\s<>\"]+", re.IGNORECASE)
 _SHORTENER = re.compile(r"https?://t\.co/", re.IGNORECASE)
 _CUT = ("…", "...")
 _AFTER = ".,;:!?'’”)]}*"
+
+
+def retweet_text(text: object, original: str) -> str:
+    """Return the "RT @user: " of a retweet's own text, with the whole text of its original.
+
+    >>> retweet_text("RT @anna: good mor…", "good morning")
+    'RT @anna: good morning'
+    """
+    prefix = _RETWEET.match(text) if isinstance(text, str) else None
+    return (prefix.group() if prefix else "") + original
 
 
 def post_links(entities: object, text: object, *tids: object) -> list[str]:

@@ -61,7 +61,7 @@ def create_app(settings: CollectorSettings | None = None, *, clock: Clock = utc_
     service = open_service(settings, clock)
     Guard(settings.auth).install(app)
     Access(settings.auth, service.client).install(app)
-    install_pages(app, [Link("status", "Collector")], prefix="/pages")
+    install_pages(app, [Link("status", "Collector")], prefix="/pages", places=settings.places)
     app.after_request(secured)
     _Routes(app, settings, service)
     app.register_error_handler(HTTPException, _http_error)

@@ -9,7 +9,7 @@ from pydantic_settings import SettingsConfigDict
 
 from service.auth import SHORTEST_TOKEN, AuthSettings, settings_from
 from service.environment import EnvironmentSettings, read_environment
-from service.fields import Duration, WebUrl, Words
+from service.fields import Duration, Places, WebUrl, Words
 
 BLUESKY_URL = "https://bsky.social"
 
@@ -40,7 +40,8 @@ class CollectorSettings(EnvironmentSettings):
     `request_timeout` and `task_seconds` are in seconds: how long to wait for an API, and how long
     one task may fetch before it leaves the rest to another; `history` is how far back a newly
     followed account is fetched; `ingest_backlog` is how many tasks may wait on the queue before
-    /ingest takes no more; posts older than `keep` are purged.
+    /ingest takes no more; posts older than `keep` are purged; `places` are
+    the pages of all services.
     """
 
     model_config = SettingsConfigDict(env_prefix="COLLECTOR_")
@@ -65,6 +66,7 @@ class CollectorSettings(EnvironmentSettings):
     bluesky_password: str = Field(default="", repr=False)
     mastodon_url: ServerUrl = "https://mastodon.social"
     mastodon_token: str = Field(default="", repr=False)
+    places: Places = Field(default={}, validation_alias="DFPIPE_NAVIGATION")
     # Read from variables of its own.
     auth: AuthSettings = Field(default=AuthSettings(), repr=False, validation_alias="-auth")
 

@@ -63,7 +63,7 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = MOST_BODY
     Guard(settings.auth).install(app)
     Access(settings.auth, service.client).install(app)
-    install_pages(app, NAVIGATION, prefix="/pages")
+    install_pages(app, NAVIGATION, prefix="/pages", places=settings.places)
     routes = Routes(app, bound, chains)
     app.register_blueprint(create_blueprint())
     found_results = warehouse.connect(settings.warehouse) if settings.warehouse else None

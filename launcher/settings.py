@@ -11,7 +11,7 @@ from pydantic_settings import SettingsConfigDict
 from service.auth import AuthSettings, settings_from
 from service.environment import EnvironmentSettings, read_environment, variable_of
 from service.errors import UsageError
-from service.fields import Duration, WebUrl
+from service.fields import Duration, Places, WebUrl
 from service.times import format_duration
 
 Overlap = Literal["wait", "skip", "cancel"]
@@ -58,7 +58,7 @@ class LauncherSettings(EnvironmentSettings):
     besides events; `claim` how long one process has for a launch before another one may look
     whether the job is there, longer than any call of a runner takes; `keep` how long what an
     execution left is kept after its end; `jobs_folder` where local jobs leave their files; `url`
-    the service's own address, as people see it.
+    the service's own address, as people see it; `places` the pages of all services.
     """
 
     model_config = SettingsConfigDict(env_prefix="LAUNCHER_")
@@ -77,6 +77,7 @@ class LauncherSettings(EnvironmentSettings):
     keep: Positive = timedelta(days=30)
     jobs_folder: Folder = "launcher-jobs"
     url: WebUrl = ""
+    places: Places = Field(default={}, validation_alias="DFPIPE_NAVIGATION")
     webhook: WebUrl = Field(default="", repr=False)
     # Read from variables of their own.
     auth: AuthSettings = Field(default=AuthSettings(), repr=False, validation_alias="-auth")

@@ -53,6 +53,18 @@ def _words(value: object) -> object:
     return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
 
+def _places(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    found = {}
+    for entry in value.split(","):
+        name, _, address = map(str.strip, entry.partition("="))
+        if not (name and (address.startswith("/") or _web_url(address))):
+            raise ValueError(f"{entry[:80]!r}: expected NAME=ADDRESS, such as Jobs=/jobs")
+        found[name] = address
+    return found
+
+
 def _web_url(text: str) -> str:
     try:
         parts = urlsplit(text)
@@ -66,6 +78,8 @@ def _web_url(text: str) -> str:
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Time = Annotated[datetime, BeforeValidator(_time)]
+# Addresses of pages by their names: NAME=ADDRESS, separated by commas.
+Places = Annotated[Mapping[str, str], BeforeValidator(_places)]
 # Several words, separated by commas or spaces.
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 # An http(s) address without credentials or a slash at its end; empty for none.

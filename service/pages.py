@@ -1,7 +1,7 @@
 """The frame of all pages: one style sheet, one policy, one login, one base template.
 
     Access(settings.auth, store).install(app)
-    install_pages(app, navigation=[Link("pages.timeline", "Timeline", ("pages.history",))])
+    install_pages(app, [Link("pages.timeline", "Timeline", ("pages.history",))])
     app.after_request(secured)
 
 Templates begin with `{% extends "page_base.html" %}` and fill `title` and `main`; `head` takes
@@ -9,7 +9,8 @@ scripts and more, `body` the attributes of the body, `after` what follows the ma
 a page may be inline: the policy allows the application's own files alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from flask import (
@@ -38,7 +39,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_LINKS = "service.navigation"
+_EXTENSION = "service.pages"
 
 
 class Link(NamedTuple):
@@ -49,13 +50,55 @@ class Link(NamedTuple):
     below: tuple[str, ...] = ()
 
 
-def install_pages(app: App, navigation: Sequence[Link] = (), prefix: str = "") -> None:
+class Item(NamedTuple):
+    """A link of the navigation as it is shown; `current` is "page", "true" (below it) or ""."""
+
+    name: str
+    address: str
+    current: str
+
+
+@dataclass(slots=True)
+class _Frame:
+    """What the frame of an application shows.
+
+    `places` are the addresses of all pages of the system by their names, in order; `search` is the
+    endpoint of the search, if the application has one.
+    """
+
+    places: Mapping[str, str]
+    search: str
+    links: list[Link] = field(default_factory=list)
+
+    def items(self) -> Iterator[Item]:
+        """The navigation: all places, then the application's own links that are not among them."""
+        own = {link.name: link for link in self.links}
+        for name, address in self.places.items():
+            yield _item(own.pop(name)) if name in own else Item(name, address, "")
+        yield from map(_item, own.values())
+
+
+def _item(link: Link) -> Item:
+    current = {link.endpoint: "page", **dict.fromkeys(link.below, "true")}
+    return Item(link.name, url_for(link.endpoint), current.get(request.endpoint or "", ""))
+
+
+def install_pages(
+    app: App,
+    navigation: Sequence[Link] = (),
+    prefix: str = "",
+    *,
+    places: Mapping[str, str] | None = None,
+    search: str = "",
+) -> None:
     """Give an application the frame, with /login and /logout under a prefix.
 
-    Further calls only add to the navigation: a blueprint may make sure that there is a frame.
+    `places` are the pages of all services, by the names that they have in the navigation; `search`
+    is the endpoint that takes the text of the search box as `q`. Further calls only add to the
+    navigation: a blueprint may make sure that there is a frame.
     """
-    links = app.extensions.setdefault(_LINKS, [])
-    links += [link for link in navigation if link not in links]
+    frame = app.extensions.setdefault(_EXTENSION, _Frame(places or {}, search))
+    frame.links += [link for link in navigation if link not in frame.links]
     if "service" in app.blueprints:
         return
     blueprint = Blueprint(
@@ -70,7 +113,11 @@ def install_pages(app: App, navigation: Sequence[Link] = (), prefix: str = "") -
     blueprint.add_url_rule("/logout", "logout", _logout, methods=["POST"])
     blueprint.add_url_rule("/service/session", "session", _session)
     blueprint.app_context_processor(
-        lambda: {"navigation": links, "has_login": current_access().has_login}
+        lambda: {
+            "navigation": list(frame.items()),
+            "search": frame.search,
+            "has_login": current_access().has_login,
+        }
     )
     blueprint.after_request(secured)
     app.register_blueprint(blueprint)
@@ -139,5 +186,5 @@ def own_path(text: str) -> str:
 
 
 def _home() -> str:
-    links = current_app.extensions[_LINKS]
+    links = current_app.extensions[_EXTENSION].links
     return url_for(links[0].endpoint) if links else "/"

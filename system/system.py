@@ -62,6 +62,14 @@ class System:
             "default": f"http://{host}:{self.port + 1}",
         }
 
+    def navigation(self) -> str:
+        """The pages of all services, as DFPIPE_NAVIGATION wants them."""
+        launcher, collector = self.addresses["launcher"], self.addresses["default"]
+        return (
+            f"Timeline={launcher}/,Jobs={launcher}/jobs,"
+            f"Workflows={launcher}/_ah/pipeline/list,Collector={collector}/status"
+        )
+
     def programs(self) -> list[Program]:
         """The processes."""
         launcher, collector = self.addresses["launcher"], self.addresses["default"]
@@ -105,6 +113,7 @@ class System:
             "LAUNCHER_POLL": os.environ.get("LAUNCHER_POLL") or POLL,
             "LAUNCHER_TARGET": "launcher",
             "LAUNCHER_URL": self.addresses["launcher"],
+            "DFPIPE_NAVIGATION": self.navigation(),
             **(often if self.is_demo else {}),
         }
 

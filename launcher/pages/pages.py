@@ -16,7 +16,7 @@ from service.pages import Link
 
 NAVIGATION = (
     Link("pages.timeline", "Timeline", ("pages.runs", "pages.ranking", "pages.history")),
-    Link("pages.executions", "Executions", ("pages.execution",)),
+    Link("pages.executions", "Jobs", ("pages.execution",)),
 )
 
 

@@ -14,7 +14,7 @@ from pydantic_settings import SettingsConfigDict
 
 from service.environment import EnvironmentSettings, read_environment
 from service.errors import UsageError
-from service.fields import Duration, WebUrl, Words
+from service.fields import Duration, Places, WebUrl, Words
 
 
 class Sample(EnvironmentSettings):
@@ -25,6 +25,7 @@ class Sample(EnvironmentSettings):
     most: int = Field(10, ge=1)
     url: WebUrl = ""
     modules: Words = ()
+    places: Places = Field(default={})
     token: str = Field("", repr=False, min_length=4)
 
     @model_validator(mode="after")
@@ -41,6 +42,7 @@ def test_variables_with_and_without_the_prefix() -> None:
         "SAMPLE_MOST": " 3 ",
         "SAMPLE_URL": "https://host/x/",
         "SAMPLE_MODULES": "a, b c",
+        "SAMPLE_PLACES": "Home page=/, B = https://host/b?c=d",
     }
     found = read_environment(Sample, given)
     assert found == Sample(
@@ -49,6 +51,7 @@ def test_variables_with_and_without_the_prefix() -> None:
         most=3,
         url="https://host/x",
         modules=("a", "b", "c"),
+        places={"Home page": "/", "B": "https://host/b?c=d"},
     )
 
 
@@ -70,6 +73,8 @@ def test_only_what_is_passed_in_counts(monkeypatch: pytest.MonkeyPatch) -> None:
         ("SAMPLE_MOST", "0", "SAMPLE_MOST is '0': expected a number of at least 1"),
         ("SAMPLE_MOST", "many", "SAMPLE_MOST is 'many': expected a whole number"),
         ("SAMPLE_URL", "ftp://a", "SAMPLE_URL is 'ftp://a': expected a URL of the form https://"),
+        ("SAMPLE_PLACES", "Jobs", "SAMPLE_PLACES is 'Jobs': expected NAME=ADDRESS"),
+        ("SAMPLE_PLACES", "A=/,B=javascript:", "SAMPLE_PLACES is 'javascript:': expected a URL"),
         (
             "SAMPLE_TOKEN",
             "key",

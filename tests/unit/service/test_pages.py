@@ -1,5 +1,6 @@
 """The frame of pages: login, logout, headers, navigation."""
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,25 @@ def test_the_navigation_marks_the_current_page() -> None:
     assert '<a href="/two" aria-current="true">Two</a>' in text
     assert text.count("<a href=") == 3
     assert "&lt;below&gt;" in text
+    assert '<a class="brand" href="/one">' in text
+    assert 'role="search"' not in text
+
+
+def test_the_navigation_has_the_pages_of_all_services() -> None:
+    app = Flask(__name__)
+    places = {"Zero": "https://other.example/?a&b", "One": "https://other.example/one"}
+    install_pages(app, [Link("two", "Two"), Link("one", "One")], places=places, search="two")
+    for name in ("one", "two"):
+        app.add_url_rule(f"/{name}", name, lambda: message_page(200, "", ""))
+    text = app.test_client().get("/one").text
+    assert re.findall(r'<a href="(.*?)"(.*?)>(.*?)</a>', text) == [
+        ("https://other.example/?a&amp;b", "", "Zero"),
+        ("/one", ' aria-current="page"', "One"),
+        ("/two", "", "Two"),
+    ]
+    assert '<form class="search" role="search" action="/two">' in text
+    text = app.test_client().get("/two?q=%3Cb%3E%22").text
+    assert 'value="&lt;b&gt;&#34;"' in text
 
 
 def test_a_blueprint_brings_the_frame_under_its_own_path() -> None:

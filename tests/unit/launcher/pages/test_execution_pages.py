@@ -87,7 +87,7 @@ def test_a_slot_that_has_had_its_run_is_told(tmp_path: Path) -> None:
     [
         ("/timeline/runs", "Timeline"),
         ("/timeline/history?word=storm", "Timeline"),
-        (f"/jobs/{RUN}", "Executions"),
+        (f"/jobs/{RUN}", "Jobs"),
     ],
     ids=["results", "history", "run"],
 )

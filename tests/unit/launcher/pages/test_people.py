@@ -108,6 +108,6 @@ def test_the_old_login_of_workflows_leads_to_the_one_login(tmp_path: Path) -> No
     assert answer.location == "/pages/login?next=%2F_ah%2Fpipeline%2Flist"
     site.post("/pages/login", data={"token": SECRET})
     page = Page(site.text("/_ah/pipeline/list"))
-    assert [link for link in page.links() if link.startswith("/")][:3] == [
-        *("/", "/jobs", "/_ah/pipeline/list")
+    assert [link for link in page.links() if link.startswith("/")][:4] == [
+        *("/", "/", "/jobs", "/_ah/pipeline/list")
     ]

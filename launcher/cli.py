@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -84,6 +85,20 @@ def end_jobs() -> None:
 
     for name in end_all(read_settings(os.environ).jobs_folder):
         click.echo(f"ended job {name}")
+
+
+@launcher.command("job-starter", short_help="Start local jobs without the wait for Beam.")
+def job_starter() -> None:
+    """Wait beside the launcher for local jobs, and start those that run dfpipe at once.
+
+    Without this, each such job first imports Beam, which takes some seconds. `dfpipe serve` runs it
+    too; it takes 170 MB of memory.
+    """
+    from launcher.jobs import starter
+    from launcher.jobs.runners import local_runner
+
+    settings = read_settings(os.environ)
+    starter.serve(Path(settings.jobs_folder), local_runner(settings).variables())
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

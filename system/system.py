@@ -77,6 +77,7 @@ class System:
         store = f"--store={self.store}"
         listen = [f"--host={self.host}", "--workers=1"]
         return [
+            self.program("jobs", "launcher", "job-starter"),
             self.program("launcher", "launcher", "serve", f"--port={self.port}", *listen),
             self.program("collector", "collector", "serve", f"--port={self.port + 1}", *listen),
             self.program("worker", "collector", "ingest-worker", store, queues),

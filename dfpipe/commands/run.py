@@ -31,7 +31,7 @@ def command(ctx: click.Context, argv: tuple[str, ...]) -> None:
     tell = _tell if _is_terminal() and QUIET not in argv else None
     argv = tuple(arg for arg in argv if arg != QUIET)
     with read_ahead.begin(argv, os.environ, now):
-        launch = _import_launch()
+        launch = import_launch()
         if {"-h", "--help"} & set(argv):
             click.echo(launch.help_text())
             return
@@ -51,9 +51,12 @@ def _is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def _import_launch() -> Any:
-    # Beam takes a second to import, which other commands do not pay for. A sixth of that is garbage
-    # collection that finds nothing; what the import made stays, so it is frozen.
+def import_launch() -> Any:
+    """Import Beam, and return dfpipe.launch.
+
+    It takes a second or two, which other commands do not pay for. A sixth of that is garbage
+    collection that finds nothing; what the import made stays, so it is frozen.
+    """
     gc.disable()
     from dfpipe import launch
 

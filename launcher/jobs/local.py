@@ -24,8 +24,9 @@ from launcher.jobs import (
     LaunchRefusedError,
     UnavailableError,
     UnknownJobError,
+    starter,
 )
-from launcher.jobs.wrapper import GRACE_SECONDS
+from launcher.jobs.wrapper import DFPIPE, GRACE_SECONDS
 from service.files import write_whole
 from service.processes import end_groups, signal_group
 
@@ -75,13 +76,15 @@ class LocalRunner:
             folder.mkdir(parents=True, exist_ok=True)
             job = {"argv": list(argv), "started": self._clock()}
             write_whole(folder / "job.json", json.dumps(job))
+            if starter.ask(self._folder, name):
+                return
             with (folder / "log").open("ab") as log:
                 subprocess.Popen(  # noqa: S603  # the command of chains.yaml
                     [sys.executable, "-m", "launcher.jobs.wrapper", str(folder)],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    env=self._clean_environment(),
+                    env=self.variables(),
                     start_new_session=True,
                 )
         except PermissionError as error:
@@ -153,7 +156,8 @@ class LocalRunner:
         error = f"exit code {code}: {last}"
         return JobStatus(job_id=name, state=JobState.FAILED, error=error)
 
-    def _clean_environment(self) -> dict[str, str]:
+    def variables(self) -> dict[str, str]:
+        """The environment of a job: this process's own without its secrets, and what was given."""
         kept = {name: text for name, text in os.environ.items() if not name.startswith(SECRETS)}
         return {**kept, **self._environment}
 
@@ -161,7 +165,7 @@ class LocalRunner:
 def argv_of(spec: JobSpec) -> list[str]:
     """The command line of a job's process; `dfpipe` is the one of this installation."""
     argv = [*spec.command, *(f"--{name}={value}" for name, value in spec.parameters.items())]
-    return [sys.executable, "-m", *argv] if argv[0] == "dfpipe" else argv
+    return [*DFPIPE, *argv[1:]] if argv[0] == "dfpipe" else argv
 
 
 def is_alive(folder: Path) -> bool:

@@ -12,8 +12,7 @@ from launcher.settings import LauncherSettings
 def runners_of(settings: LauncherSettings) -> dict[str, Runner]:
     """A runner for each kind of step; no connection is made yet."""
     api = DataflowApi(settings.dataflow)
-    places = {"DFPIPE_STORE": settings.store, "DFPIPE_WAREHOUSE": settings.warehouse}
-    local = LocalRunner(settings.jobs_folder, {name: url for name, url in places.items() if url})
+    local = local_runner(settings)
     return {
         "local": local,
         "dataflow": DataflowRunner(api, local),
@@ -22,3 +21,9 @@ def runners_of(settings: LauncherSettings) -> dict[str, Runner]:
         "check": CheckRunner(settings.warehouse),
         "note": NoteRunner(settings.warehouse, settings.webhook),
     }
+
+
+def local_runner(settings: LauncherSettings) -> LocalRunner:
+    """The runner of local jobs, which get the store and the warehouse by their environment."""
+    places = {"DFPIPE_STORE": settings.store, "DFPIPE_WAREHOUSE": settings.warehouse}
+    return LocalRunner(settings.jobs_folder, {name: url for name, url in places.items() if url})

@@ -12,16 +12,40 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from service.files import write_whole
 
 GRACE_SECONDS = 20.0  # between SIGTERM and SIGKILL
+# What the command line of a job begins with if it is one of dfpipe.
+DFPIPE = (sys.executable, "-m", "dfpipe")
 
 
-def run_job(folder: Path) -> None:
-    """Run the job of a folder, unless another process does or did."""
+class Child(Protocol):
+    """The process of a command."""
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+
+    def kill(self) -> None:
+        """End it."""
+
+    def wait(self) -> int:
+        """Wait for its end; returns the exit status, or minus the number of a signal."""
+
+
+def begin_process(argv: Sequence[str], lock: int) -> Child:
+    """Begin a command that inherits the lock. Raises OSError and ValueError."""
+    return subprocess.Popen(argv, pass_fds=(lock,))  # noqa: S603  # of chains.yaml
+
+
+def run_job(folder: Path, begin: Callable[[Sequence[str], int], Child] = begin_process) -> None:
+    """Run the job of a folder, unless another process does or did.
+
+    `begin` begins a command line that inherits a file, and raises OSError if it cannot.
+    """
     with (folder / "alive").open("ab") as lock:
         # A process that checks whether the job is alive holds the lock for a moment.
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -30,7 +54,7 @@ def run_job(folder: Path) -> None:
                 file.write(str(os.getpid()))
         except FileExistsError:
             return  # another one was first
-        code = 143 if (folder / "cancelled").exists() else _run(folder, lock.fileno())
+        code = 143 if (folder / "cancelled").exists() else _run(folder, lock.fileno(), begin)
         write_whole(folder / "result.json", json.dumps({"code": code}))
     if os.getpgrp() == os.getpid():
         # Ends this process too, which has nothing left to do. A process that ignores SIGTERM would
@@ -38,12 +62,12 @@ def run_job(folder: Path) -> None:
         os.killpg(0, signal.SIGKILL)
 
 
-def _run(folder: Path, lock: int) -> int:
+def _run(folder: Path, lock: int, begin: Callable[[Sequence[str], int], Child]) -> int:
     argv = json.loads((folder / "job.json").read_text())["argv"]
     is_asked = threading.Event()  # to end, before the child exists
     signal.signal(signal.SIGTERM, lambda *_: is_asked.set())
     try:
-        child = subprocess.Popen(argv, pass_fds=(lock,))  # noqa: S603  # of chains.yaml
+        child = begin(argv, lock)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", error)
         print(f"{argv[0]} cannot be run: {reason}", file=sys.stderr)  # noqa: T201

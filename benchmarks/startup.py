@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     lab.write(
         args,
         "startup.py",
-        f"""Milliseconds from the launch of a local job until `dfpipe run` ends because its store does
+        f"""Milliseconds from the launch of a local job until `dfpipe run` ends, as its store does
 not exist, {args.repeat} jobs of each kind, taking turns.
 
 {lab.table(["starter", "median", "99th percentile", "worst"], rows)}

@@ -106,14 +106,9 @@ def test_a_service_that_refuses_its_files_ends_the_system(tmp_path: Path) -> Non
 
 
 def wrappers(system: Serving, run_id: str) -> list[psutil.Process]:
-    """The processes around a run's local jobs, which are not below the system's own."""
+    """The processes around an execution's local jobs, whoever has started them."""
     jobs = system.folder / "data" / "jobs"
-    return [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if "launcher.jobs.wrapper" in (process.info["cmdline"] or [])
-        and any(word.startswith(f"{jobs}/{run_id}-") for word in process.info["cmdline"])
-    ]
+    return [psutil.Process(int(file.read_text())) for file in jobs.glob(f"{run_id}-*/pid")]
 
 
 def processes(jobs: list[psutil.Process]) -> list[psutil.Process]:

@@ -42,9 +42,9 @@ def is_ready(folder: Path) -> bool:
 
 
 @pytest.fixture
-def local(folder: Path, request: pytest.FixtureRequest) -> Iterator[LocalRunner]:
+def local(folder: Path) -> LocalRunner:
     wait_until(lambda: is_ready(folder), 120)
-    yield LocalRunner(folder, {})
+    return LocalRunner(folder, {})
 
 
 def ended(local: LocalRunner, name: str) -> JobStatus:

@@ -22,10 +22,13 @@ PAGE = 100
 OVERLAP = timedelta(seconds=10)
 CLOCKS_DIFFER = timedelta(minutes=5)
 FIELDS = {
-    "expansions": ["author_id", "referenced_tweets.id", "referenced_tweets.id.author_id"],
+    "expansions": [
+        *("attachments.poll_ids", "author_id", "referenced_tweets.id"),
+        "referenced_tweets.id.author_id",
+    ],
     "tweet_fields": [
-        *("author_id", "created_at", "edit_history_tweet_ids", "entities", "note_tweet"),
-        *("referenced_tweets", "withheld"),
+        *("attachments", "author_id", "created_at", "edit_history_tweet_ids", "entities"),
+        *("note_tweet", "referenced_tweets", "withheld"),
     ],
     "user_fields": ["username"],
 }
@@ -140,7 +143,7 @@ def _client(settings: CollectorSettings, limits: Limits) -> Any:
 
 
 def _answer(method: Any, *words: Any, **named: Any) -> dict[str, Any]:
-    """The JSON object that a request of tweepy's is answered with."""
+    """Return the JSON object of an answer to a request of tweepy."""
     try:
         page = orjson.loads(method(*words, **named).content)
     except (ValueError, LookupError, TypeError) as error:
@@ -162,9 +165,9 @@ def _found(page: dict[str, Any]) -> Iterator[Found]:
     Withheld posts, versions that were edited since, and posts that others refer to and that are
     there no more come as deletions.
     """
-    users, tweets = (_by_id(inside(page, "includes", name)) for name in ("users", "tweets"))
+    included = {kind: _by_id(inside(page, "includes", kind)) for kind in v2.INCLUDED}
     for tweet in items(page.get("data")):
-        raw = {"data": [tweet], "includes": _included(tweet, users, tweets)}
+        raw = {"data": [tweet], "includes": _included(tweet, included)}
         tid = inside(tweet, "id")
         name = tid if isinstance(tid, str) else ""
         for result in shielded(v2.results(raw)):
@@ -182,13 +185,20 @@ def _by_id(included: object) -> dict[str, object]:
     return {tid: thing for tid, thing in found if isinstance(tid, str)}
 
 
-def _included(tweet: object, users: dict[str, Any], tweets: dict[str, Any]) -> dict[str, Any]:
-    author = inside(tweet, "author_id")
+def _included(tweet: object, included: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return what a page includes of a tweet: its author, its poll, and the tweets it refers to."""
     references = [inside(item, "id") for item in items(inside(tweet, "referenced_tweets"))]
+    tweets = _chosen(included["tweets"], references)
+    polls = [poll for one in (tweet, *tweets) for poll in items(inside(one, *v2.POLL_IDS))]
     return {
-        "users": [users[author]] if isinstance(author, str) and author in users else [],
-        "tweets": [tweets[tid] for tid in references if isinstance(tid, str) and tid in tweets],
+        "users": _chosen(included["users"], [inside(tweet, "author_id")]),
+        "tweets": tweets,
+        "polls": _chosen(included["polls"], polls),
     }
+
+
+def _chosen(things: dict[str, Any], keys: list[object]) -> list[Any]:
+    return [things[key] for key in keys if isinstance(key, str) and key in things]
 
 
 def _removed(tweet: object, result: Result) -> Deletion | None:

@@ -88,7 +88,7 @@ def bluesky_post(item: Item, now: datetime) -> Json:
         "record": record,
         "replyCount": item.number % 3,
         "likeCount": (item.number + int(now.timestamp())) % 9,
-        "indexedAt": rfc3339(item.created),
+        "indexedAt": "once" if item.is_malformed else rfc3339(item.created),
         "labels": labels if item.is_withheld(now) else [],
     }
 

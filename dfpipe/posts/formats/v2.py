@@ -21,6 +21,8 @@ from dfpipe.posts.formats.result import (
 from dfpipe.posts.formats.x_posts import WITHHELD, post_links, retweet_text
 from dfpipe.posts.post import Post
 
+INCLUDED = ("users", "tweets", "polls")  # kinds of `includes` that are used
+POLL_IDS = ("attachments", "poll_ids")  # where the ids of a tweet's polls are
 Index = dict[str, object]  # things by their ids
 
 
@@ -118,7 +120,7 @@ def results(page: dict[str, Any]) -> Iterator[Result]:
 
 
 def _included(includes: object) -> Included:
-    return Included(*(_index(inside(includes, kind)) for kind in ("users", "tweets", "polls")))
+    return Included(*(_index(inside(includes, kind)) for kind in INCLUDED))
 
 
 def _index(things: object) -> Index:
@@ -172,9 +174,9 @@ def _content(tweet: object, included: Included) -> tuple[object, object]:
 
 
 def _poll_options(tweet: object, included: Included) -> list[str]:
-    attachments = inside(tweet, "attachments")
-    ids = items(inside(attachments, "poll_ids"))[-1:]  # a tweet has one poll at most
-    poll = inside(attachments, "poll") or next((_found(included.polls, key) for key in ids), None)
+    ids = items(inside(tweet, *POLL_IDS))[-1:]  # a tweet has one poll at most
+    poll = inside(tweet, "attachments", "poll")
+    poll = poll or next((_found(included.polls, key) for key in ids), None)
     return strings(inside(option, "label") for option in items(inside(poll, "options")))
 
 

@@ -193,6 +193,14 @@ def test_recorded_pages_of_x(data: Any) -> None:
             ]
 
 
+def test_the_options_of_a_poll_of_x_are_text() -> None:
+    tweet = {"id": "1700000000000000001", "text": "Tea?", "attachments": {"poll_ids": ["7"]}}
+    polls = [{"id": "7", "options": [{"label": "Yes"}, {"label": "No"}]}]
+    (found,) = x.read({"data": [tweet], "includes": {"polls": polls}})
+    assert isinstance(found, Post)
+    assert found.text == "Tea?\nYes\nNo"
+
+
 def test_a_source_is_one_file() -> None:
     assert sources.names() == ["archive", "bluesky", "mastodon", "x"]
     assert sources.forms().startswith("archive:/")

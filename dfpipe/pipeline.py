@@ -14,11 +14,12 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.pvalue import AsSingleton
 
 from dfpipe import datastore, progress, warehouse
+from dfpipe.analysis.parts import Parts
 from dfpipe.analysis.recency import MOST_POSTS, Sizes
-from dfpipe.analysis.tokenizing import Tally, TokenBatch, add_tallies
+from dfpipe.analysis.tokenizing import Tally, TokenBatch, add_tallies, microseconds
 from dfpipe.engines.at_launch import AtLaunch, now, part, value_of
 from dfpipe.errors import DfpipeError
-from dfpipe.posts.slices import Reading
+from dfpipe.posts.slices import Reading, Window
 from dfpipe.settings import LOCAL_RUNNER, RunSettings
 from dfpipe.transforms import rows
 from dfpipe.transforms.once import Once
@@ -35,6 +36,7 @@ from dfpipe.warehouse.tables import (
     STORY_POSTS,
     STORY_TIMELINE,
     STORY_URLS,
+    TIMELINE,
     URLS,
     WORD_COOCCUR,
     WORD_COUNTS,
@@ -77,6 +79,7 @@ def build(
     It writes nothing. In a template, `given` are the settings that its workers will have.
     """
     window = part(settings, given, lambda s: s.window)
+    parts = part(settings, given, lambda s: parts_of(s.window))
     reading = part(settings, given, lambda s: Reading(s.source, s.text, s.stop_words))
     began = None if given is None else pipeline | beam.Impulse() | "Began" >> beam.Map(now)
     read = ReadTokens(reading, window, settings.slices)
@@ -86,7 +89,7 @@ def build(
     urls = batches | "CountUrls" >> CountInShards(shards, TokenBatch.url_counts, held)
     tally = (
         batches
-        | "Tallies" >> beam.Map(TokenBatch.tally)
+        | "Tallies" >> beam.Map(lambda batch: batch.tally(value_of(parts)))
         | "AddTallies" >> beam.CombineGlobally(add_tallies)
     )
     top_words = words | "TopWords" >> TopCounts(settings.top_words)
@@ -98,7 +101,7 @@ def build(
         settings.top_pairs, settings.pair_candidates, shards
     )
     stories = (batches, pairs, sizes) | "Stories" >> Stories(
-        settings.top_stories, window, shards, held
+        settings.top_stories, parts, shards, held
     )
     size, ts = AsSingleton(sizes), part(settings, given, lambda s: s.ts)
     known = settings if given is None else given
@@ -130,9 +133,18 @@ def build(
         STORY_TIMELINE: stories
         | "StoryTimelineRows"
         >> beam.FlatMap(lambda r: rows.story_timeline_rows(r, value_of(ts), value_of(window))),
+        TIMELINE: tally
+        | "TimelineRows"
+        >> beam.FlatMap(lambda n: rows.timeline_rows(n, value_of(ts), value_of(window))),
         RUNS: run,
     }
     return Analysis(batches, tables, began)
+
+
+def parts_of(window: Window) -> Parts:
+    """Return the parts of a window."""
+    start, end = microseconds(window.start), microseconds(window.end)
+    return Parts(start, end - start)
 
 
 def sizes_of(tally: Tally, words: Ranked) -> Sizes:

@@ -20,7 +20,7 @@ Edge = tuple[str, str]
 
 @dataclass
 class Stories:
-    """The rows of the six tables, and what a run's row says of recent posts."""
+    """The rows of the tables of stories and timelines, and what a run says of recent posts."""
 
     recent_start: datetime
     recent: int
@@ -30,6 +30,7 @@ class Stories:
     story_posts: list[Row] = field(default_factory=list)
     story_urls: list[Row] = field(default_factory=list)
     story_timeline: list[Row] = field(default_factory=list)
+    timeline: list[Row] = field(default_factory=list)
 
 
 @dataclass
@@ -112,6 +113,7 @@ def analyse(
             for rank, p in enumerate(rising, 1)
         ],
     )
+    result.timeline = _timeline([post["created_at"] for post in posts], start, end)
     kept = _kept(_groups(edges, sets), posts)
     named = [(_name(group, sets), group) for group in kept]
     named.sort(key=lambda one: (-len(one[1].posts), one[0], one[1].edges[0]))
@@ -225,9 +227,12 @@ def _tell(
     for i, url in enumerate(sorted(urls, key=lambda url: (-urls[url], url))[:5], 1):
         result.story_urls.append((rank, i, url, urls[url]))
 
+    result.story_timeline += [(rank, *part) for part in _timeline(times, start, end)]
+
+
+def _timeline(times: Iterable[datetime], start: datetime, end: datetime) -> list[Row]:
     parts = Counter(96 * (time - start) // (end - start) for time in times)
-    for part in sorted(parts):
-        result.story_timeline.append((rank, start + part * (end - start) / 96, parts[part]))
+    return [(start + part * (end - start) / 96, parts[part]) for part in sorted(parts)]
 
 
 def _urls(value: Any, mode: str) -> set[str]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from dfpipe.analysis import copies, rising
 from dfpipe.analysis.copies import Largest, merge_largest
 from dfpipe.analysis.edges import Edge, EdgeIndex, EdgePosts, EdgeSet, edges_of
-from dfpipe.analysis.parts import PARTS
+from dfpipe.analysis.parts import PARTS, Parts
 from dfpipe.analysis.ranking import Counted, Ints, top_counts
 from dfpipe.analysis.recency import Sizes, recent, total, unit
 
@@ -115,11 +115,11 @@ USER, LINK, WORD, PART = "user", "link", "word", "part"
 
 
 class Teller:
-    """Tells what posts say of their stories, given the window in microseconds."""
+    """Tells what posts say of their stories, given the parts of the window."""
 
-    def __init__(self, grouping: Grouping, start: int, end: int) -> None:
+    def __init__(self, grouping: Grouping, parts: Parts) -> None:
         self._grouping = grouping
-        self._start, self._length = start, end - start
+        self._parts = parts
         self._words = EdgeIndex(grouping.edges).words
         self._group_of = cache(lambda key: self._large_group_of(edges_of(key)))
 
@@ -132,8 +132,7 @@ class Teller:
         group = np.fromiter(map(self._group_of, posts.keys()), np.int64, len(posts.tids))
         kept = np.flatnonzero(group >= 0)
         one = unit(posts.is_recent)
-        times = posts.times.tolist()
-        parts = np.array([PARTS * (t - self._start) // self._length for t in times], np.int64)
+        parts = self._parts.of(posts.times)
         texts = chain(
             _texts(USER, group, posts.users.lengths, posts.users.indices, posts.users.words, one),
             _texts(LINK, group, posts.urls.lengths, posts.urls.indices, posts.urls.words, one),

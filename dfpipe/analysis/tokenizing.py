@@ -1,13 +1,15 @@
 """Taking from batches of posts what the analysis needs of them."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from dfpipe.analysis.parts import Parts
 from dfpipe.analysis.ranking import Counted
 from dfpipe.analysis.recency import unit
 from dfpipe.analysis.text import Tokenizer
@@ -40,12 +42,14 @@ class PostBatch:
 class Tally:
     """Posts of a window that count, those skipped because they have no text, and the recent ones.
 
-    The recent ones are among the posts that count.
+    The recent ones are among the posts that count. `parts` has the posts of each part of the
+    window that counts any.
     """
 
     posts: int = 0
     skipped: int = 0
     recent: int = 0
+    parts: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +74,11 @@ class TokenBatch:
         rest = self.is_recent, self.skipped
         return _token_batch, (self.words, self.urls, self.users, *numbers, *rest)
 
-    def tally(self) -> Tally:
-        """Return how many posts there are."""
+    def tally(self, parts: Parts | None = None) -> Tally:
+        """Return how many posts there are, and how many in each part of a window if it is given."""
         posts = len(self.tids)
-        return Tally(posts, self.skipped, posts if self.is_recent else 0)
+        by_part = Counter(parts.of(self.times).tolist()) if parts else {}
+        return Tally(posts, self.skipped, posts if self.is_recent else 0, by_part)
 
     def word_counts(self) -> list[Counted]:
         """Return each word with its count of `recency`."""
@@ -94,10 +99,14 @@ def _token_batch(
 def add_tallies(tallies: Iterable[Tally]) -> Tally:
     """Add up tallies; nothing gives zero."""
     listed = list(tallies)
+    parts: Counter[int] = Counter()
+    for tally in listed:
+        parts.update(tally.parts)
     return Tally(
         sum(t.posts for t in listed),
         sum(t.skipped for t in listed),
         sum(t.recent for t in listed),
+        parts,
     )
 
 

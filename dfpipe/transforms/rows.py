@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from dfpipe.analysis.pairs import Weighted
-from dfpipe.analysis.parts import PARTS
+from dfpipe.analysis.parts import start_of
 from dfpipe.analysis.recency import Sizes, recent, total
 from dfpipe.analysis.rising import RisingWord, p_value, tests_of_pairs
 from dfpipe.analysis.stories import Story
@@ -97,8 +97,13 @@ def story_timeline_rows(stories: Sequence[Story], ts: datetime, window: Window) 
     """Return the rows of the stories' timelines, in the order of time."""
     for rank, story in enumerate(stories, 1):
         for part, n in story.timeline:
-            start = window.start + part * (window.end - window.start) / PARTS
-            yield tables.StoryPart(ts, rank, start, n)
+            yield tables.StoryPart(ts, rank, start_of(part, window.start, window.end), n)
+
+
+def timeline_rows(tally: Tally, ts: datetime, window: Window) -> Iterator[Row]:
+    """Return the rows of the window's timeline, in the order of time."""
+    for part, n in sorted(tally.parts.items()):
+        yield tables.TimelinePart(ts, start_of(part, window.start, window.end), n)
 
 
 def run_row(sizes: Sizes, skipped: int, urls: int, settings: RunSettings, runner: str) -> Run:

@@ -14,13 +14,13 @@ from dfpipe import progress
 from dfpipe.analysis import copies, rising, stories
 from dfpipe.analysis.copies import Largest
 from dfpipe.analysis.edges import EdgeIndex, EdgePosts, ordered_edges
+from dfpipe.analysis.parts import Parts
 from dfpipe.analysis.ranking import Ints
 from dfpipe.analysis.recency import Sizes
 from dfpipe.analysis.rising import RisingWord
 from dfpipe.analysis.stories import Fact, Grouping, Story, Teller, Told
-from dfpipe.analysis.tokenizing import TokenBatch, microseconds
+from dfpipe.analysis.tokenizing import TokenBatch
 from dfpipe.engines.at_launch import value_of
-from dfpipe.posts.slices import Window
 from dfpipe.transforms.once import Once
 from dfpipe.transforms.pair_rankings import RankedPairs
 from dfpipe.transforms.top_counts import CountInShards, Shard
@@ -56,7 +56,7 @@ class Stories(beam.PTransform):
     """
 
     k: int
-    window: Window
+    parts: Parts
     shards: int
     held: int
 
@@ -72,7 +72,7 @@ class Stories(beam.PTransform):
             _group, AsList(sets), AsSingleton(pairs), sizes
         )
         known = AsSingleton(grouping)
-        told = posts | "Tell" >> beam.ParDo(_Tell(self.window), known)
+        told = posts | "Tell" >> beam.ParDo(_Tell(self.parts), known)
         texts = told | "CountFacts" >> CountInShards(self.shards, _texts, self.held)
         facts = texts | "FactsOfShard" >> beam.Map(_facts)
         alike = told | "Copies" >> _Copies(self.shards)
@@ -124,17 +124,15 @@ class _FindEdges(beam.DoFn):
 
 
 class _Tell(beam.DoFn):
-    def __init__(self, window: Window) -> None:
-        self.window = window
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
 
     def start_bundle(self) -> None:
         self.teller: Teller | None = None
 
     def process(self, posts: EdgePosts, grouping: Grouping) -> Iterable[Told]:
         if self.teller is None:
-            window = value_of(self.window)
-            times = microseconds(window.start), microseconds(window.end)
-            self.teller = Teller(grouping, *times)
+            self.teller = Teller(grouping, value_of(self.parts))
         yield self.teller.told(posts)
 
 

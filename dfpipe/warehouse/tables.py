@@ -151,6 +151,15 @@ class StoryPart:
 
 
 @dataclass(frozen=True, slots=True)
+class TimelinePart:
+    """The `count` posts of the part of the window that begins at `part_start`."""
+
+    ts: datetime
+    part_start: datetime
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """A complete run: the window's posts, the distinct words and URLs in them, and how it was made.
 
@@ -225,6 +234,7 @@ STORIES = Table("stories", StoryRow, ("w1", "w2"))
 STORY_POSTS = Table("story_posts", StoryPost, ("story",))
 STORY_URLS = Table("story_urls", StoryUrl, ("story",))
 STORY_TIMELINE = Table("story_timeline", StoryPart, ("story",))
+TIMELINE = Table("timeline", TimelinePart)
 RUNS = Table("runs", Run)
 # In the order of writing: a run is complete once its row in `runs` is there.
 TABLES = (
@@ -237,6 +247,7 @@ TABLES = (
     STORY_POSTS,
     STORY_URLS,
     STORY_TIMELINE,
+    TIMELINE,
     RUNS,
 )
 

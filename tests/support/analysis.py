@@ -100,6 +100,7 @@ def _stories(rows: Callable[[str, str], list[tuple[Any, ...]]]) -> Stories:
         rows("story, rank, tid, copies", "story_posts"),
         rows("story, rank, url, count", "story_urls"),
         rows("story, part_start, count", "story_timeline"),
+        rows("part_start, count", "timeline"),
     )
 
 

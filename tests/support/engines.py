@@ -23,7 +23,7 @@ Tables = dict[str, list[Row]]
 
 TABLES = (
     *("word_counts", "urls", "word_cooccur", "rising_words", "rising_pairs"),
-    *("stories", "story_posts", "story_urls", "story_timeline", "runs"),
+    *("stories", "story_posts", "story_urls", "story_timeline", "timeline", "runs"),
 )
 # What is not the same on another engine.
 LEFT_OUT = {"seconds", "runner"}

@@ -10,7 +10,7 @@ from dfpipe.analysis.copies import largest, merged
 from dfpipe.analysis.edges import EdgeIndex, ordered_edges
 from dfpipe.analysis.measures import measures
 from dfpipe.analysis.pairs import Found, PairCounts, ShardOfPairs
-from dfpipe.analysis.parts import PARTS
+from dfpipe.analysis.parts import Parts, start_of
 from dfpipe.analysis.ranking import Candidates, Counted
 from dfpipe.analysis.recency import Sizes, recent, total
 from dfpipe.analysis.stories import EXAMPLES, Story, Teller, facts, grouped, stories
@@ -69,7 +69,10 @@ def analyse(
     tests = rising.tests_of_pairs(sizes)
     listed = [p for p in rising_pairs if rising.p_value(p.weight, tests) < rising.LEVEL]
     told = told_stories(tokens, (telling, listed), sizes, start, end, top_stories)
-    return rows(since, sizes, words, listed, told, start, end)
+    found = rows(since, sizes, words, listed, told, start, end)
+    parts = add_tallies(batch.tally(parts_of(start, end)) for batch in tokens).parts
+    found.timeline = [(start_of(part, start, end), n) for part, n in sorted(parts.items())]
+    return found
 
 
 def halves(counts: Mapping[str, int]) -> list[list[Counted]]:
@@ -123,7 +126,7 @@ def told_stories(
     for some in posts:
         sets.update(dict(some.set_counts()))
     grouping = grouped(edges, sets.items())
-    teller = Teller(grouping, microseconds(start), microseconds(end))
+    teller = Teller(grouping, parts_of(start, end))
     told = [teller.told(some) for some in posts]
     texts: Counter[str] = Counter()
     for one in told:
@@ -178,5 +181,9 @@ def rows(
         for i, (url, n) in enumerate(story.urls, 1):
             found.story_urls.append((rank, i, url, n))
         for part, n in story.timeline:
-            found.story_timeline.append((rank, start + part * (end - start) / PARTS, n))
+            found.story_timeline.append((rank, start_of(part, start, end), n))
     return found
+
+
+def parts_of(start: datetime, end: datetime) -> Parts:
+    return Parts(microseconds(start), microseconds(end) - microseconds(start))

@@ -33,6 +33,7 @@ SPECIFIED = {
     "story_posts": "ts TIMESTAMP, story INT64, rank INT64, tid INT64, copies INT64",
     "story_urls": "ts TIMESTAMP, story INT64, rank INT64, url STRING, count INT64",
     "story_timeline": "ts TIMESTAMP, story INT64, part_start TIMESTAMP, count INT64",
+    "timeline": "ts TIMESTAMP, part_start TIMESTAMP, count INT64",
     "runs": "ts TIMESTAMP, window_start TIMESTAMP, window_end TIMESTAMP, tweets INT64, "
     "skipped INT64, words INT64, urls INT64, text_mode STRING, runner STRING, version STRING, "
     "seconds FLOAT64, languages STRING, stop_words STRING, top_words INT64, top_urls INT64, "

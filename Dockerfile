@@ -18,6 +18,7 @@ ENV PYTHONUNBUFFERED=1 \
     PIP_ROOT_USER_ACTION=ignore
 WORKDIR /app
 COPY setup.py pyproject.toml constraints.txt README.md LICENSE ./
+COPY chains.yaml cron.yaml dispatch.yaml queue.yaml ./
 COPY dfpipe dfpipe
 COPY service service
 COPY system system
@@ -27,7 +28,7 @@ COPY collector collector
 COPY launcher launcher
 
 FROM source AS worker
-RUN pip install --constraint constraints.txt '.[local]' && pip check
+RUN pip install --constraint constraints.txt '.[beam,local]' && pip check
 COPY --from=beam /opt/apache/beam /opt/apache/beam
 COPY --from=template /opt/google/dataflow/python_template_launcher /opt/google/dataflow/
 COPY template.py /template/
@@ -38,7 +39,7 @@ ENTRYPOINT ["/opt/apache/beam/boot"]
 FROM source AS service
 RUN pip install --constraint constraints.txt '.[collector,launcher]' && pip check \
     && useradd --system --uid 10001 --create-home dfpipe
-COPY queue.yaml chains.yaml chains-dataflow.yaml ./
+COPY chains-dataflow.yaml ./
 USER 10001
 ENV PORT=8080
 # Another service is another command: collector serve, taskqueue dispatch, collector ingest-worker.

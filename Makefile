@@ -1,5 +1,6 @@
 PYTHON ?= python3
-BIN = .venv/bin
+VENV ?= .venv
+BIN = $(VENV)/bin
 # The BigQuery emulator pins libraries that differ from ours: it lives in an environment of its own.
 EMULATOR = .venv-emulator
 # The old task queue library, which ours is compared with, needs other versions too.
@@ -13,47 +14,77 @@ COPY_JARS = org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependen
 # What a browser is called: the tests look for the same names.
 BROWSERS = chromium chromium-browser google-chrome google-chrome-stable
 
-.PHONY: demo test engines gcloud history month kills images lint format emulators chromium clean
+# $(call install,EXTRA,HOW MUCH): the package with an extra, in the versions of constraints.txt. pip
+# fetches one wheel, uv, which installs the rest in seconds; Python's own pip is not in the
+# environment, as unpacking it takes longer than uv does. An environment that an earlier attempt left
+# unfinished may lack any file, so it is made again.
+PINNED = --constraint constraints.txt
+define install
+@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" \
+	|| { echo "Python 3.11 or newer is needed: make $(MAKECMDGOALS) PYTHON=python3.13"; exit 1; }
+@echo "Installing $(2), into $(VENV)"
+@[ ! -e $(VENV)/unfinished ] || rm -rf $(VENV)
+@mkdir -p $(VENV) && touch $(VENV)/unfinished
+@$(PYTHON) -m venv --without-pip $(VENV)
+@$(PYTHON) -m pip --python $(BIN)/python install --quiet $(PINNED) uv \
+	&& $(BIN)/uv pip install --python $(BIN)/python $(PINNED) --editable '.[$(1)]' \
+	|| { echo "uv cannot be used here, so pip installs, which takes two to four minutes"; \
+		$(BIN)/python -m ensurepip \
+		&& $(BIN)/python -m pip install $(PINNED) --editable '.[$(1)]'; }
+@rm $(VENV)/unfinished
+@touch $@
+endef
 
-demo: .venv/made  ## make a timeline, analyse it, print what it talks about
+.PHONY: demo test engines gcloud history month kills images lint format emulators chromium \
+	constraints clean
+
+demo: $(VENV)/local  ## make a timeline, analyse it, print what it talks about
 	$(BIN)/dfpipe demo
 
-test: .venv/made  ## the whole suite
+test: $(VENV)/dev  ## the whole suite
 	$(BIN)/pytest -n 2 --dist loadscope
 
-engines: .venv/made $(ENGINES)/prism $(ENGINES)/flink/made  ## the same pipeline on Prism and Flink
+engines: $(VENV)/dev $(ENGINES)/prism $(ENGINES)/flink/made  ## the same pipeline on Prism and Flink
 	@$(MAKE) --no-print-directory $(EMULATOR)/made \
 		|| echo "no BigQuery emulator, Flink's tests are skipped: it could not be fetched, see above"
 	$(BIN)/pytest tests/engines
 
-gcloud: .venv/made  ## the cloud how-tos, followed with gcloud against stand-ins of the APIs
+gcloud: $(VENV)/dev  ## the cloud how-tos, followed with gcloud against stand-ins of the APIs
 	$(BIN)/pytest -n 2 --dist loadscope tests/gcloud
 
-history: .venv/made  ## four processes on one queue of 20,000 tasks, checked task by task
+history: $(VENV)/dev  ## four processes on one queue of 20,000 tasks, checked task by task
 	TASKQUEUE_HISTORY=20000 $(BIN)/pytest tests/contract/test_taskqueue_history.py
 
-month: .venv/made  ## the collector's month with all its 2,541 cron slots, on the embedded store
+month: $(VENV)/dev  ## the collector's month with all its 2,541 cron slots, on the embedded store
 	COLLECTOR_WHOLE_MONTH=1 $(BIN)/pytest tests/contract/test_collector_month.py -k embedded
 
-images: .venv/made chromium  ## the pictures of docs/images, made again from the demo
+images: $(VENV)/dev chromium  ## the pictures of docs/images, made again from the demo
 	$(BIN)/python -m tests.support.images
 
-kills: .venv/made  ## 25 chains of fifty jobs, launcher and dispatcher killed five times in each
+kills: $(VENV)/dev  ## 25 chains of fifty jobs, launcher and dispatcher killed five times in each
 	LAUNCHER_KILL_ROUNDS=25 $(BIN)/pytest tests/acceptance/test_launcher_real.py -k fifty
 
-lint: .venv/made  ## style and types
+lint: $(VENV)/dev  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: .venv/made
+format: $(VENV)/dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-.venv/made: setup.py constraints.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	touch $@
+# What a laptop needs: a third of the packages.
+$(VENV)/local: setup.py constraints.txt
+	$(call install,local,57 packages (110 MB to download; 490 MB on disk))
+
+# Everything, tools included; the demo needs nothing more.
+$(VENV)/dev: setup.py constraints.txt
+	$(call install,dev,170 packages (300 MB to download; 1.3 GB on disk))
+	@touch $(VENV)/local
+
+constraints: $(VENV)/dev  ## renew constraints.txt; all of it with UPGRADE=--upgrade
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --extra dev \
+		--custom-compile-command "make constraints" $(UPGRADE) -o constraints.txt setup.py > /dev/null
 
 emulators: $(EMULATOR)/made $(STUB)/made chromium  ## what the tests start and compare with
 
@@ -69,7 +100,7 @@ $(STUB)/made: tests/support/stub-requirements.txt
 	touch $@
 
 # An engine that cannot be had is said to be absent, and its tests skip; the others go on.
-$(ENGINES)/prism: setup.py | .venv/made
+$(ENGINES)/prism: setup.py | $(VENV)/dev
 	@mkdir -p $(@D); \
 	if [ -x $@ ] && [ "$$(cat $@.version)" = "$(BEAM)" ]; then touch $@; exit 0; fi; \
 	rm -f $@; \
@@ -83,7 +114,7 @@ $(ENGINES)/prism: setup.py | .venv/made
 	fi
 
 # Flink, Beam's job server for it, and the program that starts a Python worker.
-$(ENGINES)/flink/made: tests/support/flink-pom.xml setup.py | .venv/made
+$(ENGINES)/flink/made: tests/support/flink-pom.xml setup.py | $(VENV)/dev
 	@rm -rf $(@D); mkdir -p $(@D); \
 	for program in java mvn go; do \
 		command -v $$program > /dev/null && continue; \
@@ -106,4 +137,4 @@ chromium:  ## the browser of the tests, where it is missing and Debian's package
 	fi
 
 clean:
-	rm -rf .venv $(EMULATOR) $(STUB) $(ENGINES) build dist *.egg-info
+	rm -rf $(VENV) $(EMULATOR) $(STUB) $(ENGINES) build dist *.egg-info

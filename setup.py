@@ -1,12 +1,22 @@
 """Packaging of dfpipe; tool settings are in pyproject.toml."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
-# What launches a pipeline; the versions of what is here become those of the workers.
-BEAM = ["apache-beam[gcp]==2.77.0", "packaging>=24"]
+URL = "https://github.com/dfpipe/dfpipe"
+# The files that `dfpipe serve` reads where it is started in no clone.
+DEFAULTS = ("chains.yaml", "cron.yaml", "dispatch.yaml", "queue.yaml")
 
+# What launches a pipeline; the versions of what is here become those of the workers. Google's
+# services are needed on Dataflow, and are three quarters of all packages: a laptop does without.
+BEAM = ["apache-beam==2.77.0", "packaging>=24"]
+CLOUD = ["apache-beam[gcp]==2.77.0", "packaging>=24"]
+
+# What every command needs to show its help.
+COMMAND = ["click>=8.2,<9"]
 # What a pipeline worker imports, and no more: a staged distribution is installed without extras.
 WORKER = [
     "google-cloud-bigquery>=3.40,<4",
@@ -18,7 +28,6 @@ WORKER = [
 ]
 # What a laptop adds: the embedded warehouse, readers of archives, tables and progress bars.
 LOCAL = [
-    "click>=8.2,<9",
     "duckdb>=1.5,<3",
     "lxml>=6,<7",
     "orjson>=3.10,<4",
@@ -28,7 +37,6 @@ LOCAL = [
     "zstandard>=0.23,<1",
 ]
 SERVICES = [
-    "click>=8.2,<9",
     "flask>=3.1,<4",
     "google-auth>=2.40,<3",
     "gunicorn>=27,<28",
@@ -73,40 +81,88 @@ DEV = [
     "setuptools>=77,<82",
     "sqlglot>=30,<31",
     "types-PyYAML",
+    "uv>=0.9,<1",
 ]
 
+EXTRAS = {
+    "beam": CLOUD,
+    "local": [*BEAM, *LOCAL],
+    "services": SERVICES,
+    "collector": [*SERVICES, *COLLECTOR],
+    "launcher": [*SERVICES, *LAUNCHER],
+}
+ALL = [*CLOUD, *LOCAL, *SERVICES, *COLLECTOR, *LAUNCHER]
+
 PACKAGES = ("dfpipe", "service", "taskqueue", "workflow", "collector", "launcher", "system")
+
+
+class BuildWithDefaults(build_py):
+    """Copies the default YAML files, which a clone has at its root, into the package `system`."""
+
+    def run(self) -> None:
+        """Build as usual; an editable installation reads the clone's files."""
+        super().run()
+        if not self.editable_mode:
+            folder = Path(self.build_lib) / "system" / "defaults"
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in DEFAULTS:
+                self.copy_file(name, str(folder / name))
+
+
+def long_description() -> str:
+    """Return the README, whose links to files of the repository then work on any page."""
+    text = Path(__file__).with_name("README.md").read_text(encoding="utf-8")
+    text = re.sub(r"\]\((?!https?:|#)", f"]({URL}/blob/main/", text)
+    return re.sub(r'(src|srcset)="(?!https?:)', rf'\1="{URL}/raw/main/', text)
+
 
 setup(
     name="dfpipe",
     version="0.1.0",
     description="Finds out what a timeline is talking about: posts in Cloud Datastore, "
     "an Apache Beam pipeline, rankings in BigQuery.",
-    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description=long_description(),
     long_description_content_type="text/markdown",
+    author="The dfpipe authors",
+    url=URL,
+    project_urls={
+        "Documentation": f"{URL}/tree/main/docs",
+        "Changelog": f"{URL}/blob/main/CHANGELOG.md",
+        "Source": URL,
+        "Issues": f"{URL}/issues",
+    },
     license="Apache-2.0",
+    license_files=["LICENSE"],
+    keywords="apache-beam bigquery bluesky dataflow datastore mastodon task-queue trends twitter",
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Environment :: Web Environment",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Information Analysis",
+        "Topic :: Text Processing :: Linguistic",
+        "Typing :: Typed",
+    ],
     python_requires=">=3.11",
     packages=find_packages(
         include=[f"{package}{inner}" for package in PACKAGES for inner in ("", ".*")]
     ),
     package_data={
-        "dfpipe": ["py.typed", "**/*.sql", "**/*.yaml"],
-        "collector": ["py.typed", "templates/*"],
-        "system": ["py.typed"],
-        "service": ["py.typed", "static/*", "templates/*"],
-        "launcher": ["py.typed", "pages/static/*", "pages/templates/*"],
-        "taskqueue": ["py.typed"],
-        "workflow": ["py.typed", "web/ui/static/*", "web/ui/templates/*"],
+        "": ["py.typed"],
+        "dfpipe": ["**/*.sql", "**/*.yaml"],
+        "collector": ["templates/*"],
+        "service": ["static/*", "templates/*"],
+        "launcher": ["pages/static/*", "pages/templates/*"],
+        "workflow": ["web/ui/static/*", "web/ui/templates/*"],
     },
-    install_requires=WORKER,
-    extras_require={
-        "beam": BEAM,
-        "local": [*BEAM, *LOCAL],
-        "services": SERVICES,
-        "collector": [*SERVICES, *COLLECTOR],
-        "launcher": [*SERVICES, *LAUNCHER],
-        "dev": [*BEAM, *LOCAL, *SERVICES, *COLLECTOR, *LAUNCHER, *DEV],
-    },
+    cmdclass={"build_py": BuildWithDefaults},
+    install_requires=[*COMMAND, *WORKER],
+    extras_require={**EXTRAS, "all": ALL, "dev": [*ALL, *DEV]},
     entry_points={
         "console_scripts": [
             "collector = collector.cli.main:main",
@@ -115,6 +171,7 @@ setup(
             "taskqueue = taskqueue.cli.main:main",
             "workflow = workflow.cli.main:main",
         ],
-        "dfpipe.commands": ["serve = system.command:command"],
+        # The extra is what the command needs to run; listing it needs none.
+        "dfpipe.commands": ["serve = system.command:command [all]"],
     },
 )

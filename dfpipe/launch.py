@@ -50,6 +50,7 @@ def launch(
     options.view_as(TypeOptions).pipeline_type_check = False
     chosen = settings(options, now or datetime.now(UTC))
     _check_runner(runner)
+    dataflow.check_installed(options)
     dataflow.check_job_name(options)
     workers.check_reach(chosen, options)
     if dataflow.is_only_described(options):

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from dfpipe.errors import DfpipeError
+from dfpipe.importing import import_launch
 
 TIMELINE = timedelta(days=6)  # the window of yesterday's run and a day
 DAY = timedelta(days=1)
@@ -47,9 +48,7 @@ def command(folder: Path) -> None:
 def show_demo(folder: Path, now: datetime) -> None:
     """Store, analyse and query a timeline that ends now. Raises DfpipeError."""
     _make(folder)
-    # Beam and Google's libraries take a second to import, which --help shall not pay for.
-    from dfpipe import launch
-
+    launch = import_launch()
     store, sink = f"sqlite:///{folder / 'posts.db'}", f"duckdb:///{folder / 'results.duckdb'}"
     stored, seen = _import(store, now)
     click.echo(

@@ -1,12 +1,13 @@
 """`dfpipe run`."""
 
-import gc
 import os
 import sys
 from datetime import UTC, datetime
 from typing import Any
 
 import click
+
+from dfpipe.importing import import_launch
 
 QUIET = "--quiet"
 
@@ -49,18 +50,3 @@ def _tell(summary: Any) -> list[str]:
 
 def _is_terminal() -> bool:
     return sys.stdout.isatty()
-
-
-def import_launch() -> Any:
-    """Import Beam, and return dfpipe.launch.
-
-    It takes a second or two, which other commands do not pay for. A sixth of that is garbage
-    collection that finds nothing; what the import made stays, so it is frozen.
-    """
-    gc.disable()
-    from dfpipe import launch
-
-    gc.freeze()
-    gc.enable()
-
-    return launch

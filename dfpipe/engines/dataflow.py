@@ -1,5 +1,6 @@
 """What is known of Dataflow's runner before a job is submitted to it."""
 
+import importlib.util
 import re
 
 from apache_beam.options.pipeline_options import (
@@ -24,6 +25,15 @@ def is_only_described(options: PipelineOptions) -> bool:
     is_dry = options.view_as(TestOptions).dry_run
     is_template = options.view_as(GoogleCloudOptions).template_location
     return is_dataflow(options) and bool(is_dry or is_template)
+
+
+def check_installed(options: PipelineOptions) -> None:
+    """Raise UsageError if the runner is Dataflow's and Beam's libraries for it are missing."""
+    if is_dataflow(options) and importlib.util.find_spec("google.cloud.storage") is None:
+        raise UsageError(
+            "Dataflow's runner needs libraries that are not installed: run "
+            "`pip install 'dfpipe[beam]'`"
+        )
 
 
 def check_job_name(options: PipelineOptions) -> None:

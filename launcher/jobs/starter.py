@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from dfpipe.commands.run import import_launch
+from dfpipe.importing import import_launch
 from launcher.jobs.wrapper import DFPIPE, Child, begin_process, run_job
 
 PIPE = ".starter"

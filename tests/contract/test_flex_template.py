@@ -16,7 +16,7 @@ IMAGE = "example.com/project/dfpipe/worker"
 PROGRAM = """
 import runpy, sys
 from tests.support.worker_program import Refusing, can_import, needed
-sys.meta_path.insert(0, Refusing(needed(["dfpipe[local]"])))
+sys.meta_path.insert(0, Refusing(needed(["dfpipe[beam,local]"])))
 assert can_import("duckdb") and not can_import("flask")
 runpy.run_path("template.py", run_name="__main__")
 """
@@ -72,7 +72,7 @@ def test_a_job_is_described_and_not_waited_for(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     worker = (ROOT / "Dockerfile").read_text().partition(" AS worker\n")[2].partition("FROM ")[0]
-    assert "'.[local]'" in worker
+    assert "'.[beam,local]'" in worker
     job = json.loads((tmp_path / "job.json").read_text())
     assert job["name"] == "analysis-1"
     [pool] = job["environment"]["workerPools"]

@@ -146,7 +146,7 @@ def test_events_go_to_the_launcher(followed: Followed) -> None:
     assert trigger["serviceAccount"] == CALLER
     to = {"path": "/events/dataflow", "region": REGION, "service": "launcher"}
     assert trigger["destination"]["cloudRun"] == to
-    assert '"/events/dataflow"' in (ROOT / "launcher" / "app.py").read_text()
+    assert '"/events/dataflow"' in (ROOT / "launcher" / "routes.py").read_text()
 
 
 def test_accounts_have_the_roles_that_they_need(followed: Followed) -> None:

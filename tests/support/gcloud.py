@@ -32,6 +32,8 @@ FILES = (
     "metadata.json",
     "requirements.txt",
 )
+# A pipe into a program that does not read it breaks at times. Elsewhere the input is empty.
+READ = "cat > /dev/null"
 _MARK = "==== done ===="
 _BOLD = re.compile(r"\x1b\[[\d;]*m")
 
@@ -136,7 +138,7 @@ def clone(folder: Path) -> Path:
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, copy)
     for name in OTHERS:
-        program(folder, name, "exit 0")
+        program(folder, name, READ)
     return folder / "clone"
 
 
@@ -152,10 +154,8 @@ def recorded(document: Path, folder: Path) -> list[list[str]]:
     """The calls of gcloud in a document: their words, after the shell has read them."""
     file = folder / "calls"
     calls = shlex.quote(str(file))
-    # A pipe into a program that does not read it breaks, sometimes.
-    read = 'case "$*" in *--data-file=-*) cat > /dev/null;; esac'
     record = f"printf '%s\\037' \"$@\" >> {calls}\necho >> {calls}\necho printed"
-    program(folder, "gcloud", f"{read}\n{record}")
+    program(folder, "gcloud", f"{READ}\n{record}")
     follow(document, folder, quiet(folder))
     return [line.split("\x1f")[:-1] for line in file.read_text().split("\n")[:-1]]
 

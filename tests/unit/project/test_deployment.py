@@ -238,7 +238,6 @@ def test_no_image_runs_a_service_as_root() -> None:
 def test_beam_has_one_version_everywhere() -> None:
     version = apache_beam.__version__
     named = {
-        "setup.py": re.findall(r"apache-beam\[gcp\]==([\d.]+)", (ROOT / "setup.py").read_text()),
         "constraints.txt": re.findall(
             r"^apache-beam==(.*)$", (ROOT / "constraints.txt").read_text(), flags=re.MULTILINE
         ),

@@ -135,7 +135,7 @@ def test_only_a_terminal_sees_the_stories(
             asked.append(args)
             return "done"
 
-    monkeypatch.setattr(run, "_import_launch", Launch)
+    monkeypatch.setattr(run, "import_launch", Launch)
     monkeypatch.setattr(run, "_is_terminal", lambda: terminal)
     CliRunner().invoke(run.command, ["--source=a", *argv], catch_exceptions=False)
     assert [(args[0], args[-1] is not None) for args in asked] == [(("--source=a",), tells)]

@@ -91,8 +91,8 @@ def measure(args: argparse.Namespace, folder: str, stack: ExitStack) -> None:
         accounts.follow(name, now)
     gunicorn = ["--workers=2", "--threads=4", f"--bind=127.0.0.1:{port}", "--log-level=error"]
     service = process("-m", "gunicorn", *gunicorn, "collector.app:create_app()", env=env)
-    sending = ["--store", env["DFPIPE_STORE"], "--queue_yaml", str(ROOT / "queue.yaml")]
-    sending += ["--target", url, "--poll_secs", "0.1", "--log_level", "ERROR"]
+    sending = ["--store", env["DFPIPE_STORE"], "--queue-yaml", str(ROOT / "queue.yaml")]
+    sending += ["--target", url, "--poll-secs", "0.1", "--log-level", "ERROR"]
     dispatcher = process("-m", "taskqueue", "dispatch", *sending, env=env)
     running = {
         "gunicorn": psutil.Process(stack.enter_context(service).pid),

@@ -45,9 +45,9 @@ class Service:
         self.token = secrets.token_urlsafe()
         self.store = f"sqlite:///{folder}/posts.db"
         (folder / "queue.yaml").write_text(QUEUES)
-        common = ["--store", self.store, "--queue_yaml", str(folder / "queue.yaml")]
-        common += ["--log_level", "ERROR"]
-        worker = ["ingest-worker", "--lease_secs", str(LEASE), *common]
+        common = ["--store", self.store, "--queue-yaml", str(folder / "queue.yaml")]
+        common += ["--log-level", "ERROR"]
+        worker = ["ingest-worker", "--lease-secs", str(LEASE), *common]
         serve = ["serve", "--port", str(self.port), *common]
         self.commands = [serve, worker, worker]
         self.env = {**os.environ, "COLLECTOR_INGEST_TOKENS": self.token, "DFPIPE_STORE": ""}

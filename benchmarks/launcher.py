@@ -60,12 +60,12 @@ def serving(folder: Path, sink: str) -> Iterator[tuple[str, psutil.Process]]:
     env = {
         **os.environ,
         "DFPIPE_STORE": f"sqlite:///{folder / 'store.db'}",
-        "DFPIPE_WAREHOUSE": sink,
+        "DFPIPE_SINK": sink,
         "DFPIPE_TASK_TOKEN": TOKEN,
         "DFPIPE_PAGE_ACCESS": "loopback",
         "LAUNCHER_JOBS_FOLDER": str(folder / "jobs"),
     }
-    options = ["--port", str(port), "--workers", "2", "--log_level", "ERROR"]
+    options = ["--port", str(port), "--workers", "2", "--log-level", "ERROR"]
     with process("-m", "launcher", "serve", *options, env=env) as child:
         url = f"http://127.0.0.1:{port}"
         wait_until(lambda: is_up(url), 120)

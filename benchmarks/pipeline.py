@@ -51,7 +51,7 @@ class Posts:
             return [*script, str(self.lines), str(sink), *window]
         plain = [sys.executable, "-m", "benchmarks.plain_beam"]
         program = plain if name == BEAM else [*lab.DFPIPE, "run"]
-        return [*program, f"--source={self.store}", f"--sink=duckdb:///{sink}", *window]
+        return [*program, f"--store={self.store}", f"--sink=duckdb:///{sink}", *window]
 
 
 class SameRows:
@@ -111,8 +111,8 @@ def copies_of(archive: Path, args: argparse.Namespace) -> Iterator[Iterator[Post
     """Give the copies of an archive that --copies asks for, each made when it is needed."""
     with tempfile.TemporaryDirectory(prefix="dfpipe-benchmark-") as name:
         store, given = f"sqlite:///{name}/given.db", Path(name, "given.jsonl")
-        lab.measure([*lab.DFPIPE, "import", str(archive), "--to", store])
-        lab.measure([*lab.DFPIPE, "export", "--from", store, "--output", str(given)])
+        lab.measure([*lab.DFPIPE, "import", str(archive), "--store", store])
+        lab.measure([*lab.DFPIPE, "export", "--store", store, "--output", str(given)])
         yield (_copy(given.read_bytes().splitlines(), n, args, Path(name)) for n in args.copies)
 
 
@@ -122,7 +122,7 @@ def _copy(given: Sequence[bytes], n: int, args: argparse.Namespace, folder: Path
     lines, store = folder / f"{n}.jsonl", f"sqlite:///{folder}/{n}.db"
     with lines.open("wb") as out:
         out.writelines(shifted(given, n))
-    lab.measure([*lab.DFPIPE, "import", str(lines), "--to", store])
+    lab.measure([*lab.DFPIPE, "import", str(lines), "--store", store])
     return Posts(n, store, lines, until, args.days)
 
 

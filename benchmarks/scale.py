@@ -2,7 +2,7 @@
 
 `python -m benchmarks.scale`. Each size is run three times: in one process, with a probe that counts
 what moves between steps (shuffled.py), and on worker processes of Beam's in-process runner, at two
-values of --held_texts. The model (scale_model.py) is fitted to the sizes before the largest, which
+values of --held-texts. The model (scale_model.py) is fitted to the sizes before the largest, which
 it must predict. Times are CPU seconds; memory is anonymous memory.
 """
 
@@ -23,7 +23,7 @@ from benchmarks.scale_model import Measured, Model
 SMALLEST = 1_000
 FITTED = 3  # sizes before the largest
 CANDIDATES, HELD = 2048, 500_000  # the defaults of dfpipe run
-FEW = 50_000  # the other value of --held_texts
+FEW = 50_000  # the other value of --held-texts
 WORKERS = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
 BIG = 100_000  # bytes between steps that are worth a row
 # The model's figures, and the steps at which they are measured.
@@ -62,12 +62,12 @@ def measure_size(n: int, stores: Path, folder: Path) -> Size:
     """Run over n posts in the three ways."""
     with made_store(n, stores) as store:
         sink, traffic = folder / f"{n}.duckdb", folder / f"{n}.json"
-        options = [f"--source=sqlite:///{store}", f"--sink=duckdb:///{sink}"]
+        options = [f"--store=sqlite:///{store}", f"--sink=duckdb:///{sink}"]
         options += [f"--until={synthetic.until()}", "--processes=1", "--runner=FnApiRunner"]
         one = measure([sys.executable, "-m", "benchmarks.shuffled", str(traffic), *options])
         print(f"{n:>11,} posts: {one.seconds:.1f} s, {one.cpu_seconds:.1f} s CPU", flush=True)
         workers = [*lab.DFPIPE, "run", *options, *WORKERS]
-        many, few_held = measure(workers), measure([*workers, f"--held_texts={FEW}"])
+        many, few_held = measure(workers), measure([*workers, f"--held-texts={FEW}"])
         steps = [Step(*values) for values in orjson.loads(traffic.read_bytes())]
         measured = Measured(n, one.cpu_seconds, *distinct_texts(sink), **step_bytes(steps))
         return Size(measured, store.stat().st_size, one, many, few_held, steps)
@@ -138,7 +138,7 @@ Ways of more than {BIG / 1000:.0f} kB in one process, which is one bundle for ea
 
 def sizes_table(found: Sequence[Size]) -> str:
     """Return time and memory at each size."""
-    megabytes = "MB: one process", "MB: a worker", f"MB: a worker, --held_texts={FEW}", "MB: runner"
+    megabytes = "MB: one process", "MB: a worker", f"MB: a worker, --held-texts={FEW}", "MB: runner"
     return table(
         ["posts", "CPU s", "words", "URLs", *megabytes],
         (

@@ -54,7 +54,7 @@ Without / with, by the medians: {ratio:.1f}. The starter itself takes {megabytes
 
 def job(folder: Path, name: str) -> float:
     """Launch a job and wait for its end; return the seconds."""
-    command = ["dfpipe", "run", "--source=sqlite:////nothing/posts.db", "--sink=duckdb:////x.db"]
+    command = ["dfpipe", "run", "--store=sqlite:////nothing/posts.db", "--sink=duckdb:////x.db"]
     runner = LocalRunner(folder, {})
     began = time.perf_counter()
     runner.launch(JobSpec(name=name, kind="local", slot=datetime.now(UTC), command=command))

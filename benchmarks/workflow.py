@@ -83,8 +83,8 @@ class Bench:
         }
         options = ["--workers", str(workers), "--threads", str(threads), "--log-level", "critical"]
         options += ["--worker-class", "gthread", "--bind", f"127.0.0.1:{port}"]
-        dispatch = ["--store", self.store, "--queue_yaml", str(self.yaml), "--log_level", "ERROR"]
-        dispatch += ["--target", f"http://127.0.0.1:{port}", "--poll_secs", "0.1"]
+        dispatch = ["--store", self.store, "--queue-yaml", str(self.yaml), "--log-level", "ERROR"]
+        dispatch += ["--target", f"http://127.0.0.1:{port}", "--poll-secs", "0.1"]
         with process("-m", "gunicorn", *options, "workflow.web.server:create_app()", env=env):
             time.sleep(3)
             with process("-m", "taskqueue", "dispatch", *dispatch, env=env):

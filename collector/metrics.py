@@ -127,4 +127,4 @@ class WorkerMetrics:
         try:
             start_http_server(port, addr=host, registry=self.registry)
         except OSError as error:
-            raise UsageError(f"--metrics_port {port} cannot be used: {error.strerror}") from error
+            raise UsageError(f"--metrics-port {port} cannot be used: {error.strerror}") from error

@@ -30,6 +30,9 @@ COMMANDS = {
 # `module:command` each. The help of one is found in its module, which listing does not import.
 ENTRY_POINTS = "dfpipe.commands"
 
+# The name of an option in all subcommands, for other names that it has had.
+OPTION_NAMES = dict.fromkeys(("to", "from", "source"), "store")
+
 GOOGLE_ERRORS = (
     ("google.api_core.exceptions", "GoogleAPIError"),
     ("google.auth.exceptions", "GoogleAuthError"),
@@ -73,9 +76,19 @@ def _added() -> dict[str, metadata.EntryPoint]:
     return points
 
 
+def _spelling(name: str) -> str:
+    """Return the name of an option as it is declared: --top_words is --top-words."""
+    name = name.replace("_", "-")
+    return OPTION_NAMES.get(name, name)
+
+
 @click.group(
     cls=LazyGroup,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "token_normalize_func": _spelling,
+    },
     epilog="Start with `dfpipe demo`. Errors are one line; --verbose adds the traceback.",
 )
 @click.version_option(VERSION, prog_name="dfpipe")

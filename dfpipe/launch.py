@@ -1,6 +1,7 @@
 """From a command line to a finished run: what `dfpipe run` does."""
 
 import argparse
+import copy
 import difflib
 import logging
 import sys
@@ -103,11 +104,12 @@ def help_text() -> str:
     """Return the help on the analysis's own options."""
     parser = argparse.ArgumentParser(
         "dfpipe run",
-        usage="dfpipe run --source STORE --sink WAREHOUSE [options] [any Beam option]",
+        usage="dfpipe run --store STORE --sink WAREHOUSE [options] [any Beam option]",
         description="Analyse the posts of the last days and write the result tables.",
         epilog="All options of Beam work too, such as --runner=DataflowRunner --project=P "
         f"--region=R. The default runner, {LOCAL_RUNNER}, runs in this process.",
         add_help=False,
+        formatter_class=_Help,
     )
     AnalysisOptions._add_argparse_args(parser)
     parser.add_argument(
@@ -115,6 +117,17 @@ def help_text() -> str:
     )
     parser.add_argument("-h", "--help", action="store_true", help="show this text")
     return parser.format_help().rstrip()
+
+
+class _Help(argparse.HelpFormatter):
+    """Shows one spelling of each option, the first, and not the others that are understood."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        """Add a copy of an option that has only one spelling."""
+        shown = copy.copy(action)
+        if action.dest != "help":
+            shown.option_strings = action.option_strings[:1]
+        super().add_argument(shown)
 
 
 class _Parser(Parser):
@@ -129,9 +142,16 @@ def _like(arg: str, parser: argparse.ArgumentParser) -> str:
 
 
 def _near(arg: str, parser: argparse.ArgumentParser, cutoff: float) -> list[str]:
-    known = [name for action in parser._actions for name in action.option_strings]
-    name = arg.split("=")[0].replace("-", "_").replace("__", "--", 1)
-    return difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
+    # The first spelling of each, by the form in which they are compared.
+    known = {
+        _plain(name): a.option_strings[0] for a in parser._actions for name in a.option_strings
+    }
+    close = difflib.get_close_matches(_plain(arg.split("=")[0]), known, n=1, cutoff=cutoff)
+    return [known[name] for name in close]
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "-")
 
 
 def _check_runner(name: str) -> None:

@@ -28,7 +28,11 @@ IN_PROCESS = {"fnapirunner", "fnapi", "directrunner", "direct", "prismrunner", "
 LEAST_HELD = 10_000
 MOST_DIGITS = 9
 RECENT = timedelta(hours=24)
-ENVIRONMENT = {"--source": "DFPIPE_STORE", "--sink": "DFPIPE_WAREHOUSE"}
+# The options that the environment can set, in all their spellings, and the variables for it.
+ENVIRONMENT = {
+    ("--store", "--source"): ("DFPIPE_STORE",),
+    ("--sink",): ("DFPIPE_SINK", "DFPIPE_WAREHOUSE"),  # the second is its old name
+}
 
 _RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:[0-5]\d)", re.ASCII
@@ -107,18 +111,29 @@ class Parser(argparse.ArgumentParser):
 def with_environment(argv: Sequence[str], environ: Mapping[str, str]) -> list[str]:
     """Return the arguments, with options added that are set in the environment instead."""
     given = list(argv)
-    for option, variable in ENVIRONMENT.items():
-        named = any(arg.partition("=")[0] == option for arg in argv)
-        if not named and environ.get(variable):
-            given.append(f"{option}={environ[variable]}")
+    for options, variables in ENVIRONMENT.items():
+        named = any(arg.partition("=")[0] in options for arg in argv)
+        value = next(filter(None, map(environ.get, variables)), None)
+        if not named and value:
+            given.append(f"{options[0]}={value}")
     return given
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the analysis's own options to a parser."""
-    add = parser.add_argument
+    """Add the analysis's own options to a parser.
+
+    Their words are separated by dashes. Underscores, which Beam's own options and the parameters
+    of templates have, are understood too.
+    """
+
+    def add(name: str, *more: str, **how: Any) -> None:
+        with_underscores = f"--{name[2:].replace('-', '_')}"
+        parser.add_argument(*dict.fromkeys((name, with_underscores, *more)), **how)
+
     add(
+        "--store",
         "--source",
+        dest="source",
         metavar="STORE",
         help="store to read posts from: sqlite:///FILE or datastore://PROJECT?namespace=N "
         "(default: $DFPIPE_STORE)",
@@ -127,7 +142,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sink",
         metavar="WAREHOUSE",
         help="warehouse to write results to: duckdb:///FILE or "
-        "bigquery://PROJECT/DATASET?location=L (default: $DFPIPE_WAREHOUSE)",
+        "bigquery://PROJECT/DATASET?location=L (default: $DFPIPE_SINK)",
     )
     add("--days", default="4", help="length of the window in days, such as 0.5 (default: 4)")
     add(
@@ -141,24 +156,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="|".join(MODES),
         help="how words and URLs are taken from a post (default: modern)",
     )
-    add("--top_words", default="500", metavar="N", help="words ranked (default: 500)")
-    add("--top_urls", default="300", metavar="N", help="URLs ranked (default: 300)")
-    add("--top_pairs", default="300", metavar="N", help="word pairs ranked (default: 300)")
+    add("--top-words", default="500", metavar="N", help="words ranked (default: 500)")
+    add("--top-urls", default="300", metavar="N", help="URLs ranked (default: 300)")
+    add("--top-pairs", default="300", metavar="N", help="word pairs ranked (default: 300)")
     add(
         "--recent",
         metavar="HOURS",
         help="length of the last part of the window in hours, which is compared with what came "
         "before it (default: 24)",
     )
-    add("--top_rising", default="100", metavar="N", help="rising words ranked (default: 100)")
-    add("--top_stories", default="50", metavar="N", help="stories ranked (default: 50)")
+    add("--top-rising", default="100", metavar="N", help="rising words ranked (default: 100)")
+    add("--top-stories", default="50", metavar="N", help="stories ranked (default: 50)")
     add(
         "--languages",
         metavar="L,L...",
         help="languages whose stop words are left out, such as en,fr (default: en)",
     )
     add(
-        "--stopwords_file", metavar="FILE", help="more stop words, one per line; # begins a comment"
+        "--stopwords-file", metavar="FILE", help="more stop words, one per line; # begins a comment"
     )
     add(
         "--processes",
@@ -179,14 +194,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="parts in which words, URLs and pairs are counted in parallel (default: 16)",
     )
     add(
-        "--held_texts",
+        "--held-texts",
         default="500000",
         metavar="N",
         help="words or URLs that a counting step holds in memory, at least 10000; the default "
         "takes about 60 MB (default: 500000)",
     )
     add(
-        "--pair_candidates",
+        "--pair-candidates",
         default="2048",
         metavar="N",
         help="words whose pairs are counted first; changes time and memory, not the result "
@@ -201,7 +216,7 @@ def settings(given: Any, now: datetime) -> RunSettings:
     file = given.stopwords_file
     start = _start(end, given.days)
     return RunSettings(
-        source=_required(given.source, "source", "STORE, such as sqlite:///posts.db"),
+        source=_required(given.source, "store", "STORE, such as sqlite:///posts.db"),
         sink=_required(given.sink, "sink", "WAREHOUSE, such as duckdb:///results.duckdb"),
         start=start,
         end=end,
@@ -290,7 +305,8 @@ def _count(name: str, value: Any, least: int = 1) -> int:
     is_count = text.isascii() and text.isdigit()
     if not is_count or len(text) > MOST_DIGITS or int(text) < least:
         most = " and at most 999999999" if is_count and len(text) > MOST_DIGITS else ""
+        option = f"--{name.replace('_', '-')}"
         raise UsageError(
-            f"--{name} must be a whole number of at least {least}{most} (got {text[:80]})"
+            f"{option} must be a whole number of at least {least}{most} (got {text[:80]})"
         )
     return int(text)

@@ -91,7 +91,7 @@ def _all_steps(settings: LauncherSettings) -> Problems:
 def _steps(chain: Chain, settings: LauncherSettings) -> Problems:
     for step in chain.steps:
         if step.kind in OWN and not settings.warehouse:
-            yield f"the step {step.name} reads the warehouse: set DFPIPE_WAREHOUSE"
+            yield f"the step {step.name} reads the warehouse: set DFPIPE_SINK"
         if step.kind in ON_DATAFLOW and not settings.dataflow.project:
             yield f"the step {step.name} runs on Dataflow: set LAUNCHER_DATAFLOW_PROJECT"
         places = {"{store}": settings.store, "{warehouse}": settings.warehouse}

@@ -32,7 +32,7 @@ def launcher() -> None:
     help="sqlite:///FILE or datastore://PROJECT?namespace=N.",
 )
 @click.option(
-    "--queue_yaml",
+    "--queue-yaml",
     metavar="FILE",
     envvar="LAUNCHER_QUEUE_YAML",
     show_envvar=True,

@@ -64,7 +64,7 @@ class LauncherSettings(EnvironmentSettings):
     model_config = SettingsConfigDict(env_prefix="LAUNCHER_")
 
     store: str = Field(default="", validation_alias="DFPIPE_STORE")
-    warehouse: str = Field(default="", validation_alias="DFPIPE_WAREHOUSE")
+    warehouse: str = Field(default="", validation_alias="DFPIPE_SINK")
     queue_yaml: str = "queue.yaml"
     queue: str = "default"
     target: str = ""
@@ -91,7 +91,7 @@ def read_settings(environment: Mapping[str, str]) -> LauncherSettings:
     given.setdefault("LAUNCHER_DATAFLOW_PROJECT", project)
     if given.get("GAE_ENV") and project:
         given.setdefault("DFPIPE_STORE", f"datastore://{project}")
-    found = read_environment(LauncherSettings, given)
+    found = read_environment(LauncherSettings, given, {"DFPIPE_WAREHOUSE": "DFPIPE_SINK"})
     dataflow = read_environment(DataflowSettings, given)
     found = found.model_copy(update={"auth": settings_from(given), "dataflow": dataflow})
     for problem in contradictions(found):

@@ -22,6 +22,8 @@ class ServiceGroup(click.Group):
         kwargs["context_settings"] |= {
             "help_option_names": ["-h", "--help"],
             "max_content_width": 100,
+            # --queue_yaml is --queue-yaml.
+            "token_normalize_func": lambda name: name.replace("_", "-"),
         }
         super().__init__(*args, **kwargs)
         self.params.append(

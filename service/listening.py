@@ -43,7 +43,7 @@ def listening_options(
 ) -> Callable[[Command], Command]:
     """Give a command the options of a service, which it takes together as `listening`.
 
-    `timeout` adds --timeout_secs.
+    `timeout` adds --timeout-secs.
     """
     options = [
         click.option("--host", default="127.0.0.1", show_default=True),
@@ -70,7 +70,7 @@ def listening_options(
 
 
 _TIMEOUT_OPTION = click.option(
-    "--timeout_secs",
+    "--timeout-secs",
     type=click.IntRange(1),
     default=LONG_TIMEOUT,
     show_default=True,
@@ -96,7 +96,7 @@ def with_login(auth: AuthSettings, listening: Listening, prefix: str = "/pages")
 
 
 _KEEP_ALIVE_OPTION = click.option(
-    "--keep_alive_secs",
+    "--keep-alive-secs",
     type=click.IntRange(1, 3600),
     default=KEEP_ALIVE,
     show_default=True,

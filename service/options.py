@@ -8,7 +8,7 @@ import click
 Command = Callable[..., Any]
 
 LOG_LEVEL = click.option(
-    "--log_level",
+    "--log-level",
     type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False),
     default="INFO",
     show_default=True,

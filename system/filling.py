@@ -54,7 +54,7 @@ def make_up(store: str, sink: str, say: Say) -> None:
     say(f"stored {stored.new:,} synthetic posts covering {DEMO_TIMELINE.days} days")
     for days in (2, 1):
         until = (now - timedelta(days=days)).isoformat()
-        say(str(launch.launch([f"--source={store}", f"--sink={sink}", f"--until={until}"], {})))
+        say(str(launch.launch([f"--store={store}", f"--sink={sink}", f"--until={until}"], {})))
 
 
 def keep_pushing(url: str, token: str, say: Say, stopping: threading.Event) -> None:

@@ -73,7 +73,7 @@ class System:
     def programs(self) -> list[Program]:
         """The processes."""
         launcher, collector = self.addresses["launcher"], self.addresses["default"]
-        queues = f"--queue_yaml={self.config / 'queue.yaml'}"
+        queues = f"--queue-yaml={self.config / 'queue.yaml'}"
         store = f"--store={self.store}"
         listen = [f"--host={self.host}", "--workers=1"]
         return [
@@ -103,7 +103,8 @@ class System:
         return {
             "PYTHONUNBUFFERED": "1",
             "DFPIPE_STORE": self.store,
-            "DFPIPE_WAREHOUSE": self.sink,
+            "DFPIPE_SINK": self.sink,
+            "DFPIPE_WAREHOUSE": "",  # its old name, which someone may have set
             "DFPIPE_TASK_TOKEN": self.tokens["task"],
             "COLLECTOR_INGEST_TOKENS": self.tokens["ingest"],
             "COLLECTOR_QUEUE_YAML": queues,

@@ -19,7 +19,8 @@ from workflow.engine.engine import Engine
 from workflow.errors import UsageError
 from workflow.mail import Mail
 
-STORE = "TASKQUEUE_STORE"
+STORE = "DFPIPE_STORE"
+QUEUES_STORE = "TASKQUEUE_STORE"  # where queues and workflows have a store of their own
 
 
 class WorkflowSettings(EnvironmentSettings):
@@ -42,7 +43,8 @@ class WorkflowSettings(EnvironmentSettings):
 
 def read_settings(environment: Mapping[str, str]) -> WorkflowSettings:
     """The settings in an environment; docs/reference/workflow.md lists them. Raises UsageError."""
-    found = read_environment(WorkflowSettings, environment)
+    given = {**environment, STORE: environment.get(QUEUES_STORE) or environment.get(STORE, "")}
+    found = read_environment(WorkflowSettings, given)
     return found.changed(auth=auth_from(environment), mail=mail.settings_from(environment))
 
 

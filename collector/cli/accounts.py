@@ -141,7 +141,7 @@ def _line(account: str) -> Iterator[Callable[["Outcome"], None]]:
 @click.command(short_help="Remove old posts.")
 @STORE_OPTION
 @click.option(
-    "--older_than",
+    "--older-than",
     metavar="AGE",
     help="Such as 30d or 36h, since a post was written.  [default: COLLECTOR_KEEP, else 30d]",
 )
@@ -165,7 +165,7 @@ def _age(text: str) -> timedelta:
     try:
         return parse_duration(text)
     except ValueError as error:
-        raise UsageError(f"--older_than is {error}") from error
+        raise UsageError(f"--older-than is {error}") from error
 
 
 COMMANDS = (follow, unfollow, accounts, fetch, purge)

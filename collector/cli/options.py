@@ -22,7 +22,7 @@ STORE_OPTION = click.option(
     help="sqlite:///FILE or datastore://PROJECT?namespace=N.",
 )
 QUEUE_YAML_OPTION = click.option(
-    "--queue_yaml",
+    "--queue-yaml",
     metavar="FILE",
     envvar="COLLECTOR_QUEUE_YAML",
     show_envvar=True,

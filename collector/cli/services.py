@@ -53,28 +53,28 @@ def _metrics_folder() -> Iterator[None]:
 @STORE_OPTION
 @QUEUE_YAML_OPTION
 @click.option(
-    "--lease_secs",
+    "--lease-secs",
     type=click.FloatRange(1),
     default=60.0,
     show_default=True,
     help="Seconds until the tasks of a killed worker go to another.",
 )
 @click.option(
-    "--max_tasks",
+    "--max-tasks",
     type=click.IntRange(1, 1000),
     default=500,
     show_default=True,
     help="Most tasks in one lease.",
 )
 @click.option(
-    "--poll_secs",
+    "--poll-secs",
     type=click.FloatRange(0.01),
     default=0.5,
     show_default=True,
     help="Seconds between polls while the queue holds fewer.",
 )
-@click.option("--metrics_port", type=int, help="Serve Prometheus metrics on that port.")
-@click.option("--metrics_host", default="127.0.0.1", show_default=True)
+@click.option("--metrics-port", type=int, help="Serve Prometheus metrics on that port.")
+@click.option("--metrics-host", default="127.0.0.1", show_default=True)
 @LOG_LEVEL
 def ingest_worker(
     store: str | None,

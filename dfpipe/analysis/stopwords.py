@@ -30,7 +30,7 @@ def stop_words_in_effect(
     if mode == "classic":
         if languages or extra:
             raise UsageError(
-                "--languages and --stopwords_file cannot be used with --text=classic, whose stop "
+                "--languages and --stopwords-file cannot be used with --text=classic, whose stop "
                 "words are fixed: leave them out, or use --text=modern"
             )
         return _CLASSIC
@@ -58,7 +58,7 @@ def read_stop_words(path: str) -> tuple[str, ...]:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
-            f"cannot read --stopwords_file={path} ({error}): give a UTF-8 text file with one word "
+            f"cannot read --stopwords-file={path} ({error}): give a UTF-8 text file with one word "
             "per line"
         ) from error
     lines = (line.partition("#")[0].strip() for line in text.splitlines())

@@ -4,22 +4,16 @@ from pathlib import Path
 
 import click
 
+from dfpipe.commands.options import store_option
+
 EXAMPLES = """\b
 Example:
-  dfpipe backup --from sqlite:///posts.db --output backups/posts-monday.db
+  dfpipe backup --store sqlite:///posts.db --output backups/posts-monday.db
 """
 
 
 @click.command("backup", short_help="Copy a store that is in use to a file.", epilog=EXAMPLES)
-@click.option(
-    "--from",
-    "store_url",
-    metavar="STORE",
-    required=True,
-    envvar="DFPIPE_STORE",
-    show_envvar=True,
-    help="sqlite:///FILE.",
-)
+@store_option("sqlite:///FILE")
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -27,7 +21,7 @@ Example:
     required=True,
     help="A new file; it appears when it is complete.",
 )
-def command(store_url: str, output: Path) -> None:
+def command(store: str, output: Path) -> None:
     """Copy a store that is in use to a file.
 
     The copy is the store at one moment, with everything that is committed by then: other programs
@@ -37,4 +31,4 @@ def command(store_url: str, output: Path) -> None:
     """
     from dfpipe.datastore.backup import backup  # --help needs no SQLite
 
-    click.echo(f"{backup(store_url, output):,} bytes written to {output}")
+    click.echo(f"{backup(store, output):,} bytes written to {output}")

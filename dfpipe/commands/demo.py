@@ -23,8 +23,8 @@ ANSWERS: tuple[tuple[str, dict[str, object], int], ...] = (
 )
 STORIES, BAR_WIDTH = 8, 48
 NEXT = (
-    "import FILE --to sqlite:///posts.db --shift-to-now",
-    "run --source sqlite:///posts.db --sink duckdb:///results.duckdb",
+    "import FILE --store sqlite:///posts.db --shift-to-now",
+    "run --store sqlite:///posts.db --sink duckdb:///results.duckdb",
     "query interesting_pairs --sink duckdb:///results.duckdb",
 )
 
@@ -56,7 +56,7 @@ def show_demo(folder: Path, now: datetime) -> None:
         + (f" {seen:,} were there already." if seen else "")
     )
     for name, until in (("Yesterday", now - DAY), ("Today", now)):
-        words = [f"--source={store}", f"--sink={sink}", f"--until={until.isoformat()}"]
+        words = [f"--store={store}", f"--sink={sink}", f"--until={until.isoformat()}"]
         click.echo(f"{name}: {launch.launch(words, {})}")
     program = _program()
     _show_stories(store, sink, program)
@@ -78,7 +78,7 @@ def _show_stories(store: str, sink: str, program: str) -> None:
         click.echo(f"    {bars(story, run, BAR_WIDTH)}")
     for story in stories[:1]:
         edge = f"{story['w1']} {story['w2']}"
-        click.echo(f"More of one: {program} story {edge} --sink {sink} --source {store}")
+        click.echo(f"More of one: {program} story {edge} --sink {sink} --store {store}")
 
 
 def _answer(sink: str, program: str) -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import click
 
+from dfpipe.commands.options import store_option
+
 EXAMPLES = """\b
 Examples:
-  dfpipe export --from sqlite:///posts.db --output posts.jsonl
-  dfpipe export --from sqlite:///posts.db --since 2015-01-10T00:00:00Z | xz > day.jsonl.xz
+  dfpipe export --store sqlite:///posts.db --output posts.jsonl
+  dfpipe export --store sqlite:///posts.db --since 2015-01-10T00:00:00Z | xz > day.jsonl.xz
 """
 
 
@@ -32,15 +34,7 @@ class _Time(click.ParamType[datetime]):
 
 
 @click.command("export", short_help="Write the posts of a store as JSON lines.", epilog=EXAMPLES)
-@click.option(
-    "--from",
-    "store_url",
-    metavar="STORE",
-    required=True,
-    envvar="DFPIPE_STORE",
-    show_envvar=True,
-    help="sqlite:///FILE or datastore://PROJECT?namespace=N.",
-)
+@store_option()
 @click.option("--since", type=_Time(), metavar="T", help="Only posts from this time on.")
 @click.option("--until", type=_Time(), metavar="T", help="Only posts before this time.")
 @click.option(
@@ -50,7 +44,7 @@ class _Time(click.ParamType[datetime]):
     help="File to write; it appears once it is complete.  [default: standard output]",
 )
 def command(
-    store_url: str, since: datetime | None, until: datetime | None, output: Path | None
+    store: str, since: datetime | None, until: datetime | None, output: Path | None
 ) -> None:
     """Write the posts of a store as JSON lines, sorted by created_at, then by tid.
 
@@ -61,7 +55,7 @@ def command(
     from dfpipe.datastore import connect
     from dfpipe.posts import exporting
 
-    with closing(connect(store_url, create=False, read_only=True, verify=True)) as client:
+    with closing(connect(store, create=False, read_only=True, verify=True)) as client:
         lines = exporting.export_lines(client, since, until)
         if output is None:
             sys.stdout.buffer.writelines(lines)

@@ -7,26 +7,20 @@ from functools import partial
 
 import click
 
+from dfpipe.commands.options import store_option
+
 EXAMPLES = """\b
 Examples:
-  dfpipe import tweets.jsonl.xz --to sqlite:///posts.db
-  dfpipe import page_*.json archive/2011_12.js --to sqlite:///posts.db --strict
+  dfpipe import tweets.jsonl.xz --store sqlite:///posts.db
+  dfpipe import page_*.json archive/2011_12.js --store sqlite:///posts.db --strict
   curl -s https://mastodon.social/api/v1/timelines/public |
-    dfpipe import - --to sqlite:///posts.db
+    dfpipe import - --store sqlite:///posts.db
 """
 
 
 @click.command("import", short_help="Read archives of posts into a store.", epilog=EXAMPLES)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
-@click.option(
-    "--to",
-    "store_url",
-    metavar="STORE",
-    required=True,
-    envvar="DFPIPE_STORE",
-    show_envvar=True,
-    help="sqlite:///FILE or datastore://PROJECT?namespace=N.",
-)
+@store_option()
 @click.option(
     "--strict",
     is_flag=True,
@@ -39,7 +33,7 @@ Examples:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(
-    files: tuple[str, ...], store_url: str, strict: bool, shift_to_now: bool, as_json: bool
+    files: tuple[str, ...], store: str, strict: bool, shift_to_now: bool, as_json: bool
 ) -> None:
     """Read archives of posts into a store; - is standard input.
 
@@ -60,13 +54,13 @@ def command(
     from dfpipe.datastore import check, connect
     from dfpipe.posts import importing
 
-    check(store_url)
+    check(store)
     with importing.sources(files, sys.stdin.buffer) as archives, bar() as show:
         scanned = importing.scan(archives, strict, show)
         for warning in scanned.warnings:
             click.echo(f"dfpipe: warning: {warning}", err=True)
         clock = partial(datetime.now, UTC)
         shift_to = clock() if shift_to_now else None
-        with closing(connect(store_url, verify=True)) as client:
+        with closing(connect(store, verify=True)) as client:
             report = importing.store(archives, scanned, client, clock, shift_to=shift_to, show=show)
     click.echo(json_text(report) if as_json else text(report))

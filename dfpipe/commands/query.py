@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 import click
 
+from dfpipe.commands.options import SINK, require_sink
 from dfpipe.errors import UsageError
-from dfpipe.warehouse import FORMS, connect, named_queries
+from dfpipe.warehouse import connect, named_queries
 from dfpipe.warehouse.named_queries import NamedQuery, Result
 from dfpipe.warehouse.notes import is_blank, notes_on
 
@@ -30,13 +31,7 @@ Examples:
 @click.command("query", short_help="Answer a named query from the results.", epilog=EXAMPLES)
 @click.argument("name", required=False)
 @click.option("--list", "list_", is_flag=True, help="List the queries and their parameters.")
-@click.option(
-    "--sink",
-    metavar="WAREHOUSE",
-    envvar="DFPIPE_WAREHOUSE",
-    show_envvar=True,
-    help="duckdb:///FILE or bigquery://PROJECT/DATASET?location=L.",
-)
+@SINK
 @click.option(
     "--limit", metavar="N", help="Maximum number of rows.  [default: 20 for a table, else all]"
 )
@@ -77,9 +72,7 @@ def command(
     given, rows = parameters(params), row_limit(limit, format_)
     query = named_queries.load(name)
     values = query.bind(given)
-    if not sink:
-        raise UsageError(f"--sink is required: give --sink {FORMS}, or set DFPIPE_WAREHOUSE")
-    warehouse = connect(sink)
+    warehouse = connect(require_sink(sink))
     with warehouse.reading():
         result = warehouse.query(name, **given)
         for note in notes_on(warehouse, query, values, result):

@@ -17,7 +17,7 @@ from dfpipe.analysis.text import MODES
 )
 @click.option("--languages", metavar="L,L...", help="Languages, such as en,fr.  [default: en]")
 @click.option(
-    "--stopwords_file", metavar="FILE", help="More words, one per line; # begins a comment."
+    "--stopwords-file", metavar="FILE", help="More words, one per line; # begins a comment."
 )
 def command(mode: str, languages: str | None, stopwords_file: str | None) -> None:
     """Print the stop words in effect, one per line, in code-point order.

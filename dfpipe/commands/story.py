@@ -6,47 +6,36 @@ from typing import Any
 
 import click
 
+from dfpipe.commands.options import SINK, require_sink, store_option
 from dfpipe.commands.query import readable
 from dfpipe.commands.story_text import Row, bars, rise, rows, size
-from dfpipe.errors import NoResultsError, UsageError
-from dfpipe.warehouse import FORMS, Warehouse
+from dfpipe.errors import NoResultsError
+from dfpipe.warehouse import Warehouse
 
 
 @click.command("story", short_help="Show one story with its timeline, links and posts.")
 @click.argument("w1")
 @click.argument("w2")
-@click.option(
-    "--sink",
-    metavar="WAREHOUSE",
-    envvar="DFPIPE_WAREHOUSE",
-    show_envvar=True,
-    help="duckdb:///FILE or bigquery://PROJECT/DATASET?location=L.",
-)
-@click.option(
-    "--source",
-    metavar="STORE",
-    envvar="DFPIPE_STORE",
-    show_envvar=True,
-    help="Where the posts are, to show examples: sqlite:///FILE or datastore://PROJECT.",
+@SINK
+@store_option(
+    "Where the posts are, to show examples: sqlite:///FILE or datastore://PROJECT", required=False
 )
 @click.option("--ts", metavar="TIME", help="Use the newest run at or before this time.")
-def command(w1: str, w2: str, sink: str | None, source: str | None, ts: str | None) -> None:
+def command(w1: str, w2: str, sink: str | None, store: str | None, ts: str | None) -> None:
     """Show the story whose leading edge is the two words W1 and W2, in any order.
 
     `dfpipe query stories` lists the stories of a run with their leading edges (w1 and w2).
     """
-    if not sink:
-        raise UsageError(f"--sink is required: give --sink {FORMS}, or set DFPIPE_WAREHOUSE")
     from dfpipe import warehouse
 
-    results = warehouse.connect(sink)
+    results = warehouse.connect(require_sink(sink))
     with results.reading():
         story = find(results, min(w1, w2), max(w1, w2), ts)
         own = rows(results, "story", w1=story["w1"], w2=story["w2"], ts=story["ts"])
         run = next(run for run in rows(results, "latest_runs") if run["ts"] == story["ts"])
     for line in told(story, own, run):
         click.echo(line)
-    for line in examples([row for row in own if row["item"] == "post"], source):
+    for line in examples([row for row in own if row["item"] == "post"], store):
         click.echo(line)
 
 
@@ -75,14 +64,14 @@ def told(story: Row, own: Sequence[Row], run: Row) -> Iterator[str]:
         yield f"  {row['count']:,} × {readable(row['url'])}"
 
 
-def examples(posts: Sequence[Row], source: str | None) -> Iterator[str]:
+def examples(posts: Sequence[Row], store: str | None) -> Iterator[str]:
     """Give the lines on example posts, which are looked up in the store."""
     yield "Posts:"
-    texts: dict[int, Any] = _look_up([row["tid"] for row in posts], source) if source else {}
+    texts: dict[int, Any] = _look_up([row["tid"] for row in posts], store) if store else {}
     for row in posts:
         post = texts.get(row["tid"])
-        if not source:
-            what = f"post {row['tid']} (give --source to see it)"
+        if not store:
+            what = f"post {row['tid']} (give --store to see it)"
         elif post is None:
             what = f"post {row['tid']} is no longer in the store"
         else:
@@ -91,12 +80,12 @@ def examples(posts: Sequence[Row], source: str | None) -> Iterator[str]:
         yield f"  {row['count']:,} × {what}"
 
 
-def _look_up(tids: Sequence[int], source: str) -> dict[int, tuple[Any, ...]]:
+def _look_up(tids: Sequence[int], store: str) -> dict[int, tuple[Any, ...]]:
     """Return the user and the text of the posts that are in a store. Raises DfpipeError."""
     from dfpipe import datastore
     from dfpipe.posts.post import KIND
 
-    with closing(datastore.connect(source, create=False)) as client:
+    with closing(datastore.connect(store, create=False)) as client:
         keys = [client.key(KIND, tid) for tid in tids]
         found = datastore.get_values(client, keys, "user", "text")
     return {tid: post for tid, post in zip(tids, found, strict=True) if post is not None}

@@ -28,7 +28,7 @@ def check_reach(settings: RunSettings, options: PipelineOptions) -> None:
         return
     runner = options.view_as(StandardOptions).runner
     if settings.source.startswith("sqlite:"):
-        raise UsageError(_message("source", settings.source, runner, "datastore://PROJECT"))
+        raise UsageError(_message("store", settings.source, runner, "datastore://PROJECT"))
     if warehouse.kind_of(settings.sink).is_local:
         remote = [kind.form for kind in warehouse.KINDS.values() if not kind.is_local]
         raise UsageError(_message("sink", settings.sink, runner, " or ".join(remote)))

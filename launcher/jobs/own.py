@@ -48,7 +48,7 @@ class OwnRunner:
     def launch(self, spec: JobSpec) -> JobStatus:
         """Do the step at once. Raises LaunchRefusedError and UnavailableError."""
         if not self._url:
-            raise LaunchRefusedError("no warehouse: set DFPIPE_WAREHOUSE")
+            raise LaunchRefusedError("no warehouse: set DFPIPE_SINK")
         try:
             found = warehouse.connect(self._url)
             return JobStatus(

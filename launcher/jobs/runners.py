@@ -25,5 +25,5 @@ def runners_of(settings: LauncherSettings) -> dict[str, Runner]:
 
 def local_runner(settings: LauncherSettings) -> LocalRunner:
     """The runner of local jobs, which get the store and the warehouse by their environment."""
-    places = {"DFPIPE_STORE": settings.store, "DFPIPE_WAREHOUSE": settings.warehouse}
+    places = {"DFPIPE_STORE": settings.store, "DFPIPE_SINK": settings.warehouse}
     return LocalRunner(settings.jobs_folder, {name: url for name, url in places.items() if url})

@@ -35,9 +35,7 @@ class NoWarehouse:
 
     def query(self, name: str, **params: object) -> Result:
         """Raise NoResultsError, which says what to do."""
-        raise NoResultsError(
-            "no warehouse: set DFPIPE_WAREHOUSE to the value of --sink in your jobs"
-        )
+        raise NoResultsError("no warehouse: set DFPIPE_SINK to the value of --sink in your jobs")
 
     def reading(self) -> AbstractContextManager[None]:
         """Do nothing: there is nothing to open."""

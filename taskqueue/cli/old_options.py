@@ -9,14 +9,14 @@ from functools import partial
 
 import click
 
-IGNORED_FLAGS = ("dump_request", "use_developer_key")
+IGNORED_FLAGS = ("dump-request", "use-developer-key")
 IGNORED = (
-    "appengine_access_token_file",
-    "developer_key_file",
-    "log_output_file",
-    "sleep_interval_secs",
-    "taskapi_requests_per_sec",
-    "timeout_secs_for_next_lease_request",
+    "appengine-access-token-file",
+    "developer-key-file",
+    "log-output-file",
+    "sleep-interval-secs",
+    "taskapi-requests-per-sec",
+    "timeout-secs-for-next-lease-request",
 )
 _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -35,9 +35,9 @@ class OldStyleCommand(click.Command):
             if not word.startswith("--") or not name:
                 yield from [word, *args]
                 return
-            full = self._full_name(ctx, name)
+            full = self._full_name(ctx, name.replace("_", "-"))
             if full in IGNORED or full in IGNORED_FLAGS:
-                click.echo(f"{ctx.command_path}: --{full} has no effect any more", err=True)
+                click.echo(f"{ctx.command_path}: --{name} has no effect any more", err=True)
                 if full in IGNORED and not equals and args:
                     args.pop(0)
                 continue

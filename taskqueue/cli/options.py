@@ -18,17 +18,19 @@ from taskqueue.rest.resources import QueueResources, Resource, decoded, encoded
 from taskqueue.service import TaskQueueService, translated
 
 TOKEN = "TASKQUEUE_TOKEN"  # noqa: S105  # the name of a variable
+# The first is for a store that holds the queues alone.
+STORE_VARIABLES = ["TASKQUEUE_STORE", "DFPIPE_STORE"]
 Api = QueueResources | RestClient
 
 STORE = click.option(
     "--store",
     metavar="URL",
-    envvar="TASKQUEUE_STORE",
-    show_envvar=True,
-    help="Use this store directly: sqlite:///FILE or datastore://PROJECT.",
+    envvar=STORE_VARIABLES,
+    help="Use this store directly: sqlite:///FILE or datastore://PROJECT.  "
+    "[env var: DFPIPE_STORE, or TASKQUEUE_STORE for a store of the queues alone]",
 )
 QUEUE_YAML = click.option(
-    "--queue_yaml",
+    "--queue-yaml",
     metavar="FILE",
     type=click.Path(dir_okay=False),
     help="Read the queues from this file.  [default: those in the store]",
@@ -49,22 +51,22 @@ class Seconds(click.FloatRange):
         return number
 
 
-TASK_NAME = click.option("--task_name", metavar="NAME", required=True)
+TASK_NAME = click.option("--task-name", metavar="NAME", required=True)
 _API = (
     STORE,
     QUEUE_YAML,
     click.option(
-        "--api_host", metavar="URL", help="Use the REST API at this address instead of a store."
+        "--api-host", metavar="URL", help="Use the REST API at this address instead of a store."
     ),
-    click.option("--service_version", default="v1beta2", show_default=True),
-    click.option("--project_name", default="default", show_default=True),
+    click.option("--service-version", default="v1beta2", show_default=True),
+    click.option("--project-name", default="default", show_default=True),
     click.option(
-        "--credentials_file",
+        "--credentials-file",
         metavar="FILE",
         type=click.Path(dir_okay=False),
         help=f"Holds the bearer token for the REST API.  [env var: {TOKEN}, the token itself]",
     ),
-    click.option("--taskqueue_name", metavar="QUEUE", default="default", show_default=True),
+    click.option("--taskqueue-name", metavar="QUEUE", default="default", show_default=True),
 )
 
 
@@ -79,7 +81,7 @@ def connected(options: dict[str, Any]) -> Api:
     """The queues that the options of `api_options` name. Raises UsageError."""
     host, store = options["api_host"], options["store"]
     if host and click.get_current_context().get_parameter_source("store") is _COMMAND_LINE:
-        raise UsageError("--store and --api_host are both given: give one of them")
+        raise UsageError("--store and --api-host are both given: give one of them")
     if host:
         return RestClient(
             host,
@@ -97,7 +99,7 @@ def local(options: dict[str, Any]) -> QueueResources:
     """The same for commands that the REST API does not have."""
     api = connected(options)
     if isinstance(api, RestClient):
-        raise UsageError("the REST API cannot do this: give --store instead of --api_host")
+        raise UsageError("the REST API cannot do this: give --store instead of --api-host")
     return api
 
 
@@ -108,7 +110,7 @@ def service_of(store: str | None, queue_yaml: str | None) -> TaskQueueService:
     """
     if not store:
         raise UsageError(
-            "no store was given: give --store sqlite:///FILE (or TASKQUEUE_STORE), or --api_host"
+            "no store was given: give --store sqlite:///FILE (or DFPIPE_STORE), or --api-host"
         )
     service = TaskQueueService(store, queue_yaml)
     if queue_yaml is None:

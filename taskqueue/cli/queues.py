@@ -19,7 +19,7 @@ from taskqueue.rest.resources import QueueResources
 from taskqueue.task import Task
 
 SIZE_SHOWN = click.option(
-    "--payload_size_to_display",
+    "--payload-size-to-display",
     type=click.IntRange(min=0),
     default=2 * 2**20,
     show_default=True,
@@ -29,7 +29,7 @@ SIZE_SHOWN = click.option(
 
 @command(short_help="Show a queue.")
 @api_options
-@click.option("--get_stats", is_flag=True, help="Count its tasks too.")
+@click.option("--get-stats", is_flag=True, help="Count its tasks too.")
 def getqueue(get_stats: bool, taskqueue_name: str, **options: Any) -> None:
     """Show a queue."""
     show(connected(options).get_queue(taskqueue_name, get_stats))
@@ -55,10 +55,10 @@ def gettask(task_name: str, taskqueue_name: str, **options: Any) -> None:
 
 @command(short_help="Add a task to a queue.")
 @api_options
-@click.option("--task_name", metavar="NAME", help="Its name.  [default: a generated one]")
+@click.option("--task-name", metavar="NAME", help="Its name.  [default: a generated one]")
 @click.option("--payload", metavar="TEXT")
 @click.option(
-    "--payload_file",
+    "--payload-file",
     metavar="FILE",
     help="Read the payload from this file; - reads standard input.",
 )
@@ -84,7 +84,7 @@ def addtask(
     """Add a task to a queue, and show it."""
     api = connected(options)
     if payload is not None and payload_file:
-        raise UsageError("--payload and --payload_file are both given: give one of them")
+        raise UsageError("--payload and --payload-file are both given: give one of them")
     if isinstance(api, QueueResources):
         is_pull = not url and api.service.definition(taskqueue_name).is_pull
         method = method or ("PULL" if is_pull else "POST")
@@ -104,10 +104,10 @@ def addtask(
 
 @command(short_help="Lease tasks.")
 @api_options
-@click.option("--lease_secs", type=click.IntRange(min=0), required=True, help="For how long.")
-@click.option("--num_tasks", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--lease-secs", type=click.IntRange(min=0), required=True, help="For how long.")
+@click.option("--num-tasks", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--tag", help="Only tasks with this tag.")
-@click.option("--group_by_tag", is_flag=True, help="Only tasks with the tag of the oldest.")
+@click.option("--group-by-tag", is_flag=True, help="Only tasks with the tag of the oldest.")
 @SIZE_SHOWN
 def leasetask(
     lease_secs: int,
@@ -128,10 +128,10 @@ def leasetask(
 @api_options
 @TASK_NAME
 @click.option(
-    "--lease_secs", type=click.IntRange(min=0), required=True, help="0 releases the task."
+    "--lease-secs", type=click.IntRange(min=0), required=True, help="0 releases the task."
 )
 @click.option(
-    "--lease_timestamp",
+    "--lease-timestamp",
     type=int,
     help="Change only the lease that ends at this time, in microseconds.",
 )
@@ -156,7 +156,7 @@ def deletetask(task_name: str, taskqueue_name: str, **options: Any) -> None:
 
 @command(short_help="Delete the first tasks of a queue.")
 @api_options
-@click.option("--max_delete", type=click.IntRange(min=0), default=100, show_default=True)
+@click.option("--max-delete", type=click.IntRange(min=0), default=100, show_default=True)
 def clear(max_delete: int, taskqueue_name: str, **options: Any) -> None:
     """Delete the first tasks of a queue, and print how many."""
     show({"deleted": connected(options).clear(taskqueue_name, max_delete)})
@@ -164,7 +164,7 @@ def clear(max_delete: int, taskqueue_name: str, **options: Any) -> None:
 
 @command(short_help="List dead letters.")
 @api_options
-@click.option("--max_listed", type=click.IntRange(min=1), default=100, show_default=True)
+@click.option("--max-listed", type=click.IntRange(min=1), default=100, show_default=True)
 def deadletters(max_listed: int, taskqueue_name: str, **options: Any) -> None:
     """List dead letters, the oldest first, without their payloads.
 
@@ -176,7 +176,7 @@ def deadletters(max_listed: int, taskqueue_name: str, **options: Any) -> None:
 
 @command(short_help="Put dead letters back into their queue.")
 @api_options
-@click.option("--task_name", metavar="NAME", help="Only this one.  [default: all]")
+@click.option("--task-name", metavar="NAME", help="Only this one.  [default: all]")
 def retry(task_name: str | None, taskqueue_name: str, **options: Any) -> None:
     """Put dead letters back into their queue, due at once, and show them."""
     api = local(options)

@@ -51,37 +51,37 @@ if TYPE_CHECKING:
     help="The most concurrent requests.",
 )
 @click.option(
-    "--lease_secs",
+    "--lease-secs",
     type=Seconds(1),
     default=60.0,
     show_default=True,
     help="How long a task stays with a dispatcher that was killed.",
 )
 @click.option(
-    "--poll_secs",
+    "--poll-secs",
     type=Seconds(0.05),
     default=0.5,
     show_default=True,
     help="How often to look for tasks of other processes.",
 )
 @click.option(
-    "--deadline_secs",
+    "--deadline-secs",
     type=Seconds(0.1),
     default=600.0,
     show_default=True,
     help="How long a handler may take, unless the task has its own deadline.",
 )
 @click.option(
-    "--grace_secs",
+    "--grace-secs",
     type=Seconds(0),
     default=30.0,
     show_default=True,
     help="How long to wait for running requests at shutdown.",
 )
 @click.option(
-    "--metrics_port", type=click.IntRange(0, 65535), help="Serve Prometheus metrics on that port."
+    "--metrics-port", type=click.IntRange(0, 65535), help="Serve Prometheus metrics on that port."
 )
-@click.option("--metrics_host", default="127.0.0.1", show_default=True)
+@click.option("--metrics-host", default="127.0.0.1", show_default=True)
 @LOG_LEVEL
 def dispatch(
     store: str | None,
@@ -143,7 +143,7 @@ def serve_metrics(metrics: Any, service: Any, host: str, port: int) -> None:
     try:
         start_http_server(port, addr=host, registry=metrics.registry)
     except OSError as error:
-        raise UsageError(f"--metrics_port {port} cannot be used: {error.strerror}") from error
+        raise UsageError(f"--metrics-port {port} cannot be used: {error.strerror}") from error
 
 
 def named(target: str) -> tuple[str, str]:
@@ -169,9 +169,9 @@ def by_name(targets: Iterable[str]) -> dict[str, str]:
 @command(short_help="Serve the REST API of pull queues.")
 @STORE
 @QUEUE_YAML
-@click.option("--project_name", help="Answer for this project only.")
+@click.option("--project-name", help="Answer for this project only.")
 @click.option(
-    "--token_file",
+    "--token-file",
     metavar="FILE",
     type=click.Path(dir_okay=False),
     help="Accept these bearer tokens: a line `TOKEN EMAIL` for each user of the acl.",
@@ -180,7 +180,7 @@ def by_name(targets: Iterable[str]) -> dict[str, str]:
     "--audience",
     help="Accept Google's OIDC tokens for this audience; the acl lists their email addresses.",
 )
-@click.option("--no_auth", is_flag=True, help="Allow every request that reaches the port.")
+@click.option("--no-auth", is_flag=True, help="Allow every request that reaches the port.")
 @listening_options(port=8888, workers=1)
 def serve(
     store: str | None,
@@ -196,7 +196,7 @@ def serve(
     from taskqueue.rest.blueprint import create_app
 
     if [bool(token_file), bool(audience), no_auth].count(True) != 1:
-        raise UsageError("choose who may call: give one of --token_file, --audience and --no_auth")
+        raise UsageError("choose who may call: give one of --token-file, --audience and --no-auth")
     authenticate = None
     if token_file:
         authenticate = by_tokens(read_tokens(token_file))
@@ -217,55 +217,55 @@ def serve(
     context_settings={"allow_interspersed_args": False},
 )
 @api_options
-@click.option("--lease_secs", type=Seconds(1), default=30.0, show_default=True)
+@click.option("--lease-secs", type=Seconds(1), default=30.0, show_default=True)
 @click.option(
-    "--num_tasks",
+    "--num-tasks",
     type=click.IntRange(1, 1000),
     default=10,
     show_default=True,
     help="The most programs that run at once.",
 )
 @click.option(
-    "--min_running_tasks",
+    "--min-running-tasks",
     type=click.IntRange(0),
     default=0,
     show_default=True,
     help="The fewest programs to allow, however short the queue is.",
 )
 @click.option(
-    "--tasks_per_worker",
+    "--tasks-per-worker",
     type=click.IntRange(1),
     default=1,
     show_default=True,
     help="Run one program for this many tasks of the queue.",
 )
 @click.option(
-    "--sleep_before_next_poll_secs",
+    "--sleep-before-next-poll-secs",
     type=Seconds(0.05),
     default=2.0,
     show_default=True,
     help="How often to poll an empty queue.",
 )
 @click.option(
-    "--task_timeout_secs",
+    "--task-timeout-secs",
     type=Seconds(0.1),
     default=3600.0,
     show_default=True,
     help="How long a program may run.",
 )
 @click.option(
-    "--grace_secs",
+    "--grace-secs",
     type=Seconds(0),
     default=30.0,
     show_default=True,
     help="How long to wait for running programs at shutdown.",
 )
 @click.option(
-    "--executable_binary",
+    "--executable-binary",
     metavar="COMMAND",
     help="The program and its arguments as one string, instead of PROGRAM.",
 )
-@click.option("--output_url", default="", help="POST the output to this URL with the task's name.")
+@click.option("--output-url", default="", help="POST the output to this URL with the task's name.")
 @LOG_LEVEL
 @click.argument("program", nargs=-1, type=click.UNPROCESSED)
 def puller(
@@ -314,9 +314,9 @@ def check(settings: "PullerSettings") -> None:
     """Refuse options that contradict each other, and a wrong URL. Raises UsageError."""
     fewest, most, url = settings.min_running, settings.most_running, settings.output_url
     if fewest > most:
-        raise UsageError(f"--min_running_tasks {fewest} is more than --num_tasks {most}")
+        raise UsageError(f"--min-running-tasks {fewest} is more than --num-tasks {most}")
     if url and not is_web_url(url):
-        raise UsageError(f"--output_url {url}: give http://HOST/PATH or https://HOST/PATH")
+        raise UsageError(f"--output-url {url}: give http://HOST/PATH or https://HOST/PATH")
 
 
 def reachable(options: dict[str, Any], queue: str) -> Api:
@@ -346,9 +346,9 @@ def command_of(program: tuple[str, ...], executable_binary: str | None) -> tuple
     try:
         command = program or tuple(shlex.split(executable_binary or ""))
     except ValueError as error:
-        raise UsageError(f"--executable_binary {executable_binary}: {error}") from error
+        raise UsageError(f"--executable-binary {executable_binary}: {error}") from error
     if not command or (program and executable_binary):
-        raise UsageError("give the program either at the end or with --executable_binary")
+        raise UsageError("give the program either at the end or with --executable-binary")
     if not shutil.which(command[0]):
         raise UsageError(
             f"cannot find the program {command[0]!r}: give its path, and make it executable"

@@ -36,7 +36,7 @@ class RestClient:
         timeout: float = 30.0,
     ) -> None:
         if not is_web_url(host):
-            raise errors.UsageError(f"--api_host {host}: give http://HOST:PORT or https://HOST")
+            raise errors.UsageError(f"--api-host {host}: give http://HOST:PORT or https://HOST")
         root = f"{host.rstrip('/')}/taskqueue/{service_version}"
         self._root = f"{root}/projects/{quote(project, safe='~')}/taskqueues"
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -128,4 +128,4 @@ def _error(status: int, answer: Resource) -> errors.Error:
     if LEASE_EXPIRED in str(detail):
         return errors.TaskLeaseExpiredError(message)
     kind = _ERRORS.get(status, errors.TransientError if status >= 500 else errors.InvalidTaskError)
-    return kind(message or f"the endpoint answered {status}: check --api_host")
+    return kind(message or f"the endpoint answered {status}: check --api-host")

@@ -319,7 +319,7 @@ class TaskStore:
             if task is None or task.dead is None:
                 raise UnknownTaskError(
                     f"queue {queue.name!r} has no dead letter {name!r}: "
-                    f"see `taskqueue deadletters --taskqueue_name={queue.name}`"
+                    f"see `taskqueue deadletters --taskqueue-name={queue.name}`"
                 )
             if task.is_pull != queue.is_pull:
                 raise InvalidQueueModeError(

@@ -59,9 +59,9 @@ def test_any_posts(posts: list[dict[str, Any]], mode: str, slices: int, candidat
         run(
             f"sqlite:///{folder}/p.db",
             f"duckdb:///{folder}/r.duckdb",
-            *(f"--text={mode}", f"--slices={slices}", f"--pair_candidates={candidates}"),
-            *("--top_words=5", "--top_urls=2", "--top_pairs=4", "--shards=3"),
-            *("--recent=50", "--top_rising=3", "--top_stories=2"),
+            *(f"--text={mode}", f"--slices={slices}", f"--pair-candidates={candidates}"),
+            *("--top-words=5", "--top-urls=2", "--top-pairs=4", "--shards=3"),
+            *("--recent=50", "--top-rising=3", "--top-stories=2"),
         )
         stop_words = stop_words_in_effect("modern")
         expected = oracle.analyse(posts, END, 4, mode, stop_words, 5, 2, 4)
@@ -105,7 +105,7 @@ def told(posts: list[dict[str, Any]]) -> dict[str, stories_oracle.Stories]:
         ("classic", []),
         ("modern", ["--runner=DirectRunner", "--slices=8"]),
         ("classic", ["--slices=1", "--shards=1"]),
-        ("modern", ["--pair_candidates=300"]),
+        ("modern", ["--pair-candidates=300"]),
     ],
 )
 def test_real_posts(

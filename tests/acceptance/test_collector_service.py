@@ -38,7 +38,7 @@ class Collector:
 
     def start(self, *words: str, module: str = "collector") -> Any:
         """One process, until the end."""
-        quiet = ("--log_level", "ERROR")
+        quiet = ("--log-level", "ERROR")
         return self.stack.enter_context(process("-m", module, *words, *quiet, env=self.env))
 
     def serve(self) -> None:
@@ -47,8 +47,8 @@ class Collector:
         wait_until(self.is_up)
 
     def dispatch(self) -> None:
-        words = ["--store", self.settings.store, "--queue_yaml", self.settings.queue_yaml]
-        words += ["--target", self.url, "--poll_secs", "0.1"]
+        words = ["--store", self.settings.store, "--queue-yaml", self.settings.queue_yaml]
+        words += ["--target", self.url, "--poll-secs", "0.1"]
         self.start("dispatch", *words, module="taskqueue")
 
     def is_up(self) -> bool:
@@ -104,7 +104,7 @@ def post(tid: int) -> dict[str, Any]:
 
 def test_what_is_acknowledged_is_stored_though_a_worker_is_killed(made: Collector) -> None:
     made.serve()
-    worker = ("ingest-worker", "--lease_secs", "5", "--poll_secs", "0.1", "--max_tasks", "5")
+    worker = ("ingest-worker", "--lease-secs", "5", "--poll-secs", "0.1", "--max-tasks", "5")
     first = made.start(*worker)
     made.start(*worker)
     acknowledged = []
@@ -127,7 +127,7 @@ def test_a_worker_that_is_told_to_end_finishes_its_batch(made: Collector) -> Non
     made.serve()
     for tid in range(1, 51):
         made.ask("/ingest", post(tid), PUSHER)
-    worker = made.start("ingest-worker", "--poll_secs", "0.1", "--max_tasks", "3")
+    worker = made.start("ingest-worker", "--poll-secs", "0.1", "--max-tasks", "3")
     wait_until(lambda: bool(made.tids()))
     worker.terminate()
     assert worker.wait(60) == 0
@@ -152,6 +152,6 @@ def test_from_cron_to_the_analysis(made: Collector, tmp_path: Path) -> None:
     wait_until(lambda: made.status()["queues"]["timeline"]["tasks"] == 0)
     assert len(made.tids()) == 2850
     sink = f"duckdb:///{tmp_path}/results.duckdb"
-    done = dfpipe("run", "--source", made.settings.store, "--sink", sink, env=made.env)
+    done = dfpipe("run", "--store", made.settings.store, "--sink", sink, env=made.env)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("2,850 posts, ")

@@ -27,11 +27,11 @@ def analyse(
     env = {"DATASTORE_EMULATOR_HOST": datastore.host, "BIGQUERY_EMULATOR_HOST": bigquery}
     store, dataset = "datastore://dfpipe-test", f"dfpipe-test.{file.name.partition('.')[0]}"
     sink = f"bigquery://{dataset.replace('.', '/')}"
-    done = dfpipe("import", str(file), "--to", store, env=env)
+    done = dfpipe("import", str(file), "--store", store, env=env)
     assert done.returncode == 0, done.stderr
     expected = oracle.analyse(posts, END, 4, "modern", stop_words_in_effect("modern"))
     for _ in range(runs):
-        done = dfpipe("run", "--source", store, "--sink", sink, UNTIL, "--slices=5", env=env)
+        done = dfpipe("run", "--store", store, "--sink", sink, UNTIL, "--slices=5", env=env)
         assert (done.returncode, done.stderr) == (0, "")
         assert bigquery_tables(bigquery, dataset) == expected
     listed = dfpipe("query", "latest_runs", "--sink", sink, "--format", "json", env=env)

@@ -28,7 +28,7 @@ def lines(count: int) -> bytes:
 
 def test_import_then_export(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl.xz").write_bytes(lzma.compress(lines(3) + b"broken\n"))
-    done = dfpipe("import", "a.jsonl.xz", "--to", STORE, cwd=tmp_path)
+    done = dfpipe("import", "a.jsonl.xz", "--store", STORE, cwd=tmp_path)
     assert done.stdout.splitlines() == [
         "         4 records read",
         "         3 stored",
@@ -44,7 +44,7 @@ def test_import_then_export(tmp_path: Path) -> None:
     assert list(map(json.loads, done.stdout.splitlines())) == list(
         map(json.loads, lines(3).splitlines())
     )
-    words = ["export", "--from", STORE, "--until", "2019-01-01T00:00:00Z", "--output", "out"]
+    words = ["export", "--store", STORE, "--until", "2019-01-01T00:00:00Z", "--output", "out"]
     done = dfpipe(*words, cwd=tmp_path)
     assert done.stdout == "0 posts written to out\n"
     assert (tmp_path / "out").read_bytes() == b""
@@ -52,7 +52,7 @@ def test_import_then_export(tmp_path: Path) -> None:
 
 def test_a_report_in_json_from_standard_input(tmp_path: Path) -> None:
     done = dfpipe(
-        "import", "-", "--to", STORE, "--json", cwd=tmp_path, given=lines(2).decode() + "x\n"
+        "import", "-", "--store", STORE, "--json", cwd=tmp_path, given=lines(2).decode() + "x\n"
     )
     assert json.loads(done.stdout) == {
         "read": 3,
@@ -69,7 +69,7 @@ def test_a_bar_on_a_terminal_alone(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(lines(1200))
     reader, terminal = pty.openpty()
     child = subprocess.Popen(
-        [*DFPIPE, "import", "a", "--to", STORE],
+        [*DFPIPE, "import", "a", "--store", STORE],
         cwd=tmp_path,
         env=environment({"TERM": "xterm"}),
         stdout=subprocess.PIPE,
@@ -89,8 +89,8 @@ def test_a_bar_on_a_terminal_alone(tmp_path: Path) -> None:
 
 def test_shift_to_now(tmp_path: Path) -> None:
     before = datetime.now(UTC)
-    dfpipe("import", "-", "--to", STORE, "--shift-to-now", cwd=tmp_path, given=lines(2).decode())
-    done = dfpipe("export", "--from", STORE, cwd=tmp_path)
+    dfpipe("import", "-", "--store", STORE, "--shift-to-now", cwd=tmp_path, given=lines(2).decode())
+    done = dfpipe("export", "--store", STORE, cwd=tmp_path)
     times = [datetime.fromisoformat(json.loads(x)["created_at"]) for x in done.stdout.splitlines()]
     assert before <= times[0] == times[1] <= datetime.now(UTC)
 
@@ -98,29 +98,34 @@ def test_shift_to_now(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "stdin", "status", "message"),
     [
-        (["import", "none", "--to", STORE], b"", 2, "none does not exist: name a file"),
-        (["import", ".", "--to", STORE], b"", 2, ". is a directory: name the files in it"),
-        (["import", "-", "--to", STORE], b"", 1, "standard input is empty: name a file"),
-        (["import", "-", "--to", STORE], b"id,text\n", 1, "standard input:1: broken JSON, like"),
-        (["import", "-", "--to", STORE], b"\x1f\x8b\x08", 1, "standard input is damaged ("),
+        (["import", "none", "--store", STORE], b"", 2, "none does not exist: name a file"),
+        (["import", ".", "--store", STORE], b"", 2, ". is a directory: name the files in it"),
+        (["import", "-", "--store", STORE], b"", 1, "standard input is empty: name a file"),
+        (["import", "-", "--store", STORE], b"id,text\n", 1, "standard input:1: broken JSON, like"),
+        (["import", "-", "--store", STORE], b"\x1f\x8b\x08", 1, "standard input is damaged ("),
         (
-            ["import", "-", "--to", STORE, "--strict"],
+            ["import", "-", "--store", STORE, "--strict"],
             lines(1) + b"x\n",
             1,
             "standard input:2: broken JSON: --strict stored nothing; fix the record, or",
         ),
-        (["import", "--to", STORE], b"", 2, "Missing argument 'FILE...'. (see `dfpipe import"),
-        (["import", "-"], b"", 2, "Missing option '--to' (env var: 'DFPIPE_STORE'). (see `"),
+        (["import", "--store", STORE], b"", 2, "Missing argument 'FILE...'. (see `dfpipe import"),
+        (["import", "-"], b"", 2, "Missing option '--store' (env var: 'DFPIPE_STORE'). (see `"),
         (
-            ["import", "-", "--to", "x:y"],
+            ["import", "-", "--store", "x:y"],
             b"id,text\n",
             2,
             "'x:y' is not the URL of a store; expected",
         ),
-        (["import", "-", "--to", "sqlite:///no/p.db"], b"x", 1, "no/p.db cannot be created: check"),
-        (["export", "--from", STORE], b"", 1, "posts.db does not exist: check the path"),
         (
-            ["export", "--from", STORE, "--since", "2015"],
+            ["import", "-", "--store", "sqlite:///no/p.db"],
+            b"x",
+            1,
+            "no/p.db cannot be created: check",
+        ),
+        (["export", "--store", STORE], b"", 1, "posts.db does not exist: check the path"),
+        (
+            ["export", "--store", STORE, "--since", "2015"],
             b"",
             2,
             "Invalid value for '--since': 2015 is not a time: write it like 2015-01-11T00:00:00Z",
@@ -164,7 +169,7 @@ def store_posts(*args, **kwargs):
 importing.store_posts = store_posts
 main(sys.argv[1:])
 """
-    words = ["import", "a", "--to", STORE]
+    words = ["import", "a", "--store", STORE]
     killed = subprocess.run(
         [sys.executable, "-c", script, *words], cwd=tmp_path, env=environment(), check=False
     )
@@ -175,12 +180,12 @@ main(sys.argv[1:])
 
 
 def test_the_real_posts(data: Path, tmp_path: Path) -> None:
-    words = ["import", str(data / "tweets_4day.jsonl.xz"), "--to", STORE]
+    words = ["import", str(data / "tweets_4day.jsonl.xz"), "--store", STORE]
     assert "    38,672 stored\n" in dfpipe(*words, cwd=tmp_path).stdout
     second = dfpipe(*words, cwd=tmp_path).stdout
     assert "         0 stored\n" in second
     assert "    38,672 seen before\n" in second
-    exported = dfpipe("export", "--from", STORE, cwd=tmp_path).stdout
+    exported = dfpipe("export", "--store", STORE, cwd=tmp_path).stdout
     with lzma.open(data / "tweets_4day.jsonl.xz") as original:
         expected = [json.loads(line) for line in original]
     expected.sort(key=lambda post: (post["created_at"], post["tid"]))

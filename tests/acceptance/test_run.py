@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-ENDS = ("--source=sqlite:///p.db", "--sink=duckdb:///r.duckdb", UNTIL)
+ENDS = ("--store=sqlite:///p.db", "--sink=duckdb:///r.duckdb", UNTIL)
 
 
 def test_one_line_says_what_was_done(folder: Path) -> None:
@@ -48,7 +48,7 @@ def test_one_line_says_what_was_done(folder: Path) -> None:
 
 
 def test_the_ends_may_come_from_the_environment(folder: Path) -> None:
-    env = {"DFPIPE_STORE": "sqlite:///p.db", "DFPIPE_WAREHOUSE": "duckdb:///env.duckdb"}
+    env = {"DFPIPE_STORE": "sqlite:///p.db", "DFPIPE_SINK": "duckdb:///env.duckdb"}
     done = dfpipe("run", UNTIL, "--days", "0.01", cwd=folder, env=env)
     assert done.returncode == 0, done.stderr
     assert tables(folder / "env.duckdb").run["tweets"] == 14
@@ -56,7 +56,7 @@ def test_the_ends_may_come_from_the_environment(folder: Path) -> None:
 
 def test_an_empty_window_is_a_run(folder: Path) -> None:
     done = dfpipe(
-        *("run", "--source=sqlite:///p.db", "--sink=duckdb:///empty.duckdb"),
+        *("run", "--store=sqlite:///p.db", "--sink=duckdb:///empty.duckdb"),
         *("--until=2001-01-01T00:00:00Z",),
         cwd=folder,
     )
@@ -70,7 +70,7 @@ def test_an_empty_window_is_a_run(folder: Path) -> None:
 def test_direct_runner_gives_the_same(folder: Path) -> None:
     for name, runner in (("a", []), ("b", ["--runner=DirectRunner"])):
         done = dfpipe(
-            *("run", "--source=sqlite:///p.db", f"--sink=duckdb:///{name}.duckdb", UNTIL),
+            *("run", "--store=sqlite:///p.db", f"--sink=duckdb:///{name}.duckdb", UNTIL),
             *runner,
             cwd=folder,
             env=OFFLINE,  # or DirectRunner would be Prism, which is downloaded
@@ -82,25 +82,25 @@ def test_direct_runner_gives_the_same(folder: Path) -> None:
 def test_help_lists_the_options() -> None:
     done = dfpipe("run", "--help")
     assert done.returncode == 0
-    assert "--stopwords_file" in done.stdout
+    assert "--stopwords-file" in done.stdout
     assert "--runner=DataflowRunner" in done.stdout
 
 
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
-        (["--source=sqlite:///p.db"], 2, "--sink is required: give --sink WAREHOUSE"),
+        (["--store=sqlite:///p.db"], 2, "--sink is required: give --sink WAREHOUSE"),
         ([*ENDS, "--runner=Nothing"], 2, "cannot use --runner=Nothing: Unexpected pipeline"),
-        ([*ENDS, "--top-word=3"], 2, "unknown option --top-word=3: did you mean --top_words?"),
+        ([*ENDS, "--top-word=3"], 2, "unknown option --top-word=3: did you mean --top-words?"),
         ([*ENDS, "--qqq"], 2, "unknown option --qqq (see `dfpipe run --help`)"),
         ([*ENDS, "stray"], 2, "unknown option stray"),
         ([*ENDS, "--days=0"], 2, "--days must be a number above 0"),
         ([*ENDS[:2], "--until=yesterday"], 2, "--until must be a time such as"),
         ([*ENDS, "--until"], 2, "expected one argument"),
-        ([*ENDS, "--stopwords_file=absent.txt"], 2, "cannot read --stopwords_file=absent.txt"),
-        ([*ENDS, "--source=mysql://x"], 2, "mysql://x"),
+        ([*ENDS, "--stopwords-file=absent.txt"], 2, "cannot read --stopwords-file=absent.txt"),
+        ([*ENDS, "--store=mysql://x"], 2, "mysql://x"),
         ([*ENDS, "--sink=oracle://x"], 2, "'oracle://x' is not the URL of a warehouse"),
-        ([*ENDS, "--source=sqlite:///absent.db"], 1, "absent.db"),
+        ([*ENDS, "--store=sqlite:///absent.db"], 1, "absent.db"),
         ([*ENDS, "--sink=duckdb:///absent/r.duckdb"], 1, "absent"),
         ([*ENDS, "--sink=duckdb:///p.db"], 1, "p.db"),
     ],
@@ -124,7 +124,7 @@ def test_verbose_adds_the_traceback(folder: Path) -> None:
 
 def test_a_damaged_store_fails_in_one_line(folder: Path) -> None:
     (folder / "damaged.db").write_bytes(b"this is no database" * 100)
-    done = dfpipe("run", *ENDS[1:], "--source=sqlite:///damaged.db", cwd=folder)
+    done = dfpipe("run", *ENDS[1:], "--store=sqlite:///damaged.db", cwd=folder)
     assert done.returncode == 1
     assert "damaged.db" in done.stderr
     assert done.stderr.count("\n") == 1, done.stderr

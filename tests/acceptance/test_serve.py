@@ -32,7 +32,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     posts = folder / "posts.jsonl"
     posts.write_text("".join(f"{json.dumps(post(i, text))}\n" for i, text in enumerate(WORDS, 1)))
     store = f"sqlite:///{folder / 'data' / 'posts.db'}"
-    assert dfpipe("import", str(posts), "--to", store).returncode == 0
+    assert dfpipe("import", str(posts), "--store", store).returncode == 0
     serving = Serving(folder)
     try:
         serving.wait_for("/healthz")

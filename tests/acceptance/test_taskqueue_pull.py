@@ -61,8 +61,8 @@ class Service:
 
     def serve(self) -> Any:
         argv = ["--store", f"sqlite:///{self.folder}/q.db", "--port", str(self.port)]
-        argv += ["--queue_yaml", f"{self.folder}/queue.yaml", "--workers", "2"]
-        argv += ["--token_file", f"{self.folder}/tokens", "--log_level", "ERROR"]
+        argv += ["--queue-yaml", f"{self.folder}/queue.yaml", "--workers", "2"]
+        argv += ["--token-file", f"{self.folder}/tokens", "--log-level", "ERROR"]
         return process("-m", "taskqueue", "serve", *argv, env=environment())
 
     def is_up(self) -> bool:
@@ -76,7 +76,7 @@ class Service:
         return environment({"TASKQUEUE_TOKEN": f"token-of-{who}"})
 
     def where(self) -> list[str]:
-        return ["--api_host", self.url, "--taskqueue_name", "work"]
+        return ["--api-host", self.url, "--taskqueue-name", "work"]
 
     def run(self, who: str, command: str, *argv: str) -> Any:
         """What a command prints; its error output where it fails."""
@@ -106,8 +106,8 @@ class Service:
             return error.code
 
     def puller(self) -> Any:
-        argv = ["--lease_secs", str(LEASE), "--num_tasks", "5", "--log_level", "ERROR"]
-        argv += ["--sleep_before_next_poll_secs", "0.1", "--", sys.executable]
+        argv = ["--lease-secs", str(LEASE), "--num-tasks", "5", "--log-level", "ERROR"]
+        argv += ["--sleep-before-next-poll-secs", "0.1", "--", sys.executable]
         argv += [str(self.folder / "program.py"), str(self.log)]
         command = ["-m", "taskqueue", "puller", *self.where(), *argv]
         return process(*command, env=self.env("worker"))
@@ -152,15 +152,15 @@ def test_a_puller_that_is_killed_loses_nothing(service: Service) -> None:
 
 
 def test_by_the_command_line_alone(service: Service) -> None:
-    task = service.run("loader", "addtask", "--payload", "x", "--task_name", "one")
+    task = service.run("loader", "addtask", "--payload", "x", "--task-name", "one")
     assert task["id"] == "one"
     assert "the acl of the queue does not let loader@x.org" in service.run("loader", "listtasks")
-    (leased,) = service.run("worker", "leasetask", "--lease_secs", "1")["items"]
-    stale = ["--task_name=one", "--lease_secs=60", f"--lease_timestamp={leased['leaseTimestamp']}"]
-    wait_until(lambda: "items" in service.run("worker", "leasetask", "--lease_secs", "60"))
+    (leased,) = service.run("worker", "leasetask", "--lease-secs", "1")["items"]
+    stale = ["--task-name=one", "--lease-secs=60", f"--lease-timestamp={leased['leaseTimestamp']}"]
+    wait_until(lambda: "items" in service.run("worker", "leasetask", "--lease-secs", "60"))
     # The first worker comes late: its lease is another's by now.
     assert "lease" in service.run("worker", "modifytask", *stale)
-    assert service.run("worker", "gettask", "--task_name", "one")["retry_count"] == 2
+    assert service.run("worker", "gettask", "--task-name", "one")["retry_count"] == 2
     # But what it has done is done, as the documents say.
-    assert service.run("worker", "deletetask", "--task_name", "one") is None
-    assert service.run("worker", "getqueue", "--get_stats")["stats"]["totalTasks"] == 0
+    assert service.run("worker", "deletetask", "--task-name", "one") is None
+    assert service.run("worker", "getqueue", "--get-stats")["stats"]["totalTasks"] == 0

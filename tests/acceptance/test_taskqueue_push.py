@@ -55,9 +55,9 @@ class Run:
         return process("-m", "gunicorn", *options, "tests.support.push_app:app", env=self.env)
 
     def dispatcher(self) -> Any:
-        options = ["--store", self.store, "--queue_yaml", str(self.yaml), "--target", self.url]
-        options += ["--lease_secs", str(LEASE), "--deadline_secs", str(DEADLINE)]
-        options += ["--poll_secs", "0.1", "--log_level", "ERROR"]
+        options = ["--store", self.store, "--queue-yaml", str(self.yaml), "--target", self.url]
+        options += ["--lease-secs", str(LEASE), "--deadline-secs", str(DEADLINE)]
+        options += ["--poll-secs", "0.1", "--log-level", "ERROR"]
         return process("-m", "taskqueue", "dispatch", *options, env=self.env)
 
     def is_up(self) -> bool:

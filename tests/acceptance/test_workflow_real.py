@@ -219,7 +219,7 @@ def check_kills(folder: Path, store: str, number: int, kills: int) -> None:
     servers = Servers(folder, store)
     some = random_trees(number)
     started = [stage_of(tree) for tree in some]
-    dispatchers = [servers.dispatch("--lease_secs", "2") for _ in range(2)]
+    dispatchers = [servers.dispatch("--lease-secs", "2") for _ in range(2)]
     words = [servers.gunicorn(), *dispatchers]
     with mortals(*words, env=servers.env, kills=kills, seed=4) as processes:
         for wave in range(3):
@@ -260,7 +260,7 @@ def test_stages_that_kill_their_process(tmp_path: Path) -> None:
         wait_until(servers.is_up, LONG)
         for stage in [*others, *killers]:
             stage.with_params(backoff_seconds=0.1).start()
-        with process(*servers.dispatch("--lease_secs", "20"), env=servers.env):
+        with process(*servers.dispatch("--lease-secs", "20"), env=servers.env):
             assert servers.outputs(*others) == [{"default": 1}] * 6
             wait_until(lambda: all(servers.is_over(stage) for stage in killers), LONG)
     assert [len(log.read_text().splitlines()) for log in logs] == [3, 3]

@@ -197,7 +197,7 @@ def test_a_job_that_fails_ends_the_command_with_its_error(tmp_path: Path) -> Non
     url = f"sqlite:///{tmp_path}/posts.db"
     datastore.connect(url).close()
     with serving(FakeDataflow(launched=fail)) as fake:
-        more = [f"--source={url}", UNTIL]
+        more = [f"--store={url}", UNTIL]
         done = dfpipe(*words(tmp_path, fake, f"duckdb:///{tmp_path}/r.duckdb", *more), cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == "dfpipe: the run failed: The store does not answer."
@@ -208,7 +208,7 @@ def test_a_job_whose_name_another_has_is_not_started(tmp_path: Path) -> None:
     datastore.connect(url).close()
     with serving(FakeDataflow()) as fake:
         fake.add("words-3", {}, {}, "RUNNING")
-        more = [f"--source={url}", UNTIL, "--job_name=words-3"]
+        more = [f"--store={url}", UNTIL, "--job_name=words-3"]
         done = dfpipe(*words(tmp_path, fake, f"duckdb:///{tmp_path}/r.duckdb", *more), cwd=tmp_path)
         assert fake.names() == ["words-3"]
     assert done.returncode == 1

@@ -151,7 +151,7 @@ def start(ends: tuple[str, str], options: Sequence[str], folder: Path) -> "subpr
     """A run in a process group of its own, as a terminal would start it."""
     source, sink = ends
     return subprocess.Popen(
-        [*DFPIPE, "run", f"--source={source}", f"--sink={sink}", *KILLED.words, *options],
+        [*DFPIPE, "run", f"--store={source}", f"--sink={sink}", *KILLED.words, *options],
         env=environment({**emulators(), "TMPDIR": str(folder)}),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -186,7 +186,7 @@ def test_what_is_not_there_is_told_in_a_line(lacks: str, tmp_path: Path) -> None
     if lacks == "java":
         words, path = words[:1], str(tmp_path)
         expected = "dfpipe: Flink's job server needs Java, but cannot run java: install Java"
-    ends = [f"--source=sqlite:///{tmp_path}/p.db", f"--sink=duckdb:///{tmp_path}/r.duckdb"]
+    ends = [f"--store=sqlite:///{tmp_path}/p.db", f"--sink=duckdb:///{tmp_path}/r.duckdb"]
     done = dfpipe("run", *ends, *words, env={"PATH": path})
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(expected)

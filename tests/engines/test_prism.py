@@ -99,7 +99,7 @@ def test_one_that_runs_already(reference: Reference, program: Path, tmp_path: Pa
 
 
 def test_it_prints_one_line(reference: Reference, prism: list[str], tmp_path: Path) -> None:
-    ends = [f"--source={reference.store(SMALL)}", f"--sink=duckdb:///{tmp_path}/r.duckdb"]
+    ends = [f"--store={reference.store(SMALL)}", f"--sink=duckdb:///{tmp_path}/r.duckdb"]
     done = dfpipe("run", *ends, *SMALL.words, *prism)
     assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 1)
     told = dfpipe("run", "--verbose", *ends, *SMALL.words, *prism)
@@ -113,7 +113,7 @@ def test_an_error_of_a_step_is_that_of_the_in_process_runner(
 ) -> None:
     store, sink = copy_of(reference.store(SMALL), tmp_path), tmp_path / "r.duckdb"
     (break_store if breaks == "store" else break_sink)(tmp_path)
-    words = ["run", f"--source={store}", f"--sink=duckdb:///{sink}", *SMALL.words]
+    words = ["run", f"--store={store}", f"--sink=duckdb:///{sink}", *SMALL.words]
     expected = dfpipe(*words)
     assert expected.stderr.startswith("dfpipe: the run failed: ")
     done = dfpipe(*words, *prism)
@@ -140,7 +140,7 @@ def break_store(folder: Path) -> None:
 def break_sink(folder: Path) -> None:
     """Let the last table refuse the run's row."""
     path = folder / "r.duckdb"
-    done = dfpipe("run", "--source=sqlite:///p.db", f"--sink=duckdb:///{path}", cwd=folder)
+    done = dfpipe("run", "--store=sqlite:///p.db", f"--sink=duckdb:///{path}", cwd=folder)
     assert done.returncode == 0, done.stderr
     with duckdb.connect(str(path)) as connection:
         connection.execute("CREATE TABLE strict AS FROM runs LIMIT 0")
@@ -198,7 +198,7 @@ def test_its_own_end_is_told(
 
 def start(store: str, sink: str, *words: str) -> "subprocess.Popen[str]":
     """A run that takes long, in a process group of its own, as a terminal would start it."""
-    ends = [f"--source={store}", f"--sink={sink}"]
+    ends = [f"--store={store}", f"--sink={sink}"]
     return subprocess.Popen(
         [*DFPIPE, "run", *ends, *SMALL.words, *words, MANY_SLICES],
         env=environment(),

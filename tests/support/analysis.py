@@ -35,7 +35,7 @@ def store_posts(url: str, posts: Iterable[Mapping[str, Any]]) -> None:
 def run(source: str, sink: str, *words: str) -> pipeline.Summary:
     """Analyse the window that ends at END, unless the words say otherwise."""
     until = () if any(w.startswith("--until") for w in words) else (f"--until={END.isoformat()}",)
-    options = parse([f"--source={source}", f"--sink={sink}", *until, *words], {})
+    options = parse([f"--store={source}", f"--sink={sink}", *until, *words], {})
     return pipeline.run_analysis(settings(options, END), options)
 
 

@@ -107,18 +107,18 @@ CASES = (
     Case("random-one-slice", tuple(random_posts(3, 500)), more=("--slices=1", "--shards=1")),
     # Words beyond the candidates may be in a ranked pair: pairs are counted anew, of all words or
     # of those that reach the last rank of the first time.
-    Case("second-pass-of-all", tuple(random_posts(4, 2_000)), more=("--pair_candidates=3",)),
+    Case("second-pass-of-all", tuple(random_posts(4, 2_000)), more=("--pair-candidates=3",)),
     Case(
         "second-pass-of-some",
         tuple(random_posts(4, 2_000)),
         top=(50, 20, 20),
-        more=("--pair_candidates=12",),
+        more=("--pair-candidates=12",),
     ),
     # Too many words to have a number for each of their pairs: long posts go to the shards whole.
     Case(
         "second-pass-of-long-posts",
         _posts(*(" ".join(_ANY.sample(_WORDS, n)) for n in (400, 3, 40) for _ in range(20))),
-        more=("--pair_candidates=2",),
+        more=("--pair-candidates=2",),
     ),
     Case("no-posts"),
     Case("empty-window", _posts("storm over the harbour"), end=END - timedelta(days=900)),

@@ -37,7 +37,7 @@ def fill(store: str, case: Case, data: Callable[[], Path]) -> None:
     analysis.store_posts(store, case.posts)
     if case.archives:
         archives = sorted(map(str, data().glob(case.archives)))
-        done = dfpipe("import", *archives, "--to", store, env=emulators())
+        done = dfpipe("import", *archives, "--store", store, env=emulators())
         assert done.returncode == 0, done.stderr
 
 
@@ -51,7 +51,7 @@ def run(case: Case, store: str, sink: str, *engine: str) -> Tables:
 
     The line that it prints must have the figures of the tables.
     """
-    words = [f"--source={store}", f"--sink={sink}", *case.words, *engine]
+    words = [f"--store={store}", f"--sink={sink}", *case.words, *engine]
     done = dfpipe("run", *words, env=emulators(), seconds=SECONDS)
     assert done.returncode == 0, done.stderr
     line = LINE.match(done.stdout)

@@ -44,9 +44,9 @@ class Service:
         return ["-m", "gunicorn", *options, "launcher.app:create_app()"]
 
     def dispatcher(self) -> list[str]:
-        options = ["--store", self.store, "--queue_yaml", str(self.yaml), "--target", self.url]
+        options = ["--store", self.store, "--queue-yaml", str(self.yaml), "--target", self.url]
         # What a killed one was at is soon another's.
-        options += ["--poll_secs", "0.1", "--lease_secs", "5", "--log_level", "ERROR"]
+        options += ["--poll-secs", "0.1", "--lease-secs", "5", "--log-level", "ERROR"]
         return ["-m", "taskqueue", "dispatch", *options]
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Any:

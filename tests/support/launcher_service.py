@@ -43,7 +43,7 @@ def serving(settings: LauncherSettings, dispatches: bool = False) -> Iterator[Se
     env = environment(
         {
             "DFPIPE_STORE": settings.store,
-            "DFPIPE_WAREHOUSE": settings.warehouse,
+            "DFPIPE_SINK": settings.warehouse,
             "DFPIPE_TASK_TOKEN": TOKEN,
             "DFPIPE_PAGE_ACCESS": "loopback",
             "LAUNCHER_QUEUE_YAML": settings.queue_yaml,
@@ -52,10 +52,10 @@ def serving(settings: LauncherSettings, dispatches: bool = False) -> Iterator[Se
             "LAUNCHER_POLL": "1s",
         }
     )
-    quiet = ("--log_level", "ERROR")
+    quiet = ("--log-level", "ERROR")
     serve = ("-m", "launcher", "serve", "--port", str(port), "--workers", "1", *quiet)
     dispatch = ("-m", "taskqueue", "dispatch", "--store", settings.store)
-    dispatch += ("--queue_yaml", settings.queue_yaml, "--target", found.url, *quiet)
+    dispatch += ("--queue-yaml", settings.queue_yaml, "--target", found.url, *quiet)
     with ExitStack() as stack:
         stack.enter_context(process(*serve, env=env))
         wait_until(found.is_up, 120)

@@ -13,7 +13,7 @@ from flask import Flask
 
 def application(name: str, folder: Path) -> Flask:
     os.environ["DFPIPE_STORE"] = f"sqlite:///{folder}/store.db"
-    os.environ["DFPIPE_WAREHOUSE"] = f"duckdb:///{folder}/results.duckdb"
+    os.environ["DFPIPE_SINK"] = f"duckdb:///{folder}/results.duckdb"
     if name == "launcher":
         from launcher.app import create_app
     else:

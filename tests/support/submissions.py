@@ -24,7 +24,7 @@ def import_posts(folder: Path, datastore: Emulator, bigquery: str) -> dict[str, 
     file = folder / "posts.jsonl"
     lines = (to_line(p.tid, p.user, p.text, p.created_at, list(p.urls)) for p in POSTS)
     file.write_bytes(b"".join(lines))
-    done = dfpipe("import", str(file), "--to", STORE, env=env)
+    done = dfpipe("import", str(file), "--store", STORE, env=env)
     assert done.returncode == 0, done.stderr
     return env
 
@@ -40,7 +40,7 @@ def words(folder: Path, fake: FakeDataflow, sink: str, *more: str) -> list[str]:
     for name in ("temp", "staging"):
         (folder / name).mkdir(exist_ok=True)
     return [
-        *("run", f"--source={STORE}", f"--sink={sink}", "--slices=5", "--runner=DataflowRunner"),
+        *("run", f"--store={STORE}", f"--sink={sink}", "--slices=5", "--runner=DataflowRunner"),
         *(f"--project={PROJECT}", f"--region={REGION}", "--no_auth"),
         f"--dataflow_endpoint={fake.url.replace('127.0.0.1', 'localhost')}",
         *(f"--temp_location={folder}/temp", f"--staging_location={folder}/staging"),

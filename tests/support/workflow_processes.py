@@ -69,8 +69,8 @@ class Servers:
 
     def dispatch(self, *more: str) -> list[str]:
         """The words of a dispatcher."""
-        options = ["--store", self.store, "--queue_yaml", str(self.yaml), "--target", self.url]
-        options += ["--poll_secs", "0.1", "--log_level", "ERROR", *more]
+        options = ["--store", self.store, "--queue-yaml", str(self.yaml), "--target", self.url]
+        options += ["--poll-secs", "0.1", "--log-level", "ERROR", *more]
         return ["-m", "taskqueue", "dispatch", *options]
 
     @contextmanager

@@ -9,6 +9,7 @@ import click
 from workflow import registry
 from workflow.errors import UsageError
 from workflow.pipeline import Pipeline
+from workflow.settings import QUEUES_STORE
 from workflow.settings import STORE as STORE_VARIABLE
 
 Command = Callable[..., Any]
@@ -17,12 +18,12 @@ STORE = click.option(
     "--store",
     default="",
     metavar="URL",
-    envvar=STORE_VARIABLE,
-    show_envvar=True,
-    help="The store: sqlite:///FILE or datastore://PROJECT.",
+    envvar=[QUEUES_STORE, STORE_VARIABLE],
+    help="sqlite:///FILE or datastore://PROJECT.  "
+    f"[env var: {STORE_VARIABLE}, or {QUEUES_STORE} for a store of queues and workflows alone]",
 )
 QUEUE_YAML = click.option(
-    "--queue_yaml",
+    "--queue-yaml",
     default="",
     metavar="FILE",
     type=click.Path(dir_okay=False),
@@ -39,7 +40,7 @@ _STAGE = (
     click.option(
         "--kwargs", metavar="JSON", default="{}", help="Keyword arguments, as a JSON object."
     ),
-    click.option("--queue_name", metavar="QUEUE", default="default", show_default=True),
+    click.option("--queue-name", metavar="QUEUE", default="default", show_default=True),
 )
 
 

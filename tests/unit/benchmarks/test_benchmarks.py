@@ -73,7 +73,7 @@ def test_plain_beam_computes_what_the_oracle_does(
     mode: str, expected: oracle.Analysis, tmp_path: Path
 ) -> None:
     store_posts(f"sqlite:///{tmp_path}/p.db", posts())
-    ends = [f"--source=sqlite:///{tmp_path}/p.db", f"--sink=duckdb:///{tmp_path}/r.duckdb"]
+    ends = [f"--store=sqlite:///{tmp_path}/p.db", f"--sink=duckdb:///{tmp_path}/r.duckdb"]
     plain_beam.main([*ends, f"--until={END.isoformat()}", "--days=1", f"--text={mode}"])
     assert tables(tmp_path / "r.duckdb", END) == expected
 

@@ -139,7 +139,7 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(words: list[str]) -> N
 
 def test_sigterm_takes_the_temporary_files_along(tmp_path: Path) -> None:
     child = subprocess.Popen(
-        [*DFPIPE, "import", "-", "--to", "sqlite:///posts.db"],
+        [*DFPIPE, "import", "-", "--store", "sqlite:///posts.db"],
         cwd=tmp_path,
         env=environment({"TMPDIR": str(tmp_path)}),
         stdin=subprocess.PIPE,

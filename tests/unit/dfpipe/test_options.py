@@ -12,7 +12,8 @@ from dfpipe.options import settings
 from dfpipe.settings import RunSettings
 
 NOW = datetime(2015, 1, 11, 12, 30, 15, 250_000, UTC)
-ENDS = ["--source=sqlite:///p.db", "--sink=duckdb:///r.duckdb"]
+OLD_SINK = {"DFPIPE_WAREHOUSE": "duckdb:///old"}
+ENDS = ["--store=sqlite:///p.db", "--sink=duckdb:///r.duckdb"]
 
 
 def given(*words: str) -> RunSettings:
@@ -109,8 +110,8 @@ def test_days_that_are_no_length(days: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("top_words", "top_urls", "top_pairs", "processes", "slices", "shards", "held_texts"),
-        "pair_candidates",
+        *("top-words", "top-urls", "top-pairs", "processes", "slices", "shards", "held-texts"),
+        "pair-candidates",
     ],
 )
 @pytest.mark.parametrize("value", ["0", "-3", "1.5", "many", "", "9" * 5000, "²"])
@@ -125,10 +126,10 @@ def test_counts_that_are_none(name: str, value: str) -> None:
 def test_too_few_texts_to_hold(value: str) -> None:
     with pytest.raises(
         UsageError,
-        match=rf"^--held_texts must be a whole number of at least 10000 \(got {value}\)$",
+        match=rf"^--held-texts must be a whole number of at least 10000 \(got {value}\)$",
     ):
-        given(f"--held_texts={value}")
-    assert given("--held_texts=10000").held_texts == 10_000
+        given(f"--held-texts={value}")
+    assert given("--held-texts=10000").held_texts == 10_000
 
 
 def test_an_unknown_text_mode() -> None:
@@ -136,7 +137,7 @@ def test_an_unknown_text_mode() -> None:
         given("--text=old")
 
 
-@pytest.mark.parametrize("name", ["source", "sink"])
+@pytest.mark.parametrize("name", ["store", "sink"])
 def test_missing_ends(name: str) -> None:
     others = [word for word in ENDS if not word.startswith(f"--{name}")]
     with pytest.raises(UsageError, match=f"^--{name} is required: give --{name}"):
@@ -146,7 +147,7 @@ def test_missing_ends(name: str) -> None:
 def test_stop_words_come_from_languages_and_file(tmp_path: Path) -> None:
     file = tmp_path / "stop.txt"
     file.write_text("Umbrella")
-    words = given("--languages=fr, de", f"--stopwords_file={file}").stop_words
+    words = given("--languages=fr, de", f"--stopwords-file={file}").stop_words
     assert {"umbrella", "avec", "nicht"} <= words
     assert words == stop_words_in_effect("modern", ["fr", "de"], ["umbrella"])
 
@@ -155,10 +156,36 @@ def test_stop_words_come_from_languages_and_file(tmp_path: Path) -> None:
 def test_a_job_server_has_options_of_its_own(runner: str) -> None:
     words = [f"--runner={runner}", "--max_bundle_size=100", "--object_reuse"]
     launch.parse(words, {})
-    with pytest.raises(UsageError, match="did you mean --top_words"):
+    with pytest.raises(UsageError, match="did you mean --top-words"):
         launch.parse([*words, "--top_word=3"], {})
     with pytest.raises(UsageError, match="unknown option stray"):
         launch.parse([*words, "stray"], {})
+
+
+def test_words_are_separated_by_dashes_or_underscores() -> None:
+    dashes = given("--top-words=7", "--stopwords-file", "/dev/null")
+    assert dashes == given("--top_words=7", "--stopwords_file", "/dev/null")
+    assert dashes.top_words == 7
+
+
+def test_the_store_had_other_names() -> None:
+    options = PipelineOptions(["--source=sqlite:///q.db", ENDS[1]])
+    assert settings(options, NOW).source == "sqlite:///q.db"
+
+
+@pytest.mark.parametrize("sink", ["DFPIPE_SINK", "DFPIPE_WAREHOUSE"])
+def test_the_environment_names_the_ends(sink: str) -> None:
+    options = launch.parse([], {"DFPIPE_STORE": "sqlite:///e.db", sink: "duckdb:///e.duckdb"})
+    found = settings(options, NOW)
+    assert (found.source, found.sink) == ("sqlite:///e.db", "duckdb:///e.duckdb")
+
+
+@pytest.mark.parametrize("spelling", ["--store", "--source"])
+def test_the_command_line_overrides_the_environment(spelling: str) -> None:
+    environ = {"DFPIPE_STORE": "sqlite:///e.db", "DFPIPE_SINK": "duckdb:///new", **OLD_SINK}
+    options = launch.parse([f"{spelling}=sqlite:///c.db"], environ)
+    found = settings(options, NOW)
+    assert (found.source, found.sink) == ("sqlite:///c.db", "duckdb:///new")
 
 
 def test_other_runners_have_none() -> None:

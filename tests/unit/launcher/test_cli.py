@@ -20,7 +20,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a queue.yaml and a chains.yaml, as the one that the command is called in."""
     for name in [name for name in environment() if name.startswith("LAUNCHER_")]:
         monkeypatch.delenv(name)
-    for name in ("DFPIPE_STORE", "DFPIPE_WAREHOUSE", "DFPIPE_TASK_TOKEN"):
+    for name in ("DFPIPE_STORE", "DFPIPE_SINK", "DFPIPE_TASK_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "queue.yaml").write_text(QUEUES)
     (tmp_path / "chains.yaml").write_text(CHAINS)
@@ -47,14 +47,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             {"LAUNCHER_CHAINS": "no.yaml"},
             "cannot read no.yaml: No such",
         ),
-        (["--store=sqlite:///s.db", "--queue_yaml=no.yaml"], {}, "cannot read no.yaml: No such"),
+        (["--store=sqlite:///s.db", "--queue-yaml=no.yaml"], {}, "cannot read no.yaml: No such"),
         (["--store=mysql:///s.db"], {}, "mysql:///s.db"),
         (["--port=x"], {}, "'x' is not a valid integer"),
         (["--store=sqlite:///s.db"], {"LAUNCHER_QUEUE": "two"}, "queue 'two' is not defined"),
         (["--store=sqlite:///s.db"], {"LAUNCHER_QUEUE": "pulled"}, "LAUNCHER_QUEUE is 'pulled', a"),
         (
             ["--store=sqlite:///s.db"],
-            {"DFPIPE_WAREHOUSE": "no://x"},
+            {"DFPIPE_SINK": "no://x"},
             "'no://x' is not the URL of a warehouse",
         ),
         (
@@ -114,7 +114,7 @@ def test_check_says_everything_that_is_wrong(
         "LAUNCHER_OVERLAPS is not a setting of the launcher: did you mean LAUNCHER_OVERLAP?",
         "LAUNCHER_QUEUE is 'pulled', a pull queue",
         "LAUNCHER_CHAIN is 'two': expected one of one",
-        "the step a reads the warehouse: set DFPIPE_WAREHOUSE",
+        "the step a reads the warehouse: set DFPIPE_SINK",
         "the step b runs on Dataflow: set LAUNCHER_DATAFLOW_PROJECT",
         "the step b: source is sqlite:///store.db, a file of this machine",
     ):
@@ -128,7 +128,7 @@ def test_check_says_everything_that_is_wrong(
         ("LAUNCHER_CHAINS", "no.yaml", "cannot read no.yaml"),
         ("DFPIPE_STORE", "", "DFPIPE_STORE is not set"),
         ("DFPIPE_STORE", "sqlite:///queue.yaml", "queue.yaml"),
-        ("DFPIPE_WAREHOUSE", "duckdb:///queue.yaml", "queue.yaml"),
+        ("DFPIPE_SINK", "duckdb:///queue.yaml", "queue.yaml"),
         ("DFPIPE_TASK_AUDIENCE", "x", "DFPIPE_TASK_SERVICE_ACCOUNTS"),
     ],
 )
@@ -141,7 +141,7 @@ def test_check_opens_what_the_settings_name(
     message: str,
 ) -> None:
     monkeypatch.setenv("DFPIPE_STORE", "sqlite:///store.db")
-    monkeypatch.setenv("DFPIPE_WAREHOUSE", "duckdb:///results.duckdb")
+    monkeypatch.setenv("DFPIPE_SINK", "duckdb:///results.duckdb")
     with pytest.raises(SystemExit) as ended:
         main(["check"])
     assert (ended.value.code, capsys.readouterr().err) == (0, "")

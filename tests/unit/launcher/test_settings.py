@@ -33,7 +33,7 @@ def test_what_the_environment_gives() -> None:
     found = read_settings(
         {
             "DFPIPE_STORE": "sqlite:///s.db",
-            "DFPIPE_WAREHOUSE": "duckdb:///w.duckdb",
+            "DFPIPE_SINK": "duckdb:///w.duckdb",
             "LAUNCHER_SLOT": "90m",
             "LAUNCHER_OVERLAP": "cancel",
             "LAUNCHER_URL": "https://launcher.example/",
@@ -83,3 +83,9 @@ def test_slots_count_from_1970() -> None:
     assert (slot.minute, slot.second) == (0, 0)
     assert slot_of(slot, five) == slot
     assert slot_of(slot - timedelta(seconds=1), five) == slot - five
+
+
+def test_the_old_name_of_the_sink() -> None:
+    assert read_settings({"DFPIPE_WAREHOUSE": "duckdb:///w.duckdb"}).warehouse == (
+        "duckdb:///w.duckdb"
+    )

@@ -87,7 +87,8 @@ def test_a_default_is_in_the_help_of_what_may_be_left_out(name: str) -> None:
     if PARAMETERS[name]["isOptional"]:
         settings(options, NOW)
     else:
-        with pytest.raises(UsageError, match=f"--{name} is required"):
+        option = OPTIONS[name].option_strings[0]
+        with pytest.raises(UsageError, match=f"{option} is required"):
             settings(options, NOW)
 
 

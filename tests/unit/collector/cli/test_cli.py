@@ -117,7 +117,7 @@ def test_dead_letters(run: Run, store: str, account: str) -> None:
 def test_old_posts_are_purged(run: Run, store: str, account: str) -> None:
     run("follow", account)
     run("fetch", account)
-    assert run("purge", "--older_than", "9000d").startswith("0 removed, written before ")
+    assert run("purge", "--older-than", "9000d").startswith("0 removed, written before ")
     assert run("purge").startswith("1 removed, written before ")
     client = connect(store)
     assert [entity["tid"] for entity in client.query(kind=KIND).fetch()] == [2]
@@ -153,10 +153,10 @@ WRONG = {
         ["fetch", "mastodon:home"],
         "mastodon:home is not followed: follow it with `collector follow '",
     ),
-    "age": (["purge", "--older_than", "30"], "--older_than is '30': expected a number and s, m,"),
+    "age": (["purge", "--older-than", "30"], "--older-than is '30': expected a number and s, m,"),
     "store": (["accounts", "--store", "file.db"], "file.db"),
-    "queues": (["serve", "--queue_yaml", "missing.yaml"], "cannot read missing.yaml: No such"),
-    "worker": (["ingest-worker", "--queue_yaml", "missing.yaml"], "cannot read missing.yaml"),
+    "queues": (["serve", "--queue-yaml", "missing.yaml"], "cannot read missing.yaml: No such"),
+    "worker": (["ingest-worker", "--queue-yaml", "missing.yaml"], "cannot read missing.yaml"),
     "command": (["folow"], "No such command"),
     "option": (["fetch", "x:home", "--now"], "--now"),
 }
@@ -172,7 +172,7 @@ def test_errors_are_one_line(run: Run, store: str, case: str) -> None:
 
 def test_a_queue_yaml_without_the_queue_is_told(run: Run, store: str, tmp_path: Path) -> None:
     (tmp_path / "q.yaml").write_text("queue:\n- name: other\n  mode: pull\n")
-    words = ("ingest-worker", "--queue_yaml", str(tmp_path / "q.yaml"))
+    words = ("ingest-worker", "--queue-yaml", str(tmp_path / "q.yaml"))
     status, told = run.fails(*words)
     assert status == 1
     assert "queue 'ingest' is not defined in" in told

@@ -60,6 +60,6 @@ def test_unreadable_files(tmp_path: Path) -> None:
     bad.write_bytes(b"caf\xe9")
     for path in (bad, tmp_path / "absent.txt", tmp_path):
         with pytest.raises(
-            UsageError, match="^cannot read --stopwords_file=.* give a UTF-8 text file"
+            UsageError, match="^cannot read --stopwords-file=.* give a UTF-8 text file"
         ):
             read_stop_words(str(path))

@@ -37,7 +37,7 @@ def sink(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     urls = [UrlCount(TS, 1, "https://a.org/\x1b[2J\x9b1m\u202e\r\nend", 12_345)]
     url = f"duckdb:///{tmp_path / 'results.duckdb'}"
     connect(url).replace_run(a_run(), {WORD_COUNTS: words, URLS: urls})
-    monkeypatch.setenv("DFPIPE_WAREHOUSE", url)
+    monkeypatch.setenv("DFPIPE_SINK", url)
     return url
 
 
@@ -168,7 +168,7 @@ def test_parameters_and_limits(ask: Ask) -> None:
 def test_wrong_words_are_one_line_and_status_2(
     ask: Ask, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str
 ) -> None:
-    monkeypatch.delenv("DFPIPE_WAREHOUSE", raising=False)
+    monkeypatch.delenv("DFPIPE_SINK", raising=False)
     status, output, error = ask(*words)
     assert (status, output) == (2, "")
     assert error.startswith(f"dfpipe: {message}")

@@ -66,7 +66,7 @@ def test_doctests() -> None:
 
 @pytest.mark.parametrize("edge", [("storm", "harbour"), ("harbour", "storm")])
 def test_a_story_is_shown_with_its_posts(sink: str, source: str, edge: tuple[str, str]) -> None:
-    assert told(*edge, "--sink", sink, "--source", source) == (
+    assert told(*edge, "--sink", sink, "--store", source) == (
         0,
         "storm harbour\n"
         "3 posts by 2 people (3.00 % of the run's posts), new in the recent part\n"
@@ -81,10 +81,10 @@ def test_a_story_is_shown_with_its_posts(sink: str, source: str, edge: tuple[str
 
 
 def test_a_post_that_is_gone_is_not_shown(sink: str, source: str) -> None:
-    shown = told("ferry", "late", "--sink", sink, "--source", source)[1]
+    shown = told("ferry", "late", "--sink", sink, "--store", source)[1]
     assert shown.endswith("Posts:\n  4 × post 6 is no longer in the store\n")
     shown = told("ferry", "late", "--sink", sink)[1]
-    assert shown.endswith("Posts:\n  4 × post 6 (give --source to see it)\n")
+    assert shown.endswith("Posts:\n  4 × post 6 (give --store to see it)\n")
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_story_that_is_not_there(sink: str, argv: list[str], message: str) -> 
 
 
 def test_a_warehouse_is_required(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DFPIPE_WAREHOUSE", raising=False)
+    monkeypatch.delenv("DFPIPE_SINK", raising=False)
     assert told("a", "b")[1].startswith("--sink is required: give --sink duckdb:///FILE")
 
 
@@ -137,8 +137,8 @@ def test_only_a_terminal_sees_the_stories(
 
     monkeypatch.setattr(run, "import_launch", Launch)
     monkeypatch.setattr(run, "_is_terminal", lambda: terminal)
-    CliRunner().invoke(run.command, ["--source=a", *argv], catch_exceptions=False)
-    assert [(args[0], args[-1] is not None) for args in asked] == [(("--source=a",), tells)]
+    CliRunner().invoke(run.command, ["--store=a", *argv], catch_exceptions=False)
+    assert [(args[0], args[-1] is not None) for args in asked] == [(("--store=a",), tells)]
 
 
 def test_the_help_is_that_of_the_list_of_commands() -> None:

@@ -46,7 +46,7 @@ def test_a_backup_of_a_store_that_is_written_to(tmp_path: Path) -> None:
     sizes = []
     for name in ("one.db", "two.db"):
         result = CliRunner().invoke(
-            dfpipe, ["backup", "--from", url, "--output", str(tmp_path / name)]
+            dfpipe, ["backup", "--store", url, "--output", str(tmp_path / name)]
         )
         assert result.output.endswith(f"bytes written to {tmp_path}/{name}\n")
         with closing(connect(f"sqlite:///{tmp_path}/{name}", create=False)) as copy:

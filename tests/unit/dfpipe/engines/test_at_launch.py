@@ -18,7 +18,7 @@ from dfpipe.warehouse import connect
 from tests.support.analysis import store_posts
 
 NOW = datetime(2015, 1, 11, tzinfo=UTC)
-ENDS = ("--source=datastore://p", "--sink=bigquery://p/d", "--days=2")
+ENDS = ("--store=datastore://p", "--sink=bigquery://p/d", "--days=2")
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def launched(**parameters: object) -> None:
 
 
 def test_what_is_told_at_launch_counts() -> None:
-    given = template("--top_words=7")
+    given = template("--top-words=7")
     assert not given.is_accessible()
     launched(until="2016-02-03T00:00:00Z", sink="bigquery://p/other", days="0.5", source=None)
     assert given.is_accessible()
@@ -106,7 +106,7 @@ def test_a_job_begins_with_its_first_step(tmp_path: Path) -> None:
     store_posts(
         source, [{"tid": 1, "user": "anna", "text": "storm", "created_at": NOW.replace(day=10)}]
     )
-    ends = [f"--source={source}", f"--sink={sink}", f"--until={NOW.isoformat()}"]
+    ends = [f"--store={source}", f"--sink={sink}", f"--until={NOW.isoformat()}"]
     options = PipelineOptions([*ends, "--runner=FnApiRunner"])
     chosen = settings(options, NOW)
     connect(sink).prepare()

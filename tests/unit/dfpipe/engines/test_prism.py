@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(folder: Path, *words: str) -> tuple[int, str, str]:
-    ends = ["--source=sqlite:///p.db", "--sink=duckdb:///r.duckdb", f"--until={END.isoformat()}"]
+    ends = ["--store=sqlite:///p.db", "--sink=duckdb:///r.duckdb", f"--until={END.isoformat()}"]
     done = dfpipe("run", *ends, *words, cwd=folder, env={**OFFLINE, "HOME": str(folder)})
     return done.returncode, done.stdout, done.stderr
 

@@ -204,9 +204,9 @@ def test_only_the_same_reading_is_answered(reading: Reading) -> None:
 def test_reading_ahead_is_for_steps_in_this_process(
     reading: Reading, words: str, processes: int | None
 ) -> None:
-    given = [f"--source={reading.source}", "--slices=20", "--days=1", *words.split()]
+    given = [f"--store={reading.source}", "--slices=20", "--days=1", *words.split()]
     with ExitStack() as stack:
-        begun = read_ahead.begin(given, {"DFPIPE_WAREHOUSE": "duckdb:///r.duckdb"}, END)
+        begun = read_ahead.begin(given, {"DFPIPE_SINK": "duckdb:///r.duckdb"}, END)
         ahead = stack.enter_context(begun)
         if processes is None:
             assert ahead is None
@@ -220,8 +220,8 @@ def test_stop_words_in_a_pipe_are_left_to_the_run(reading: Reading) -> None:
     ours, theirs = os.pipe()
     os.write(theirs, b"storm\n")
     os.close(theirs)
-    given = [f"--source={reading.source}", "--processes=2", f"--stopwords_file=/dev/fd/{ours}"]
-    with read_ahead.begin(given, {"DFPIPE_WAREHOUSE": "duckdb:///r.duckdb"}, END) as ahead:
+    given = [f"--store={reading.source}", "--processes=2", f"--stopwords-file=/dev/fd/{ours}"]
+    with read_ahead.begin(given, {"DFPIPE_SINK": "duckdb:///r.duckdb"}, END) as ahead:
         assert ahead is None
     assert os.read(ours, 100) == b"storm\n"
     os.close(ours)

@@ -4,7 +4,7 @@ from dfpipe.engines.workers import are_elsewhere
 from dfpipe.errors import UsageError
 from dfpipe.launch import launch, parse
 
-FILES = ["--source=sqlite:///p.db", "--sink=duckdb:///r.duckdb"]
+FILES = ["--store=sqlite:///p.db", "--sink=duckdb:///r.duckdb"]
 DATAFLOW = ["--runner=DataflowRunner", "--project=my-project", "--region=r"]
 
 
@@ -51,9 +51,9 @@ def test_where_workers_are(words: list[str], expected: bool) -> None:
     "engine", [DATAFLOW, ["--runner=FlinkRunner", "--flink_master=flink.example:8081"]]
 )
 def test_files_of_this_machine_are_refused_at_once(engine: list[str], more: list[str]) -> None:
-    with pytest.raises(UsageError, match=r"^--source=sqlite:///p.db is a file on this machine, wh"):
+    with pytest.raises(UsageError, match=r"^--store=sqlite:///p.db is a file on this machine, wh"):
         launch([*FILES, *engine, *more], {})
-    store = ["--source=datastore://p", FILES[1]]
+    store = ["--store=datastore://p", FILES[1]]
     with pytest.raises(UsageError, match=r"give --sink=bigquery://PROJECT/DATASET\?location=L$"):
         launch([*store, *engine, *more], {})
 
@@ -61,7 +61,7 @@ def test_files_of_this_machine_are_refused_at_once(engine: list[str], more: list
 @pytest.mark.parametrize("name", ["Bad_Name", "1st", "end-", "a.b", "é", "x" * 1025])
 @pytest.mark.parametrize("more", [[], ["--dry_run=True"]])
 def test_a_name_that_dataflow_refuses_is_refused_at_once(name: str, more: list[str]) -> None:
-    ends = ["--source=datastore://p", "--sink=bigquery://p/d"]
+    ends = ["--store=datastore://p", "--sink=bigquery://p/d"]
     # With an endpoint Beam itself does not look at the name.
     endpoint = "--dataflow_endpoint=http://localhost:9"
     with pytest.raises(UsageError, match=r"^--job_name=\S+ is not a job name for Dataflow: use lo"):

@@ -111,7 +111,7 @@ GATHERED = {
 IN_SHARDS = {step for step in set().union(*GATHERED.values()) if "/Gather" in step}
 STEPS = set().union(*GATHERED.values())
 # Rows of rising pairs and words. Of made-up posts at random times there are none, until each word
-# has several times as many posts as it had; then there are --top_rising of them.
+# has several times as many posts as it had; then there are --top-rising of them.
 RISING = {"RisingWords/Once/Apply[0]", "WriteResults/ReplaceRun[1]", "WriteResults/ReplaceRun[2]"}
 # A story shows up to 5 links, 5 examples and 96 parts of the window: other posts fill up more.
 SHOWN = {
@@ -124,7 +124,7 @@ SHOWN = {
 
 def wired() -> tuple[beam.Pipeline, Analysis]:
     """The whole graph of `dfpipe run`."""
-    options = parse(["--source=sqlite:///p.db", "--sink=duckdb:///r.duckdb"], {})
+    options = parse(["--store=sqlite:///p.db", "--sink=duckdb:///r.duckdb"], {})
     pipeline = beam.Pipeline(options=options)
     analysis = build(pipeline, settings(options, synthetic.END))
     _ = analysis.tables | "WriteResults" >> WriteResults("duckdb:///r.duckdb", 0.0)
@@ -138,7 +138,7 @@ def test_every_step_that_gathers_is_known() -> None:
 
 
 def test_a_template_gathers_its_time_besides() -> None:
-    options = parse(["--source=sqlite:///p.db", "--sink=duckdb:///r.duckdb"], {})
+    options = parse(["--store=sqlite:///p.db", "--sink=duckdb:///r.duckdb"], {})
     pipeline = beam.Pipeline(options=options)
     chosen = settings(options, synthetic.END)
     analysis = build(pipeline, chosen, given=at_launch.leave_open(chosen, options))
@@ -213,8 +213,8 @@ def measured(path: Path, *words: str, posts: int = POSTS, copies: int = 1) -> di
 def test_more_posts_gather_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The same posts four times, in four times the batches; and as many that have more words.
     monkeypatch.setattr(reading, "BATCH", 8)
-    few = ("--pair_candidates=50", "--top_words=50", "--top_urls=3", "--top_pairs=20")
-    few = (*few, "--top_rising=5", "--shards=4")
+    few = ("--pair-candidates=50", "--top-words=50", "--top-urls=3", "--top-pairs=20")
+    few = (*few, "--top-rising=5", "--shards=4")
     once = measured(tmp_path, *few)
     four_times = measured(tmp_path, *few, copies=4)
     others = measured(tmp_path, *few, posts=4 * POSTS)

@@ -61,7 +61,7 @@ def test_a_run_that_is_not_complete(results: str) -> None:
 
 
 def test_without_a_warehouse(tmp_path: Path) -> None:
-    with pytest.raises(LaunchRefusedError, match="set DFPIPE_WAREHOUSE"):
+    with pytest.raises(LaunchRefusedError, match="set DFPIPE_SINK"):
         CheckRunner("").launch(spec(kind="check"))
     with pytest.raises(LaunchRefusedError, match="is not the URL of a warehouse"):
         CheckRunner("nowhere").launch(spec(kind="check"))

@@ -60,7 +60,7 @@ def test_a_command_of_dfpipe_is_run_in_a_fork(local: LocalRunner, folder: Path) 
     """Its wrapper is one too: neither is a Python that has just started."""
     fifo = folder / "words"
     os.mkfifo(fifo)
-    local.launch(spec("dfpipe", "stopwords", f"--stopwords_file={fifo}", name="fork"))
+    local.launch(spec("dfpipe", "stopwords", f"--stopwords-file={fifo}", name="fork"))
     wrapper = leader(folder, "fork")
     assert "job-starter" in wrapper.cmdline()
     wait_until(lambda: len(wrapper.children()) == 1)
@@ -88,7 +88,7 @@ def test_another_command_is_a_process_of_its_own(local: LocalRunner) -> None:
 def test_a_fork_is_cancelled(local: LocalRunner, folder: Path) -> None:
     fifo = folder / "never"
     os.mkfifo(fifo)
-    local.launch(spec("dfpipe", "stopwords", f"--stopwords_file={fifo}", name="cancel"))
+    local.launch(spec("dfpipe", "stopwords", f"--stopwords-file={fifo}", name="cancel"))
     wrapper = leader(folder, "cancel")
     wait_until(lambda: len(wrapper.children()) == 1)
     local.cancel("cancel", "cancel")
@@ -99,7 +99,7 @@ def test_a_fork_is_cancelled(local: LocalRunner, folder: Path) -> None:
 def test_a_fork_that_is_killed_leaves_the_starter_alone(local: LocalRunner, folder: Path) -> None:
     fifo = folder / "killed-words"
     os.mkfifo(fifo)
-    local.launch(spec("dfpipe", "stopwords", f"--stopwords_file={fifo}", name="killed"))
+    local.launch(spec("dfpipe", "stopwords", f"--stopwords-file={fifo}", name="killed"))
     wrapper = leader(folder, "killed")
     wait_until(lambda: len(wrapper.children()) == 1)
     wrapper.children()[0].send_signal(signal.SIGKILL)
@@ -113,7 +113,7 @@ def test_names_that_are_not_jobs_start_nothing(local: LocalRunner, folder: Path)
         pipe.write(b"\n../../etc\n\xff\n.\n" + b"x" * 300 + b"\n")
     fifo = folder / "next-words"
     os.mkfifo(fifo)
-    local.launch(spec("dfpipe", "stopwords", f"--stopwords_file={fifo}", name="next"))
+    local.launch(spec("dfpipe", "stopwords", f"--stopwords-file={fifo}", name="next"))
     assert "job-starter" in leader(folder, "next").cmdline()
     fifo.write_text("word\n")
     assert ended(local, "next").state is JobState.SUCCEEDED

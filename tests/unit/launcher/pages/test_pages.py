@@ -213,7 +213,7 @@ def test_a_run_without_posts(tmp_path: Path) -> None:
 
 def test_without_a_warehouse_there_are_the_chains(tmp_path: Path) -> None:
     site = Site(tmp_path, warehouse="")
-    assert "set DFPIPE_WAREHOUSE" in Page(site.text("/")).text
+    assert "set DFPIPE_SINK" in Page(site.text("/")).text
     assert site.get("/api/queries/popular_words.json").status_code == 404
     assert "No chain has been executed yet." in Page(site.text("/jobs")).text
 

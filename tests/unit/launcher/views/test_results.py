@@ -122,7 +122,7 @@ def test_a_warehouse_that_was_never_read_says_why(place: Place) -> None:
     place.counted.faults.append(DfpipeError("held open"))
     with pytest.raises(DfpipeError, match="held open"):
         place.results.runs()
-    with pytest.raises(NoResultsError, match="set DFPIPE_WAREHOUSE"):
+    with pytest.raises(NoResultsError, match="set DFPIPE_SINK"):
         Results(NoWarehouse()).runs()
 
 

@@ -38,7 +38,7 @@ TOKEN = "token-of-me"
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    for name in ("TASKQUEUE_STORE", "TASKQUEUE_TOKEN", "DFPIPE_TASK_TOKEN"):
+    for name in ("TASKQUEUE_STORE", "DFPIPE_STORE", "TASKQUEUE_TOKEN", "DFPIPE_TASK_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "queue.yaml").write_text(YAML)
     (tmp_path / "token").write_text(f"{TOKEN}\n")
@@ -67,9 +67,9 @@ def endpoint(service: TaskQueueService) -> Iterator[str]:
 def where(request: pytest.FixtureRequest, service: TaskQueueService) -> list[str]:
     """The options that name the queue `pull`, once in a store and once behind an endpoint."""
     if request.param == "store":
-        return ["--store", "sqlite:///q.db", "--taskqueue_name", "pull"]
+        return ["--store", "sqlite:///q.db", "--taskqueue-name", "pull"]
     url = request.getfixturevalue("endpoint")
-    return ["--api_host", url, "--credentials_file", "token", "--taskqueue_name", "pull"]
+    return ["--api-host", url, "--credentials-file", "token", "--taskqueue-name", "pull"]
 
 
 def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
@@ -90,23 +90,23 @@ def shown(capsys: pytest.CaptureFixture[str], *argv: str) -> Any:
 
 
 def test_the_way_of_a_task(where: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    argv = ["addtask", *where, "--task_name", "one", "--payload", "hello", "--tag", "t"]
+    argv = ["addtask", *where, "--task-name", "one", "--payload", "hello", "--tag", "t"]
     task = shown(capsys, *argv)
     assert (task["id"], task["payloadBase64"], task["tag"]) == ("one", "aGVsbG8=", "t")
-    leased = shown(capsys, "leasetask", *where, "--lease_secs", "60", "--payload_size_to_display=2")
+    leased = shown(capsys, "leasetask", *where, "--lease-secs", "60", "--payload-size-to-display=2")
     (item,) = leased["items"]
     assert (item["payloadBase64"], item["retry_count"]) == ("aGU=", 1)
-    assert shown(capsys, "leasetask", *where, "--lease_secs", "60").get("items") is None
-    name = ["--task_name", "one"]
+    assert shown(capsys, "leasetask", *where, "--lease-secs", "60").get("items") is None
+    name = ["--task-name", "one"]
     stamp = item["leaseTimestamp"]
-    more = ["modifytask", *where, *name, "--lease_secs", "0", "--lease_timestamp", stamp]
+    more = ["modifytask", *where, *name, "--lease-secs", "0", "--lease-timestamp", stamp]
     assert shown(capsys, *more)["leaseTimestamp"] == "0"
     status, _, err = run(capsys, *more)
     assert (status, err.count("\n")) == (1, 1)
     assert "lease it" in err
     assert shown(capsys, "gettask", *where, *name)["id"] == "one"
     assert len(shown(capsys, "listtasks", *where)["items"]) == 1
-    stats = shown(capsys, "getqueue", *where, "--get_stats")["stats"]
+    stats = shown(capsys, "getqueue", *where, "--get-stats")["stats"]
     assert (stats["totalTasks"], stats["leasedLastMinute"]) == (1, "1")
     assert run(capsys, "deletetask", *where, *name) == (0, "", "")
     status, _, err = run(capsys, "deletetask", *where, *name)
@@ -116,20 +116,30 @@ def test_the_way_of_a_task(where: list[str], capsys: pytest.CaptureFixture[str])
 def test_leases_by_tag(where: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     for tag in ("a", "b", "b"):
         shown(capsys, "addtask", *where, "--payload", "x", "--tag", tag)
-    lease = ["leasetask", *where, "--lease_secs", "60", "--num_tasks", "9"]
+    lease = ["leasetask", *where, "--lease-secs", "60", "--num-tasks", "9"]
     assert len(shown(capsys, *lease, "--tag", "b")["items"]) == 2
-    assert len(shown(capsys, *lease, "--group_by_tag")["items"]) == 1
+    assert len(shown(capsys, *lease, "--group-by-tag")["items"]) == 1
 
 
 def test_the_store_knows_its_queues(
     service: TaskQueueService, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert shown(capsys, "getqueue", *PULL)["acl"]["consumerEmails"] == ["me@x.org"]
-    status, _, err = run(capsys, "getqueue", *PULL[:2], "--taskqueue_name", "never")
+    status, _, err = run(capsys, "getqueue", *PULL[:2], "--taskqueue-name", "never")
     assert (status, err) == (
         1,
         "taskqueue: queue 'never' is not defined in the store, which has default, pull\n",
     )
+
+
+def test_the_queues_may_have_a_store_of_their_own(
+    service: TaskQueueService, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DFPIPE_STORE", "sqlite:///q.db")
+    assert run(capsys, "getqueue")[0] == 0
+    monkeypatch.setenv("DFPIPE_STORE", "sqlite:///posts.db")
+    monkeypatch.setenv("TASKQUEUE_STORE", "sqlite:///q.db")
+    assert run(capsys, "getqueue")[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -157,20 +167,20 @@ def test_command_lines_of_gtaskqueue(
 def test_a_generated_name_is_as_good_as_a_given_one(
     where: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    name = ["--task_name", shown(capsys, "addtask", *where, "--payload", "x")["id"]]
-    (leased,) = shown(capsys, "leasetask", *where, "--lease_secs", "60")["items"]
-    longer = shown(capsys, "modifytask", *where, *name, "--lease_secs", "600")
+    name = ["--task-name", shown(capsys, "addtask", *where, "--payload", "x")["id"]]
+    (leased,) = shown(capsys, "leasetask", *where, "--lease-secs", "60")["items"]
+    longer = shown(capsys, "modifytask", *where, *name, "--lease-secs", "600")
     assert int(longer["leaseTimestamp"]) > int(leased["leaseTimestamp"])
-    stamp = ["--lease_timestamp", longer["leaseTimestamp"]]
-    assert shown(capsys, "modifytask", *where, *name, "--lease_secs=0", *stamp)["id"] == name[1]
-    assert len(shown(capsys, "leasetask", *where, "--lease_secs", "60")["items"]) == 1
+    stamp = ["--lease-timestamp", longer["leaseTimestamp"]]
+    assert shown(capsys, "modifytask", *where, *name, "--lease-secs=0", *stamp)["id"] == name[1]
+    assert len(shown(capsys, "leasetask", *where, "--lease-secs", "60")["items"]) == 1
     assert run(capsys, "deletetask", *where, *name) == (0, "", "")
 
 
 def test_a_countdown(where: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     task = shown(capsys, "addtask", *where, "--payload", "x", "--countdown", "900")
     assert int(task["leaseTimestamp"]) > int(task["enqueueTimestamp"]) + 890_000_000
-    assert "items" not in shown(capsys, "leasetask", *where, "--lease_secs", "60")
+    assert "items" not in shown(capsys, "leasetask", *where, "--lease-secs", "60")
 
 
 def test_dead_letters_of_a_pull_queue(
@@ -182,8 +192,8 @@ def test_dead_letters_of_a_pull_queue(
     dead = shown(capsys, "deadletters", *PULL)["items"]
     assert [(each["id"], "payloadBase64" in each) for each in dead] == [("a", False), ("b", False)]
     assert all("as often as task_retry_limit allows" in each["reason"] for each in dead)
-    assert shown(capsys, "gettask", *PULL, "--task_name=a")["payloadBase64"] == "eA=="
-    assert run(capsys, "deletetask", *PULL, "--task_name=a") == (0, "", "")
+    assert shown(capsys, "gettask", *PULL, "--task-name=a")["payloadBase64"] == "eA=="
+    assert run(capsys, "deletetask", *PULL, "--task-name=a") == (0, "", "")
     assert shown(capsys, "retry", *PULL) == {"retried": 1}
 
 
@@ -191,7 +201,7 @@ def test_clear(
     where: list[str], service: TaskQueueService, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Queue("pull").add([Task(b"x", method="PULL") for _ in range(5)])
-    assert shown(capsys, "clear", *where, "--max_delete", "3") == {"deleted": 3}
+    assert shown(capsys, "clear", *where, "--max-delete", "3") == {"deleted": 3}
     assert shown(capsys, "clear", *where) == {"deleted": 2}
 
 
@@ -199,9 +209,9 @@ def test_payloads_from_files(
     where: list[str], folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "payload").write_bytes(bytes(range(256)))
-    task = shown(capsys, "addtask", *where, "--payload_file", "payload")
+    task = shown(capsys, "addtask", *where, "--payload-file", "payload")
     assert task["payloadBase64"].startswith("AAECAwQF")
-    status, _, err = run(capsys, "addtask", *where, "--payload_file", "never")
+    status, _, err = run(capsys, "addtask", *where, "--payload-file", "never")
     assert (status, err) == (2, "taskqueue: cannot read never: No such file or directory\n")
 
 
@@ -209,7 +219,7 @@ def test_push_tasks_and_dead_letters(
     service: TaskQueueService, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = ["--store", "sqlite:///q.db"]
-    task = shown(capsys, "addtask", *store, "--url", "/w", "--payload", "x", "--task_name", "one")
+    task = shown(capsys, "addtask", *store, "--url", "/w", "--payload", "x", "--task-name", "one")
     assert (task["url"], task["method"]) == ("/w", "POST")
     retry = TaskRetryOptions(task_retry_limit=0)
     Queue().add(Task(url="/w", name="two", retry_options=retry))
@@ -222,69 +232,69 @@ def test_push_tasks_and_dead_letters(
         ("two", 500, "the handler answered 500"),
     }
     assert all(int(item["deadTimestamp"]) > 0 for item in items)
-    assert shown(capsys, "retry", *store, "--task_name", "one")["id"] == "one"
-    status, _, err = run(capsys, "retry", *store, "--task_name", "one")
+    assert shown(capsys, "retry", *store, "--task-name", "one")["id"] == "one"
+    status, _, err = run(capsys, "retry", *store, "--task-name", "one")
     assert status == 1
-    assert "no dead letter 'one': see `taskqueue deadletters --taskqueue_name=default`" in err
+    assert "no dead letter 'one': see `taskqueue deadletters --taskqueue-name=default`" in err
     assert shown(capsys, "retry", *store) == {"retried": 1}
     assert "items" not in shown(capsys, "deadletters", *store)
 
 
-PULL = ["--store", "sqlite:///q.db", "--taskqueue_name", "pull"]
-HOST = ["--api_host", "http://127.0.0.1:1"]
+PULL = ["--store", "sqlite:///q.db", "--taskqueue-name", "pull"]
+HOST = ["--api-host", "http://127.0.0.1:1"]
 
 
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["getqueue"], "no store was given: give --store sqlite:///FILE (or TASKQUEUE_STORE)"),
-        (["getqueue", *PULL, *HOST], "--store and --api_host are both given: give one of them"),
-        (["getqueue", "--api_host", "h:1"], "--api_host h:1: give http://HOST:PORT or https"),
+        (["getqueue"], "no store was given: give --store sqlite:///FILE (or DFPIPE_STORE)"),
+        (["getqueue", *PULL, *HOST], "--store and --api-host are both given: give one of them"),
+        (["getqueue", "--api-host", "h:1"], "--api-host h:1: give http://HOST:PORT or https"),
         (["getqueue", "--store", "x:/y"], "'x:/y' is not the URL of a store; expected sqlite"),
-        (["getqueue", *PULL, "--queue_yaml", "never"], "cannot read never: No such file"),
-        (["addtask", *PULL, "--payload=a", "--payload_file=b"], "--payload and --payload_file are"),
+        (["getqueue", *PULL, "--queue-yaml", "never"], "cannot read never: No such file"),
+        (["addtask", *PULL, "--payload=a", "--payload-file=b"], "--payload and --payload-file are"),
         (["addtask", *HOST, "--url=/w"], "the REST API adds pull tasks only; remove --url"),
-        (["getqueue", *PULL, "--get_stats=x"], "--get_stats=x: expected true or false"),
+        (["getqueue", *PULL, "--get-stats=x"], "--get-stats=x: expected true or false"),
         (["getqueue", *PULL, "--s=x"], "No such option '--s'"),
-        (["puller", *PULL, "--unknown=5", "--executable_binary=cat"], "No such option '--unknown'"),
+        (["puller", *PULL, "--unknown=5", "--executable-binary=cat"], "No such option '--unknown'"),
         (
-            ["puller", *PULL, "--sleep_interval_secs=5", "--executable_binary=/never"],
+            ["puller", *PULL, "--sleep_interval_secs=5", "--executable-binary=/never"],
             "cannot find the program '/never'",
         ),
         (["deadletters", *HOST], "the REST API cannot do this: give --store"),
-        (["leasetask", *PULL], "Missing option '--lease_secs'"),
-        (["gettask", *PULL], "Missing option '--task_name'"),
+        (["leasetask", *PULL], "Missing option '--lease-secs'"),
+        (["gettask", *PULL], "Missing option '--task-name'"),
         (["never"], "No such command 'never'"),
         (["dispatch", *PULL[:2]], "Missing option '--target'"),
         (["dispatch", *PULL[:2], "--target", "h"], "--target h: give http://HOST:PORT, or NAME="),
         (
-            ["dispatch", *PULL[:2], "--queue_yaml=queue.yaml", "--target=http://h"],
+            ["dispatch", *PULL[:2], "--queue-yaml=queue.yaml", "--target=http://h"],
             "queue 'default' has the target 'web': give --target web=URL",
         ),
         (
             ["serve", *PULL[:2]],
-            "choose who may call: give one of --token_file, --audience and --no_auth",
+            "choose who may call: give one of --token-file, --audience and --no-auth",
         ),
-        (["serve", *PULL[:2], "--token_file", "never"], "cannot read never: No such file"),
-        (["puller", *PULL], "give the program either at the end or with --executable_binary"),
+        (["serve", *PULL[:2], "--token-file", "never"], "cannot read never: No such file"),
+        (["puller", *PULL], "give the program either at the end or with --executable-binary"),
         (
-            ["puller", *PULL, "--min_running_tasks=5", "--num_tasks=4", "cat"],
-            "--min_running_tasks 5 is more than --num_tasks 4",
+            ["puller", *PULL, "--min-running-tasks=5", "--num-tasks=4", "cat"],
+            "--min-running-tasks 5 is more than --num-tasks 4",
         ),
-        (["puller", *PULL, "--executable_binary='x"], "--executable_binary 'x: No closing quota"),
+        (["puller", *PULL, "--executable-binary='x"], "--executable-binary 'x: No closing quota"),
         (["puller", *PULL, "./never"], "cannot find the program './never': give its path"),
-        (["puller", *PULL, "--output_url=x", "cat"], "--output_url x: give http://HOST/PATH or"),
-        (["puller", *PULL, "--lease_secs=nan", "cat"], "Invalid value for '--lease_secs': 'nan'"),
-        (["puller", *PULL, "--lease_secs=inf", "cat"], "Invalid value for '--lease_secs': inf is"),
-        (["dispatch", *PULL[:2], "--grace_secs=inf"], "Invalid value for '--grace_secs': inf is"),
-        (["dispatch", *PULL[:2], "--metrics_port=65536"], "Invalid value for '--metrics_port'"),
+        (["puller", *PULL, "--output-url=x", "cat"], "--output-url x: give http://HOST/PATH or"),
+        (["puller", *PULL, "--lease-secs=nan", "cat"], "Invalid value for '--lease-secs': 'nan'"),
+        (["puller", *PULL, "--lease-secs=inf", "cat"], "Invalid value for '--lease-secs': inf is"),
+        (["dispatch", *PULL[:2], "--grace-secs=inf"], "Invalid value for '--grace-secs': inf is"),
+        (["dispatch", *PULL[:2], "--metrics-port=65536"], "Invalid value for '--metrics-port'"),
         (["dispatch", *PULL[:2], "--target=http://["], "--target http://[: give http://HOST:PORT"),
         (["dispatch", *PULL[:2], "--target=http://h:99999"], "--target http://h:99999: give http"),
         (
             ["dispatch", *PULL[:2], "--target=a=http://h", "--target=a=http://i"],
             "--target a is given twice: give each name once",
         ),
-        (["getqueue", "--api_host", "http://["], "--api_host http://[: give http://HOST:PORT or"),
+        (["getqueue", "--api-host", "http://["], "--api-host http://[: give http://HOST:PORT or"),
     ],
 )
 def test_wrong_words(
@@ -303,10 +313,10 @@ def test_wrong_words(
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["getqueue", *PULL[:2], "--taskqueue_name=never"], "queue 'never' is not defined in"),
-        (["leasetask", *PULL[:2], "--lease_secs=1"], "queue 'default' is a push queue"),
-        (["leasetask", *PULL, "--lease_secs=604801"], "lease_seconds is 604801: give 0 to 604800"),
-        (["leasetask", *PULL, "--lease_secs=1", "--num_tasks=1001"], "max_tasks is 1001: give 1"),
+        (["getqueue", *PULL[:2], "--taskqueue-name=never"], "queue 'never' is not defined in"),
+        (["leasetask", *PULL[:2], "--lease-secs=1"], "queue 'default' is a push queue"),
+        (["leasetask", *PULL, "--lease-secs=604801"], "lease_seconds is 604801: give 0 to 604800"),
+        (["leasetask", *PULL, "--lease-secs=1", "--num-tasks=1001"], "max_tasks is 1001: give 1"),
         (["puller", *PULL[:2], "cat"], "queue 'default' is a push queue"),
         (["addtask", *PULL, "--url=/w"], "queue 'pull' takes pull tasks only"),
         (["getqueue", *HOST], "http://127.0.0.1:1/taskqueue/v1beta2/projects/default/taskqueues"),
@@ -342,9 +352,9 @@ def test_a_port_that_is_taken(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
-        argv = ["--target", "http://h", "--target", "web=http://h", "--metrics_port", port]
-        status, _, err = run(capsys, "dispatch", *PULL[:2], *argv, "--log_level", "ERROR")
-    message = f"taskqueue: --metrics_port {port} cannot be used: Address already in use\n"
+        argv = ["--target", "http://h", "--target", "web=http://h", "--metrics-port", port]
+        status, _, err = run(capsys, "dispatch", *PULL[:2], *argv, "--log-level", "ERROR")
+    message = f"taskqueue: --metrics-port {port} cannot be used: Address already in use\n"
     assert (status, err) == (2, message)
 
 
@@ -356,7 +366,7 @@ def test_doctests() -> None:
 
 
 def test_who_may_not_call(endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
-    argv = ["getqueue", "--api_host", endpoint, "--taskqueue_name", "pull"]
+    argv = ["getqueue", "--api-host", endpoint, "--taskqueue-name", "pull"]
     status, _, err = run(capsys, *argv)
     assert (status, err) == (
         1,
@@ -365,7 +375,7 @@ def test_who_may_not_call(endpoint: str, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_an_endpoint_of_something_else(endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
-    argv = ["getqueue", "--api_host", endpoint, "--service_version", "v9"]
+    argv = ["getqueue", "--api-host", endpoint, "--service-version", "v9"]
     status, _, err = run(capsys, *argv)
     assert status == 1
     assert "was not found" in err
@@ -374,7 +384,7 @@ def test_an_endpoint_of_something_else(endpoint: str, capsys: pytest.CaptureFixt
 def test_a_traceback_on_demand(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, _, err = run(capsys, "--verbose", "getqueue")
     assert "Traceback" in err
-    assert err.endswith("or --api_host\n")
+    assert err.endswith("or --api-host\n")
 
 
 def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:

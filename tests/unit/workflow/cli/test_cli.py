@@ -32,7 +32,13 @@ from workflow.web.status import get_status_tree
 STAGES = "tests.support.workflow_stages"
 TOKEN = "token-of-the-cli-tests"
 VARIABLES = (
-    *("TASKQUEUE_STORE", "WORKFLOW_MODULES", "WORKFLOW_QUEUE_YAML", "DFPIPE_MAIL_URL"),
+    *(
+        "DFPIPE_STORE",
+        "TASKQUEUE_STORE",
+        "WORKFLOW_MODULES",
+        "WORKFLOW_QUEUE_YAML",
+        "DFPIPE_MAIL_URL",
+    ),
     *("DFPIPE_TASK_TOKEN", "DFPIPE_TASK_AUDIENCE", "DFPIPE_TASK_SERVICE_ACCOUNTS"),
 )
 
@@ -142,10 +148,11 @@ def test_run_keeps_a_store_that_is_given(command: Command) -> None:
     )
 
 
+@pytest.mark.parametrize("variable", ["DFPIPE_STORE", "TASKQUEUE_STORE"])
 def test_run_does_not_use_the_store_of_the_environment(
-    command: Command, monkeypatch: pytest.MonkeyPatch, folder: Path
+    command: Command, monkeypatch: pytest.MonkeyPatch, folder: Path, variable: str
 ) -> None:
-    monkeypatch.setenv("TASKQUEUE_STORE", f"sqlite:///{folder}/others.db")
+    monkeypatch.setenv(variable, f"sqlite:///{folder}/others.db")
     command("run", f"{STAGES}.AddOne", "1")
     assert not (folder / "others.db").exists()
 
@@ -258,7 +265,7 @@ HERE = ["--store", "sqlite:///w.db"]
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["list"], "no store: give --store, or set TASKQUEUE_STORE"),
+        (["list"], "no store: give --store, or set DFPIPE_STORE"),
         (["show", "x", "--store", "sqlite:///w.db"], "there is no workflow with a stage 'x'"),
         (["run", "Nothing"], "Nothing cannot be imported: it has no module: give the MODULE.CLASS"),
         (["run", "nowhere.Nothing"], "cannot be imported: No module named 'nowhere'"),
@@ -266,8 +273,8 @@ HERE = ["--store", "sqlite:///w.db"]
         (["run", "workflow.common.Sum"], "does not take these arguments: Sum takes one"),
         (["run", "workflow.common.Sum", "1", "--kwargs", "[]"], "--kwargs '[]' is not an object"),
         (["run", "workflow.common.Sum", "1", "--kwargs", "{"], "--kwargs '{' is not JSON"),
-        (["run", "workflow.common.Sum", "1", "--queue_name", "x"], "queue 'x' is not defined"),
-        (["run", "workflow.common.Sum", "1", "--queue_yaml", "none.yaml"], "none.yaml"),
+        (["run", "workflow.common.Sum", "1", "--queue-name", "x"], "queue 'x' is not defined"),
+        (["run", "workflow.common.Sum", "1", "--queue-yaml", "none.yaml"], "none.yaml"),
         (["serve", "--module", "nowhere", "--store", "sqlite:///w.db"], "cannot import module"),
         (["serve", "--store", "sqlite:///w.db"], "nobody can log in: set DFPIPE_TASK_TOKEN"),
         (["start", f"{STAGES}.Picky", "x", *HERE], "these arguments: 'x' is no number"),
@@ -280,7 +287,7 @@ HERE = ["--store", "sqlite:///w.db"]
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_what_is_wrong_is_one_line(command: Command, words: list[str], message: str) -> None:
-    status = 1 if {"show", "--queue_name", "--countdown"} & {*words} else 2
+    status = 1 if {"show", "--queue-name", "--countdown"} & {*words} else 2
     assert message in command.refusal(*words, status=status)
 
 
@@ -295,7 +302,7 @@ def test_serve_answers_tasks_and_people(folder: Path) -> None:
     port = free_port()
     env = environment({"DFPIPE_TASK_TOKEN": TOKEN, "PYTHONPATH": str(ROOT)})
     words = ["-m", "workflow", "serve", "--store", f"sqlite:///{folder}/w.db", "--port", str(port)]
-    words += ["--module", STAGES, "--workers", "1", "--log_level", "ERROR"]
+    words += ["--module", STAGES, "--workers", "1", "--log-level", "ERROR"]
     url = f"http://127.0.0.1:{port}/_ah/pipeline/rpc/class_paths"
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {TOKEN}"})
 

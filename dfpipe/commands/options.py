@@ -1,0 +1,40 @@
+"""Options that several subcommands have."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from dfpipe.errors import UsageError
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+SINK_VARIABLES = ["DFPIPE_SINK", "DFPIPE_WAREHOUSE"]  # the second is its old name
+SINK_FORMS = "duckdb:///FILE or bigquery://PROJECT/DATASET?location=L"
+SINK = click.option(
+    "--sink",
+    metavar="WAREHOUSE",
+    envvar=SINK_VARIABLES,
+    help=f"The results: {SINK_FORMS}.  [env var: {SINK_VARIABLES[0]}]",
+)
+
+
+def store_option(
+    forms: str = "sqlite:///FILE or datastore://PROJECT?namespace=N", *, required: bool = True
+) -> Decorator:
+    """Return the option --store; `forms` says what is expected."""
+    return click.option(
+        "--store",
+        metavar="STORE",
+        required=required,
+        envvar="DFPIPE_STORE",
+        show_envvar=True,
+        help=f"{forms}.",
+    )
+
+
+def require_sink(sink: str | None) -> str:
+    """Return the sink that was given. Raises UsageError if there is none."""
+    if not sink:
+        raise UsageError(f"--sink is required: give --sink {SINK_FORMS}, or set DFPIPE_SINK")
+    return sink

@@ -19,7 +19,7 @@ from workflow import common
 from workflow.cli.main import workflow
 from workflow.mail import MailSettings
 from workflow.pipeline import DEFAULT_BASE_PATH, Pipeline
-from workflow.settings import WorkflowSettings
+from workflow.settings import QUEUES_STORE, WorkflowSettings
 from workflow.web import handlers
 
 REFERENCE = (ROOT / "docs" / "reference" / "workflow.md").read_text(encoding="utf-8")
@@ -53,6 +53,7 @@ def test_every_setting_is_in_the_reference() -> None:
     names -= {"-auth", "-mail"}
     source = Path(auth.__file__).read_text(encoding="utf-8")
     names |= set(re.findall(r'"(DFPIPE_\w+)"', source))
+    names.add(QUEUES_STORE)
     assert len(names) >= 12
     assert {each for each in names if f"`{each}`" not in REFERENCE} == set()
     assert set(re.findall(r"`((?:WORKFLOW|TASKQUEUE)_[A-Z_]+)`", REFERENCE)) <= names

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from dfpipe.posts.formats import bluesky, mastodon, own, v2, v11
+from dfpipe.posts.formats import activitypub, bluesky, mastodon, own, scraped, v2, v11
 from dfpipe.posts.formats.result import UNKNOWN, Result, shielded
 
 HEAD_BYTES = 2**16  # of a file, by which its format is told
@@ -42,9 +42,14 @@ JSON_FORMATS = (
     JsonFormat("notice of X v1.1", v11.is_notice, v11.results),
     JsonFormat("page of X v2", v2.is_page, v2.results),
     JsonFormat("Mastodon status", mastodon.is_status, mastodon.results),
+    JsonFormat("outbox", activitypub.is_collection, activitypub.collection_results),
+    JsonFormat("activity", activitypub.is_activity, activitypub.activity_results),
+    JsonFormat("post of an activity", activitypub.is_object, activitypub.object_results),
     JsonFormat("Bluesky post", bluesky.is_item, bluesky.results),
     JsonFormat("Bluesky thread", bluesky.is_thread, bluesky.thread_results),
     JsonFormat("line of Bluesky's Jetstream", bluesky.is_event, bluesky.event_results),
+    JsonFormat("tweet of snscrape", scraped.is_snscrape, scraped.snscrape_results),
+    JsonFormat("tweet of twint", scraped.is_twint, scraped.twint_results),
     JsonFormat("tweet of X v2", v2.is_tweet, v2.tweet_results),
     JsonFormat("tweet of X v1.1", v11.is_tweet, v11.results),
 )
@@ -57,7 +62,7 @@ def results(document: object, nesting: int = 2) -> Iterator[Result]:
     What is in no known format gives UNKNOWN, an empty page nothing. Lists and wrappers are opened
     `nesting` deep: a list of wrapped records is 2.
     """
-    found = _records(document) if nesting else None
+    found = records_in(document) if nesting else None
     if found is not None:
         for record in found:
             yield from results(record, nesting - 1)
@@ -77,7 +82,7 @@ def file_format(head: bytes) -> FileFormat | None:
     return next((known for known in FILE_FORMATS if known.claims(head)), None)
 
 
-def _records(document: object) -> list[object] | None:
+def records_in(document: object) -> list[object] | None:
     """Return the records that a document merely holds together; None if it is one itself."""
     if isinstance(document, list):
         return document

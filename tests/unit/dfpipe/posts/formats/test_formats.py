@@ -7,10 +7,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dfpipe.posts.formats import bluesky, grailbird, html_text, x_posts
+from dfpipe.posts.formats import activitypub, bluesky, grailbird, html_text, x_posts
 from dfpipe.posts.formats.own import to_line
 from dfpipe.posts.formats.recognise import results
 from dfpipe.posts.formats.result import (
@@ -334,7 +334,10 @@ KEYS = (
     "extended_tweet entities expanded_url note_tweet referenced_tweets type author_id "
     "withheld edit_history_tweet_ids username attachments poll poll_ids polls options label "
     "title emojis shortcode mentions tags name records value thread replies parent did time_us "
-    "kind commit collection operation rkey subject py_type created_at indexed_at unwound"
+    "kind commit collection operation rkey subject py_type created_at indexed_at unwound "
+    "orderedItems actor object attributedTo published updated summary tag oneOf anyOf href "
+    "_type date rawContent renderedContent links outlinks retweetedTweet conversation_id "
+    "time timezone thread"
 ).split()
 VALUES = (
     st.none()
@@ -358,13 +361,17 @@ DOCUMENTS = st.recursive(
 )
 
 
-@pytest.mark.parametrize("module", [grailbird, bluesky, html_text, x_posts])
+@pytest.mark.parametrize("module", [activitypub, bluesky, grailbird, html_text, x_posts])
 def test_examples(module: ModuleType) -> None:
     outcome = doctest.testmod(module)
     assert (outcome.failed, outcome.attempted > 0) == (0, True)
 
 
 @given(DOCUMENTS)
+@example({"tweet": "x", "id": 1 << 99, "username": [], "conversation_id": None})
+@example({"thread": {"replies": [[], {"replies": {}}], "parent": {"post": []}}})
+@example({"type": "OrderedCollection", "orderedItems": {"type": "Create"}})
+@example({"type": "Announce", "actor": {"id": "http://["}, "object": {"content": "<p>x"}})
 def test_no_document_crashes(document: object) -> None:
     for result in results(document):
         assert isinstance(result, Post | Deletion | Skip)

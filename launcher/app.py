@@ -34,8 +34,6 @@ from workflow.engine.engine import Engine
 from workflow.web.handlers import create_blueprint
 
 MOST_BODY = 64 * 1024  # bytes
-MOST_EXECUTIONS = 200  # in one answer
-RETRY_AFTER = "10"  # seconds
 _logger = logging.getLogger(__name__)
 
 
@@ -68,7 +66,13 @@ def create_app(
     app.register_blueprint(create_blueprint())
     found_results = warehouse.connect(settings.warehouse) if settings.warehouse else None
     pages = create_pages(
-        settings, found_results, bound.records, routes.executions, routes.start_now, clock
+        settings,
+        found_results,
+        bound.records,
+        routes.executions,
+        routes.start_now,
+        routes.read_log,
+        clock,
     )
     app.register_blueprint(pages)
     app.register_error_handler(HTTPException, _http_error)

@@ -153,12 +153,18 @@ class Routes:
     def show_log(self, execution_id: str, step: str) -> Response:
         """The end of a local job's log."""
         is_known = self.records.execution(execution_id) is not None and len(step) < 100
-        job = self.records.job(f"{execution_id}/{step}") if is_known else None
-        runner = self.context.runners.get(job.kind) if job else None
-        text = getattr(runner, "log", lambda name: None)(job.name) if job and job.name else None
+        text = self.read_log(execution_id, step) if is_known else None
         if text is None:
             return error_answer(404, "no log here: the field log of the job says where it is")
         return Response(text, content_type="text/plain; charset=utf-8")
+
+    def read_log(self, execution_id: str, step: str) -> str | None:
+        """The end of the log of a step's job; None if there is none, or only elsewhere."""
+        job = self.records.job(f"{execution_id}/{step}")
+        if job is None or not job.name:
+            return None
+        found: str | None = getattr(self.context.runners.get(job.kind), "log", _no_log)(job.name)
+        return found
 
     def cancel_execution(self, execution_id: str) -> Response:
         """Launch no further jobs of an execution and cancel the running ones."""
@@ -215,6 +221,10 @@ class Routes:
     def metrics_text(self) -> Response:
         """Metrics for Prometheus."""
         return Response(self.metrics.text(), content_type=CONTENT_TYPE)
+
+
+def _no_log(name: str) -> None:
+    """For runners whose logs are elsewhere."""
 
 
 def _execution_id() -> str:

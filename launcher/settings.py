@@ -52,13 +52,14 @@ class DataflowSettings(EnvironmentSettings):
 class LauncherSettings(EnvironmentSettings):
     """How one launcher works. No secret is in its repr.
 
-    `target` is the launcher's name among the dispatcher's targets, empty for the queue's own;
-    `slot` is how often cron starts the chain; `overlap` what happens to a slot that comes while the
-    chain of an earlier one is running; `poll` how often the state of a running job is checked,
-    besides events; `claim` how long one process has for a launch before another one may look
-    whether the job is there, longer than any call of a runner takes; `keep` how long what an
-    execution left is kept after its end; `jobs_folder` where local jobs leave their files; `url`
-    the service's own address, as people see it; `places` the pages of all services.
+    `cron_yaml` says when cron starts the chain, which a page shows; `target` is the launcher's name
+    among the dispatcher's targets, empty for the queue's own; `slot` is how often cron starts the
+    chain; `overlap` what happens to a slot that comes while the chain of an earlier one is running;
+    `poll` how often the state of a running job is checked, besides events; `claim` how long one
+    process has for a launch before another one may look whether the job is there, longer than any
+    call of a runner takes; `keep` how long what an execution left is kept after its end;
+    `jobs_folder` where local jobs leave their files; `url` the service's own address, as people see
+    it; `places` the pages of all services.
     """
 
     model_config = SettingsConfigDict(env_prefix="LAUNCHER_")
@@ -70,6 +71,7 @@ class LauncherSettings(EnvironmentSettings):
     target: str = ""
     chains_yaml: str = Field(default="chains.yaml", validation_alias="LAUNCHER_CHAINS")
     chain: str = ""
+    cron_yaml: str = Field(default="cron.yaml", validation_alias="LAUNCHER_CRON")
     slot: Positive = timedelta(hours=5)
     overlap: Overlap = "wait"
     poll: Positive = timedelta(seconds=30)

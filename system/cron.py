@@ -10,53 +10,19 @@ from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from http.client import HTTPException
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator
-
+from service.cron_yaml import read_cron
 from service.errors import UsageError
 from service.fields import Section
+from service.schedules import Every, Schedule
 from service.waiting import Backoff
 from service.yaml_file import read_yaml
-from system.schedules import Every, Schedule, parse
 
 DEFAULT_SERVICE = "default"
 SECONDS = 60.0  # that a call may take
 FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0  # seconds, after a call that failed
 
 _logger = logging.getLogger(__name__)
-
-
-class CronEntry(Section):
-    """An entry of cron.yaml. What only App Engine follows is accepted and left alone."""
-
-    url: str = Field(pattern="^/")
-    schedule: str
-    target: str = ""
-    timezone: str = "UTC"
-    description: str = ""
-    retry_parameters: dict[str, str] = Field(default_factory=dict)
-
-    @field_validator("schedule")
-    @classmethod
-    def _can_be_followed(cls, text: str) -> str:
-        parse(text)
-        return text
-
-    @field_validator("timezone")
-    @classmethod
-    def _is_known(cls, text: str) -> str:
-        try:
-            ZoneInfo(text)
-        except (ValueError, OSError, ZoneInfoNotFoundError) as error:
-            raise ValueError("expected the name of a time zone, such as Europe/Berlin") from error
-        return text
-
-
-class CronFile(Section):
-    """cron.yaml."""
-
-    cron: tuple[CronEntry, ...] = ()
 
 
 class Rule(Section):
@@ -92,10 +58,10 @@ def read_jobs(cron: Path, dispatch: Path) -> list[Job]:
         Job(
             entry.url,
             entry.target or service_of(entry.url, rules),
-            parse(entry.schedule, ZoneInfo(entry.timezone)),
+            entry.times,
             entry.description,
         )
-        for entry in read_yaml(cron, CronFile).cron
+        for entry in read_cron(cron)
     ]
 
 

@@ -9,28 +9,29 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import click
+import yaml
 
 from dfpipe import warehouse
 from dfpipe.datastore import check
 from dfpipe.errors import UsageError
+from service.cron_yaml import read_cron
+from service.files import write_whole
 from service.sessions import login_link
 from system.cron import Clock, Job, read_jobs
 from system.filling import import_files, keep_pushing, make_up
 from system.printing import Printer
-from system.schedules import Every
 from system.supervisor import Program, Supervisor
 
 LAUNCH_URL = "/launchpipeline"
 # `analyze now` covers the posts up to now, not up to the last whole five hours.
 SLOT = "1m"
 POLL = "2s"  # polling jobs of this machine costs nothing
-DEMO_INTERVAL = timedelta(minutes=1)  # between analyses
+OFTEN = {"schedule": "every 1 minutes synchronized"}  # the analyses of the demo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,11 @@ class System:
             f"Timeline={launcher}/,Jobs={launcher}/jobs,"
             f"Workflows={launcher}/_ah/pipeline/list,Collector={collector}/status"
         )
+
+    @property
+    def cron(self) -> Path:
+        """The cron.yaml that the clock follows."""
+        return (self.folder if self.is_demo else self.config) / "cron.yaml"
 
     def programs(self) -> list[Program]:
         """The processes."""
@@ -110,6 +116,7 @@ class System:
             "COLLECTOR_QUEUE_YAML": queues,
             "LAUNCHER_QUEUE_YAML": queues,
             "LAUNCHER_CHAINS": str((self.config / "chains.yaml").absolute()),
+            "LAUNCHER_CRON": str(self.cron.absolute()),
             "LAUNCHER_JOBS_FOLDER": str((self.folder / "jobs").absolute()),
             "LAUNCHER_SLOT": os.environ.get("LAUNCHER_SLOT") or SLOT,
             "LAUNCHER_POLL": os.environ.get("LAUNCHER_POLL") or POLL,
@@ -166,11 +173,19 @@ def run(system: System) -> None:
 
 
 def _jobs(system: System) -> list[Job]:
-    jobs = read_jobs(system.config / "cron.yaml", system.config / "dispatch.yaml")
-    if not system.is_demo:
-        return jobs
-    often = Every(DEMO_INTERVAL, is_synchronized=True)
-    return [replace(job, schedule=often) if job.url == LAUNCH_URL else job for job in jobs]
+    if system.is_demo:
+        _write_demo_cron(system)
+    return read_jobs(system.cron, system.config / "dispatch.yaml")
+
+
+def _write_demo_cron(system: System) -> None:
+    """Write a cron.yaml that starts the chain often, for the clock and for the launcher's page."""
+    entries = read_cron(system.config / "cron.yaml")
+    found = [
+        {**entry.model_dump(exclude_defaults=True), **(OFTEN if entry.url == LAUNCH_URL else {})}
+        for entry in entries
+    ]
+    write_whole(system.cron, yaml.safe_dump({"cron": found}, sort_keys=False))
 
 
 def _end_jobs(system: System, say: Printer) -> None:

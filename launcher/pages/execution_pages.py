@@ -3,17 +3,28 @@
 import csv
 import dataclasses
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, Response, abort, jsonify, redirect, request, url_for
 
+from dfpipe.errors import DfpipeError
 from launcher.chains.executions import Executions, UnknownExecutionError
 from launcher.chains.records import ExecutionRecord
 from launcher.pages.board import Board
 from launcher.pages.rendering import harmless, whole
-from launcher.views.executions import ExecutionView, picture
+from launcher.views.executions import (
+    BAR,
+    BARS_HEIGHT,
+    MOST_BARS,
+    ExecutionView,
+    JobView,
+    bars,
+    picture,
+)
+from launcher.views.next_start import next_start, read_entry
+from launcher.views.results import Results
 from service.access import own_forms_only, viewers_only, viewers_or_proven
 from service.clock import Clock
 from service.pages import page
@@ -34,8 +45,13 @@ JOB_COLUMNS = (
     "log_link",
 )
 EXECUTION_COLUMNS = ("id", "chain", "slot", "state", "started", "ended", "error")
+LAUNCH_URL = "/launchpipeline"
+SHOWN_FAILURES = 3
+LOG_LINES = 40
 # Starts the chain for the current slot, unless it was started.
 Start = Callable[[], ExecutionRecord]
+# The end of the log of a step of an execution; None if the launcher has no log of it.
+ReadLog = Callable[[str, str], str | None]
 
 
 class ExecutionPages:
@@ -46,12 +62,18 @@ class ExecutionPages:
         pages: Blueprint,
         board: Board,
         executions: Executions,
+        results: Results,
         start: Start,
+        read_log: ReadLog,
+        cron_yaml: str,
         clock: Clock,
     ) -> None:
         self.board = board
         self.executions = executions
+        self.results = results
         self.start = start
+        self.read_log = read_log
+        self.cron = read_entry(cron_yaml, LAUNCH_URL)
         self.clock = clock
         add = pages.add_url_rule
         add("/jobs", "executions", viewers_only(self.list_page))
@@ -66,26 +88,50 @@ class ExecutionPages:
             add(url, name, own_forms_only(getattr(self, name)), methods=["POST"])
 
     def list_page(self) -> Response:
-        """The newest executions."""
+        """The newest executions: the failures first, a picture of the durations, and all."""
         most = min(max(whole("show", PAGE_EXECUTIONS), 1), MOST_EXECUTIONS)
-        found = self.board.newest(most + 1)
+        found, now = self.board.newest(max(most + 1, MOST_BARS)), self.clock()
         shown = found[:most]
+        last = max((each.created for each in found if each.created), default=None)
         return page(
             "launcher_executions.html",
             executions=shown,
+            failures=[each for each in shown if each.state == "failed"][:SHOWN_FAILURES],
+            bars=bars(found, now),
+            bar_step=BAR,
+            bars_height=BARS_HEIGHT,
+            next=next_start(self.cron, last, now) if self.cron else None,
             goes_on=any(each.goes_on for each in shown),
             more=4 * most if len(found) > most else None,
         )
 
     def page(self, execution_id: str) -> Response:
-        """An execution, its graph and its jobs."""
+        """An execution, its graph, its jobs, and the logs of those that a reader looks for."""
         found = self._found(execution_id)
         return page(
             "launcher_execution.html",
             execution=found,
             picture=picture(found, self.clock()),
+            logs=list(self._logs(found)),
+            run=self._run(found),
             was_there="before" in request.args,
         )
+
+    def _logs(self, execution: ExecutionView) -> Iterator[tuple[JobView, str]]:
+        """The ends of the logs of the running jobs, or else of the job that failed first."""
+        running = [job for job in execution.jobs if job.state == "running"]
+        for job in running or filter(None, [execution.first_failure]):
+            text = self.read_log(execution.id, job.name)
+            if text is not None:
+                yield job, "\n".join(text.splitlines()[-LOG_LINES:])
+
+    def _run(self, execution: ExecutionView) -> dict[str, Any] | None:
+        """The analysis of the slot, if it is in the warehouse, which need not be readable."""
+        try:
+            run = self.results.runs().at(execution.slot)
+        except DfpipeError:
+            return None
+        return run if run and run["ts"] == execution.slot else None
 
     # Buttons
 

@@ -7,7 +7,7 @@ from launcher.chains.executions import Executions
 from launcher.chains.records import Records
 from launcher.pages import old_addresses, plot_library, rendering
 from launcher.pages.board import Board
-from launcher.pages.execution_pages import ExecutionPages, Start
+from launcher.pages.execution_pages import ExecutionPages, ReadLog, Start
 from launcher.pages.timeline_pages import TimelinePages
 from launcher.settings import LauncherSettings
 from launcher.views.results import NoWarehouse, Results
@@ -26,12 +26,14 @@ def create_pages(
     records: Records,
     executions: Executions,
     start: Start,
+    read_log: ReadLog,
     clock: Clock = utc_now,
 ) -> Blueprint:
     """The pages on the results in a warehouse, if there is one, and on the executions.
 
     The application needs a guard (service.auth), an access (service.access) and the frame of
-    service.pages. The buttons change `executions`, and `start` the one of the current slot.
+    service.pages. The buttons change `executions`, and `start` the one of the current slot;
+    `read_log` gives the end of a job's log.
     """
     pages = Blueprint(
         "pages",
@@ -43,6 +45,9 @@ def create_pages(
     rendering.install(pages, clock)
     plot_library.install(pages)
     old_addresses.install(pages)
-    TimelinePages(pages, Results(warehouse or NoWarehouse()))
-    ExecutionPages(pages, Board(records), executions, start, clock)
+    results = Results(warehouse or NoWarehouse())
+    TimelinePages(pages, results)
+    ExecutionPages(
+        pages, Board(records), executions, results, start, read_log, settings.cron_yaml, clock
+    )
     return pages

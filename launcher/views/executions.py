@@ -1,7 +1,8 @@
 """What the pages show of executions and their jobs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from launcher.views.graph import HEIGHT, WIDTH, Box, Graph, draw
 
@@ -17,6 +18,9 @@ LOOKS = {
     "skipped": "skipped",
 }
 LONGEST_NAME = 22  # characters that fit into a box
+NEVER = datetime.max.replace(tzinfo=UTC)
+MOST_BARS = 60
+BAR, BARS_HEIGHT, LEAST_BAR = 16, 64, 3  # pixels: from bar to bar, of the highest, of the lowest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +65,12 @@ class ExecutionView:
         """How many jobs have succeeded."""
         return sum(job.state == "succeeded" for job in self.jobs)
 
+    @property
+    def first_failure(self) -> JobView | None:
+        """The job that failed first, if one has failed."""
+        failed = [job for job in self.jobs if job.state == "failed"]
+        return min(failed, key=lambda job: job.ended or NEVER, default=None)
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -80,6 +90,35 @@ class Picture:
     nodes: tuple[Node, ...]
     box_width: int = WIDTH
     box_height: int = HEIGHT
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """An execution in the picture of durations: the left edge and the height of its bar."""
+
+    execution: ExecutionView
+    x: int
+    height: float
+
+
+def bars(executions: Sequence[ExecutionView], now: datetime) -> tuple[Bar, ...]:
+    """The durations of the newest executions that have begun, the oldest on the left.
+
+    `executions` are newest first. The longest that has ended has the full height, and so have those
+    that take longer.
+    """
+    begun = [each for each in executions if each.started][:MOST_BARS][::-1]
+    took = [_seconds(each.started or now, each.ended, now) for each in begun]
+    ended = [seconds for each, seconds in zip(begun, took, strict=True) if each.ended]
+    longest = max(ended or took, default=0) or 1
+    return tuple(
+        Bar(each, BAR * place, _height(min(1.0, seconds / longest)))
+        for place, (each, seconds) in enumerate(zip(begun, took, strict=True))
+    )
+
+
+def _height(share: float) -> float:
+    return round(max(LEAST_BAR, BARS_HEIGHT * share), 1)
 
 
 def picture(chain: ExecutionView, now: datetime) -> Picture:
@@ -110,10 +149,14 @@ def duration(started: datetime | None, ended: datetime | None, now: datetime) ->
     """
     if started is None:
         return ""
-    seconds = max(0, round(((ended or now) - started) / timedelta(seconds=1)))
+    seconds = _seconds(started, ended, now)
     minutes, hours = seconds // 60, seconds // 3600
     if hours >= 48:
         return f"{hours // 24} d {hours % 24:02} h"
     if hours:
         return f"{hours} h {minutes % 60:02} min"
     return f"{minutes} min {seconds % 60:02} s" if minutes else f"{seconds} s"
+
+
+def _seconds(started: datetime, ended: datetime | None, now: datetime) -> int:
+    return max(0, round(((ended or now) - started) / timedelta(seconds=1)))

@@ -13,12 +13,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from service import schedules
 from service.errors import UsageError
 from service.listening import KEEP_ALIVE
-from system import printing, schedules
+from service.schedules import Daily, Every, parse
+from system import printing
 from system.cron import Clock, Job, read_jobs, service_of
 from system.filling import import_files
-from system.schedules import Daily, Every, parse
 from system.supervisor import Program, Supervisor
 from system.system import POLL
 from tests.support.command import dfpipe

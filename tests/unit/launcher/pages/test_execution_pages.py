@@ -125,7 +125,78 @@ def test_of_many_chains_the_newest_are_shown(
     for number in range(5):
         support.put_execution(site.records, SLOT - number * SLOTS, "succeeded", PLAIN)
     page = Page(site.text("/jobs"))
-    assert len([link for link in page.links() if link.startswith("/jobs/")]) == 2
+    assert len(rows_of(page)) == 2
     assert "/jobs?show=8" in page.links()
-    more = Page(site.text("/jobs?show=8")).links()
-    assert len([link for link in more if link.startswith("/jobs/")]) == 5
+    assert len(rows_of(Page(site.text("/jobs?show=8")))) == 5
+
+
+def rows_of(page: Page) -> list[str]:
+    """The ids of the links of the list, one for each execution."""
+    ids = [str(attrs.get("id")) for tag, attrs in page.tags if tag == "a"]
+    return [each for each in ids if each.startswith("execution-")]
+
+
+def test_the_durations_are_bars_that_lead_to_their_executions(site: Site) -> None:
+    page = Page(site.text("/jobs"))
+    states = [attrs["data-state"] for tag, attrs in page.tags if tag == "rect" and "y" in attrs]
+    assert states == ["succeeded", "failed", "running"]
+    bars = [attrs["href"] for tag, attrs in page.tags if tag == "a" and "tabindex" in attrs]
+    slots = (SLOT - 2 * SLOTS, SLOT - SLOTS, SLOT)
+    assert bars == [f"/jobs/analysis-{slot:%Y%m%dt%H%M%S}" for slot in slots]
+
+
+def test_failures_are_first_with_the_step_that_failed_first(site: Site) -> None:
+    text = " ".join(Page(site.text("/jobs")).text.split())
+    assert text.index("Failed analysis, 2026-01-07 05:00 at analyse") < text.index("Slot")
+    failed = " ".join(Page(site.text("/jobs/analysis-20260107t050000")).text.split())
+    assert "analyse failed first: exit code 1: <img src=x onerror=alert(7)>" in failed
+
+
+@pytest.mark.parametrize(
+    ("schedule", "shown"),
+    [
+        ("every 5 hours", "next start about 2026-01-07 15:00 (every 5 hours)"),
+        ("every day 03:40", "next start 2026-01-08 03:40 (every day 03:40)"),
+        ("1st monday of month 10:00", None),
+    ],
+    ids=["interval", "daily", "unknown"],
+)
+def test_the_next_start_is_that_of_cron_yaml(
+    tmp_path: Path, schedule: str, shown: str | None
+) -> None:
+    cron = tmp_path / "cron.yaml"
+    cron.write_text(f"cron:\n- url: /launchpipeline\n  schedule: {schedule}\n")
+    site = Site(tmp_path, cron_yaml=str(cron))
+    support.put_execution(site.records, SLOT, "succeeded", PLAIN)
+    text = " ".join(Page(site.text("/jobs")).text.split())
+    assert shown in text if shown else "next start" not in text
+
+
+def test_the_log_of_the_running_step_is_shown(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    support.put_execution(site.records, SLOT, "running", FAN)
+    folder = Path(site.settings.jobs_folder) / f"{RUN}-links-1"
+    folder.mkdir(parents=True)
+    (folder / "log").write_text("".join(f"line {n} <b>\n" for n in range(100)))
+    page = Page(site.text(f"/jobs/{RUN}"))
+    assert "Log of links" in page.text
+    assert "line 60 <b>\nline 61 <b>" in page.text
+    assert "line 59" not in page.text
+    assert f"/jobs/{RUN}/links.log" in page.links()
+
+
+def test_the_log_of_what_failed_first_is_shown_when_nothing_runs(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    support.put_execution(site.records, SLOT, "failed", BROKEN, "exit code 1")
+    assert "the last lines" not in Page(site.text(f"/jobs/{RUN}")).text
+    folder = Path(site.settings.jobs_folder) / f"{RUN}-analyse-1"
+    folder.mkdir(parents=True)
+    (folder / "log").write_text("")
+    assert "No output yet." in Page(site.text(f"/jobs/{RUN}")).text
+
+
+def test_an_execution_leads_to_its_analysis(site: Site, tmp_path: Path) -> None:
+    assert "/?run=2026-01-07T10:00:00Z" in Page(site.text(f"/jobs/{RUN}")).links()
+    other = Site(tmp_path, warehouse="")
+    support.put_execution(other.records, SLOT, "succeeded", PLAIN)
+    assert "/?run=" not in other.text(f"/jobs/{RUN}")

@@ -2,6 +2,7 @@
 
 import itertools
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,21 @@ from dfpipe.warehouse import named_queries
 from dfpipe.warehouse.named_queries import Result
 from launcher.jobs import JobState
 from launcher.views import graph, talk
-from launcher.views.executions import LOOKS, ExecutionView, JobView, duration, look, picture
+from launcher.views.executions import (
+    BAR,
+    BARS_HEIGHT,
+    LEAST_BAR,
+    LOOKS,
+    MOST_BARS,
+    ExecutionView,
+    JobView,
+    bars,
+    duration,
+    look,
+    picture,
+)
+from launcher.views.next_start import NextStart, next_start, read_entry
+from service.cron_yaml import CronEntry
 
 NOW = datetime(2026, 1, 7, 12, tzinfo=UTC)
 URLS = ("ts", "rank", "url", "count")
@@ -137,3 +152,48 @@ def test_a_long_name_is_cut_in_its_box_and_told_beside_it() -> None:
     assert node.text == "a-name-that-is-much-t…"
     assert (node.about, node.job.name) == ("running", job.name)
     assert chain.done == 0
+
+
+def took(minutes: int | None, ended: bool = True) -> ExecutionView:
+    started = None if minutes is None else NOW - timedelta(minutes=minutes)
+    return ExecutionView(
+        id="r", chain="c", slot=NOW, state="running", goes_on=True,
+        started=started, ended=NOW if started and ended else None,
+    )  # fmt: skip
+
+
+def test_durations_are_drawn_from_left_to_right() -> None:
+    drawn = bars([took(50, ended=False), took(None), took(20), took(10), took(0)], NOW)
+    assert [bar.height for bar in drawn] == [LEAST_BAR, BARS_HEIGHT / 2, BARS_HEIGHT, BARS_HEIGHT]
+    assert [bar.x for bar in drawn] == [0, BAR, 2 * BAR, 3 * BAR]
+    assert bars([took(50, ended=False)], NOW)[0].height == BARS_HEIGHT
+    assert bars([took(0)], NOW)[0].height == LEAST_BAR
+    assert bars([], NOW) == ()
+    assert len(bars([took(1)] * 100, NOW)) == MOST_BARS
+
+
+@pytest.mark.parametrize(
+    ("schedule", "last", "at", "is_estimate"),
+    [
+        ("every 5 hours", NOW - timedelta(hours=2), NOW + timedelta(hours=3), True),
+        ("every 5 hours", NOW - timedelta(hours=6), None, True),
+        ("every 5 hours", None, None, True),
+        ("every 1 minutes synchronized", None, NOW + timedelta(minutes=1), False),
+        ("every day 11:00", NOW, NOW + timedelta(hours=23), False),
+    ],
+    ids=["interval", "long ago", "never", "synchronized", "daily"],
+)
+def test_when_the_chain_starts_next(
+    schedule: str, last: datetime | None, at: datetime | None, is_estimate: bool
+) -> None:
+    entry = CronEntry(url="/launchpipeline", schedule=schedule)
+    found = next_start(entry, last, NOW)
+    assert found == (NextStart(at, schedule, is_estimate) if at else None)
+
+
+def test_a_cron_yaml_without_the_url_says_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "cron.yaml"
+    assert read_entry(str(file), "/a") is None
+    file.write_text("cron:\n- url: /b\n  schedule: every 5 hours\n")
+    assert read_entry(str(file), "/a") is None
+    assert read_entry(str(file), "/b")

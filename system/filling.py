@@ -19,13 +19,13 @@ Say = Callable[[str], None]
 
 def import_files(files: Sequence[str], store: str, shift_to_now: bool, say: Say) -> None:
     """Store the posts of files, as `dfpipe import` does. Raises DfpipeError."""
-    from dfpipe.commands.import_report import text
+    from dfpipe.commands.import_report import failed, text
     from dfpipe.datastore import connect
-    from dfpipe.posts import importing
+    from dfpipe.posts import importing, scanning
 
     now = datetime.now(UTC)
     with importing.sources(files, sys.stdin.buffer) as archives:
-        scanned = importing.scan(archives)
+        scanned = scanning.scan(archives)
         with closing(connect(store)) as client:
             shift_to = now if shift_to_now else None
             report = importing.store(
@@ -33,6 +33,8 @@ def import_files(files: Sequence[str], store: str, shift_to_now: bool, say: Say)
             )
     for line in text(report).splitlines():
         say(line)
+    if scanned.failures:
+        say(failed(scanned.failures))
     if scanned.newest and scanned.newest < now - WINDOW and not shift_to_now:
         say(
             f"the newest post is from {scanned.newest:%Y-%m-%d}, but an analysis covers the last "

@@ -12,13 +12,17 @@ import orjson
 
 from collector.settings import CollectorSettings
 from collector.sources import AccountRefusedError, Found, Limits, Page, PostSource, UnavailableError
-from dfpipe.posts.formats.files import ArchiveFile, UnknownFormatError, grows_by_lines, records
-from dfpipe.posts.formats.json_stream import ArchiveError, parse
+from dfpipe.posts.archives import UnknownFormatError, grows_by_lines, long_texts
+from dfpipe.posts.archives import read as read_archive
+from dfpipe.posts.containers import ArchiveFile, Failure
+from dfpipe.posts.formats.json_stream import parse
 from dfpipe.posts.formats.recognise import results
-from dfpipe.posts.formats.result import Result, Skip
+from dfpipe.posts.formats.result import ArchiveError, Result, Skip
 from dfpipe.posts.formats.v11 import NOTICE
 from dfpipe.posts.formats.x_posts import WITHHELD
+from dfpipe.posts.post import Post
 
+NOTES = "note-tweet*.js"  # of a personal archive, beside its tweets
 FORMS = ("/FOLDER/FILE_OR_FOLDER",)
 PAGE = 400
 MOST_CHUNK = 4 * 2**20  # bytes of whole lines that are read at a time
@@ -170,21 +174,26 @@ def _whole(
 
 
 def _records(path: Path, is_alone: bool) -> Iterator[Found]:
-    try:
-        for place, result in records(ArchiveFile(str(path), path)):
-            yield Found(result, {"file": str(path), "place": place}, f"{path}:{place}")
-    except ArchiveError as error:
-        if is_alone or not isinstance(error, UnknownFormatError):
-            yield _unreadable(path, error)
+    """Yield what an archive holds; long posts of a personal archive whole."""
+    texts = long_texts(map(_archive, (path, *sorted(path.parent.glob(NOTES)))))
+    for place, found in read_archive(_archive(path)):
+        if isinstance(found, Result):
+            result = texts.whole(found) if isinstance(found, Post) else found
+            yield Found(result, {"file": str(path), "place": place}, place)
+        elif isinstance(found, Failure) and (
+            is_alone or not isinstance(found.error, UnknownFormatError)
+        ):
+            yield _unreadable(path, found.error)
+
+
+def _archive(path: Path) -> ArchiveFile:
+    return ArchiveFile(str(path), path)
 
 
 def _refusal(path: Path) -> ArchiveError | None:
     """Why a file is not an archive, if it has content but no post at its beginning."""
-    try:
-        next(records(ArchiveFile(str(path), path)), None)
-    except ArchiveError as error:
-        return error if path.stat().st_size else None
-    return None
+    _, found = next(read_archive(_archive(path)), ("", None))
+    return found.error if isinstance(found, Failure) else None
 
 
 def _unreadable(path: Path, error: ArchiveError) -> Found:

@@ -8,11 +8,13 @@ from functools import partial
 import click
 
 from dfpipe.commands.options import store_option
+from dfpipe.errors import DfpipeError
 
 EXAMPLES = """\b
 Examples:
   dfpipe import tweets.jsonl.xz --store sqlite:///posts.db
-  dfpipe import page_*.json archive/2011_12.js --store sqlite:///posts.db --strict
+  dfpipe import twitter-2024-01-01-abc.zip --store sqlite:///posts.db
+  dfpipe import page_*.json archive/ --store sqlite:///posts.db --strict
   curl -s https://mastodon.social/api/v1/timelines/public |
     dfpipe import - --store sqlite:///posts.db
 """
@@ -24,7 +26,7 @@ Examples:
 @click.option(
     "--strict",
     is_flag=True,
-    help="Store nothing if any record has to be skipped.",
+    help="Store nothing if any record would be skipped or any file cannot be read.",
 )
 @click.option(
     "--shift-to-now",
@@ -37,30 +39,33 @@ def command(
 ) -> None:
     """Read archives of posts into a store; - is standard input.
 
-    Formats are recognised by their content, plain or compressed (gz, bz2, xz, zst): JSON lines of
-    this project; X's v1.1 tweets as lines or pages, with notices of deletion; X's v2 pages, and
-    single v2 tweets; the tweets of a personal archive; Bluesky's feeds; Mastodon's timelines.
+    FILE is a file, a folder, or an archive as you downloaded it: zip, tar, tar.gz, tar.bz2, tar.xz
+    or tar.zst. What is compressed (gz, bz2, xz, zst) is read as it is. Formats are recognised by
+    their content: JSON lines of this project; X's v1.1 tweets as lines or pages, with notices of
+    deletion; X's v2 pages, and single v2 tweets; X's personal archives; Bluesky's feeds; Mastodon's
+    timelines. Files without posts in a folder or an archive are passed over and counted.
 
-    All files are read twice: first to the end, without storing anything, so that a missing, damaged
-    or unknown file stops the import before it begins; an empty file among others is a warning. Then
-    they are stored, 500 posts at a time. A record that cannot be stored is skipped and reported. An
-    interrupted import leaves whole batches, and is completed by a second one. Importing a file
-    again changes nothing: a stored post is replaced only by a newer version (edited_at) or by a
-    longer text of the same version. A post that a deletion notice in one of the files names is
-    removed and not stored, whichever comes first.
+    Everything is read twice: first to the end, then to store it, 500 posts at a time. A record that
+    cannot be stored is skipped and reported. A file that cannot be read, or not to its end, does
+    not stop the others, but the exit status is 1. With --strict either stops the import before
+    anything is stored. To complete an interrupted import, run it again: posts that are stored
+    already change nothing, unless a newer version (edited_at) or a longer text of the same version
+    replaces them. A post that a deletion notice in one of the files names is removed and not
+    stored, whichever comes first.
     """
     # None of this is needed for --help, and it takes half a second to import.
-    from dfpipe.commands.import_report import bar, json_text, text
+    from dfpipe.commands import import_report
     from dfpipe.datastore import check, connect
-    from dfpipe.posts import importing
+    from dfpipe.posts import importing, scanning
 
     check(store)
-    with importing.sources(files, sys.stdin.buffer) as archives, bar() as show:
-        scanned = importing.scan(archives, strict, show)
-        for warning in scanned.warnings:
-            click.echo(f"dfpipe: warning: {warning}", err=True)
+    with importing.sources(files, sys.stdin.buffer) as archives, import_report.bar() as show:
+        scanned = scanning.scan(archives, strict, show)
+        import_report.warn(scanned)
         clock = partial(datetime.now, UTC)
         shift_to = clock() if shift_to_now else None
         with closing(connect(store, verify=True)) as client:
             report = importing.store(archives, scanned, client, clock, shift_to=shift_to, show=show)
-    click.echo(json_text(report) if as_json else text(report))
+    click.echo(import_report.json_text(report) if as_json else import_report.text(report))
+    if scanned.failures:
+        raise DfpipeError(import_report.failed(scanned.failures))

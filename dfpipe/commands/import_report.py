@@ -1,9 +1,11 @@
 """What `dfpipe import` shows: its progress on a terminal, and its report."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 
+import click
 import orjson
 from rich.console import Console
 from rich.progress import (
@@ -17,7 +19,10 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from dfpipe.posts import importing
+from dfpipe.posts import importing, scanning
+from dfpipe.posts.formats.result import ArchiveError
+
+FAILURES_SHOWN = 5
 
 
 class _Rate(ProgressColumn):
@@ -29,11 +34,11 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def bar() -> Iterator[importing.Progress]:
+def bar() -> Iterator[scanning.Progress]:
     """Give a function that shows the progress on standard error, if that is a terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield importing.no_progress
+        yield scanning.no_progress
         return
     columns = (
         TextColumn("{task.description:8}"),
@@ -51,6 +56,15 @@ def bar() -> Iterator[importing.Progress]:
             progress.update(tasks[stage], completed=done, total=total)
 
         yield show
+
+
+def warn(scanned: scanning.Scan) -> None:
+    """Print what is odd in the files, and why some of several cannot be read, on standard error."""
+    for warning in scanned.warnings:
+        click.echo(f"dfpipe: warning: {warning}", err=True)
+    if len(scanned.failures) > 1:  # one alone is the last line
+        for error in islice(scanned.failures.values(), FAILURES_SHOWN):
+            click.echo(f"dfpipe: {error}", err=True)
 
 
 def text(report: importing.Report) -> str:
@@ -78,8 +92,27 @@ def text(report: importing.Report) -> str:
         ),
         (sum(skip.count for _, skip in skipped), "skipped"),
     ]
-    reasons = [f"{s.count:12,} {reason} ({_places(s)})" for reason, s in skipped]
-    return "\n".join([f"{count:10,} {what}" for count, what in lines] + reasons)
+    shown = [f"{count:10,} {what}" for count, what in lines]
+    shown += [f"{s.count:12,} {reason} ({_places(s)})" for reason, s in skipped]
+    if report.passed_over:
+        shown.append(f"passed over: {scanning.counts(report.passed_over)}")
+    return "\n".join(shown)
+
+
+def failed(failures: Mapping[str, ArchiveError]) -> str:
+    """Return the line with which an import ends where files could not be read whole.
+
+    >>> failed({"a.gz": ArchiveError("a.gz is damaged: get it again")})
+    'a.gz is damaged: get it again; what could be read is stored'
+    """
+    names = [*failures]
+    if len(names) == 1:
+        return f"{failures[names[0]]}; what could be read is stored"
+    more = f" and {len(names) - FAILURES_SHOWN:,} more" if len(names) > FAILURES_SHOWN else ""
+    return (
+        f"{len(names):,} files could not be read whole: {', '.join(names[:FAILURES_SHOWN])}{more}; "
+        "what could be read is stored"
+    )
 
 
 def _places(skipped: importing.Skipped) -> str:

@@ -8,11 +8,11 @@ import orjson
 
 from dfpipe.analysis.stopwords import stop_words_in_effect
 from dfpipe.demo.timeline import timeline
-from dfpipe.posts.formats.files import ArchiveFile, records
 from dfpipe.posts.formats.own import to_line
 from dfpipe.posts.post import Post
 from tests import oracle
 from tests.support.analysis import END, bigquery_tables
+from tests.support.archives import records
 from tests.support.command import dfpipe
 from tests.support.datastore_emulator import Emulator
 
@@ -55,7 +55,7 @@ def test_a_made_up_timeline(
 
 def test_real_posts(data: Path, datastore_emulator: Emulator, bigquery_emulator: str) -> None:
     file = data / "tweets_4day.jsonl.xz"
-    found = [result for _, result in records(ArchiveFile(str(file), file))]
+    found = [result for _, result in records(file)]
     posts = [properties(post) for post in found if isinstance(post, Post)]
     assert len(posts) == 38_672
     analyse(file, posts, datastore_emulator, bigquery_emulator, runs=1)

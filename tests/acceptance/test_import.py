@@ -62,6 +62,8 @@ def test_a_report_in_json_from_standard_input(tmp_path: Path) -> None:
         "deleted": 0,
         "skipped": {"broken JSON": {"count": 1, "first": ["standard input:3"]}},
         "removed": 0,
+        "passed_over": {},
+        "failed": [],
     }
 
 
@@ -99,7 +101,7 @@ def test_shift_to_now(tmp_path: Path) -> None:
     ("words", "stdin", "status", "message"),
     [
         (["import", "none", "--store", STORE], b"", 2, "none does not exist: name a file"),
-        (["import", ".", "--store", STORE], b"", 2, ". is a directory: name the files in it"),
+        (["import", ".", "--store", STORE], b"", 1, ". is empty: name a file with posts"),
         (["import", "-", "--store", STORE], b"", 1, "standard input is empty: name a file"),
         (["import", "-", "--store", STORE], b"id,text\n", 1, "standard input:1: broken JSON, like"),
         (["import", "-", "--store", STORE], b"\x1f\x8b\x08", 1, "standard input is damaged ("),
@@ -177,6 +179,43 @@ main(sys.argv[1:])
     query = connect(f"sqlite:///{tmp_path}/posts.db").query(kind=KIND)
     assert len(list(query.fetch())) == 1500
     assert "       700 stored\n" in dfpipe(*words, cwd=tmp_path).stdout
+
+
+def test_an_archive_that_was_cut_off_keeps_what_could_be_read(tmp_path: Path) -> None:
+    whole = lzma.compress(lines(20_000))
+    (tmp_path / "a.jsonl.xz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "b.jsonl").write_bytes(lines(30_000)[-3000:].partition(b"\n")[2])
+    done = dfpipe("import", "a.jsonl.xz", "b.jsonl", "--store", STORE, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("dfpipe: a.jsonl.xz is damaged (")
+    assert done.stderr.endswith("): get it again; what could be read is stored\n")
+    assert done.stderr.count("\n") == 1
+    stored = int(done.stdout.splitlines()[1].split()[0].replace(",", ""))
+    assert 1000 < stored < 20_000
+    (tmp_path / "a.jsonl.xz").write_bytes(whole)
+    done = dfpipe("import", "a.jsonl.xz", "b.jsonl", "--store", STORE, cwd=tmp_path)
+    assert done.returncode == 0
+    assert len(dfpipe("export", "--from", STORE, cwd=tmp_path).stdout.splitlines()) > 20_000
+
+
+def test_files_that_cannot_be_read_are_named_at_the_end(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(lines(2))
+    (tmp_path / "b.pdf").write_bytes(b"%PDF-1.7")
+    (tmp_path / "c").write_bytes(b"PK\3\4 cut")
+    (tmp_path / "empty").write_bytes(b"")
+    files = ("empty", "b.pdf", "a", "c")
+    done = dfpipe("import", *files, "--store", STORE, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[1] == "         2 stored"
+    assert done.stderr.splitlines() == [
+        "dfpipe: warning: empty is empty: name a file with posts",
+        "dfpipe: b.pdf seems to be a PDF document: name a file with the posts as data",
+        "dfpipe: c is a zip that was cut off or damaged (File is not a zip file): get it again",
+        "dfpipe: 2 files could not be read whole: b.pdf, c; what could be read is stored",
+    ]
+    done = dfpipe("import", *files, "--store", "sqlite:///2.db", "--strict", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert not (tmp_path / "2.db").exists()
 
 
 def test_the_real_posts(data: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dfpipe.posts import exporting, importing
+from dfpipe.posts import exporting, importing, scanning
 from dfpipe.posts.importing import Report
 
 NOW = datetime(2026, 3, 5, 12, 0, tzinfo=UTC)
@@ -21,7 +21,7 @@ def line(tid: int, text: str, second: int) -> bytes:
 
 def do_import(client: Any, path: Path) -> Report:
     with importing.sources([str(path)], io.BytesIO()) as archives:
-        return importing.store(archives, importing.scan(archives), client, lambda: NOW)
+        return importing.store(archives, scanning.scan(archives), client, lambda: NOW)
 
 
 def test_import_twice_then_export(client: Any, tmp_path: Path) -> None:

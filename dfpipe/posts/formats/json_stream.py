@@ -8,13 +8,11 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
 
 import orjson
 
-from dfpipe.errors import DfpipeError
 from dfpipe.posts.formats import grailbird
-from dfpipe.posts.formats.result import Skip
+from dfpipe.posts.formats.result import ArchiveError, Skip
 
 MAX_DOCUMENT_BYTES = 64 * 2**20
 # A value of three bytes, as in [{},{},{}], takes seventy in memory.
@@ -32,11 +30,7 @@ _TOKEN = re.compile(rb'"(?:[^"\\\n]|\\.)*+"|["\[\]{},]')
 _QUOTE, _OPENING, _CLOSING = ord('"'), b"[{", b"]}"
 
 
-class ArchiveError(DfpipeError):
-    """A file cannot be read as an archive of posts."""
-
-
-def documents(name: str, stream: BinaryIO) -> Iterator[tuple[int, object]]:
+def documents(name: str, stream: io.BufferedIOBase) -> Iterator[tuple[int, object]]:
     """Yield each JSON document with its line, or 0 where it is not a line of its own.
 
     That is an object over several lines, or an element of an array over several lines or of a very
@@ -101,10 +95,10 @@ def spans_lines(head: list[bytes]) -> bool:
 class _Reader:
     """Reads lines, and values that go on over several."""
 
-    def __init__(self, name: str, stream: BinaryIO) -> None:
+    def __init__(self, name: str, stream: io.BufferedIOBase) -> None:
         self._name = name
         self._stream = stream
-        self._ahead = io.BytesIO(stream.read(PIECE).removeprefix(BOM))
+        self._ahead = io.BytesIO(stream.read1(PIECE).removeprefix(BOM))
         self._begun = 1
         self._is_spanning = True
         self.number = 0  # of the last line, from 1
@@ -143,7 +137,7 @@ class _Reader:
             return True
         if not self._is_spanning or not line.startswith((b"{", b"[")):
             return False
-        self._push_back(self._ahead.read() + self._stream.read(PIECE))
+        self._push_back(self._ahead.read() + self._stream.read1(PIECE))
         head = self._ahead.getvalue().split(b"\n", HEAD_LINES)[:HEAD_LINES]
         return spans_lines([line, *head])
 
@@ -165,7 +159,7 @@ class _Reader:
         self._push_back(left)
 
     def _read(self) -> bytes:
-        return self._ahead.read() or self._stream.read(PIECE)
+        return self._ahead.read() or self._stream.read1(PIECE)
 
     def _push_back(self, data: bytes) -> None:
         self._ahead = io.BytesIO(data + self._ahead.read())

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from dfpipe.errors import DfpipeError
 from dfpipe.posts.post import Post
 
 MAX_TID = 2**63 - 1
@@ -45,6 +46,10 @@ class Skip:
 Result = Post | Deletion | Skip
 
 UNKNOWN = Skip("in no known format")
+
+
+class ArchiveError(DfpipeError):
+    """A file cannot be read as an archive of posts, or not to its end."""
 
 
 class RefusedError(Exception):

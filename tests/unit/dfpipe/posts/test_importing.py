@@ -2,6 +2,7 @@
 
 import doctest
 import errno
+import gzip
 import io
 import json
 import os
@@ -19,9 +20,9 @@ from hypothesis import strategies as st
 from dfpipe.commands import import_report
 from dfpipe.datastore import connect
 from dfpipe.errors import DfpipeError, UsageError
-from dfpipe.posts import exporting, importing, storing
-from dfpipe.posts.formats.json_stream import ArchiveError
+from dfpipe.posts import exporting, importing, scanning, storing
 from dfpipe.posts.formats.own import post_line
+from dfpipe.posts.formats.result import ArchiveError
 from dfpipe.posts.importing import Report, Skipped
 from dfpipe.posts.post import KIND, Post, from_entity, to_entity
 
@@ -52,7 +53,7 @@ def deletion(tid: int) -> bytes:
 
 def do_import(client: Any, *names: str, stdin: bytes = b"", **options: Any) -> Report:
     with importing.sources(names, io.BytesIO(stdin)) as archives:
-        scanned = importing.scan(archives, strict=options.pop("strict", False))
+        scanned = scanning.scan(archives, strict=options.pop("strict", False))
         return importing.store(archives, scanned, client, lambda: DAY, **options)
 
 
@@ -135,7 +136,7 @@ class TestImport:
         Path("a").write_bytes(b"".join(line(tid) for tid in range(1, 1202)))
         shown: list[tuple[str, int, int | None]] = []
         with importing.sources(["a"], io.BytesIO()) as archives:
-            scanned = importing.scan(archives, show=lambda *told: shown.append(told))
+            scanned = scanning.scan(archives, show=lambda *told: shown.append(told))
             importing.store(
                 archives, scanned, client, lambda: DAY, show=lambda *told: shown.append(told)
             )
@@ -177,12 +178,20 @@ class TestFaults:
             do_import(client, "a", strict=True)
         assert posts(client) == {}
 
-    def test_a_bad_file_among_good_ones_stores_nothing(self, client: Any, folder: Path) -> None:
+    def test_a_bad_file_does_not_stop_the_others_unless_strict(
+        self, client: Any, folder: Path
+    ) -> None:
         Path("a").write_bytes(line(1))
-        Path("b").write_bytes(b"id,text\n")
+        Path("b").write_bytes(b"no JSON\n")
+        Path("c").write_bytes(gzip.compress(line(2) + line(3, "x" * 9999))[:-8])
+        Path("d").write_bytes(line(4))
         with pytest.raises(ArchiveError, match="^b:1: broken JSON"):
-            do_import(client, "a", "b")
+            do_import(client, "a", "b", strict=True)
         assert posts(client) == {}
+        report = do_import(client, "a", "b", "c", "d")
+        assert report == Report(read=4, stored=4, failed=("b", "c"))
+        with pytest.raises(ArchiveError, match="^b:1: broken JSON"):
+            do_import(client, "b")
 
     def test_files_that_cannot_be_read(
         self, client: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
@@ -191,8 +200,6 @@ class TestFaults:
         message = "^b does not exist: name a file with posts, or - for standard input$"
         with pytest.raises(UsageError, match=message):
             do_import(client, "a", "b")
-        with pytest.raises(UsageError, match=r"^\. is a directory: name the files in it$"):
-            do_import(client, "a", ".")
         monkeypatch.setattr(os, "access", lambda *_: False)  # the superuser may read everything
         message = "^a is not readable: change its permissions, or name another file$"
         with pytest.raises(UsageError, match=message):
@@ -323,7 +330,8 @@ class TestExport:
 
 
 def test_examples() -> None:
-    assert doctest.testmod(import_report) == (0, 2)
+    assert doctest.testmod(import_report) == (0, 3)
+    assert doctest.testmod(scanning) == (0, 1)
 
 
 def test_every_real_archive_adds_up(data: Path, tmp_path: Path) -> None:
@@ -370,8 +378,8 @@ def test_an_empty_file_among_others_is_a_warning(client: Any, folder: Path) -> N
     names = ["empty", "posts"]
     assert do_import(client, *names).stored == 1
     with importing.sources(names, io.BytesIO()) as archives:
-        assert importing.scan(archives).warnings == ("empty is empty: name a file with posts",)
+        assert scanning.scan(archives).warnings == ("empty is empty: name a file with posts",)
         with pytest.raises(ArchiveError, match="^empty is empty"):
-            importing.scan(archives, strict=True)
+            scanning.scan(archives, strict=True)
         with pytest.raises(ArchiveError, match="^empty is empty"):
-            importing.scan(archives[:1])
+            scanning.scan(archives[:1])

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfpipe.posts.formats import v2
-from dfpipe.posts.formats.files import ArchiveFile, decompressed, records
 from dfpipe.posts.formats.json_stream import documents
 from dfpipe.posts.formats.recognise import results
 from dfpipe.posts.formats.result import Deletion, Result, Skip
 from dfpipe.posts.post import Post
+from tests.support.archives import records
 from tests.support.flattening import flattened
 
 IDS = [str(1_700_000_000_000_000_000 + n) for n in range(6)]
@@ -128,7 +128,7 @@ def test_file_of_default_fields(tmp_path: Path) -> None:
     array = tmp_path / "data_1.json"
     array.write_text(json.dumps(tweets))
     for file in (lines, array):
-        found = [result for _, result in records(ArchiveFile(file.name, file))]
+        found = [result for _, result in records(file)]
         assert [post.tid for post in found if isinstance(post, Post)] == list(map(int, IDS))
 
 
@@ -152,7 +152,7 @@ def test_examples() -> None:
 def _documents(folder: Path) -> Iterator[Any]:
     for file in sorted(folder.iterdir()):
         with file.open("rb") as raw:
-            for _, document in documents(file.name, decompressed(raw)):
+            for _, document in documents(file.name, raw):
                 if not isinstance(document, Skip):
                     yield document
 

@@ -14,11 +14,12 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfpipe.posts.formats import files, json_stream
-from dfpipe.posts.formats.files import ArchiveFile, records
-from dfpipe.posts.formats.json_stream import BROKEN, NOT_UTF8, ArchiveError, parse
-from dfpipe.posts.formats.result import UNKNOWN, Result, Skip
+from dfpipe.posts.compression import DAMAGE, decompressed, is_compressed
+from dfpipe.posts.formats import json_stream
+from dfpipe.posts.formats.json_stream import BROKEN, NOT_UTF8, parse
+from dfpipe.posts.formats.result import UNKNOWN, ArchiveError, Result, Skip
 from dfpipe.posts.post import Post
+from tests.support.archives import records
 
 COMPRESS = {
     "plain": bytes,
@@ -40,7 +41,7 @@ def line(tid: int = 1, **changes: Any) -> bytes:
 def read(folder: Path, data: bytes) -> list[tuple[str, Result]]:
     path = folder / "posts"
     path.write_bytes(data)
-    return list(records(ArchiveFile("posts", path)))
+    return list(records(path))
 
 
 def tids(folder: Path, data: bytes) -> list[int]:
@@ -61,9 +62,7 @@ class TestCompression:
 
 @pytest.mark.parametrize("kind", [kind for kind in COMPRESS if kind != "plain"])
 class TestDamage:
-    MESSAGE = (
-        r"^posts is damaged \(.+\): get it again, or decompress what is readable of it and pass"
-    )
+    MESSAGE = r"^posts is damaged \(.+\): get it again$"
 
     def test_a_file_that_ends_early(self, kind: str, tmp_path: Path) -> None:
         data = COMPRESS[kind](b"".join(map(line, range(1, 3000))))
@@ -100,7 +99,7 @@ class TestLines:
     def test_a_long_file_is_read_as_it_goes(self, tmp_path: Path) -> None:
         path = tmp_path / "posts"
         path.write_bytes(b"".join(map(line, range(1, 500))) + b"\x1f")
-        found = records(ArchiveFile("posts", path))
+        found = records(path)
         assert next(found)[0] == "1"
 
 
@@ -209,8 +208,7 @@ class TestNoKnownFormat:
         ("data", "why"),
         [
             (b"id,text\n1,hello\n", r"posts:1: broken JSON"),
-            (b"PK\x03\x04" + bytes(200), r"posts:1: broken JSON"),
-            (b"\xff\xfe{\0}\0", r"posts:1: not UTF-8"),
+            (b"\xff{\n", r"posts:1: not UTF-8"),
             (b'{"a": 1}\n' * 200, r"posts:1: in no known format"),
             (b'[{"tid": 1,\n"text": ', r"posts:1: broken JSON"),
             (b'{"a":\n 1\n}', r"posts:item 1: in no known format"),
@@ -224,9 +222,8 @@ class TestNoKnownFormat:
         assert len(read(tmp_path, b"#\n" * 99 + line(1))) == 100
 
     def test_a_missing_file(self, tmp_path: Path) -> None:
-        source = ArchiveFile("posts", tmp_path / "none")
         with pytest.raises(ArchiveError, match="^posts cannot be read: No such file or directory$"):
-            next(records(source))
+            next(records(tmp_path / "posts"))
 
 
 class TestParse:
@@ -249,10 +246,11 @@ class TestParse:
 @settings(max_examples=300)
 def test_no_bytes_crash(data: bytes) -> None:
     try:
-        for line_number, document in json_stream.documents(
-            "x", files.decompressed(io.BytesIO(data))
-        ):
+        stream: Any = io.BytesIO(data)
+        if is_compressed(data):
+            stream = io.BufferedReader(decompressed(stream, data))
+        for line_number, document in json_stream.documents("x", stream):
             assert line_number >= 0
             assert not isinstance(document, Skip) or document in (BROKEN, NOT_UTF8)
-    except files.DAMAGE:
+    except DAMAGE:
         assert data[:2] in (b"\x1f\x8b", b"BZ", b"\xfd7", b"\x28\xb5")

@@ -1,0 +1,160 @@
+"""Archives as what is in them: posts, deletions, and files without either."""
+
+from collections.abc import Iterable, Iterator
+from itertools import chain, count
+from pathlib import Path
+
+from dfpipe.posts.compression import is_compressed
+from dfpipe.posts.containers import (
+    ArchiveFile,
+    Failure,
+    Member,
+    PassedOver,
+    Warned,
+    members,
+    reading,
+)
+from dfpipe.posts.formats import foreign, grailbird
+from dfpipe.posts.formats.grailbird import LongText, LongTexts
+from dfpipe.posts.formats.json_stream import (
+    BOM,
+    BROKEN,
+    HEAD_LINES,
+    NOT_UTF8,
+    PIECE,
+    TOO_MANY,
+    documents,
+    spans_lines,
+)
+from dfpipe.posts.formats.recognise import file_format, results
+from dfpipe.posts.formats.result import UNKNOWN, ArchiveError, Result, Skip
+
+# A file is in no known format when this many records at its beginning are in none.
+HEAD_RECORDS = 100
+
+_UNREADABLE = (UNKNOWN, BROKEN, NOT_UTF8, TOO_MANY)
+
+Found = Result | LongText | PassedOver | Failure | Warned
+
+
+class UnknownFormatError(ArchiveError):
+    """A file that is whole, but holds nothing in a known format."""
+
+
+class _EmptyFileError(Exception):
+    """A file that holds nothing but white space."""
+
+
+def read(source: ArchiveFile) -> Iterator[tuple[str, Found]]:
+    """Yield what is in an archive, with its place: "posts:12" is a line, "posts:item 3" an element.
+
+    A file that cannot be read gives a Failure, after what could be read of it, and ends nothing but
+    itself. In a folder or a container, files that are in no known format are passed over.
+    """
+    is_empty, failed = True, ""
+    for entry in members(source):
+        is_empty = False
+        for place, found in _found(entry) if isinstance(entry, Member) else [(source.name, entry)]:
+            if isinstance(found, Failure):
+                if failed.startswith(f"{found.name}/"):
+                    continue  # the archive is damaged where that member of it was
+                failed = found.name
+            yield place, found
+    if is_empty:
+        yield source.name, _empty(source.name)
+
+
+def long_texts(sources: Iterable[ArchiveFile]) -> LongTexts:
+    """Return the long texts in some archives, without reading anything else in them."""
+    texts = LongTexts()
+    for source in sources:
+        for member in members(source):
+            if isinstance(member, Member) and _holds(member) == grailbird.LONG_TEXTS:
+                for _, found in _found(member):
+                    if isinstance(found, LongText):
+                        texts.add(found)
+    return texts
+
+
+def grows_by_lines(path: Path) -> bool:
+    """Return whether a file is plain text with documents on lines of their own, as a log grows.
+
+    Raises OSError.
+    """
+    with path.open("rb") as raw:
+        head = raw.read(PIECE)
+    if is_compressed(head) or foreign.seems(head):
+        return False
+    lines = head.removeprefix(BOM).split(b"\n", HEAD_LINES)[:HEAD_LINES]
+    has_one_begun = len(lines) == 1
+    return has_one_begun or not spans_lines(lines)
+
+
+def _holds(member: Member) -> str | None:
+    return grailbird.contents(member.head) if grailbird.is_script(member.head) else None
+
+
+def _found(member: Member) -> Iterator[tuple[str, Found]]:
+    holds = _holds(member)
+    if holds not in (None, grailbird.POSTS, grailbird.LONG_TEXTS):
+        yield member.name, PassedOver(holds)
+        return
+    try:
+        with reading(member.name):
+            for place, found in _known(member, _records(member, holds)):
+                yield f"{member.name}:{place}", found
+    except _EmptyFileError:
+        yield member.name, _empty(member.name) if member.is_alone else PassedOver(foreign.EMPTY)
+    except UnknownFormatError as error:
+        failure = Failure(member.name, error)
+        yield member.name, failure if member.is_alone else PassedOver(foreign.OTHER)
+    except ArchiveError as error:
+        yield member.name, Failure(member.name, error)
+
+
+def _empty(name: str) -> Warned:
+    return Warned(f"{name} is empty: name a file with posts")
+
+
+def _records(member: Member, holds: str | None) -> Iterator[tuple[str, Result | LongText]]:
+    if known := file_format(member.head):
+        yield from known.results(member.stream)
+        return
+    if kind := foreign.seems(member.head):
+        raise UnknownFormatError(f"{member.name} seems to be {kind[0]}: {kind[1]}")
+    is_empty, items = True, count(1)
+    for line, document in documents(member.name, member.stream):
+        is_empty = False
+        place = str(line) if line else f"item {next(items)}"
+        if isinstance(document, Skip):
+            yield place, document
+        else:
+            read_document = grailbird.long_texts if holds == grailbird.LONG_TEXTS else results
+            yield from ((place, result) for result in read_document(document))
+    if is_empty:
+        raise _EmptyFileError
+
+
+def _known(
+    member: Member, records: Iterator[tuple[str, Result | LongText]]
+) -> Iterator[tuple[str, Result | LongText]]:
+    """Yield the records, but none before one in a known format is found."""
+    head: list[tuple[str, Result | LongText]] = []
+    for place, found in records:
+        if found not in _UNREADABLE:
+            yield from chain(head, [(place, found)], records)
+            return
+        head.append((place, found))
+        if len(head) == HEAD_RECORDS:
+            break
+    if head:
+        raise _no_known_format(member.name, *head[0])
+
+
+def _no_known_format(name: str, place: str, first: Result | LongText) -> ArchiveError:
+    reason = first.reason if isinstance(first, Skip) else ""
+    return UnknownFormatError(
+        f"{name}:{place}: {reason}, like the records after it. Give posts as JSON lines of this "
+        "project, or as X (v1.1, v2, personal archive), Bluesky or Mastodon write them, in UTF-8, "
+        "plain or as gz, bz2, xz, zst, zip or tar"
+    )

@@ -28,20 +28,6 @@ from dfpipe.transforms.read_posts import ReadTokens
 from dfpipe.transforms.stories import RisingWords, Stories
 from dfpipe.transforms.top_counts import CountInShards, Ranked, TopCounts
 from dfpipe.transforms.write_results import WriteResults
-from dfpipe.warehouse.tables import (
-    RISING_PAIRS,
-    RISING_WORDS,
-    RUNS,
-    STORIES,
-    STORY_POSTS,
-    STORY_TIMELINE,
-    STORY_URLS,
-    TIMELINE,
-    URLS,
-    WORD_COOCCUR,
-    WORD_COUNTS,
-    Table,
-)
 
 # The start of the last line of a traceback, which some runners include in their error.
 _CLASS = re.compile(r"^(RuntimeError|dfpipe\.errors\.\w+): ")
@@ -52,7 +38,7 @@ class Analysis:
     """The PCollections of an analysis, so that a pipeline can continue from them."""
 
     batches: beam.PCollection  # TokenBatch
-    tables: dict[Table, beam.PCollection]  # rows; in RUNS the one Run, its seconds 0.0
+    tables: beam.PCollection  # one TableRows; in RUNS the one Run, its seconds 0.0
     began: beam.PCollection | None  # in a template: when a job of it began
 
 
@@ -94,8 +80,7 @@ def build(
     )
     top_words = words | "TopWords" >> TopCounts(settings.top_words)
     top_urls = urls | "TopUrls" >> TopCounts(settings.top_urls)
-    n = AsSingleton(tally)
-    sizes = pipeline | "Sizes" >> Once(sizes_of, n, AsSingleton(top_words))
+    sizes = pipeline | "Sizes" >> Once(sizes_of, AsSingleton(tally), AsSingleton(top_words))
     rising = (words, sizes) | "RisingWords" >> RisingWords(settings.top_rising)
     pairs = (batches, words, sizes) | "PairRankings" >> PairRankings(
         settings.top_pairs, settings.pair_candidates, shards
@@ -103,41 +88,11 @@ def build(
     stories = (batches, pairs, sizes) | "Stories" >> Stories(
         settings.top_stories, parts, shards, held
     )
-    size, ts = AsSingleton(sizes), part(settings, given, lambda s: s.ts)
     known = settings if given is None else given
-    run = pipeline | "RunRow" >> Once(
-        lambda size, tally, urls: rows.run_row(
-            size, tally.skipped, urls.distinct, value_of(known), runner
-        ),
-        size,
-        n,
-        AsSingleton(top_urls),
+    tables = pipeline | "Rows" >> Once(
+        lambda *found: rows.of_run(rows.Found(*found), value_of(known), runner),
+        *map(AsSingleton, (tally, sizes, top_words, top_urls, pairs, rising, stories)),
     )
-    tables = {
-        WORD_COUNTS: top_words
-        | "WordRows" >> beam.FlatMap(lambda r, n: rows.word_rows(r, n, value_of(ts)), n),
-        URLS: top_urls | "UrlRows" >> beam.FlatMap(lambda r: rows.url_rows(r, value_of(ts))),
-        WORD_COOCCUR: pairs
-        | "PairRows" >> beam.FlatMap(lambda r: rows.pair_rows(r.telling, value_of(ts))),
-        RISING_WORDS: rising
-        | "RisingWordRows"
-        >> beam.FlatMap(lambda r, n: rows.rising_word_rows(r, n, value_of(ts)), size),
-        RISING_PAIRS: pairs
-        | "RisingPairRows"
-        >> beam.FlatMap(lambda r, n: rows.rising_pair_rows(r.rising, n, value_of(ts)), size),
-        STORIES: stories | "StoryRows" >> beam.FlatMap(lambda r: rows.story_rows(r, value_of(ts))),
-        STORY_POSTS: stories
-        | "StoryPostRows" >> beam.FlatMap(lambda r: rows.story_post_rows(r, value_of(ts))),
-        STORY_URLS: stories
-        | "StoryUrlRows" >> beam.FlatMap(lambda r: rows.story_url_rows(r, value_of(ts))),
-        STORY_TIMELINE: stories
-        | "StoryTimelineRows"
-        >> beam.FlatMap(lambda r: rows.story_timeline_rows(r, value_of(ts), value_of(window))),
-        TIMELINE: tally
-        | "TimelineRows"
-        >> beam.FlatMap(lambda n: rows.timeline_rows(n, value_of(ts), value_of(window))),
-        RUNS: run,
-    }
     return Analysis(batches, tables, began)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -19,13 +19,12 @@ from dfpipe.analysis.ranking import Candidates
 from dfpipe.analysis.recency import Sizes
 from dfpipe.analysis.rising import LEVEL, p_value, tests_of_pairs
 from dfpipe.analysis.tokenizing import TokenBatch
-from dfpipe.transforms.once import Once
+from dfpipe.transforms.once import Once, Packed
 from dfpipe.transforms.top_counts import Shard
 
 
-@dataclass(frozen=True, slots=True)
-class RankedPairs:
-    """The pairs that tell most by (-log_weight, w1, w2), and those that rise most by score."""
+class RankedPairs(NamedTuple):
+    """By each of `measures`: pairs by (-log_weight, w1, w2), and by (-score, w1, w2)."""
 
     telling: list[Weighted]
     rising: list[Weighted]
@@ -58,7 +57,7 @@ class PairRankings(beam.PTransform):
         k = self.k
 
         def choose(
-            first: Rankings, likely: Candidates, again: Rankings, sizes: Sizes
+            first: RankedPairs, likely: Candidates, again: RankedPairs, sizes: Sizes
         ) -> RankedPairs:
             marks = pairs.marks(first, likely, measures(sizes), k)
             telling, rising = (
@@ -70,9 +69,6 @@ class PairRankings(beam.PTransform):
         return batches.pipeline | "Choose" >> Once(
             choose, ranked, likely, AsSingleton(again), sizes
         )
-
-
-Rankings = Sequence[list[Weighted]]  # by each of `measures`
 
 
 def not_by_chance(pairs: Iterable[Weighted], sizes: Sizes) -> list[Weighted]:
@@ -112,14 +108,14 @@ class _Survivors(beam.PTransform):
         k = self.k
 
         def of_shard(
-            shard: Shard, ranked: Rankings, likely: Candidates, sizes: Sizes
+            shard: Shard, ranked: Packed[RankedPairs], likely: Candidates, sizes: Sizes
         ) -> Candidates:
             by = measures(sizes)
-            marks = pairs.marks(ranked, likely, by, k)
+            marks = pairs.marks(ranked.value(), likely, by, k)
             return ranking.survivors(shard[1].items(), by, marks)
 
         def of_all(
-            parts: Sequence[Candidates], ranked: Rankings, likely: Candidates, sizes: Sizes
+            parts: Sequence[Candidates], ranked: RankedPairs, likely: Candidates, sizes: Sizes
         ) -> Candidates:
             by = measures(sizes)
             return ranking.join_survivors(parts, by, pairs.marks(ranked, likely, by, k))
@@ -141,15 +137,14 @@ class _RankAmong(beam.PTransform):
 
         def of_shard(
             shard: tuple[int, Iterable[PairCounts | Found]], words: Candidates, sizes: Sizes
-        ) -> Rankings:
+        ) -> Packed[RankedPairs]:
             counted = ShardOfPairs(shard[0], shards, shard[1])
-            return [counted.top(words, measure, k) for measure in measures(sizes)]
+            return Packed.of(RankedPairs(*(counted.top(words, m, k) for m in measures(sizes))))
 
-        def of_all(parts: Sequence[Rankings], sizes: Sizes) -> Rankings:
-            return [
-                pairs.merge_top_pairs([part[i] for part in parts], k)
-                for i in range(len(measures(sizes)))
-            ]
+        def of_all(parts: Sequence[RankedPairs]) -> Packed[RankedPairs]:
+            telling, rising = ([part[i] for part in parts] for i in range(2))
+            merge = pairs.merge_top_pairs
+            return Packed.of(RankedPairs(merge(telling, k), merge(rising, k)))
 
         tops = (
             batches
@@ -158,7 +153,7 @@ class _RankAmong(beam.PTransform):
             | "GatherPairs" >> beam.GroupByKey()
             | "TopOfShard" >> beam.Map(of_shard, self.words, self.sizes)
         )
-        return batches.pipeline | Once(of_all, AsList(tops), self.sizes)
+        return batches.pipeline | Once(of_all, AsList(tops))
 
 
 class _CountPairs(beam.DoFn):

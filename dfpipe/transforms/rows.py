@@ -1,6 +1,7 @@
 """The rows of the result tables, made of what the steps have found; no Beam."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from dfpipe.analysis.pairs import Weighted
@@ -11,10 +12,44 @@ from dfpipe.analysis.stories import Story
 from dfpipe.analysis.tokenizing import Tally, time_of
 from dfpipe.posts.slices import Window
 from dfpipe.settings import RunSettings
+from dfpipe.transforms.pair_rankings import RankedPairs
 from dfpipe.transforms.top_counts import Ranked
 from dfpipe.version import VERSION
 from dfpipe.warehouse import tables
-from dfpipe.warehouse.tables import Row, Run, UrlCount, WordCooccur, WordCount
+from dfpipe.warehouse.tables import Row, Run, Table, TableRows, UrlCount, WordCooccur, WordCount
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the steps have found in a window."""
+
+    tally: Tally
+    sizes: Sizes
+    words: Ranked
+    urls: Ranked
+    pairs: RankedPairs
+    rising: Sequence[RisingWord]
+    stories: Sequence[Story]
+
+
+def of_run(found: Found, settings: RunSettings, runner: str) -> TableRows:
+    """Return the rows of all tables; in RUNS the one Run, its seconds 0.0 until it is written."""
+    ts, sizes, stories = settings.ts, found.sizes, found.stories
+    run = run_row(sizes, found.tally.skipped, found.urls.distinct, settings, runner)
+    made: dict[Table, Iterable[Row]] = {
+        tables.WORD_COUNTS: word_rows(found.words, found.tally, ts),
+        tables.URLS: url_rows(found.urls, ts),
+        tables.WORD_COOCCUR: pair_rows(found.pairs.telling, ts),
+        tables.RISING_WORDS: rising_word_rows(found.rising, sizes, ts),
+        tables.RISING_PAIRS: rising_pair_rows(found.pairs.rising, sizes, ts),
+        tables.STORIES: story_rows(stories, ts),
+        tables.STORY_POSTS: story_post_rows(stories, ts),
+        tables.STORY_URLS: story_url_rows(stories, ts),
+        tables.STORY_TIMELINE: story_timeline_rows(stories, ts, settings.window),
+        tables.TIMELINE: timeline_rows(found.tally, ts, settings.window),
+        tables.RUNS: (run,),
+    }
+    return {table: list(some) for table, some in made.items()}
 
 
 def word_rows(ranked: Ranked, tally: Tally, ts: datetime) -> Iterable[WordCount]:

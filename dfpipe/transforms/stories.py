@@ -21,7 +21,7 @@ from dfpipe.analysis.rising import RisingWord
 from dfpipe.analysis.stories import Fact, Grouping, Story, Teller, Told
 from dfpipe.analysis.tokenizing import TokenBatch
 from dfpipe.engines.at_launch import value_of
-from dfpipe.transforms.once import Once
+from dfpipe.transforms.once import Once, Packed
 from dfpipe.transforms.pair_rankings import RankedPairs
 from dfpipe.transforms.top_counts import CountInShards, Shard
 
@@ -95,8 +95,8 @@ def _texts(told: Told) -> Iterable[tuple[str, int]]:
     return told.texts
 
 
-def _facts(shard: Shard) -> list[Fact]:
-    return stories.facts(shard[1].items())
+def _facts(shard: Shard) -> Packed[list[Fact]]:
+    return Packed.of(stories.facts(shard[1].items()))
 
 
 def _stories(

@@ -13,7 +13,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from dfpipe.analysis.ranking import Counted, merge_top_counts, top_counts
 from dfpipe.analysis.recency import total
-from dfpipe.transforms.once import Once
+from dfpipe.transforms.once import Once, Packed
 
 HELD = 500_000  # texts: some 60 MB as a dictionary
 MOST_PARTS = 4096  # of a shard
@@ -159,9 +159,9 @@ class TopCounts(beam.PTransform):
         """Take the counts of CountInShards; give one Ranked."""
         k = self.k
 
-        def of_shard(shard: Shard) -> Ranked:
+        def of_shard(shard: Shard) -> Packed[Ranked]:
             counts = {text: total(n) for text, n in shard[1].items()}
-            return Ranked(top_counts(counts, k), len(counts))
+            return Packed.of(Ranked(top_counts(counts, k), len(counts)))
 
         def of_all(parts: Sequence[Ranked]) -> Ranked:
             tops = [part.top for part in parts]

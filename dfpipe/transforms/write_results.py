@@ -1,18 +1,18 @@
 """Writing a run's tables, all or nothing."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import cast
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
-from apache_beam.pvalue import AsList, AsSingleton
+from apache_beam.pvalue import AsSingleton
 
 from dfpipe import progress
 from dfpipe.engines.at_launch import value_of
 from dfpipe.warehouse import connect
-from dfpipe.warehouse.tables import RUNS, TABLES, WORD_COOCCUR, Row, Run, TableRows
+from dfpipe.warehouse.tables import RUNS, WORD_COOCCUR, Run, TableRows
 
 
 @dataclass
@@ -27,27 +27,20 @@ class WriteResults(beam.PTransform):
     sink: str
     started: float | AsSingleton
 
-    def expand(self, tables: Any) -> beam.PCollection:
-        """Take rows by Table, with one Run in RUNS; give the Run as it was written."""
-        rows = {table.name: AsList(given) for table, given in tables.items() if table != RUNS}
-        run = tables[RUNS]
-        return (
-            run.pipeline
-            | "Begin" >> beam.Impulse()
-            | "ReplaceRun"
-            >> beam.ParDo(
-                _ReplaceRun(self.sink), self.started, AsSingleton(run), **rows
-            ).with_output_types(Run)
-        )
+    def expand(self, tables: beam.PCollection) -> beam.PCollection:
+        """Take one TableRows, with one Run in RUNS; give the Run as it was written."""
+        replace_run = beam.ParDo(_ReplaceRun(self.sink), self.started)
+        return tables | "ReplaceRun" >> replace_run.with_output_types(Run)
 
 
 class _ReplaceRun(beam.DoFn):
     def __init__(self, sink: str) -> None:
         self.sink = sink
 
-    def process(self, _: Any, started: float, run: Run, **by_name: Sequence[Row]) -> Iterable[Run]:
+    def process(self, tables: TableRows, started: float) -> Iterable[Run]:
         progress.stage("writing")
-        rows = {table: by_name[table.name] for table in TABLES if table.name in by_name}
+        run = cast(Run, tables[RUNS][0])
+        rows = {table: some for table, some in tables.items() if table != RUNS}
         written = replace(run, seconds=time.time() - started)
         connect(value_of(self.sink)).replace_run(written, rows)
         for name, n in _figures(written, rows).items():

@@ -157,7 +157,7 @@ def test_the_steps_have_names_that_people_can_read(submission: Submission) -> No
     [root] = pipeline.root_transform_ids
     outer = {components[name].unique_name for name in components[root].subtransforms}
     assert outer >= {"CountWords", "CountUrls", "PairRankings", "TopWords", "TopUrls"}
-    assert outer >= {"RunRow", "WordRows", "UrlRows", "PairRows", "WriteResults"}
+    assert outer >= {"Stories", "Rows", "WriteResults"}
     assert [name for name in outer if not re.fullmatch("([A-Z][a-z]+)+", name)] == []
     # Beam's own steps within these are named by Beam.
     inner = {child for name in outer for child in names_within(components, name)}

@@ -56,23 +56,18 @@ GATHERED = {
         "Sizes/Apply[0]",
         "RisingWords/RisingOfShard[0]",
         "RisingWords/Once/Apply[1]",
-        "PairRankings/RankLikely/Once/Apply[1]",
-        "PairRankings/RankAll/Once/Apply[1]",
         "PairRankings/Choose/Apply[3]",
         "Stories/EdgePosts[1]",
         "Stories/Group/Apply[2]",
         "Stories/Stories/Apply[3]",
-        "RisingWordRows[0]",
-        "RisingPairRows[0]",
-        "RunRow/Apply[1]",
         "PairRankings/MostPromising/BestOfShard[0]",
         "PairRankings/MostPromising/Once/Apply[1]",
         "PairRankings/RankLikely/TopOfShard[1]",
         "PairRankings/Survivors/Reaching[2]",
         "PairRankings/Survivors/Once/Apply[3]",
         "PairRankings/RankAll/TopOfShard[1]",
-        "WordRows[0]",
-        "RunRow/Apply[0]",
+        "Rows/Apply[0]",
+        "Rows/Apply[1]",
     },
     "the candidates of each shard": {
         "PairRankings/MostPromising/Once/Apply[0]",
@@ -94,32 +89,26 @@ GATHERED = {
         "PairRankings/RankLikely/Once/Apply[0]",
         "PairRankings/RankAll/Once/Apply[0]",
     },
-    "a ranking, or its rows": {
+    "a ranking": {
         "Sizes/Apply[1]",
-        "RunRow/Apply[2]",
         "Stories/EdgePosts[0]",
         "Stories/Group/Apply[1]",
         "PairRankings/Survivors/Reaching[0]",
         "PairRankings/Survivors/Once/Apply[1]",
         "PairRankings/Choose/Apply[0]",
         "PairRankings/Choose/Apply[2]",
-        *(f"WriteResults/ReplaceRun[{i}]" for i in range(11)),
+        *(f"Rows/Apply[{i}]" for i in range(2, 7)),
     },
     "the edges and their groups": {"Stories/Tell[0]", "Stories/Stories/Apply[0]"},
 }
 # What grows with the words, and is cut in as many shards as one likes; of pairs up to a limit.
 IN_SHARDS = {step for step in set().union(*GATHERED.values()) if "/Gather" in step}
 STEPS = set().union(*GATHERED.values())
-# Rows of rising pairs and words. Of made-up posts at random times there are none, until each word
-# has several times as many posts as it had; then there are --top-rising of them.
-RISING = {"RisingWords/Once/Apply[0]", "WriteResults/ReplaceRun[1]", "WriteResults/ReplaceRun[2]"}
+# Of made-up posts at random times no word rises, until each has several times as many posts as it
+# had; then there are --top-rising of them.
+RISING = {"RisingWords/Once/Apply[0]", "Rows/Apply[5]"}
 # A story shows up to 5 links, 5 examples and 96 parts of the window: other posts fill up more.
-SHOWN = {
-    "Stories/Stories/Apply[1]",
-    "Stories/Stories/Apply[2]",
-    "WriteResults/ReplaceRun[5]",
-    "WriteResults/ReplaceRun[6]",
-}
+SHOWN = {"Stories/Stories/Apply[1]", "Stories/Stories/Apply[2]", "Rows/Apply[6]"}
 
 
 def wired() -> tuple[beam.Pipeline, Analysis]:
@@ -145,7 +134,7 @@ def test_a_template_gathers_its_time_besides() -> None:
     _ = analysis.tables | "WriteResults" >> WriteResults(
         "duckdb:///r.duckdb", AsSingleton(analysis.began)
     )
-    assert gathering_steps(pipeline) ^ STEPS == {"WriteResults/ReplaceRun[11]"}
+    assert gathering_steps(pipeline) ^ STEPS == {"WriteResults/ReplaceRun[0]"}
 
 
 class Remember(beam.DoFn):

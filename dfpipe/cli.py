@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Sequence
 from importlib import metadata
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -56,6 +56,19 @@ class LazyGroup(click.Group):
         module = importlib.import_module(f"dfpipe.commands.{COMMANDS[cmd_name][0]}")
         command: click.Command = module.command
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; a library that is missing ends it with the extra that installs it."""
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            point = _added().get(ctx.invoked_subcommand or "")
+            extra = ",".join(point.extras) if point else "local"
+            if not extra:  # of a distribution that names none
+                raise
+            raise click.ClickException(
+                f"the package {error.name} is not installed: run `pip install 'dfpipe[{extra}]'`"
+            ) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands; of its own none is imported."""

@@ -3,18 +3,20 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from dfpipe.version import VERSION
-from launcher.settings import read_settings
 from service.cli import ServiceGroup
 from service.errors import UsageError
 from service.listening import Listening, listening_options, run_gunicorn, with_login
 
+if TYPE_CHECKING:
+    from launcher.settings import LauncherSettings
 
-@click.group("launcher", cls=ServiceGroup)
+
+@click.group("launcher", cls=ServiceGroup, extra="launcher")
 @click.version_option(VERSION, prog_name="launcher")
 def launcher() -> None:
     """Start chains of jobs when cron says so, watch them, and show what they found.
@@ -45,7 +47,7 @@ def serve(store: str | None, queue_yaml: str, listening: Listening) -> None:
     from launcher.app import create_app
     from launcher.checking import problems_before_serving
 
-    settings = read_settings(os.environ)
+    settings = _settings()
     settings = settings.model_copy(
         update={"store": store or settings.store, "queue_yaml": queue_yaml}
     )
@@ -83,7 +85,7 @@ def end_jobs() -> None:
     """
     from launcher.jobs.local import end_all
 
-    for name in end_all(read_settings(os.environ).jobs_folder):
+    for name in end_all(_settings().jobs_folder):
         click.echo(f"ended job {name}")
 
 
@@ -97,8 +99,15 @@ def job_starter() -> None:
     from launcher.jobs import starter
     from launcher.jobs.runners import local_runner
 
-    settings = read_settings(os.environ)
+    settings = _settings()
     starter.serve(Path(settings.jobs_folder), local_runner(settings).variables())
+
+
+def _settings() -> "LauncherSettings":
+    # Late: pydantic takes a tenth of a second to import, and --help does not need it.
+    from launcher.settings import read_settings
+
+    return read_settings(os.environ)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

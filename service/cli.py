@@ -1,8 +1,9 @@
 """The command of a service: a click group whose errors are one line and an exit status."""
 
+import importlib
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import click
@@ -14,9 +15,21 @@ GOOGLE_ERRORS = (
 
 
 class ServiceGroup(click.Group):
-    """A group of commands that takes `--verbose` anywhere and maps errors to exit statuses."""
+    """A group of commands that takes `--verbose` anywhere and maps errors to exit statuses.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    `lazy` has the short help of commands by name, for each module whose COMMANDS they are. A module
+    is imported when one of its commands is used, so listing them needs no library but click.
+    `extra` is the extra of dfpipe whose libraries the commands need.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        lazy: Mapping[str, Mapping[str, str]] | None = None,
+        extra: str = "",
+        **kwargs: Any,
+    ) -> None:
+        self._lazy, self._extra = lazy or {}, extra
         kwargs.setdefault("epilog", "Errors are one line; --verbose adds the traceback.")
         kwargs.setdefault("context_settings", {})
         kwargs["context_settings"] |= {
@@ -29,6 +42,33 @@ class ServiceGroup(click.Group):
         self.params.append(
             click.Option(["--verbose"], is_flag=True, expose_value=False, help="Show tracebacks.")
         )
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands."""
+        return sorted({*self.commands, *self._helps()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command of that name; None if there is none."""
+        for module, helps in self._lazy.items():
+            if cmd_name in helps:
+                commands: Sequence[click.Command] = importlib.import_module(module).COMMANDS
+                return next(command for command in commands if command.name == cmd_name)
+        return super().get_command(ctx, cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with their short help."""
+        helps = self._helps() | {n: c.get_short_help_str(100) for n, c in self.commands.items()}
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(helps.items()))
+
+    def all_commands(self) -> dict[str, click.Command]:
+        """Import all commands, and return them by name."""
+        context = click.Context(self)
+        found = {name: self.get_command(context, name) for name in self.list_commands(context)}
+        return {name: command for name, command in found.items() if command}
+
+    def _helps(self) -> dict[str, str]:
+        return {name: text for helps in self._lazy.values() for name, text in helps.items()}
 
     def run(self, argv: Sequence[str] | None = None) -> NoReturn:
         """Run a command and exit: 0 success, 1 failure, 2 wrong usage, 130 interrupted.
@@ -48,6 +88,9 @@ class ServiceGroup(click.Group):
             self._fail("interrupted", 130, verbose)
         except click.ClickException as error:
             self._fail(_usage(error), error.exit_code, verbose)
+        except ModuleNotFoundError as error:
+            extra = f"run `pip install 'dfpipe[{self._extra}]'`"
+            self._fail(f"the package {error.name} is not installed: {extra}", 1, verbose)
         except Exception as error:
             expected = getattr(type(error), "exit_status", None)
             if expected is None and not isinstance(error, _google_errors()):

@@ -13,7 +13,6 @@ import click
 from service.auth import AuthSettings
 from service.logging import configure_logging
 from service.options import LOG_LEVEL, Command
-from service.sessions import login_link
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -89,6 +88,9 @@ def with_login(auth: AuthSettings, listening: Listening, prefix: str = "/pages")
     if not is_here or auth.page_access not in ("", "token") or auth.iap_audience:
         return auth
     auth = replace(auth, token=auth.token or secrets.token_urlsafe())
+    # Late, so that commands can show their help without the library that seals sessions.
+    from service.sessions import login_link
+
     host = f"[{listening.host}]" if ":" in listening.host else listening.host
     link = login_link(f"http://{host}:{listening.port}{prefix}", auth.token or "", time.time())
     click.echo(f"Log in once at {link}")

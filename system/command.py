@@ -88,7 +88,8 @@ def command(
 
 
 def _config() -> Path:
-    for folder in (Path(), Path(__file__).parents[1]):
+    # Here, in the clone, or in the installed package.
+    for folder in (Path(), Path(__file__).parents[1], Path(__file__).with_name("defaults")):
         if (folder / "cron.yaml").is_file():
             return folder
     raise UsageError("no cron.yaml found here: name the folder of the YAML files with --config")

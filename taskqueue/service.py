@@ -12,7 +12,6 @@ from dfpipe.datastore import Store, StoreError, UsageError, connect, outside_tra
 from service.clock import Clock, utc_now
 from taskqueue import errors
 from taskqueue.config import QueueConfig, QueueDefinition
-from taskqueue.queue_yaml import read_config
 from taskqueue.storage.leasing import Leasing
 from taskqueue.storage.record import generated_name, to_usec
 from taskqueue.storage.states import QueueStates
@@ -118,7 +117,12 @@ class TaskQueueService:
 def _config(file: str | Path | None) -> QueueConfig:
     if file is not None and not isinstance(file, str | Path):
         raise TypeError(f"the queues are {file!r:.60}: give a QueueConfig or a queue.yaml's path")
-    return QueueConfig() if file is None else read_config(file)
+    if file is None:
+        return QueueConfig()
+    # Late, as it imports pydantic: a tenth of a second that few commands need.
+    from taskqueue.queue_yaml import read_config
+
+    return read_config(file)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from hashlib import blake2b
 from itertools import chain
 
 import taskqueue
+import workflow.testing  # noqa: F401  # it enters test mode, and the engine
 from workflow.errors import Abort, UsageError
 from workflow.mail import HEADERS, Mail
 from workflow.pipeline import Pipeline, inside, mail_sender, record_of

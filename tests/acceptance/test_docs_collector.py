@@ -28,7 +28,7 @@ REFERENCE = (ROOT / "docs" / "reference" / "collector.md").read_text(encoding="u
 def test_every_command_and_option_is_in_the_reference() -> None:
     _, *sections = re.split(r"^### ", REFERENCE, flags=re.MULTILINE)
     told = {section.split("\n", 1)[0].strip("`"): section for section in sections}
-    for command_name, command in collector.commands.items():
+    for command_name, command in collector.all_commands().items():
         section = told[f"collector {command_name}"]
         inner = command.commands if isinstance(command, click.Group) else {"": command}
         for inner_name, each in inner.items():
@@ -73,7 +73,7 @@ def typed() -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize(("document", "line"), list(typed()))
 def test_every_command_in_the_documents_is_one(document: str, line: str) -> None:
     words = shlex.split(line)[1:]
-    command = collector.commands[words[0]]
+    command = collector.all_commands()[words[0]]
     with command.make_context(words[0], words[1:]) as context:
         if "account" in context.params:
             source, _, account = context.params["account"].partition(":")

@@ -31,18 +31,18 @@ def options(command: click.Command) -> Iterator[str]:
             yield from parameter.opts
 
 
-@pytest.mark.parametrize("command", sorted(workflow.commands))
+@pytest.mark.parametrize("command", sorted(workflow.all_commands()))
 def test_every_command_and_option_is_in_the_reference(command: str) -> None:
     assert f"| `workflow {command}" in REFERENCE
     rows = [line for line in REFERENCE.splitlines() if line.startswith("| `--")]
-    for option in options(workflow.commands[command]):
+    for option in options(workflow.all_commands()[command]):
         (row,) = (line for line in rows if re.search(rf"`{option}\b", line.split("|")[1]))
         of = row.split("|")[2].strip()
         assert of == "all" or command in of.split(", "), option
 
 
 def test_no_option_is_made_up() -> None:
-    known = {option for command in workflow.commands.values() for option in options(command)}
+    known = {option for command in workflow.all_commands().values() for option in options(command)}
     known |= set(options(workflow))
     assert set(re.findall(r"(?<=`)--[\w-]+", REFERENCE)) <= known
 
@@ -98,7 +98,7 @@ def typed() -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize(("document", "line"), list(typed()))
 def test_every_command_in_the_documents_is_one(document: str, line: str) -> None:
     words = shlex.split(line)[1:]
-    assert workflow.commands[words[0]].make_context(words[0], words[1:])
+    assert workflow.all_commands()[words[0]].make_context(words[0], words[1:])
 
 
 def test_a_queue_and_a_cron_are_there_for_workflows() -> None:

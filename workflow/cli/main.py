@@ -7,16 +7,32 @@ from typing import NoReturn
 import click
 
 from service.cli import ServiceGroup
-from workflow.cli import commands, run, serve
+
+# The short help of the commands, by module.
+COMMANDS = {
+    "workflow.cli.commands": {
+        "list": "List the workflows, the newest first.",
+        "show": "Show the stages of a workflow.",
+        "start": "Start a workflow.",
+        "abort": "Abort a workflow.",
+        "retry": "Run a stage again.",
+        "rerun": "Start a workflow again.",
+        "cleanup": "Delete everything that is stored of a workflow.",
+        "reap": "Resume stages whose tasks were lost.",
+    },
+    "workflow.cli.run": {
+        "run": "Run a workflow to its end in this process.",
+    },
+    "workflow.cli.serve": {
+        "serve": "Serve the stages' tasks and callbacks, and the status page.",
+    },
+}
 
 
-@click.group("workflow", cls=ServiceGroup)
+@click.group("workflow", cls=ServiceGroup, lazy=COMMANDS, extra="services")
+@click.version_option(package_name="dfpipe", prog_name="workflow")
 def workflow() -> None:
     """Start workflows, look at them, and end them."""
-
-
-for _command in (*commands.COMMANDS, run.run_workflow, serve.serve):
-    workflow.add_command(_command)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

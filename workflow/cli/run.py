@@ -176,3 +176,6 @@ def _live(root: str) -> Iterator[_Progress]:
 
     with Live(auto_refresh=False) as live:
         yield _LiveProgress(root, live)
+
+
+COMMANDS = (run_workflow,)

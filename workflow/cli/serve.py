@@ -43,3 +43,6 @@ def serve(
         raise UsageError("nobody can log in: set DFPIPE_TASK_TOKEN, for the dispatcher too")
     settings = settings.changed(auth=with_login(auth, listening, DEFAULT_BASE_PATH))
     run_gunicorn(lambda: create_app(settings), "workflow", listening)
+
+
+COMMANDS = (serve,)

@@ -191,7 +191,7 @@ def test_verbose_shows_the_traceback(run: Run, store: str) -> None:
     assert "Traceback" in err
 
 
-@pytest.mark.parametrize("command", sorted(collector.commands))
+@pytest.mark.parametrize("command", sorted(collector.all_commands()))
 def test_every_command_has_its_help(run: Run, command: str) -> None:
     assert run(command, "--help").startswith(f"Usage: collector {command} ")
 

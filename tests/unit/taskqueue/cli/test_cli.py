@@ -388,7 +388,7 @@ def test_a_traceback_on_demand(folder: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
-    for name in main.taskqueue.commands:
+    for name in main.taskqueue.all_commands():
         status, out, _ = run(capsys, name, "--help")
         assert status == 0
         assert out.startswith(f"Usage: taskqueue {name} [OPTIONS]")

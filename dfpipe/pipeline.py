@@ -86,7 +86,7 @@ def build(
         settings.top_pairs, settings.pair_candidates, shards
     )
     stories = (batches, pairs, sizes) | "Stories" >> Stories(
-        settings.top_stories, parts, shards, held
+        settings.top_stories, settings.story_users, parts, shards, held
     )
     known = settings if given is None else given
     tables = pipeline | "Rows" >> Once(

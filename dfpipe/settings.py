@@ -59,6 +59,7 @@ class RunSettings:
     top_pairs: int
     top_rising: int
     top_stories: int
+    story_users: int  # that a story needs at least
     processes: int
     slices: int
     shards: int
@@ -93,6 +94,7 @@ class RunSettings:
             self.top_pairs,
             self.top_rising,
             self.top_stories,
+            self.story_users,
         )
 
 
@@ -168,6 +170,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--top-rising", default="100", metavar="N", help="rising words ranked (default: 100)")
     add("--top-stories", default="50", metavar="N", help="stories ranked (default: 50)")
     add(
+        "--story-users",
+        default="2",
+        metavar="N",
+        help="people a story needs; 1 for the posts of one person (default: 2)",
+    )
+    add(
         "--languages",
         metavar="L,L...",
         help="languages whose stop words are left out, such as en,fr (default: en)",
@@ -231,6 +239,7 @@ def settings(given: Any, now: datetime) -> RunSettings:
             name: _count(name, getattr(given, name))
             for name in (
                 *("top_words", "top_urls", "top_pairs", "top_rising", "top_stories"),
+                "story_users",
                 *("slices", "shards", "pair_candidates"),
             )
         },

@@ -52,6 +52,7 @@ def analyse(
     recent: float = 24,
     top_rising: int = 100,
     top_stories: int = 50,
+    story_users: int = 2,
 ) -> Stories:
     """Find what is rising in the posts of a window, and its stories."""
     start = end - timedelta(days=days)
@@ -114,7 +115,7 @@ def analyse(
         ],
     )
     result.timeline = _timeline([post["created_at"] for post in posts], start, end)
-    kept = _kept(_groups(edges, sets), posts)
+    kept = _kept(_groups(edges, sets), posts, story_users)
     named = [(_name(group, sets), group) for group in kept]
     named.sort(key=lambda one: (-len(one[1].posts), one[0], one[1].edges[0]))
     for rank, (name, group) in enumerate(named[:top_stories], 1):
@@ -174,8 +175,8 @@ def _groups(edges: Sequence[Edge], sets: Sequence[set[str]]) -> list[Group]:
     return groups
 
 
-def _kept(groups: Iterable[Group], posts: Sequence[Mapping[str, Any]]) -> list[Group]:
-    return [g for g in groups if len(g.posts) >= 3 and len(_users(g, posts)) >= 2]
+def _kept(groups: Iterable[Group], posts: Sequence[Mapping[str, Any]], users: int) -> list[Group]:
+    return [g for g in groups if len(g.posts) >= 3 and len(_users(g, posts)) >= users]
 
 
 def _users(group: Group, posts: Sequence[Mapping[str, Any]]) -> set[str]:

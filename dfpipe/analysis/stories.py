@@ -19,7 +19,7 @@ from dfpipe.analysis.ranking import Counted, Ints, top_counts
 from dfpipe.analysis.recency import Sizes, recent, total, unit
 
 AnyInts = npt.NDArray[np.integer[Any]]
-LEAST_POSTS, LEAST_USERS = 3, 2
+LEAST_POSTS = 3
 NAMED = 8  # words of a story's name
 EXAMPLES = 5
 LINKS = 5
@@ -204,14 +204,19 @@ class Story:
 
 
 def stories(
-    grouping: Grouping, facts: Iterable[Fact], largest: Sequence[Largest], sizes: Sizes, k: int
+    grouping: Grouping,
+    facts: Iterable[Fact],
+    largest: Sequence[Largest],
+    sizes: Sizes,
+    k: int,
+    least_users: int,
 ) -> list[Story]:
-    """Return the k first stories by (-posts, words, leading edge).
+    """Return the k first stories, of those with so many users, by (-posts, words, leading edge).
 
     The facts and the largest copies are those of all shards.
     """
     known = _by_group(facts)
-    kept = [group for group in known if known[group].users >= LEAST_USERS]
+    kept = [group for group in known if known[group].users >= least_users]
     alike = merge_largest(largest, EXAMPLES)
     spans = {group: (first, last) for group, first, last in alike.spans.tolist()}
     examples: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)

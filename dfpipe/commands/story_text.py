@@ -35,7 +35,8 @@ def line(story: Row) -> str:
 
 def size(story: Row) -> str:
     """Return how many posts and people a story has."""
-    return f"{story['posts']:,} posts by {story['users']:,} people"
+    people = "person" if story["users"] == 1 else "people"
+    return f"{story['posts']:,} posts by {story['users']:,} {people}"
 
 
 def rise(story: Row) -> str:

@@ -56,6 +56,7 @@ class Stories(beam.PTransform):
     """
 
     k: int
+    least_users: int
     parts: Parts
     shards: int
     held: int
@@ -77,7 +78,11 @@ class Stories(beam.PTransform):
         facts = texts | "FactsOfShard" >> beam.Map(_facts)
         alike = told | "Copies" >> _Copies(self.shards)
         return batches.pipeline | "Stories" >> Once(
-            partial(_stories, k=self.k), known, AsList(facts), AsList(alike), sizes
+            partial(_stories, k=self.k, least_users=self.least_users),
+            known,
+            AsList(facts),
+            AsList(alike),
+            sizes,
         )
 
 
@@ -105,9 +110,10 @@ def _stories(
     alike: Sequence[Largest],
     sizes: Sizes,
     k: int,
+    least_users: int,
 ) -> list[Story]:
     every = (fact for some in facts for fact in some)
-    return stories.stories(grouping, every, alike, sizes, k)
+    return stories.stories(grouping, every, alike, sizes, k, least_users)
 
 
 class _FindEdges(beam.DoFn):

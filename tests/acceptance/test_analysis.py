@@ -61,12 +61,12 @@ def test_any_posts(posts: list[dict[str, Any]], mode: str, slices: int, candidat
             f"duckdb:///{folder}/r.duckdb",
             *(f"--text={mode}", f"--slices={slices}", f"--pair-candidates={candidates}"),
             *("--top-words=5", "--top-urls=2", "--top-pairs=4", "--shards=3"),
-            *("--recent=50", "--top-rising=3", "--top-stories=2"),
+            *("--recent=50", "--top-rising=3", "--top-stories=2", "--story-users=1"),
         )
         stop_words = stop_words_in_effect("modern")
         expected = oracle.analyse(posts, END, 4, mode, stop_words, 5, 2, 4)
         assert tables(Path(folder) / "r.duckdb") == expected
-        told = stories_oracle.analyse(posts, END, 4, mode, stop_words, 4, 50, 3, 2)
+        told = stories_oracle.analyse(posts, END, 4, mode, stop_words, 4, 50, 3, 2, 1)
         assert stories(Path(folder) / "r.duckdb") == told
 
 

@@ -52,6 +52,7 @@ def analyse(
     recent: float = 24,
     top_rising: int = 100,
     top_stories: int = 50,
+    story_users: int = 2,
     candidates: int = 2048,
 ) -> Stories:
     """Find what the oracle of the same name does, in its form; all posts are in the window."""
@@ -68,7 +69,7 @@ def analyse(
     telling, rising_pairs = ranked_pairs(tokens, counts, sizes, top_pairs, candidates)
     tests = rising.tests_of_pairs(sizes)
     listed = [p for p in rising_pairs if rising.p_value(p.weight, tests) < rising.LEVEL]
-    told = told_stories(tokens, (telling, listed), sizes, start, end, top_stories)
+    told = told_stories(tokens, (telling, listed), sizes, start, end, top_stories, story_users)
     found = rows(since, sizes, words, listed, told, start, end)
     parts = add_tallies(batch.tally(parts_of(start, end)) for batch in tokens).parts
     found.timeline = [(start_of(part, start, end), n) for part, n in sorted(parts.items())]
@@ -119,6 +120,7 @@ def told_stories(
     start: datetime,
     end: datetime,
     k: int,
+    users: int,
 ) -> list[Story]:
     edges = ordered_edges(rankings, sizes.posts)
     posts = [EdgeIndex(edges).posts_of(batch) for batch in tokens]
@@ -134,7 +136,7 @@ def told_stories(
     listed = [fact for half in halves(texts) for fact in facts(half)]
     alike = merged(one.copies for one in told)
     parts = [largest(alike[i::2], EXAMPLES) for i in range(2)]
-    return stories(grouping, listed, parts, sizes, k)
+    return stories(grouping, listed, parts, sizes, k, users)
 
 
 def rows(

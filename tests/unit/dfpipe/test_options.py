@@ -36,6 +36,7 @@ def test_defaults() -> None:
         top_pairs=300,
         top_rising=100,
         top_stories=50,
+        story_users=2,
         processes=1,
         slices=64,
         shards=16,

@@ -57,9 +57,17 @@ def check(posts: Posts, **options: Any) -> stories_oracle.Stories:
     st.sampled_from([1, 2, 2048]),
     st.sampled_from([1, 24, 95.5]),
     st.sampled_from([1, 100]),
+    st.sampled_from([1, 2, 3]),
 )
 def test_any_posts(
-    posts: Posts, times: int, mode: str, k: int, candidates: int, recent: float, top: int
+    posts: Posts,
+    times: int,
+    mode: str,
+    k: int,
+    candidates: int,
+    recent: float,
+    top: int,
+    users: int,
 ) -> None:
     check(
         numbered(posts, times),
@@ -69,6 +77,7 @@ def test_any_posts(
         recent=recent,
         top_rising=top,
         top_stories=top,
+        story_users=users,
     )
 
 

@@ -34,6 +34,7 @@ from workflow.engine.engine import Engine
 from workflow.web.handlers import create_blueprint
 
 MOST_BODY = 64 * 1024  # bytes
+SYNTHETIC = "The posts here are synthetic: made up by the demo, about events that never happened."
 _logger = logging.getLogger(__name__)
 
 
@@ -61,7 +62,14 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = MOST_BODY
     Guard(settings.auth).install(app)
     Access(settings.auth, service.client).install(app)
-    install_pages(app, NAVIGATION, prefix="/pages", places=settings.places)
+    install_pages(
+        app,
+        NAVIGATION,
+        prefix="/pages",
+        places=settings.places,
+        search="pages.search",
+        notice=SYNTHETIC if settings.is_synthetic else "",
+    )
     routes = Routes(app, bound, chains)
     app.register_blueprint(create_blueprint())
     found_results = warehouse.connect(settings.warehouse) if settings.warehouse else None
@@ -71,6 +79,7 @@ def create_app(
         bound.records,
         routes.executions,
         routes.start_now,
+        service.client,
         routes.read_log,
         clock,
     )

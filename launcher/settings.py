@@ -59,7 +59,8 @@ class LauncherSettings(EnvironmentSettings):
     process has for a launch before another one may look whether the job is there, longer than any
     call of a runner takes; `keep` how long what an execution left is kept after its end;
     `jobs_folder` where local jobs leave their files; `url` the service's own address, as people see
-    it; `places` the pages of all services.
+    it; `places` the pages of all services; `is_synthetic` makes all pages say that the posts are
+    synthetic.
     """
 
     model_config = SettingsConfigDict(env_prefix="LAUNCHER_")
@@ -80,6 +81,7 @@ class LauncherSettings(EnvironmentSettings):
     jobs_folder: Folder = "launcher-jobs"
     url: WebUrl = ""
     places: Places = Field(default={}, validation_alias="DFPIPE_NAVIGATION")
+    is_synthetic: bool = Field(default=False, validation_alias="LAUNCHER_SYNTHETIC")
     webhook: WebUrl = Field(default="", repr=False)
     # Read from variables of their own.
     auth: AuthSettings = Field(default=AuthSettings(), repr=False, validation_alias="-auth")

@@ -90,12 +90,14 @@ def install_pages(
     *,
     places: Mapping[str, str] | None = None,
     search: str = "",
+    notice: str = "",
 ) -> None:
     """Give an application the frame, with /login and /logout under a prefix.
 
     `places` are the pages of all services, by the names that they have in the navigation; `search`
-    is the endpoint that takes the text of the search box as `q`. Further calls only add to the
-    navigation: a blueprint may make sure that there is a frame.
+    is the endpoint that takes the text of the search box as `q`; `notice` is a text above all
+    pages. Further calls only add to the navigation: a blueprint may make sure that there is a
+    frame.
     """
     frame = app.extensions.setdefault(_EXTENSION, _Frame(places or {}, search))
     frame.links += [link for link in navigation if link not in frame.links]
@@ -116,6 +118,7 @@ def install_pages(
         lambda: {
             "navigation": list(frame.items()),
             "search": frame.search,
+            "notice": notice,
             "has_login": current_access().has_login,
         }
     )

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:  # pages use this too, and do without numpy
+    from dfpipe.analysis.ranking import Ints
 
 PARTS = 96
 
@@ -18,14 +18,15 @@ class Parts:
     start: int
     length: int
 
-    def of(self, times: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
+    def of(self, times: "Ints") -> "Ints":
         """Return the part, from 0, of each time of the window.
 
+        >>> import numpy as np
         >>> Parts(0, 192).of(np.array([0, 1, 2, 191])).tolist()
         [0, 0, 1, 95]
         """
         # Exact: a window has less than 2**63 / 96 microseconds, some 3,000 years.
-        return PARTS * (times.astype(np.int64) - self.start) // self.length
+        return PARTS * (times - self.start) // self.length
 
 
 def start_of(part: int, start: datetime, end: datetime) -> datetime:

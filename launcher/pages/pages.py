@@ -2,20 +2,30 @@
 
 from flask import Blueprint
 
+from dfpipe.datastore import Store
 from dfpipe.warehouse import Warehouse
 from launcher.chains.executions import Executions
 from launcher.chains.records import Records
 from launcher.pages import old_addresses, plot_library, rendering
 from launcher.pages.board import Board
 from launcher.pages.execution_pages import ExecutionPages, ReadLog, Start
+from launcher.pages.story_pages import StoryPages
 from launcher.pages.timeline_pages import TimelinePages
 from launcher.settings import LauncherSettings
+from launcher.views.posts import Posts
 from launcher.views.results import NoWarehouse, Results
 from service.clock import Clock, utc_now
 from service.pages import Link
 
 NAVIGATION = (
-    Link("pages.timeline", "Timeline", ("pages.runs", "pages.ranking", "pages.history")),
+    Link(
+        "pages.timeline",
+        "Timeline",
+        tuple(
+            f"pages.{name}"
+            for name in ("runs", "ranking", "story", "word", "pair", "host", "search", "meaning")
+        ),
+    ),
     Link("pages.executions", "Jobs", ("pages.execution",)),
 )
 
@@ -26,6 +36,7 @@ def create_pages(
     records: Records,
     executions: Executions,
     start: Start,
+    store: Store,
     read_log: ReadLog,
     clock: Clock = utc_now,
 ) -> Blueprint:
@@ -33,7 +44,7 @@ def create_pages(
 
     The application needs a guard (service.auth), an access (service.access) and the frame of
     service.pages. The buttons change `executions`, and `start` the one of the current slot;
-    `read_log` gives the end of a job's log.
+    `store` has the posts that are shown, `read_log` gives the end of a job's log.
     """
     pages = Blueprint(
         "pages",
@@ -46,7 +57,9 @@ def create_pages(
     plot_library.install(pages)
     old_addresses.install(pages)
     results = Results(warehouse or NoWarehouse())
-    TimelinePages(pages, results)
+    posts = Posts(store, settings.is_synthetic)
+    TimelinePages(pages, results, posts)
+    StoryPages(pages, results, posts)
     ExecutionPages(
         pages, Board(records), executions, results, start, read_log, settings.cron_yaml, clock
     )

@@ -12,6 +12,7 @@ from dfpipe.datastore import StoreError
 from dfpipe.errors import DfpipeError, NoResultsError, UsageError
 from launcher.chains.executions import RefusedError, UnknownExecutionError
 from launcher.views.executions import ExecutionView, JobView, duration, look
+from launcher.views.histories import UnknownStoryError
 from service.clock import Clock
 from service.pages import page, secured
 from service.times import rfc3339
@@ -56,6 +57,7 @@ def whole(name: str, default: int) -> int:
 _MESSAGES: tuple[tuple[type[DfpipeError], int, str], ...] = (
     (NoResultsError, 404, "Nothing to show yet"),
     (UnknownExecutionError, 404, "Not found"),
+    (UnknownStoryError, 404, "Not found"),
     (RefusedError, 409, "Not possible now"),
     (UsageError, 400, "Invalid address"),
     (DfpipeError, 503, "The results cannot be read now"),

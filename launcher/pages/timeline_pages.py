@@ -1,22 +1,28 @@
 """The pages on what the timeline talks about, and their data as JSON and CSV."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, Response, abort, jsonify, make_response, request
 
 from dfpipe.commands.query import as_csv, as_json
-from dfpipe.errors import NoResultsError, UsageError
 from dfpipe.warehouse import named_queries
 from dfpipe.warehouse.named_queries import NamedQuery, Result
+from launcher.pages.choosing import chosen, chosen_run, compared_run, names_run, span
 from launcher.pages.rendering import harmless, whole
 from launcher.views import talk
+from launcher.views.charts import bars
+from launcher.views.figures import Figures
+from launcher.views.findings import Findings, findings_of, with_times
+from launcher.views.posts import Posts
 from launcher.views.results import Results, as_dicts
+from launcher.views.stories import SORTS, ordered
 from service.access import viewers_only, viewers_or_proven
 from service.pages import page
 
-CHOICE = 100  # runs in the page's menu; the list of runs has all
+CHOICE = 40  # runs in the page's menus and in its strip; the list of runs has all
 PAGE_ROWS = 100
+STORIES = 20  # of a run, before a person asks for all
 
 
 def _csv(result: Result) -> str:
@@ -27,37 +33,49 @@ FORMS = {"json": ("application/json", as_json), "csv": ("text/csv; charset=utf-8
 
 
 class TimelinePages:
-    """What the timeline talks about: pages and data."""
+    """What the timeline talks about: the page of a run, the lists of all runs, and data."""
 
-    def __init__(self, pages: Blueprint, results: Results) -> None:
+    def __init__(self, pages: Blueprint, results: Results, posts: Posts) -> None:
         self.results = results
+        self.posts = posts
         add = pages.add_url_rule
         add("/", "timeline", viewers_only(self.timeline))
         add("/timeline/runs", "runs", viewers_only(self.runs))
         add("/timeline/rankings/<name>", "ranking", viewers_only(self.ranking))
-        add("/timeline/history", "history", viewers_only(self.history))
         add("/api/queries", "queries", viewers_or_proven(self.queries))
         add("/api/queries/<name>.<form>", "answer", viewers_or_proven(self.answer))
 
     def timeline(self) -> Response:
-        """The cards of a run."""
-        run, span = self._chosen_run(), _span()
-        runs = self.results.runs()
-        cards, contrast = talk.cards(self.results, run, span)
+        """The page of a run: its stories, and what is popular or rising in it."""
+        runs, run = self.results.runs(), chosen_run(self.results)
+        other = compared_run(runs, run)
+        findings = run_findings(self.results, run, other)
+        sort = chosen("sort", SORTS)
+        stories = ordered(findings.stories, sort)
+        shown = stories if "all" in request.args else stories[:STORIES]
+        examples = self.posts.examples([(story.tid, 1) for story in shown])
         older, newer = runs.around(run)
-        choice = runs.rows[:CHOICE]
+        around = runs.near(run, CHOICE)
         return page(
             "launcher_timeline.html",
             run=run,
-            span=span,
+            other=other,
+            findings=findings,
+            figures=findings.figures,
+            stories=[replace(s, example=e) for s, e in zip(shown, examples, strict=True)],
+            sort=sort,
+            sorts=SORTS,
+            span=span(),
             spans=talk.SPANS,
-            cards=cards,
-            contrast=contrast,
-            choice=choice if run in choice else (*choice, run),
+            cards=talk.cards(findings.rankings),
+            more=[name for name in talk.KINDS if name not in talk.CARDS],
+            kinds=talk.KINDS,
+            choice=around,
+            bars=bars([(each["ts"], each["tweets"]) for each in reversed(around)]),
             run_count=len(runs.rows),
             older=older,
             newer=newer,
-            stays_newest="run" not in request.args,
+            stays_newest=not names_run(),
         )
 
     def runs(self) -> Response:
@@ -73,47 +91,19 @@ class TimelinePages:
         )
 
     def ranking(self, name: str) -> Response:
-        """All lines of a card."""
+        """All lines of a list."""
         if name not in talk.KINDS:
             abort(404)
-        run, span = self._chosen_run(), _span()
-        asked = talk.question(name, span)
-        (answer,) = self.results.about(run, [asked])
-        card = talk.card(asked, answer, len(answer.rows))
-        return page("launcher_ranking.html", card=card, run=run, span=span)
-
-    def history(self) -> Response:
-        """How a word or a pair has moved over the runs."""
-        given = {
-            name: value for name, value in request.args.items() if name in ("word", "w1", "w2")
-        }
-        if {*given} not in ({"word"}, {"w1", "w2"}) or not all(map(str.strip, given.values())):
-            raise UsageError(
-                "the address needs word, or w1 and w2, such as /timeline/history?word=storm"
-            )
-        query = "word_history" if "word" in given else "pair_history"
-        params = named_queries.load(query).bind(given)
-        rows = as_dicts(self.results.history(query, params))[::-1]
-        ranked = [row for row in rows if row["rank"] is not None]
-        best = min((row["rank"] for row in ranked), default=None)
-        says = f"Ranked in {len(ranked):,} of {len(rows):,} runs" + (
-            f", at best number {best}." if best else "."
-        )
-        column, measure = {
-            "word_history": ("percent", "Percent of posts"),
-            "pair_history": ("log_weight", "Weight"),
-        }[query]
-        return page(
-            "launcher_history.html",
-            query=query,
-            params=params,
-            words=tuple(params.values()),
-            says=says,
-            rows=rows[:PAGE_ROWS],
-            left=max(0, len(rows) - PAGE_ROWS),
-            column=column,
-            measure=measure,
-        )
+        run = chosen_run(self.results)
+        if name == talk.CONTRAST:
+            cards = talk.contrast(run_findings(self.results, run, None).rankings)
+        else:
+            asked = talk.question(name, span())
+            (answer,) = self.results.about(run, [asked])
+            figures = Figures.of(run)
+            rows = [with_times(row, figures) for row in as_dicts(answer)]
+            cards = [talk.card(asked, rows, len(rows))]
+        return page("launcher_ranking.html", cards=cards, run=run, stays_newest=not names_run())
 
     # Data
 
@@ -147,16 +137,6 @@ class TimelinePages:
             return self.results.history(name, {**params, "ts": moment})
         return self.results.about(run, [(name, params)])[0]
 
-    def _chosen_run(self) -> dict[str, Any]:
-        """The run that the address names, or the newest. Raises DfpipeError."""
-        runs, given = self.results.runs(), request.args.get("run", "")
-        run = runs.at(_time(given)) if given else runs.newest
-        if run is None:
-            raise NoResultsError(
-                "no run is complete yet" if not given else f"no run before {given}"
-            )
-        return run
-
 
 def _described(query: NamedQuery) -> dict[str, Any]:
     parameters = [
@@ -171,16 +151,8 @@ def _described(query: NamedQuery) -> dict[str, Any]:
     }
 
 
-def _span() -> int:
-    span = whole("since", talk.DEFAULT_SPAN)
-    return span if span in talk.SPANS else talk.DEFAULT_SPAN
-
-
-def _time(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo:
-            return moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise UsageError(f"run is {text[:40]!r}: expected a time like 2015-01-11T00:00:00Z")
+def run_findings(results: Results, run: dict[str, Any], other: dict[str, Any] | None) -> Findings:
+    """What a run has found, beside the stories of another one."""
+    asked = "run_findings", {"compared": other and other["ts"]}
+    (answer,) = results.about(run, [asked])
+    return findings_of(answer, run)

@@ -67,6 +67,12 @@ class Runs:
         older = self.rows[place + 1] if place + 1 < len(self.rows) else None
         return older, self.rows[place - 1] if place else None
 
+    def near(self, run: dict[str, Any], number: int) -> tuple[dict[str, Any], ...]:
+        """A run with those before and after it, so many in all, newest first."""
+        place = self.rows.index(run)
+        start = max(0, min(place - number // 2, len(self.rows) - number))
+        return self.rows[start : start + number]
+
 
 def runs_of(result: Result) -> Runs:
     """The runs of an answer to `latest_runs`."""

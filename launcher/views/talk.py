@@ -1,13 +1,14 @@
-"""What the timeline talks about: the cards of a run, made from the answers to named queries."""
+"""The rankings of a run as lists: made from the answers to named queries."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dfpipe.warehouse.named_queries import Result
-from launcher.views.results import Question, Results, as_dicts
+from launcher.views.figures import times_text
+from launcher.views.results import Question
+from launcher.views.stories import web_address
 
-SHOWN = 15  # rows of a card; its own page has all
+SHOWN = 10  # rows of a card; its own page has all
 POPULAR = 25  # a word of a lower rank is not among the popular
 # What "new" is compared with: hours for the queries, and texts for people.
 SPANS = {6: "6 hours", 24: "a day", 72: "3 days", 168: "a week"}
@@ -16,7 +17,9 @@ DEFAULT_SPAN = 24
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a card. `words` lead to their history, `url` out of here; `share` is 0..100.
+    """A line of a card. `words` and `host` lead to their pages, `url` out of here.
+
+    `share`, 0 to 100, is the length of its bar.
 
     `note` says more of the value, for those who point at it and for those who hear it.
     """
@@ -24,6 +27,7 @@ class Line:
     rank: int
     words: tuple[str, ...] = ()
     url: str = ""
+    host: str = ""
     text: str = ""
     value: str = ""
     note: str = ""
@@ -68,8 +72,8 @@ def _word(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rise(row: dict[str, Any]) -> dict[str, Any]:
-    was = f"{row['recent']:,} recent posts, {row['before']:,} before"
-    return {"value": f"{row['score']:,.0f}", "note": was}
+    was = f"{row['recent']:,} recent posts, {row['before']:,} before; score {row['score']:,.0f}"
+    return {"value": "new" if row["times"] is None else f"×{times_text(row['times'])}", "note": was}
 
 
 def _rising_word(row: dict[str, Any]) -> dict[str, Any]:
@@ -89,24 +93,28 @@ def _rising_pair(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _url(row: dict[str, Any]) -> dict[str, Any]:
-    # No links but to the web, whatever the table contains.
-    is_web = row["url"].lower().startswith(("http://", "https://"))
     return {
-        "url": row["url"] if is_web else "",
+        "url": web_address(row["url"]),
         "text": row["url"],
         "value": f"{row['count']:,}",
         "note": f"in {_posts(row['count'])}",
     }
 
 
+def _count_of_pair(row: dict[str, Any]) -> dict[str, Any]:
+    posts = _posts(row["count"])
+    return {"words": (row["w1"], row["w2"]), "value": f"{row['count']:,}", "note": f"in {posts}"}
+
+
 def _host(row: dict[str, Any]) -> dict[str, Any]:
     return {
-        "text": row["host"],
+        "host": row["host"],
         "value": f"{row['count']:,}",
         "note": f"by {row['urls']:,} ranked link{'' if row['urls'] == 1 else 's'}",
     }
 
 
+STORY_PAIRS = Kind("Pairs", "in how many posts of the run", "count", _count_of_pair)
 KINDS: Mapping[str, Kind] = {
     "popular_words": Kind("Popular words", "in how many of the posts", "percent", _word),
     "interesting_pairs": Kind(
@@ -122,14 +130,14 @@ KINDS: Mapping[str, Kind] = {
     ),
     "rising_pairs": Kind(
         "Rising pairs",
-        "in more of the recent posts than before, by score",
+        "how much larger their share of the recent posts is",
         "score",
         _rising_pair,
         "Nothing is rising.",
     ),
     "rising_words": Kind(
         "Rising words",
-        "in more of the recent posts than before, by score",
+        "how much larger their share of the recent posts is",
         "score",
         _rising_word,
         "Nothing is rising.",
@@ -140,8 +148,9 @@ KINDS: Mapping[str, Kind] = {
         "Popular, not interesting", "in many posts, in no telling pair", "percent", _word
     ),
 }
-# In the order of the page; the contrast has a place of its own.
-CARDS = tuple(name for name in KINDS if name != "popular_not_interesting")
+CONTRAST = "popular_not_interesting"
+# On the page of a run; the others have only pages of their own.
+CARDS = ("rising_words", "popular_words", "interesting_pairs", "top_urls")
 
 
 def question(name: str, span: int) -> Question:
@@ -149,26 +158,34 @@ def question(name: str, span: int) -> Question:
     return name, ({"since": span} if KINDS[name].is_recent else {})
 
 
-def card(asked: Question, answer: Result, shown: int = SHOWN) -> Card:
-    """The card of an answer, with no more than so many lines."""
+def card(asked: Question, rows: Sequence[dict[str, Any]], shown: int = SHOWN) -> Card:
+    """The card of a query's rows, with no more than so many lines; rises have their `times`."""
     name, params = asked
-    kind, rows = KINDS[name], as_dicts(answer)
+    kind = KINDS[name]
+    found = lines(kind, rows[:shown])
+    return Card(name, kind.title, kind.hint, found, len(rows), kind.empty, params)
+
+
+def lines(kind: Kind, rows: Sequence[dict[str, Any]]) -> tuple[Line, ...]:
+    """The rows of a list as its lines, with bars beside the longest."""
     top = max((row[kind.weight] for row in rows), default=0) or 1
-    lines = tuple(
+    return tuple(
         Line(rank=place, share=max(0.0, 100 * row[kind.weight] / top), **kind.line(row))
-        for place, row in enumerate(rows[:shown], 1)
+        for place, row in enumerate(rows, 1)
     )
-    return Card(name, kind.title, kind.hint, lines, len(rows), kind.empty, params)
 
 
-def cards(results: Results, run: dict[str, Any], span: int) -> tuple[list[Card], list[Card]]:
-    """The cards of a run, and the two of the contrast between popular and interesting."""
-    asked = [question(name, span) for name in KINDS]
-    answers = dict(zip(KINDS, results.about(run, asked), strict=True))
-    made = {each[0]: card(each, answers[each[0]]) for each in asked}
-    words, pairs = (as_dicts(answers[name]) for name in ("popular_words", "interesting_pairs"))
-    contrast = [made["popular_not_interesting"], interesting_not_popular(words, pairs)]
-    return [made[name] for name in CARDS], contrast
+def cards(rankings: Mapping[str, Sequence[dict[str, Any]]]) -> list[Card]:
+    """The short lists of the page of a run."""
+    return [card((name, {}), rankings[name]) for name in CARDS]
+
+
+def contrast(rankings: Mapping[str, Sequence[dict[str, Any]]]) -> list[Card]:
+    """What is popular and not interesting, and what is interesting and not popular."""
+    words, pairs = rankings["popular_words"], rankings["interesting_pairs"]
+    paired = {word for row in pairs for word in (row["w1"], row["w2"])}
+    alone = [row for row in words if row["word"] not in paired]
+    return [card((CONTRAST, {}), alone, len(alone)), interesting_not_popular(words, pairs)]
 
 
 def interesting_not_popular(
@@ -190,12 +207,12 @@ def interesting_not_popular(
             note=f"by posts; in the pair {row['w1']} + {row['w2']}, number {row['rank']}",
             share=100 * row["log_weight"] / top,
         )
-        for place, (word, row) in enumerate(list(found.items())[:SHOWN], 1)
+        for place, (word, row) in enumerate(found.items(), 1)
     )
     return Card(
         "",
         "Interesting, not popular",
-        f"in telling pairs, but not among the {POPULAR} words of most posts",
+        f"in interesting pairs, but not among the {POPULAR} words of most posts",
         lines,
         len(found),
         "Nothing in this run.",

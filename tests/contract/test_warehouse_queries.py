@@ -106,6 +106,10 @@ def story_tables(draw: st.DrawFn, ts: datetime) -> dict[Table, list[Any]]:
         tables.STORY_POSTS: [],
         tables.STORY_URLS: [],
         tables.STORY_TIMELINE: [],
+        tables.TIMELINE: [
+            tables.TimelinePart(ts, ts - timedelta(hours=9 - i), i + 1)
+            for i in range(draw(st.integers(0, 2)))
+        ],
     }
     for rank, edge in enumerate(edges, 1):
         name = " ".join(draw(st.lists(st.sampled_from(WORDS), unique=True, min_size=1)))
@@ -282,7 +286,211 @@ def popular_not_interesting(found: Results, ts: datetime | None = None) -> list[
     return [row for row in popular_words(found, ts) if row[2] not in paired]
 
 
+def parts_of(parts: list[Any]) -> tuple[Any, Any]:
+    """The two lists of a timeline; None for both if it is empty."""
+    if not parts:
+        return None, None
+    return [part.part_start for part in parts], [part.count for part in parts]
+
+
+def of_story(found: Results, ts: datetime, table: Table, rank: int) -> list[Any]:
+    return [row for row in found.others[ts][table] if row.story == rank]
+
+
+def run_findings(
+    found: Results, ts: datetime, compared: datetime | None = None
+) -> list[tuple[Any, ...]]:
+    run = next((run for run in found.runs if run.ts == ts), None)
+    if run is None:
+        return []
+    others, none = found.others[ts], (None,) * 4
+    rows = [
+        (
+            *("run", 0, None, None, None, run.tweets, None, run.recent, None, None, None),
+            *(run.window_start, run.window_end, None, None),
+            *parts_of(others[tables.TIMELINE]),
+        )
+    ]
+    for s in others[tables.STORIES]:
+        urls, posts, parts = (
+            of_story(found, ts, table, s.rank)
+            for table in (tables.STORY_URLS, tables.STORY_POSTS, tables.STORY_TIMELINE)
+        )
+        first = urls[0].url if urls else None
+        rows.append(("story", *told(s), first, posts[0].tid, *parts_of(parts)))
+    if compared in found.others:
+        rows += [("earlier", *told(s), *none) for s in found.others[compared][tables.STORIES]]
+    rows += [
+        ("word", r.rank, r.word, None, None, r.count, *none[:3], r.percent, *none, *none[:3])
+        for r in found.words[ts]
+    ]
+    rows += [
+        ("pair", r.rank, r.w1, r.w2, None, r.count, *none[:3], r.log_weight, *none, *none[:3])
+        for r in found.pairs[ts]
+    ]
+    rows += [("url", r.rank, None, None, r.url, r.count, *none, *none, *none[:3])
+             for r in found.urls[ts]]  # fmt: skip
+    rows += [
+        (name, *risen(name, ts, r)[2:], *none, None, None)
+        for name, table in RISING.items()
+        for r in others[table]
+    ]
+    return sorted(rows, key=lambda row: row[:2])
+
+
+RISING = {"rising_word": tables.RISING_WORDS, "rising_pair": tables.RISING_PAIRS}
+
+
+def told(s: Any) -> tuple[Any, ...]:
+    """A story in the columns of findings, from its rank to when it was last seen."""
+    own = (s.rank, s.w1, s.w2, s.words, s.posts, s.users, *rise(s))
+    return (*own, s.first_seen, s.last_seen)
+
+
+def rise(r: Any) -> tuple[Any, ...]:
+    return (r.recent, r.before, r.score, r.p_value)
+
+
+def story_findings(found: Results, ts: datetime, w1: str, w2: str) -> list[tuple[Any, ...]]:
+    own = [s for s in found.others.get(ts, {}).get(tables.STORIES, []) if (s.w1, s.w2) == (w1, w2)]
+    if not own:
+        return []
+    (s,) = own
+    words, none = {*s.words.split()}, (None,) * 8
+    rows: list[tuple[Any, ...]] = [
+        (
+            *("story", ts, *told(s)[:-2], s.pairs, s.first_seen, s.last_seen, None),
+            *parts_of(of_story(found, ts, tables.STORY_TIMELINE, s.rank)),
+        )
+    ]
+    for when, others in found.others.items():
+        rows += [
+            ("other", when, *told(o)[:-2], o.pairs, o.first_seen, o.last_seen, *none[:3])
+            for o in others[tables.STORIES]
+            if (o.w1, o.w2) == (w1, w2) or 2 * len(words & {*o.words.split()}) >= len(words)
+        ]
+    rows += [
+        ("post", ts, p.rank, None, None, None, p.copies, *none, p.tid, None, None)
+        for p in of_story(found, ts, tables.STORY_POSTS, s.rank)
+    ]
+    rows += [
+        ("url", ts, u.rank, None, None, u.url, u.count, *none, *none[:3])
+        for u in of_story(found, ts, tables.STORY_URLS, s.rank)
+    ]
+    pairs = [r for r in found.pairs[ts] if {r.w1, r.w2} <= words]
+    rows += [
+        ("pair", ts, r.rank, r.w1, r.w2, None, r.count, *none[:3], r.log_weight, *none[:7])
+        for r in pairs
+    ]
+    rows += [
+        (
+            "rising_pair",
+            ts,
+            r.rank,
+            r.w1,
+            r.w2,
+            None,
+            r.recent + r.before,
+            None,
+            *rise(r),
+            *none[:6],
+        )
+        for r in found.others[ts][tables.RISING_PAIRS]
+        if {r.w1, r.w2} <= words
+    ]
+    return in_order(rows)
+
+
+def in_order(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Rows by their item, then the newest run first, then by rank."""
+    return sorted(rows, key=lambda row: (row[0], -row[1].timestamp(), row[2]))
+
+
+def word_findings(
+    found: Results, ts: datetime, w1: str, w2: str | None = None
+) -> list[tuple[Any, ...]]:
+    wanted, none = {w1, w2 or w1}, (None,) * 7
+    rows: list[tuple[Any, ...]] = []
+    for run in found.runs:
+        when = run.ts
+        if w2 is None:
+            rows += [
+                (
+                    "ranked",
+                    when,
+                    r.rank,
+                    r.word,
+                    None,
+                    None,
+                    r.count,
+                    *none[:3],
+                    r.percent,
+                    *none[:5],
+                )
+                for r in found.words[when]
+                if r.word == w1
+            ]
+        else:
+            rows += [paired("ranked", when, r) for r in found.pairs[when] if {r.w1, r.w2} == wanted]
+    if ts not in found.others:
+        return in_order(rows)
+    others = found.others[ts]
+    rows += [
+        ("story", ts, *told(s), *parts_of(of_story(found, ts, tables.STORY_TIMELINE, s.rank)))
+        for s in others[tables.STORIES]
+        if wanted <= {*s.words.split()}
+    ]
+    if w2 is None:
+        rows += [paired("pair", ts, r) for r in found.pairs[ts] if w1 in (r.w1, r.w2)]
+        rows += [
+            (
+                "rising_word",
+                ts,
+                r.rank,
+                w1,
+                None,
+                None,
+                r.recent + r.before,
+                None,
+                *rise(r),
+                *none[:4],
+            )
+            for r in others[tables.RISING_WORDS]
+            if r.word == w1
+        ]
+    rows += [
+        (
+            "rising_pair",
+            ts,
+            r.rank,
+            r.w1,
+            r.w2,
+            None,
+            r.recent + r.before,
+            None,
+            *rise(r),
+            *none[:4],
+        )
+        for r in others[tables.RISING_PAIRS]
+        if wanted <= {r.w1, r.w2}
+    ]
+    return in_order(rows)
+
+
+def risen(item: str, when: datetime, r: Any) -> tuple[Any, ...]:
+    words = (r.word, None) if item == "rising_word" else (r.w1, r.w2)
+    return (item, when, r.rank, *words, None, r.recent + r.before, None, *rise(r))
+
+
+def paired(item: str, when: datetime, r: WordCooccur) -> tuple[Any, ...]:
+    none = (None,) * 5
+    return (item, when, r.rank, r.w1, r.w2, None, r.count, *none[:3], r.log_weight, *none)
+
+
 TS, SINCE = {"ts": "2015-01-12T01:30:00+00:30"}, {"since": 0}
+TIMES = ("ts", "compared")
+# Of a run that is there in many examples, of one that is in fewer, and of one that never is.
+RUNS = [(FIRST + timedelta(hours=hours)).isoformat() for hours in (0, 24, 2)]
 ASKED: list[tuple[Callable[..., list[tuple[Any, ...]]], dict[str, Any]]] = [
     (latest_runs, {}),
     *[(f, p) for f in (popular_words, top_urls, top_hosts, interesting_pairs) for p in ({}, TS)],
@@ -295,6 +503,17 @@ ASKED: list[tuple[Callable[..., list[tuple[Any, ...]]], dict[str, Any]]] = [
         for f in (story, story_history)
         for w1, w2 in (*PAIRS[:4], ("Zebra", "Zebra"))
         for ts in ({}, TS)
+    ],
+    *[(run_findings, {"ts": ts, **p}) for ts in RUNS for p in ({}, {"compared": RUNS[0]})],
+    *[
+        (story_findings, {"ts": ts, "w1": w1, "w2": w2})
+        for ts in RUNS
+        for w1, w2 in (*PAIRS[:4], ("Zebra", "Zebra"))
+    ],
+    *[
+        (word_findings, {"ts": ts, **words})
+        for ts in RUNS
+        for words in ({"w1": "apple"}, {"w1": "no"}, {"w1": "café", "w2": "apple"})
     ],
     (word_history, {"word": "日本"}),
     (word_history, {"word": "Café"}),
@@ -324,8 +543,11 @@ def compare(sink: str, found: Results) -> None:
     )
     for definition, params in ASKED:
         name = definition.__name__
-        values = {k: datetime.fromisoformat(v) if k == "ts" else v for k, v in params.items()}
-        assert list(warehouse.query(name, **params).rows) == definition(found, **values), name
+        values = {k: datetime.fromisoformat(v) if k in TIMES else v for k, v in params.items()}
+        rows = list(warehouse.query(name, **params).rows)
+        # BigQuery has no NULL for a list: its lists are empty.
+        rows = [tuple(None if value == [] else value for value in row) for row in rows]
+        assert rows == definition(found, **values), name
 
 
 def test_every_query_is_asked() -> None:

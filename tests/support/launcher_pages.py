@@ -8,11 +8,14 @@ from typing import Any
 
 from dfpipe import warehouse
 from dfpipe.datastore import connect
+from dfpipe.posts.post import Post, to_entity
+from dfpipe.warehouse import tables
 from dfpipe.warehouse.tables import (
     URLS,
     WORD_COOCCUR,
     WORD_COUNTS,
     Run,
+    TableRows,
     UrlCount,
     WordCooccur,
     WordCount,
@@ -27,6 +30,7 @@ from tests.support.processes import ROOT
 NOW = datetime(2026, 1, 7, 12, tzinfo=UTC)
 SLOT = datetime(2026, 1, 7, 10, tzinfo=UTC)
 SLOTS = timedelta(hours=5)
+STORIES = 5  # of a run
 STORY = (
     "harbour", "storm", "ferry", "cancelled", "wind", "port", "warning", "boats", "coast",
     "election", "vote", "count", "recount", "council", "bakery", "bread", "oven", "café",
@@ -37,7 +41,11 @@ STORY = (
 def a_run(ts: datetime, seconds: float = 3.5) -> Run:
     """The row of an execution."""
     start = ts - timedelta(days=4)
-    return Run(ts, start, ts, 1000, 2, 5000, 300, "modern", "FnApiRunner", "0.1.0", seconds)
+    return Run(
+        *(ts, start, ts, 1000, 2, 5000, 300, "modern", "FnApiRunner", "0.1.0", seconds),
+        recent_start=ts - timedelta(days=1),
+        recent=250,
+    )
 
 
 def fill(
@@ -60,9 +68,57 @@ def fill(
         WordCooccur(ts, place, first, second, 60 // place + 2, 321.5 / place)
         for place, (first, second) in enumerate(couples, 1)
     ]
+    rows = {WORD_COUNTS: counts, URLS: urls, WORD_COOCCUR: pairs}
     warehouse.connect(url).replace_run(
-        a_run(ts, 3.5 + len(words)), {WORD_COUNTS: counts, URLS: urls, WORD_COOCCUR: pairs}
+        a_run(ts, 3.5 + len(words)), {**rows, **story_rows(ts, turned, links)}
     )
+
+
+def story_rows(ts: datetime, words: Sequence[str], links: Sequence[str]) -> TableRows:
+    """The rows of what rises in a run and of its stories, of three words each.
+
+    The first two stories rise; posts of their ids may be in the store: 100, 101 and so on.
+    """
+    rows: dict[tables.Table, list[Any]] = {
+        table: []
+        for table in (tables.STORIES, tables.STORY_POSTS, tables.STORY_URLS, tables.STORY_TIMELINE)
+    }
+    hours = [ts - timedelta(hours=n) for n in range(90, 0, -6)]
+    for rank, some in enumerate(zip(*[iter(words[: 3 * STORIES])] * 3, strict=False), 1):
+        w1, w2 = sorted(some[:2])
+        recent, before = (30, 3 * rank) if rank < 3 else (3, 40 - rank)
+        rises = (70.5 / rank, 0.0001) if rank < 3 else (-3.5, 1.0)
+        rows[tables.STORIES].append(
+            tables.StoryRow(
+                *(ts, rank, w1, w2, " ".join(some), recent + before, 9 + rank, recent, before),
+                *(*rises, 2, hours[0], hours[-1]),
+            )
+        )
+        for i in (1, 2):
+            rows[tables.STORY_POSTS].append(tables.StoryPost(ts, rank, i, 99 + rank, 9 - i))
+        rows[tables.STORY_URLS].append(
+            tables.StoryUrl(ts, rank, 1, links[rank % len(links)], 5 + rank)
+        )
+        rows[tables.STORY_TIMELINE] += [
+            tables.StoryPart(ts, rank, hour, 1 + (rank * place) % 7)
+            for place, hour in enumerate(hours)
+        ]
+    return {
+        **rows,
+        tables.TIMELINE: [tables.TimelinePart(ts, hour, 50 + hour.hour) for hour in hours],
+        tables.RISING_WORDS: [
+            tables.RisingWord(ts, i, word, 30, i, 12.0, i / 7.5, 50.5 / i, 0.001)
+            for i, word in enumerate(words[:6], 1)
+        ],
+        tables.RISING_PAIRS: [tables.RisingPair(ts, 1, *sorted(words[:2]), 20, 0, 60.5, 0.001)],
+    }
+
+
+def put_posts(url: str, texts: Sequence[str], user: str = "anna") -> None:
+    """Store posts with the ids of the examples: 100, 101 and so on."""
+    client = connect(url)
+    posts = [Post(100 + i, user, text, SLOT, ()) for i, text in enumerate(texts)]
+    client.put_multi([to_entity(post, client, SLOT) for post in posts])
 
 
 def make_warehouse(folder: Path, runs: int = 12) -> str:

@@ -24,6 +24,14 @@ HOSTILE = (
     "&lt;b&gt;",
     "\u202eevil",
 )
+# Posts are written by strangers.
+HOSTILE_POSTS = (
+    "<script>alert(8)</script><img src=x onerror=alert(9)>",
+    "\u202egnihton yas\u2066 \u200b\u200d\ufeff and marks e" + "\u0301" * 300,
+    "long " * 2000,
+    "x" * 10_000,
+    "javascript:alert(10) data:text/html,<b>x</b> \x00\x1b[2J {{7*7}}",
+)
 LINKS = (
     "javascript:alert(4)",
     'https://e.example/"><script>alert(5)</script>',
@@ -88,6 +96,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """A site that tests do not change."""
     site = Site(tmp_path_factory.mktemp("site"), runs=12)
     fill(site.settings.warehouse, SLOT + SLOTS, words=(*HOSTILE, *STORY), links=LINKS)
+    support.put_posts(site.settings.store, HOSTILE_POSTS, user="<b>anna</b>\u202e")
     error = "exit code 1: <img src=x onerror=alert(7)>"
     support.put_execution(site.records, SLOT - 2 * SLOTS, "succeeded", PLAIN)
     support.put_execution(site.records, SLOT - SLOTS, "failed", BROKEN, error)

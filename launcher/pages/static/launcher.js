@@ -1,7 +1,11 @@
 "use strict";
-// The pages work without this; it adds plots, questions before what cannot be undone, and jobs that stay current.
+// The pages work without this; it adds plots, times in the reader's zone, a filter, questions before what cannot be
+// undone, and pages that stay current.
 
 const byId = (id) => document.getElementById(id);
+
+const local = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "short" });
+const zone = new Intl.DateTimeFormat(undefined, { timeZoneName: "short" });
 
 // Plots
 
@@ -42,70 +46,85 @@ function layout(title) {
   };
 }
 
-async function draw(place, url) {
-  const [library, rows] = await Promise.all([plotly(), answer(url)]);
+// Plots show a time as it is written: this is how the reader's clock writes it.
+const here = (time) => local.format(new Date(time));
+
+// A history has a row for each run, a story its parts of the window.
+function trace(rows, place) {
+  const parts = rows.filter((row) => row.item === "part");
+  if (parts.length) {
+    return { type: "bar", x: parts.map((row) => here(row.part_start)), y: parts.map((row) => row.count), offset: 0, width: Number(place.dataset.part),
+      marker: { color: colour("bars") }, hovertemplate: "%{y:,} posts<extra></extra>", title: "posts" };
+  }
   const column = rows.length && "percent" in rows[0] ? "percent" : "log_weight";
-  const trace = {
+  return {
     type: "scatter", mode: "lines+markers", connectgaps: false,
-    x: rows.map((row) => row.ts), y: rows.map((row) => row[column]),
+    x: rows.map((row) => here(row.ts)), y: rows.map((row) => row[column]),
     customdata: rows.map((row) => [row.rank, row.count]),
     line: { color: colour("accent"), width: 2 }, marker: { size: rows.length > 100 ? 3 : 6 },
     hovertemplate: "%{y:,.2f}<br>rank %{customdata[0]}, %{customdata[1]} posts<extra></extra>",
+    title: column === "percent" ? "percent of posts" : "weight",
   };
-  await library.react(place, [trace], layout(column === "percent" ? "percent of posts" : "weight"),
-    { displayModeBar: false, responsive: true, doubleClick: "reset" });
-  place.dataset.source = url;
-  place.dataset.drawn = String(rows.filter((row) => row.rank !== null).length);
-  return rows;
 }
 
-function says(rows) {
-  const ranks = rows.map((row) => row.rank).filter((rank) => rank !== null);
-  const best = ranks.length ? `, at best number ${Math.min(...ranks)}` : "";
-  return `Ranked in ${ranks.length} of ${rows.length} runs${best}.`;
+async function draw(place) {
+  const [library, rows] = await Promise.all([plotly(), answer(place.dataset.source)]);
+  const { title, ...drawn } = trace(rows, place);
+  place.classList.remove("still");
+  place.replaceChildren();
+  const range = place.dataset.from ? { range: [here(place.dataset.from), here(place.dataset.to)] } : {};
+  const given = layout(title);
+  await library.react(place, [drawn], { ...given, xaxis: { ...given.xaxis, ...range } }, { displayModeBar: false, responsive: true, doubleClick: "reset" });
+  place.dataset.drawn = String(drawn.y.filter((value) => value !== null).length);
 }
-
-async function show(link) {
-  const page = new URL(link.href);
-  const name = page.searchParams.has("word") ? "word_history" : "pair_history";
-  const url = `${link.pathname.replace(/timeline\/history$/, "")}api/queries/${name}.json${page.search}`;
-  const [dialog, place, status] = ["moved", "moved-plot", "moved-says"].map(byId);
-  byId("moved-title").textContent = [...page.searchParams.values()].join(" + ");
-  byId("moved-page").href = link.href;
-  status.textContent = "…";
-  delete place.dataset.drawn;
-  window.Plotly?.purge(place);
-  dialog.showModal();
-  try {
-    const rows = await draw(place, url);
-    status.textContent = says(rows);
-    place.setAttribute("aria-label", says(rows));
-  } catch (error) {
-    status.textContent = `No plot: ${error.message}.`;
-  }
-}
-
-document.addEventListener("click", (event) => {
-  const link = event.target.closest?.("a.moved");
-  if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
-  event.preventDefault();
-  show(link);
-});
-
-byId("moved").addEventListener("click", (event) => {
-  if (event.target === event.currentTarget) event.currentTarget.close();
-});
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-  for (const place of document.querySelectorAll(".plot[data-drawn]")) draw(place, place.dataset.source);
+  for (const place of document.querySelectorAll(".plot[data-drawn]")) draw(place);
 });
 
 const plot = byId("plot");
 if (plot) {
-  draw(plot, plot.dataset.source).catch((error) => {
-    plot.textContent = `No plot: ${error.message}.`;
+  draw(plot).catch(() => {
+    // The drawing that the page came with stays.
   });
 }
+
+// Times in the reader's zone; pointing at one gives it in UTC
+
+function localize(part) {
+  for (const time of part.querySelectorAll("time[datetime]")) {
+    time.title = `${time.dateTime.slice(0, 16).replace("T", " ")} UTC`;
+    time.textContent = local.format(new Date(time.dateTime));
+  }
+  for (const option of part.querySelectorAll("#run option")) option.textContent = local.format(new Date(option.value));
+  for (const place of part.querySelectorAll(".zone")) {
+    place.textContent = zone.formatToParts(new Date()).find((each) => each.type === "timeZoneName").value;
+  }
+}
+
+// Stories are filtered while a person types; Enter searches everything
+
+function filter() {
+  const field = byId("filter");
+  if (!field) return;
+  field.hidden = false;
+  const letters = field.value.trim().toLowerCase();
+  const stories = [...document.querySelectorAll(".stories > li")];
+  for (const story of stories) story.hidden = !story.textContent.toLowerCase().includes(letters);
+  byId("none").hidden = stories.some((story) => !story.hidden);
+}
+
+document.addEventListener("input", (event) => { if (event.target.id === "filter") filter(); });
+document.addEventListener("keydown", (event) => {
+  if (event.target.id !== "filter" || event.key !== "Enter") return;
+  const field = document.querySelector(".search input");
+  field.value = event.target.value;
+  field.form.requestSubmit();
+});
+
+const given = byId("live")?.outerHTML;  // as the page came
+localize(document);
+filter();
 
 // Buttons that ask first
 
@@ -122,7 +141,7 @@ const isChosenFrom = (live) => live.contains(document.activeElement) && document
 
 async function refresh() {
   const live = byId("live");
-  if (!document.hidden && !document.querySelector("dialog[open]") && !isChosenFrom(live)) {
+  if (!document.hidden && !isChosenFrom(live)) {
     try {
       const response = await fetch(location.href);
       if (response.ok && !response.redirected) replace(live, await response.text());
@@ -133,13 +152,20 @@ async function refresh() {
   comeBack();
 }
 
+let shown = given;
+
 function replace(live, text) {
   const fetched = new DOMParser().parseFromString(text, "text/html");
   const next = fetched.getElementById("live");
-  if (!next || next.isEqualNode(live)) return;
+  if (!next || next.outerHTML === shown) return;
+  shown = next.outerHTML;
   const focused = live.contains(document.activeElement) ? document.activeElement.id : "";
+  const typed = byId("filter")?.value ?? "";
   document.title = fetched.title;
   live.replaceWith(document.adoptNode(next));
+  if (byId("filter")) byId("filter").value = typed;
+  localize(next);
+  filter();
   if (focused) byId(focused)?.focus({ preventScroll: true });
 }
 

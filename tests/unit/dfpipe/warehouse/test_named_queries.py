@@ -28,6 +28,9 @@ SPECIFIED = {
     "word_history": ["word"],
     "pair_history": ["w1", "w2"],
     "popular_not_interesting": ["ts"],
+    "run_findings": ["ts", "compared"],
+    "story_findings": ["ts", "w1", "w2"],
+    "word_findings": ["ts", "w1", "w2"],
 }
 
 

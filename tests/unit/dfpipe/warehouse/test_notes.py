@@ -36,6 +36,8 @@ def test_the_queries_that_compare_runs() -> None:
         "emerging_pairs": "older",
         "word_history": "all",
         "pair_history": "all",
+        "story_findings": "all",
+        "word_findings": "all",
     }
 
 

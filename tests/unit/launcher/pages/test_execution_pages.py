@@ -44,7 +44,9 @@ def test_which_buttons_there_are(site: Site) -> None:
     def actions(url: str) -> list[str]:
         page = Page(site.text(url))
         return [
-            str(attrs["action"]) for tag, attrs in page.tags if tag == "form" and "action" in attrs
+            str(attrs["action"])
+            for tag, attrs in page.tags
+            if tag == "form" and attrs.get("method") == "post"
         ]
 
     assert actions("/jobs") == ["/jobs"]
@@ -86,7 +88,7 @@ def test_a_slot_that_has_had_its_run_is_told(tmp_path: Path) -> None:
     ("url", "name"),
     [
         ("/timeline/runs", "Timeline"),
-        ("/timeline/history?word=storm", "Timeline"),
+        ("/timeline/word?word=storm", "Timeline"),
         (f"/jobs/{RUN}", "Jobs"),
     ],
     ids=["results", "history", "run"],

@@ -19,17 +19,15 @@ def with_token(folder: Path) -> Site:
 
 def test_with_a_token_people_log_in_and_out(tmp_path: Path) -> None:
     site = with_token(tmp_path)
-    answer = site.get("/timeline/history?word=storm")
-    assert answer.location == "/pages/login?next=%2Ftimeline%2Fhistory%3Fword%3Dstorm"
+    answer = site.get("/timeline/word?word=storm")
+    assert answer.location == "/pages/login?next=%2Ftimeline%2Fword%3Fword%3Dstorm"
     page = Page(site.text(answer.location))
     assert "Log out" not in page.text
     refused = site.post("/pages/login", data={"token": "another"})
     assert (refused.status_code, "Set-Cookie" in refused.headers) == (403, False)
     assert "Wrong token." in refused.text
-    entered = site.post(
-        "/pages/login", data={"token": SECRET, "next": "/timeline/history?word=storm"}
-    )
-    assert (entered.status_code, entered.location) == (303, "/timeline/history?word=storm")
+    entered = site.post("/pages/login", data={"token": SECRET, "next": "/timeline/word?word=storm"})
+    assert (entered.status_code, entered.location) == (303, "/timeline/word?word=storm")
     assert "Log out" in Page(site.text("/")).text
     assert site.get("/pages/login").location == "/"
     assert site.post("/pages/logout", headers={"Origin": "http://e.example"}).status_code == 403

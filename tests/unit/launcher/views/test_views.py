@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfpipe.warehouse import named_queries
-from dfpipe.warehouse.named_queries import Result
 from launcher.jobs import JobState
 from launcher.views import graph, talk
 from launcher.views.executions import (
@@ -30,7 +29,6 @@ from launcher.views.next_start import NextStart, next_start, read_entry
 from service.cron_yaml import CronEntry
 
 NOW = datetime(2026, 1, 7, 12, tzinfo=UTC)
-URLS = ("ts", "rank", "url", "count")
 
 
 def test_every_card_is_a_named_query_with_its_parameters() -> None:
@@ -42,8 +40,8 @@ def test_every_card_is_a_named_query_with_its_parameters() -> None:
 
 
 def urls(*found: str) -> talk.Card:
-    rows = tuple((NOW, rank, url, 100 // rank) for rank, url in enumerate(found, 1))
-    return talk.card(("top_urls", {}), Result(URLS, rows))
+    rows = [{"rank": rank, "url": url, "count": 100 // rank} for rank, url in enumerate(found, 1)]
+    return talk.card(("top_urls", {}), rows)
 
 
 @pytest.mark.parametrize(

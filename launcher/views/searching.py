@@ -1,0 +1,50 @@
+"""What a text that a person searches for means: a word, a pair, a link, a host or a story."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dfpipe.analysis.text import Tokenizer
+from launcher.views.findings import Findings
+from launcher.views.stories import StoryView, host_of
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a text means: the page that it leads to with its parameters, or what is like it.
+
+    `words` are those of the text.
+    """
+
+    leads_to: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    words: tuple[str, ...] = ()
+    stories: tuple[StoryView, ...] = ()
+
+
+def find(text: str, findings: Findings) -> Found:
+    """Find what a text means in a run; what the run has not ranked leads nowhere."""
+    host = host_of(text) if "://" in text else text.lower().removeprefix("www.")
+    if host in findings.hosts:
+        return Found("host", {"host": host})
+    words = tuple(_words(text))
+    known = [word for word in words if word in findings.words]
+    having = tuple(story for story in findings.stories if {*words} <= {*story.words})
+    if len(words) == 1 and known:
+        return Found("word", {"word": words[0]})
+    pairs = {(row["w1"], row["w2"]) for row in findings.rankings["interesting_pairs"]}
+    pairs |= {(row["w1"], row["w2"]) for row in findings.rankings["rising_pairs"]}
+    if len(words) == 2 and (having or tuple(sorted(words)) in pairs):
+        w1, w2 = sorted(words)
+        return Found("pair", {"w1": w1, "w2": w2})
+    return Found(words=words, stories=having if words else ())
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a text as the analysis finds them, in their order."""
+    found = [
+        word
+        for part in text.split()
+        for word in sorted(Tokenizer("modern", frozenset()).words(part))
+    ]
+    return list(dict.fromkeys(found)) or text.lower().split()

@@ -1,0 +1,212 @@
+"""The pages of stories, words, pairs and hosts, and the search that leads to them."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dfpipe import datastore
+from dfpipe.posts.post import KIND
+from dfpipe.warehouse.duckdb_warehouse import DuckDBWarehouse
+from tests.support import launcher_pages as support
+from tests.support.launcher_pages import SLOT, SLOTS
+from tests.support.launcher_site import Page, Site
+
+pytestmark = pytest.mark.usefixtures("unbound_launcher")
+STORY = "/timeline/story?w1=harbour&w2=storm&ts=2026-01-07T10:00:00Z"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Site:
+    """A site of three runs whose first stories are alike, with a post of the first story."""
+    site = Site(tmp_path, runs=3)
+    support.put_posts(site.settings.store, ["The harbour wall is closed", "Ferries stay in port"])
+    return site
+
+
+def titles(text: str) -> list[str]:
+    """The stories of a page, by their words."""
+    found = re.findall(r"<h3><a [^>]*><bdi><b>(.*?)</b> (.*?)</bdi>", text)
+    return [" ".join(words).strip() for words in found]
+
+
+def test_the_front_page_has_the_stories_with_an_example_each(place: Site) -> None:
+    text = place.text("/")
+    page = Page(text)
+    assert titles(text)[:2] == ["harbour storm ferry", "cancelled wind port"]
+    assert "The harbour wall is closed — anna" in page.text
+    assert page.text.count("This post is no longer in the store.") == support.STORIES - 2
+    assert "▲ ×30" in page.text  # 30 of 250 recent posts, 3 of 750 before
+    sparks = [attrs for tag, attrs in page.tags if attrs.get("class") == "spark"]
+    assert len(sparks) == support.STORIES
+    assert len(text) < 60_000
+
+
+def test_stories_are_sorted_by_their_rise(place: Site) -> None:
+    support.fill(place.settings.warehouse, SLOT + SLOTS, turn=1)
+    by_size, by_rise = (titles(place.text(f"/?sort={name}")) for name in ("size", "rise"))
+    assert sorted(by_size) == sorted(by_rise)
+    links = Page(place.text("/?sort=rise")).links()
+    assert "/?sort=size&since=24" in links
+    assert titles(place.text("/?sort=nonsense")) == by_size
+
+
+def test_what_is_new_and_what_is_gone_since_a_day_before(tmp_path: Path) -> None:
+    site = Site(tmp_path, runs=1)
+    words = ("penguin", "escaped", "zoo", *support.STORY[:12])
+    support.fill(site.settings.warehouse, SLOT + 5 * SLOTS, words=words)
+    text = site.text("/")
+    assert re.findall(r'class="chip fresh"', text) == ['class="chip fresh"']
+    assert text.index("penguin escaped") < text.index('class="chip fresh"')
+    gone = Page(text).text.split("No longer told:")[1]
+    assert "recount council bakery" in gone
+    assert "election" not in gone
+    # Of the first run there is none before.
+    assert (
+        "There is no earlier run to compare with"
+        in Page(site.text(f"/?run={SLOT:%Y-%m-%dT%H:%M:%SZ}")).text
+    )
+
+
+def test_a_story_has_its_posts_links_pairs_and_other_runs(place: Site) -> None:
+    page = Page(place.text(STORY))
+    assert "Story 1 of the run of" in page.text
+    assert "The harbour wall is closed" in page.text
+    assert "9 copies" not in page.text
+    assert "8 copies" in page.text
+    assert "2 stories like it" in page.text
+    assert "harbour + storm" in page.text
+    assert any(link.startswith("https://news") for link in page.links())
+    assert "/timeline/word?word=ferry&run=2026-01-07T10:00:00Z" in page.links()
+    (plot,) = [attrs for tag, attrs in page.tags if attrs.get("id") == "plot"]
+    assert place.rows(str(plot["data-source"]))[0]["item"] == "story"
+
+
+def test_the_words_of_a_story_may_come_in_any_order(place: Site) -> None:
+    assert place.text(STORY) == place.text(STORY.replace("harbour&w2=storm", "storm&w2=harbour"))
+
+
+def test_a_permalink_stays_when_newer_runs_come(place: Site) -> None:
+    before = Page(place.text(STORY))
+    words = ("penguin", "escaped", "zoo")
+    support.fill(place.settings.warehouse, SLOT + SLOTS, words=words)
+    after = Page(place.text(STORY))
+    assert "harbour" in after.text
+    assert [link for link in before.links() if "story" in link] == [
+        link for link in after.links() if "story" in link
+    ]
+
+
+def test_a_deleted_post_is_no_longer_shown(place: Site) -> None:
+    client = datastore.connect(place.settings.store)
+    client.delete(client.key(KIND, 100))
+    page = Page(place.text(STORY))
+    assert "The harbour wall" not in page.text
+    assert "This post is no longer in the store." in page.text
+
+
+def test_a_word_has_its_history_stories_and_partners(place: Site) -> None:
+    text = place.text("/timeline/word?word=storm")
+    page = Page(text)
+    assert "Ranked in 3 of 3 runs, at best number 2." in page.text
+    assert titles(text) == ["harbour storm ferry"]
+    assert "Strongest partners" in page.text
+    assert {"/timeline/pair?w1=harbour&w2=storm", "/timeline/pair?w1=ferry&w2=storm"} <= set(
+        page.links()
+    )
+    assert "▲ ×45" in page.text
+
+
+def test_a_pair_has_its_history_and_the_stories_of_both(place: Site) -> None:
+    for query in ("w1=storm&w2=harbour", "w1=harbour&w2=storm"):
+        text = place.text(f"/timeline/pair?{query}")
+        assert "Ranked in 3 of 3 runs, at best number 1." in Page(text).text
+        assert titles(text) == ["harbour storm ferry"]
+    assert "Strongest partners" not in text
+
+
+def test_what_no_run_has_ranked_leads_to_a_search(place: Site) -> None:
+    page = Page(place.text("/timeline/word?word=harbor"))
+    assert "No run has ranked this word." in page.text
+    assert "/timeline/search?q=harbor" in page.links()
+    assert "harbour" in Page(place.text("/timeline/search?q=harbor")).text
+
+
+@pytest.mark.parametrize(
+    ("text", "leads_to"),
+    [
+        ("storm", "/timeline/word?word=storm"),
+        ("  STORM ", "/timeline/word?word=storm"),
+        ("café", "/timeline/word?word=caf%C3%A9"),
+        ("storm harbour", "/timeline/pair?w1=harbour&w2=storm"),
+        ("#storm, ferry!", "/timeline/pair?w1=ferry&w2=storm"),
+        ("news1.example", "/timeline/host?host=news1.example"),
+        ("https://www.news1.example/story/1", "/timeline/host?host=news1.example"),
+    ],
+)
+def test_a_search_leads_to_a_page(place: Site, text: str, leads_to: str) -> None:
+    answer = place.get("/timeline/search", query_string={"q": text})
+    assert (answer.status_code, answer.location) == (302, leads_to)
+
+
+def test_a_search_stays_in_its_run(place: Site) -> None:
+    answer = place.get("/timeline/search?q=storm&run=2026-01-07T05:00:00Z")
+    assert answer.location == "/timeline/word?run=2026-01-07T05:00:00Z&word=storm"
+
+
+@pytest.mark.parametrize(
+    ("text", "near"), [("harbor", "harbour"), ("tele", "telescope"), ("news1.exampel", "news1")]
+)
+def test_a_search_offers_what_is_near(place: Site, text: str, near: str) -> None:
+    page = Page(place.text(f"/timeline/search?q={text}"))
+    assert "has not ranked" in page.text
+    assert near in page.text
+
+
+def test_several_words_lead_to_the_stories_that_have_them(place: Site) -> None:
+    assert titles(place.text("/timeline/search?q=storm+ferry+harbour")) == ["harbour storm ferry"]
+
+
+def test_a_host_has_its_links_and_stories(place: Site) -> None:
+    text = place.text("/timeline/host?host=news1.example")
+    assert "news1.example/story/1" in Page(text).text
+    assert titles(text)
+
+
+def test_synthetic_posts_are_announced_and_at_no_network(tmp_path: Path) -> None:
+    site = Site(tmp_path, is_synthetic=True)
+    for url in ("/", STORY, "/jobs"):
+        assert "The posts here are synthetic" in Page(site.text(url)).text
+
+
+class Counting:
+    """How often the warehouse of a site is asked."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[str] = []
+        query = DuckDBWarehouse.query
+
+        def counted(warehouse: Any, name: str, **params: object) -> Any:
+            self.asked.append(name)
+            return query(warehouse, name, **params)
+
+        monkeypatch.setattr(DuckDBWarehouse, "query", counted)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("/", "/?sort=rise", STORY, "/timeline/word?word=storm", "/timeline/search?q=nothing"),
+        *("/timeline/pair?w1=harbour&w2=storm", "/timeline/host?host=news1.example"),
+        *("/timeline/rankings/rising_words", "/timeline/rankings/popular_not_interesting"),
+    ],
+)
+def test_a_page_takes_two_queries_at_most_and_none_once_more(
+    place: Site, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    counting = Counting(monkeypatch)
+    place.text(url)
+    assert len(counting.asked) == 2, counting.asked
+    place.text(url)
+    assert len(counting.asked) == 2, counting.asked

@@ -23,6 +23,7 @@ WORKER = [
     "google-cloud-datastore>=2.21,<3",
     "msgpack>=1.1,<2",
     "numpy>=2,<3",
+    "pyarrow>=18,<26",
     "regex>=2025.1",
     "stop-words>=2025.11.4",
 ]

@@ -65,8 +65,9 @@ def launch(
     engines = prism.serving(options, verbose), flink.serving(options, verbose)
     with line, engines[0], engines[1], staging.staged(options):
         summary = pipeline.run_analysis(chosen, options)
+    anew = f" ({summary.posts_read:,} read anew)" if summary.posts_cached else ""
     line_on_run = (
-        f"{summary.posts:,} posts, {summary.words:,} words, {summary.pairs:,} pairs ranked "
+        f"{summary.posts:,} posts{anew}, {summary.words:,} words, {summary.pairs:,} pairs ranked "
         f"in {summary.seconds:.1f} s: run {summary.ts:%Y-%m-%dT%H:%M:%SZ} is in {summary.sink}"
     )
     return "\n".join([line_on_run, *(tell(summary) if tell else ())])

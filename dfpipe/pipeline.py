@@ -19,8 +19,9 @@ from dfpipe.analysis.recency import MOST_POSTS, Sizes
 from dfpipe.analysis.tokenizing import Tally, TokenBatch, add_tallies, microseconds
 from dfpipe.engines.at_launch import AtLaunch, now, part, value_of
 from dfpipe.errors import DfpipeError
-from dfpipe.posts.slices import Reading, Window
+from dfpipe.posts.slices import Window
 from dfpipe.settings import LOCAL_RUNNER, RunSettings
+from dfpipe.slices import folders
 from dfpipe.transforms import rows
 from dfpipe.transforms.once import Once
 from dfpipe.transforms.pair_rankings import PairRankings
@@ -48,6 +49,8 @@ class Summary:
 
     ts: datetime
     posts: int
+    posts_read: int
+    posts_cached: int
     words: int
     pairs: int
     seconds: float
@@ -66,7 +69,7 @@ def build(
     """
     window = part(settings, given, lambda s: s.window)
     parts = part(settings, given, lambda s: parts_of(s.window))
-    reading = part(settings, given, lambda s: Reading(s.source, s.text, s.stop_words))
+    reading = part(settings, given, lambda s: s.reading)
     began = None if given is None else pipeline | beam.Impulse() | "Began" >> beam.Map(now)
     read = ReadTokens(reading, window, settings.slices)
     batches = (pipeline if began is None else began) | "ReadTokens" >> read
@@ -122,6 +125,8 @@ def run_analysis(settings: RunSettings, options: PipelineOptions) -> Summary:
     progress.stage("connecting")
     datastore.connect(settings.source, create=False, verify=True).close()
     warehouse.connect(settings.sink).prepare()
+    if settings.cache is not None:
+        folders.prepare(settings.cache, settings.source)
     standard = options.view_as(StandardOptions)
     standard.runner = standard.runner or LOCAL_RUNNER
     result = _run_to_end(settings, options, started)
@@ -129,6 +134,8 @@ def run_analysis(settings: RunSettings, options: PipelineOptions) -> Summary:
     return Summary(
         ts=settings.ts,
         posts=figures.get("posts_analysed", 0),
+        posts_read=figures.get("posts_read", 0),
+        posts_cached=figures.get("posts_cached", 0),
         words=figures.get("words_distinct", 0),
         pairs=figures.get("pairs_ranked", 0),
         seconds=time.time() - started,

@@ -18,7 +18,8 @@ from dfpipe.analysis.stopwords import (
 )
 from dfpipe.analysis.text import MODES, Mode
 from dfpipe.errors import UsageError
-from dfpipe.posts.slices import Window
+from dfpipe.posts.slices import Reading, Window
+from dfpipe.slices import folders
 
 # Beam's in-process runner: it starts at once and raises the user's own exceptions.
 LOCAL_RUNNER = "FnApiRunner"
@@ -32,6 +33,7 @@ RECENT = timedelta(hours=24)
 ENVIRONMENT = {
     ("--store", "--source"): ("DFPIPE_STORE",),
     ("--sink",): ("DFPIPE_SINK", "DFPIPE_WAREHOUSE"),  # the second is its old name
+    ("--cache",): ("DFPIPE_CACHE",),
 }
 
 _RFC3339 = re.compile(
@@ -48,6 +50,7 @@ class RunSettings:
 
     source: str
     sink: str
+    cache: str | None  # the folder of the hourly slices, if they are kept
     start: datetime
     end: datetime
     recent: timedelta  # the end of the window, which is compared with what was before
@@ -75,6 +78,11 @@ class RunSettings:
     def window(self) -> Window:
         """The times of the posts that are analysed."""
         return Window(self.start, self.end, self.end - self.recent)
+
+    @property
+    def reading(self) -> Reading:
+        """What the words and URLs of the posts depend on."""
+        return Reading(self.source, self.text, self.stop_words, self.cache)
 
     @property
     def stop_words_digest(self) -> str:
@@ -145,6 +153,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="WAREHOUSE",
         help="warehouse to write results to: duckdb:///FILE or "
         "bigquery://PROJECT/DATASET?location=L (default: $DFPIPE_SINK)",
+    )
+    add(
+        "--cache",
+        metavar="FOLDER",
+        help="where the words and URLs of past hours are kept, so that a run reads only the posts "
+        f"of hours that have changed: {folders.FORMS} (default: $DFPIPE_CACHE, or FILE.cache "
+        "beside a store in a file)",
     )
     add("--days", default="4", help="length of the window in days, such as 0.5 (default: 4)")
     add(
@@ -223,9 +238,11 @@ def settings(given: Any, now: datetime) -> RunSettings:
     mode, languages = _mode(given.text), language_list(given.languages)
     file = given.stopwords_file
     start = _start(end, given.days)
+    source = _required(given.source, "store", "STORE, such as sqlite:///posts.db")
     return RunSettings(
-        source=_required(given.source, "store", "STORE, such as sqlite:///posts.db"),
+        source=source,
         sink=_required(given.sink, "sink", "WAREHOUSE, such as duckdb:///results.duckdb"),
+        cache=folders.chosen(given.cache, source),
         start=start,
         end=end,
         recent=_recent(given.recent, end - start),

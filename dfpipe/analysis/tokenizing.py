@@ -39,6 +39,32 @@ class PostBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Reads:
+    """How many posts were read from the store, and how many came from slices of the cache.
+
+    Posts outside the window are among those that were read, if their hour is. Slices are counted
+    that were made, and that were in the cache.
+    """
+
+    posts_read: int = 0
+    posts_cached: int = 0
+    slices_made: int = 0
+    slices_cached: int = 0
+
+    def __add__(self, other: "Reads") -> "Reads":
+        """Return the sums."""
+        return Reads(
+            self.posts_read + other.posts_read,
+            self.posts_cached + other.posts_cached,
+            self.slices_made + other.slices_made,
+            self.slices_cached + other.slices_cached,
+        )
+
+
+NO_READS = Reads()
+
+
+@dataclass(frozen=True, slots=True)
 class Tally:
     """Posts of a window that count, those skipped because they have no text, and the recent ones.
 
@@ -50,6 +76,7 @@ class Tally:
     skipped: int = 0
     recent: int = 0
     parts: Mapping[int, int] = field(default_factory=dict)
+    reads: Reads = NO_READS
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +84,7 @@ class TokenBatch:
     """The posts of a batch that count, in columns; all of them are recent, or none is.
 
     `users` has one text a post, or none; `times` are in microseconds of the Unix epoch. `skipped`
-    is how many posts there were besides.
+    is how many posts there were besides. The reads of all batches add up to those of the run.
     """
 
     words: WordSets
@@ -67,18 +94,19 @@ class TokenBatch:
     times: Ints
     is_recent: bool
     skipped: int
+    reads: Reads = NO_READS
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle ids and times packed: as they are, they would be most of the bytes."""
         numbers = packed_numbers(self.tids), packed_numbers(self.times)
-        rest = self.is_recent, self.skipped
+        rest = self.is_recent, self.skipped, self.reads
         return _token_batch, (self.words, self.urls, self.users, *numbers, *rest)
 
     def tally(self, parts: Parts | None = None) -> Tally:
         """Return how many posts there are, and how many in each part of a window if it is given."""
         posts = len(self.tids)
         by_part = Counter(parts.of(self.times).tolist()) if parts else {}
-        return Tally(posts, self.skipped, posts if self.is_recent else 0, by_part)
+        return Tally(posts, self.skipped, posts if self.is_recent else 0, by_part, self.reads)
 
     def word_counts(self) -> list[Counted]:
         """Return each word with its count of `recency`."""
@@ -107,6 +135,7 @@ def add_tallies(tallies: Iterable[Tally]) -> Tally:
         sum(t.skipped for t in listed),
         sum(t.recent for t in listed),
         parts,
+        sum((t.reads for t in listed), NO_READS),
     )
 
 

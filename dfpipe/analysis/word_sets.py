@@ -114,6 +114,15 @@ def word_sets(sets: Iterable[Collection[str]]) -> WordSets:
     return WordSets(_Matrix(tuple(index), np.array(indptr, np.int32), np.array(indices, np.int32)))
 
 
+def numbered_sets(words: Sequence[str], indptr: Ints, indices: Ints) -> WordSets:
+    """Return the matrix of posts by words, which are given by number; unused words are left out."""
+    used = np.bincount(indices, minlength=len(words)) > 0
+    if not used.all():
+        indices = (np.cumsum(used) - 1)[indices]
+        words = [words[i] for i in np.flatnonzero(used).tolist()]
+    return WordSets(_Matrix(tuple(words), indptr, indices.astype(np.int32)))
+
+
 def single_texts(texts: Sequence[object]) -> WordSets:
     """Return the matrix for one text per post, or none where it is not a string."""
     given = [text for text in texts if isinstance(text, str)]

@@ -17,10 +17,12 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from dfpipe.errors import UsageError
-from dfpipe.posts.slices import Reading, TimeSlice, time_slices
+from dfpipe.posts.slices import Reading, TimeSlice, Window
 from dfpipe.settings import IN_PROCESS, Parser, add_arguments, settings, with_environment
+from dfpipe.slices.reader import parts
 
-Read = Callable[[TimeSlice], Iterable[Any]]
+Slice = TimeSlice | Window
+Read = Callable[[Any], Iterable[Any]]  # of a Slice
 
 
 class ReadAhead:
@@ -32,12 +34,12 @@ class ReadAhead:
     AHEAD = 2  # slices assigned to a process, so that it need not wait for the next one
     PIPE = 1 << 20  # bytes that it can write before this process reads them
 
-    def __init__(self, reading: Reading, slices: Sequence[TimeSlice], processes: int) -> None:
+    def __init__(self, reading: Reading, slices: Sequence[Slice], processes: int) -> None:
         """Start that many processes, or one per slice if there are fewer slices."""
         self.reading = reading
         self._waiting = dict.fromkeys(slices)  # begun by nobody
-        self._under_way: set[TimeSlice] = set()
-        self._done: dict[TimeSlice, list[Any]] = {}
+        self._under_way: set[Slice] = set()
+        self._done: dict[Slice, list[Any]] = {}
         self._changed = threading.Condition()
         self._processes: list[subprocess.Popen[bytes]] = []
         try:
@@ -79,7 +81,7 @@ class ReadAhead:
             process.communicate()
         self._processes = []
 
-    def take(self, wanted: TimeSlice, read: Read) -> Iterable[Any]:
+    def take(self, wanted: Slice, read: Read) -> Iterable[Any]:
         """Return the tokens of a slice.
 
         While another process reads it, this one reads other slices.
@@ -101,7 +103,7 @@ class ReadAhead:
                 self._give_back([other])
         return read(wanted)
 
-    def _next(self) -> TimeSlice | None:
+    def _next(self) -> Slice | None:
         with self._changed:
             if not self._waiting:
                 return None
@@ -109,13 +111,13 @@ class ReadAhead:
             self._under_way.add(time_slice)
             return time_slice
 
-    def _keep(self, time_slice: TimeSlice, tokens: list[Any]) -> None:
+    def _keep(self, time_slice: Slice, tokens: list[Any]) -> None:
         with self._changed:
             self._under_way.discard(time_slice)
             self._done[time_slice] = tokens
             self._changed.notify_all()
 
-    def _give_back(self, time_slices: Iterable[TimeSlice]) -> None:
+    def _give_back(self, time_slices: Iterable[Slice]) -> None:
         """Let others read those of the slices that are still under way."""
         with self._changed:
             for time_slice in self._under_way.intersection(time_slices):
@@ -141,7 +143,7 @@ class ReadAhead:
     def _attend(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
-        given: deque[TimeSlice] = deque()
+        given: deque[Slice] = deque()
         try:
             pickle.dump(self.reading, process.stdin)
             while self._give(process.stdin, given):
@@ -152,7 +154,7 @@ class ReadAhead:
         finally:
             self._give_back(given)
 
-    def _give(self, stdin: IO[bytes], given: deque[TimeSlice]) -> bool:
+    def _give(self, stdin: IO[bytes], given: deque[Slice]) -> bool:
         """Assign slices to a process until it has enough; return whether it has any."""
         while len(given) < self.AHEAD and (time_slice := self._next()) is not None:
             given.append(time_slice)
@@ -164,7 +166,7 @@ class ReadAhead:
 _current: ReadAhead | None = None
 
 
-def tokens(reading: Reading, time_slice: TimeSlice, read: Read) -> Iterable[Any]:
+def tokens(reading: Reading, time_slice: Slice, read: Read) -> Iterable[Any]:
     """Return the tokens of a slice: read ahead if that was started for it, or read now."""
     ahead = _current
     if ahead is None or ahead.reading != reading:
@@ -193,8 +195,8 @@ def begin(
         return nullcontext()
     if chosen.processes == 1 or given.runner.lower() not in IN_PROCESS:
         return nullcontext()
-    reading = Reading(chosen.source, chosen.text, chosen.stop_words)
-    return ReadAhead(reading, time_slices(chosen.window, chosen.slices), chosen.processes - 1)
+    slices = parts(chosen.reading, chosen.window, chosen.slices)
+    return ReadAhead(chosen.reading, slices, chosen.processes - 1)
 
 
 def _is_read_once(file: str | None) -> bool:

@@ -9,15 +9,15 @@ import pickle
 import sys
 from typing import BinaryIO
 
-from dfpipe.posts.reading import Reader
+from dfpipe.slices.reader import tokens_of
 
 
 def serve(asked: BinaryIO, answers: BinaryIO) -> None:
     """Answer requests until EOFError, or BrokenPipeError if nobody reads the answers."""
-    reader = Reader(pickle.load(asked))  # noqa: S301  # our own
+    tokens = tokens_of(pickle.load(asked))  # noqa: S301  # our own
     while True:
         time_slice = pickle.load(asked)  # noqa: S301  # our own
-        pickle.dump(list(reader.tokens(time_slice)), answers, pickle.HIGHEST_PROTOCOL)
+        pickle.dump(list(tokens(time_slice)), answers, pickle.HIGHEST_PROTOCOL)
         answers.flush()
 
 

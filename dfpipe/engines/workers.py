@@ -16,6 +16,7 @@ from dfpipe import warehouse
 from dfpipe.engines.dataflow import is_dataflow
 from dfpipe.errors import UsageError
 from dfpipe.settings import RunSettings
+from dfpipe.slices import folders
 
 HERE = {"localhost", "127.0.0.1", "::1"}
 # Not addresses: a cluster inside the job server, or a runner in this process.
@@ -29,6 +30,8 @@ def check_reach(settings: RunSettings, options: PipelineOptions) -> None:
     runner = options.view_as(StandardOptions).runner
     if settings.source.startswith("sqlite:"):
         raise UsageError(_message("store", settings.source, runner, "datastore://PROJECT"))
+    if settings.cache is not None and folders.is_local(settings.cache):
+        raise UsageError(_message("cache", settings.cache, runner, "gs://BUCKET/FOLDER, or none"))
     if warehouse.kind_of(settings.sink).is_local:
         remote = [kind.form for kind in warehouse.KINDS.values() if not kind.is_local]
         raise UsageError(_message("sink", settings.sink, runner, " or ".join(remote)))

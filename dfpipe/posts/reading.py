@@ -1,12 +1,13 @@
 """Reading the posts of a slice of time, in batches, and taking their words and URLs."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from google.cloud.datastore.query import PropertyFilter
 
 from dfpipe.analysis.text import Tokenizer
-from dfpipe.analysis.tokenizing import PostBatch, TokenBatch, tokenize
+from dfpipe.analysis.tokenizing import PostBatch, Reads, TokenBatch, tokenize
 from dfpipe.datastore import Store, connect, fetch_values
 from dfpipe.posts.post import KIND
 from dfpipe.posts.slices import Reading, TimeSlice
@@ -15,18 +16,28 @@ BATCH = 5_000  # posts: some 2 MB of text, a fraction of the vocabulary
 BATCH_CHARACTERS = 5_000_000  # where posts are long, which may each be of 1 MB
 
 
+# The properties of a PostBatch, in its order
+PROPERTIES = ("text", "urls", "user", "tid", "created_at")
+
+
 def read_posts(client: Store, time_slice: TimeSlice) -> Iterator[PostBatch]:
     """Read the posts of a slice of time."""
     query = client.query(kind=KIND)
     query.add_filter(filter=PropertyFilter("created_at", ">=", time_slice.start))
     query.add_filter(filter=PropertyFilter("created_at", "<", time_slice.end))
-    return post_batches(fetch_values(query, "text", "urls", "user", "tid", "created_at"))
+    return post_batches(fetch_values(query, *PROPERTIES))
 
 
 def post_batches(posts: Iterable[tuple[Any, ...]]) -> Iterator[PostBatch]:
-    """Cut posts into batches of BATCH, or fewer where they are long.
+    """Cut posts, which are their PROPERTIES, into batches as `post_columns` does."""
+    for columns in post_columns(posts):
+        yield PostBatch(*columns)
 
-    A post is its properties in the order of PostBatch.
+
+def post_columns(posts: Iterable[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    """Cut posts into batches of BATCH, or fewer where they are long; yield the columns of each.
+
+    A post is its properties, of which the text is first.
     """
     batch: list[tuple[Any, ...]] = []
     characters = 0
@@ -34,10 +45,10 @@ def post_batches(posts: Iterable[tuple[Any, ...]]) -> Iterator[PostBatch]:
         batch.append(post)
         characters += len(post[0]) if isinstance(post[0], str) else 0
         if len(batch) == BATCH or characters >= BATCH_CHARACTERS:
-            yield PostBatch(*zip(*batch, strict=True))
+            yield list(zip(*batch, strict=True))
             batch, characters = [], 0
     if batch:
-        yield PostBatch(*zip(*batch, strict=True))
+        yield list(zip(*batch, strict=True))
 
 
 class Reader:
@@ -51,4 +62,5 @@ class Reader:
     def tokens(self, time_slice: TimeSlice) -> Iterator[TokenBatch]:
         """Give the tokens of a slice's posts, a batch at a time."""
         for batch in read_posts(self._client, time_slice):
-            yield tokenize(batch, self._tokenizer, time_slice.is_recent)
+            tokens = tokenize(batch, self._tokenizer, time_slice.is_recent)
+            yield replace(tokens, reads=Reads(len(batch.texts)))

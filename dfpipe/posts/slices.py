@@ -27,11 +27,15 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the tokens of a slice depend on: where its posts are, and how their words are taken."""
+    """What the tokens of a slice depend on: where its posts are, and how their words are taken.
+
+    `cache` is the folder of the hourly slices, if they are kept.
+    """
 
     source: str
     text: Mode
     stop_words: frozenset[str]
+    cache: str | None = None
 
 
 def time_slices(window: Window | TimeSlice, n: int) -> list[TimeSlice]:

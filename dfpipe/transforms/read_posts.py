@@ -1,7 +1,7 @@
 """Reads the posts of a window from Datastore, in parallel and in batches."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import astuple, dataclass, fields
 from typing import Any
 
 import apache_beam as beam
@@ -10,12 +10,13 @@ from apache_beam.options.value_provider import ValueProvider
 from apache_beam.pvalue import PBegin
 
 from dfpipe import progress
-from dfpipe.analysis.tokenizing import PostBatch, TokenBatch
+from dfpipe.analysis.tokenizing import PostBatch, Reads, TokenBatch
 from dfpipe.datastore import connect
 from dfpipe.engines import read_ahead
 from dfpipe.engines.at_launch import value_of
-from dfpipe.posts.reading import Reader, read_posts
+from dfpipe.posts.reading import read_posts
 from dfpipe.posts.slices import Reading, TimeSlice, Window, time_slices
+from dfpipe.slices.reader import parts, tokens_of
 
 
 @dataclass
@@ -35,12 +36,20 @@ class ReadPosts(beam.PTransform):
     def expand(self, begin: Any) -> beam.PCollection:
         """Give a PCollection of PostBatch."""
         step = beam.ParDo(_ReadPosts(self.source)).with_output_types(PostBatch)
-        return _slices(begin, self.window, self.slices) | "ReadSlice" >> step
+        window, n = self.window, self.slices
+        return (
+            _shared_out(begin, lambda: time_slices(value_of(window), n), window)
+            | "ReadSlice" >> step
+        )
 
 
 @dataclass
 class ReadTokens(beam.PTransform):
-    """Read a window's posts, as ReadPosts does, and take the words and URLs of each at once."""
+    """Read a window's posts, as ReadPosts does, and take the words and URLs of each at once.
+
+    With a cache, hours that have not changed come from there. In a template reading and window may
+    be ValueProviders.
+    """
 
     reading: Reading
     window: Window
@@ -49,16 +58,20 @@ class ReadTokens(beam.PTransform):
     def expand(self, begin: Any) -> beam.PCollection:
         """Give a PCollection of TokenBatch."""
         step = beam.ParDo(_ReadTokens(self.reading)).with_output_types(TokenBatch)
-        return _slices(begin, self.window, self.slices) | "ReadSlice" >> step
+        reading, window, n = self.reading, self.window, self.slices
+        return (
+            _shared_out(begin, lambda: parts(value_of(reading), value_of(window), n), window)
+            | "ReadSlice" >> step
+        )
 
 
-def _slices(begin: Any, window: Window | TimeSlice, n: int) -> beam.PCollection:
+def _shared_out(begin: Any, cut: Callable[[], list[Any]], window: Any) -> beam.PCollection:
     if isinstance(begin, PBegin) and not isinstance(window, ValueProvider):
-        cut = begin | "CutWindow" >> beam.Create(time_slices(window, n), False)
+        given = begin | "CutWindow" >> beam.Create(cut(), False)
     else:
         one = begin | "Begin" >> beam.Impulse() if isinstance(begin, PBegin) else begin
-        cut = one | "CutWindow" >> beam.FlatMap(lambda _: time_slices(value_of(window), n))
-    return cut | "ShareOut" >> beam.Reshuffle()
+        given = one | "CutWindow" >> beam.FlatMap(lambda _: cut())
+    return given | "ShareOut" >> beam.Reshuffle()
 
 
 class _ReadPosts(beam.DoFn):
@@ -79,17 +92,18 @@ class _ReadPosts(beam.DoFn):
 class _ReadTokens(beam.DoFn):
     def __init__(self, reading: Reading) -> None:
         self.reading = reading
-        self.read = Metrics.counter("dfpipe", "posts_read")
+        self.counters = [Metrics.counter("dfpipe", each.name) for each in fields(Reads)]
         self.skipped = Metrics.counter("dfpipe", "posts_skipped_without_text")
 
     def setup(self) -> None:
         self.reading = value_of(self.reading)
-        self.reader = Reader(self.reading)
+        self.tokens = tokens_of(self.reading)
 
-    def process(self, time_slice: TimeSlice) -> Iterable[TokenBatch]:
-        for batch in read_ahead.tokens(self.reading, time_slice, self.reader.tokens):
+    def process(self, part: Any) -> Iterable[TokenBatch]:
+        for batch in read_ahead.tokens(self.reading, part, self.tokens):
             tally = batch.tally()
-            self.read.inc(tally.posts + tally.skipped)
+            for counter, n in zip(self.counters, astuple(batch.reads), strict=True):
+                counter.inc(n)
             self.skipped.inc(tally.skipped)
             progress.posts_read(tally.posts + tally.skipped)
             yield batch

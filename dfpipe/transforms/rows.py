@@ -141,14 +141,14 @@ def timeline_rows(tally: Tally, ts: datetime, window: Window) -> Iterator[Row]:
         yield tables.TimelinePart(ts, start_of(part, window.start, window.end), n)
 
 
-def run_row(sizes: Sizes, skipped: int, urls: int, settings: RunSettings, runner: str) -> Run:
+def run_row(sizes: Sizes, tally: Tally, urls: int, settings: RunSettings, runner: str) -> Run:
     """Return the row of the run itself, its seconds 0.0 until it is written."""
     return Run(
         ts=settings.ts,
         window_start=settings.start,
         window_end=settings.end,
         tweets=sizes.posts,
-        skipped=skipped,
+        skipped=tally.skipped,
         words=sizes.words,
         urls=urls,
         text_mode=settings.text,
@@ -163,4 +163,6 @@ def run_row(sizes: Sizes, skipped: int, urls: int, settings: RunSettings, runner
         recent_start=settings.window.since,
         recent=sizes.recent,
         settings=settings.digest,
+        posts_read=tally.reads.posts_read,
+        posts_cached=tally.reads.posts_cached,
     )

@@ -164,7 +164,8 @@ class Run:
     """A complete run: the window's posts, the distinct words and URLs in them, and how it was made.
 
     `ts` is the window's end, to the second, and names the run. Times are aware and in UTC. Runs
-    with the same `settings`, a digest, were made alike; `stop_words` is a digest too. The fields
+    with the same `settings`, a digest, were made alike; `stop_words` is a digest too. Of its posts
+    `posts_cached` came from the cache, and `posts_read` were read from the store. The fields
     that may be None are so in rows that an older version wrote.
     """
 
@@ -187,6 +188,8 @@ class Run:
     recent_start: datetime | None = None
     recent: int | None = None
     settings: str | None = None
+    posts_read: int | None = None
+    posts_cached: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

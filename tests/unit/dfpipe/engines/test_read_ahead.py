@@ -175,7 +175,9 @@ def test_the_step_finds_the_same(reading: Reading, processes: int | None) -> Non
     assert counts == {"storm": 36} | {f"number{i}": 1 for i in range(40) if i % 10}
     urls = sum((Counter(dict(batch.url_counts())) for batch in batches), Counter())
     assert urls == {"http://a.com/": 20}
-    assert add_tallies(batch.tally() for batch in batches) == Tally(36, 4, 8, Reads(posts_read=40))
+    assert add_tallies(batch.tally() for batch in batches) == Tally(
+        36, 4, recent=8, reads=Reads(posts_read=40)
+    )
 
 
 def test_only_the_same_reading_is_answered(reading: Reading) -> None:

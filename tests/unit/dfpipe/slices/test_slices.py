@@ -13,7 +13,7 @@ from gcp_storage_emulator.server import create_server
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfpipe import analysis
+from dfpipe.analysis import parts, ranking, recency, word_sets
 from dfpipe.analysis.text import Tokenizer
 from dfpipe.analysis.tokenizing import PostBatch, Reads, tokenize
 from dfpipe.errors import UsageError
@@ -239,7 +239,7 @@ def test_folders_of_other_settings() -> None:
 
 def test_the_makers_are_all_that_takes_words_from_posts() -> None:
     """If text.py or tokenizing.py come to use another module, MAKERS must have it."""
-    known = {*naming.MAKERS, analysis.ranking, analysis.recency, analysis.word_sets}
+    known = {*naming.MAKERS, parts, ranking, recency, word_sets}
     used = {
         inspect.getmodule(value)
         for maker in naming.MAKERS

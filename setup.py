@@ -16,7 +16,7 @@ BEAM = ["apache-beam==2.77.0", "packaging>=24"]
 CLOUD = ["apache-beam[gcp]==2.77.0", "packaging>=24"]
 
 # What every command needs to show its help.
-COMMAND = ["click>=8.2,<9"]
+COMMAND = ["click>=8.4,<9"]
 # What a pipeline worker imports, and no more: a staged distribution is installed without extras.
 WORKER = [
     "google-cloud-bigquery>=3.40,<4",

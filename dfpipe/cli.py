@@ -33,6 +33,9 @@ ENTRY_POINTS = "dfpipe.commands"
 # The name of an option in all subcommands, for other names that it has had.
 OPTION_NAMES = dict.fromkeys(("to", "from", "source"), "store")
 
+# Options of all subcommands, which may stand before or after the name of one.
+ANYWHERE = ("--verbose", "--quiet")
+
 GOOGLE_ERRORS = (
     ("google.api_core.exceptions", "GoogleAPIError"),
     ("google.auth.exceptions", "GoogleAuthError"),
@@ -68,6 +71,17 @@ class LazyGroup(click.Group):
                 raise
             raise click.ClickException(
                 f"the package {error.name} is not installed: run `pip install 'dfpipe[{extra}]'`"
+            ) from error
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; where there is none of that name, suggest those like it."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand as error:
+            raise click.exceptions.NoSuchCommand(
+                error.command_name, possibilities=self.list_commands(ctx), ctx=ctx
             ) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -106,30 +120,35 @@ def _spelling(name: str) -> str:
 )
 @click.version_option(VERSION, prog_name="dfpipe")
 @click.option("--verbose", is_flag=True, help="Show tracebacks and informative log lines.")
-def dfpipe(verbose: bool) -> None:
+@click.option(
+    "--quiet", is_flag=True, help="Print results and errors only: no progress and no notes."
+)
+def dfpipe(verbose: bool, quiet: bool) -> None:
     """Find out what a timeline is talking about."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 143 ended.
 
-    `--verbose` may stand anywhere on the line. A reader of the output that goes away ends the
-    command quietly, with 1.
+    `--verbose` and `--quiet` may stand anywhere on the line. When the reader of the output goes
+    away, the command ends with 1 and prints no error.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
-    verbose = "--verbose" in words
-    words = [word for word in words if word != "--verbose"]
-    if verbose:
-        words.insert(0, "--verbose")
+    given = list(sys.argv[1:] if argv is None else argv)
+    anywhere = [option for option in ANYWHERE if option in given]
+    args = [*anywhere, *(arg for arg in given if arg not in ANYWHERE)]
+    verbose = "--verbose" in anywhere
     if sys.stdout is None:
         # The next file to be opened would take its place, and the output would go there.
         _fail("standard output is closed: send it to a file, or to /dev/null", 1, False)
     interrupt = _Interrupt()
     try:
-        status = dfpipe.main(words, prog_name="dfpipe", standalone_mode=False)
+        status = dfpipe.main(args, prog_name="dfpipe", standalone_mode=False)
         sys.stdout.flush()
     except click.exceptions.Abort:
         _fail(*interrupt.outcome(), verbose)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(error.exit_code)
     except click.ClickException as error:
         _fail(_one_line(error), error.exit_code, verbose)
     # Beam, and extension modules being imported, turn an interrupt into errors of their own.

@@ -37,10 +37,13 @@ def launch(
     verbose: bool = False,
     now: datetime | None = None,
     tell: Callable[[pipeline.Summary], Iterable[str]] | None = None,
+    *,
+    quiet: bool = False,
 ) -> str:
     """Run the analysis that the arguments describe; return one line on it. Raises DfpipeError.
 
-    `now` is the default end of the window. `tell` gives more lines on the run.
+    `now` is the default end of the window. `tell` gives more lines on the run. `quiet` shows no
+    progress.
     """
     options = parse(argv, environ)
     runner = options.view_as(StandardOptions).runner or LOCAL_RUNNER
@@ -61,7 +64,8 @@ def launch(
     level = logging.CRITICAL if in_process and not verbose else logging.INFO
     logging.getLogger().setLevel(level)
     progress.reset()
-    line = Live(_Line(), console=Console(file=sys.stderr), transient=True, refresh_per_second=8)
+    console = Console(file=sys.stderr, quiet=quiet)
+    line = Live(_Line(), console=console, transient=True, refresh_per_second=8)
     engines = prism.serving(options, verbose), flink.serving(options, verbose)
     with line, engines[0], engines[1], staging.staged(options):
         summary = pipeline.run_analysis(chosen, options)
@@ -114,7 +118,7 @@ def help_text() -> str:
     )
     AnalysisOptions._add_argparse_args(parser)
     parser.add_argument(
-        "--quiet", action="store_true", help="do not end with the stories, on a terminal"
+        "--quiet", action="store_true", help="show no progress, and do not end with the stories"
     )
     parser.add_argument("-h", "--help", action="store_true", help="show this text")
     return parser.format_help().rstrip()

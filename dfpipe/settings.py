@@ -4,10 +4,9 @@ import argparse
 import hashlib
 import math
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
 from dfpipe.analysis.stopwords import (
@@ -20,6 +19,7 @@ from dfpipe.analysis.text import MODES, Mode
 from dfpipe.errors import UsageError
 from dfpipe.posts.slices import Reading, Window
 from dfpipe.slices import folders
+from dfpipe.times import EXPECTED, parse_time
 
 # Beam's in-process runner: it starts at once and raises the user's own exceptions.
 LOCAL_RUNNER = "FnApiRunner"
@@ -35,10 +35,6 @@ ENVIRONMENT = {
     ("--sink",): ("DFPIPE_SINK", "DFPIPE_WAREHOUSE"),  # the second is its old name
     ("--cache",): ("DFPIPE_CACHE",),
 }
-
-_RFC3339 = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:[0-5]\d)", re.ASCII
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +161,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--until",
         metavar="TIME",
-        help="end of the window, exclusive, such as 2015-01-11T00:00:00Z (default: now)",
+        help="end of the window, exclusive: a time such as 2015-01-11T12:00:00Z, or a date such as "
+        "2015-01-11, which means its beginning (default: now)",
     )
     add(
         "--text",
@@ -284,13 +281,9 @@ def _mode(value: str) -> Mode:
 
 def _time(value: str) -> datetime:
     try:
-        if not _RFC3339.fullmatch(value):
-            raise ValueError("expected a date, a time and an offset")
-        return datetime.fromisoformat(value.upper()).astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise UsageError(
-            f"--until must be a time such as 2015-01-11T00:00:00Z (got {value}: {error})"
-        ) from error
+        return parse_time(value)
+    except ValueError as error:
+        raise UsageError(f"--until must be {EXPECTED} (got {value})") from error
 
 
 def _start(end: datetime, days: Any) -> datetime:

@@ -7,6 +7,37 @@ import click
 
 Command = Callable[..., Any]
 
+FORMATS = ("table", "json", "csv")
+
+
+def format_option(default: str = "table") -> Callable[[Command], Command]:
+    """Give a command --format, which it takes as `format_`, and --json, its short form."""
+
+    def decorate(command: Command) -> Command:
+        command = click.option("--json", "format_", flag_value="json", hidden=True)(command)
+        return click.option(
+            "--format",
+            "format_",
+            type=click.Choice(FORMATS),
+            default=default,
+            show_default=True,
+            help="What to print; csv has a header.",
+        )(command)
+
+    return decorate
+
+
+def limit_option(default: int | None, most: int | None = None) -> Callable[[Command], Command]:
+    """Give a command --limit."""
+    return click.option(
+        "--limit",
+        type=click.IntRange(1, most),
+        default=default,
+        show_default=default is not None,
+        help="The most rows to print." + ("  [default: all]" if default is None else ""),
+    )
+
+
 LOG_LEVEL = click.option(
     "--log-level",
     type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False),

@@ -1,12 +1,13 @@
-"""Tables on a terminal, safe for text from strangers.
+"""Rows as a table on a terminal, safe for text from strangers, or as CSV.
 
     print_table(["account", "posts"], [["@alice", 12]])
 
 rich is imported when a table is printed: a command that prints none starts faster.
 """
 
+import csv
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 PIPE_WIDTH = 160  # columns, where the output is not a terminal
 
@@ -25,6 +26,13 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     for row in rows:
         table.add_row(*(Text(cell(value)) for value in row))
     Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table)
+
+
+def print_csv(rows: Sequence[Mapping[str, object]]) -> None:
+    """Print rows under a header, the names in the first row; nothing where there are no rows."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerows([rows[0]] if rows else [])
+    writer.writerows(row.values() for row in rows)
 
 
 def cell(value: object) -> str:

@@ -11,7 +11,9 @@ import click
 
 from collector.cli.options import STORE_OPTION, client_of, settings_of
 from dfpipe.errors import DfpipeError, UsageError
-from service.tables import print_table
+from service.cli import is_quiet
+from service.options import format_option, limit_option
+from service.tables import print_csv, print_table
 from service.times import parse_duration
 
 if TYPE_CHECKING:
@@ -58,16 +60,20 @@ def unfollow(account: str, store: str | None) -> None:
 
 @click.command(short_help="List the accounts and their state.")
 @STORE_OPTION
-@click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
-def accounts(store: str | None, as_json: bool) -> None:
+@format_option()
+@limit_option(None)
+def accounts(store: str | None, format_: str, limit: int | None) -> None:
     """List the accounts with state, last fetch, last new post, posts a day, and errors in a row."""
     from collector.fetching.accounts import Accounts
     from collector.status import about
 
     with client_of(settings_of(store)) as client:
-        found = [about(account, datetime.now(UTC)) for account in Accounts(client).all()]
-    if as_json:
+        known = Accounts(client).all()
+        found = [about(account, datetime.now(UTC)) for account in known[:limit]]
+    if format_ == "json":
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    elif format_ == "csv":
+        print_csv(found)
     elif not found:
         click.echo("no accounts yet: follow one with `collector follow SOURCE:NAME`")
     else:
@@ -131,7 +137,7 @@ def _line(account: str) -> Iterator[Callable[["Outcome"], None]]:
     from rich.console import Console
 
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if not console.is_terminal or is_quiet():
         yield lambda outcome: None
         return
     with console.status(f"{account}: asking") as line:
@@ -155,7 +161,8 @@ def purge(store: str | None, older_than: str | None) -> None:
     age = _age(older_than) if older_than else settings.keep
     until = datetime.now(UTC) - age
     removed = 0
-    with client_of(settings) as client, Console(stderr=True).status("removing") as line:
+    console = Console(stderr=True, quiet=is_quiet())
+    with client_of(settings) as client, console.status("removing") as line:
         for removed in purge_posts(client, until):  # the last one is the sum
             line.update(f"removed {removed:,} posts")
     click.echo(f"{removed:,} removed, written before {until:%Y-%m-%dT%H:%M:%SZ}")

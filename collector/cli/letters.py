@@ -1,5 +1,6 @@
 """Commands about dead letters: what could not be read as a post."""
 
+import json
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -7,7 +8,9 @@ import click
 
 from collector.cli.options import STORE_OPTION, client_of, settings_of
 from dfpipe.errors import UsageError
-from service.tables import print_table, printable
+from service.options import format_option, limit_option
+from service.tables import print_csv, print_table, printable
+from service.times import rfc3339
 
 IDS = click.argument("ids", metavar="[ID...]", nargs=-1)
 ALL = click.option("--all", "everything", is_flag=True, help="All of them.")
@@ -20,21 +23,27 @@ def deadletters() -> None:
 
 @deadletters.command("list", short_help="List them, the oldest first.")
 @STORE_OPTION
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
-def list_(store: str | None, limit: int) -> None:
+@format_option()
+@limit_option(100)
+def list_(store: str | None, format_: str, limit: int) -> None:
     """List dead letters, the oldest first."""
     from collector.fetching.dead_letters import DeadLetters
 
     with client_of(settings_of(store)) as client:
         letters = list(DeadLetters(client).list(limit))
-    if not letters:
-        click.echo("no dead letters")
-        return
     rows = [
-        [letter.id, f"{letter.time:%Y-%m-%dT%H:%M:%SZ}", letter.account, letter.error]
-        for letter in letters
+        {"id": each.id, "time": rfc3339(each.time, "seconds")}
+        | {"account": each.account, "error": each.error}
+        for each in letters
     ]
-    print_table(("id", "time", "account", "error"), rows)
+    if format_ == "json":
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+    elif format_ == "csv":
+        print_csv(rows)
+    elif rows:
+        print_table(tuple(rows[0]), [tuple(row.values()) for row in rows])
+    else:
+        click.echo("no dead letters")
 
 
 @deadletters.command(short_help="Print one of them.")

@@ -8,16 +8,17 @@ from pathlib import Path
 import click
 
 from dfpipe.commands.options import store_option
+from dfpipe.times import EXPECTED, parse_time
 
 EXAMPLES = """\b
 Examples:
   dfpipe export --store sqlite:///posts.db --output posts.jsonl
-  dfpipe export --store sqlite:///posts.db --since 2015-01-10T00:00:00Z | xz > day.jsonl.xz
+  dfpipe export --store sqlite:///posts.db --since 2015-01-10 | xz > day.jsonl.xz
 """
 
 
 class _Time(click.ParamType[datetime]):
-    """A time in RFC 3339, as 2015-01-11T00:00:00Z."""
+    """A time in RFC 3339, or a date."""
 
     name = "time"
 
@@ -25,18 +26,21 @@ class _Time(click.ParamType[datetime]):
         self, value: str, param: click.Parameter | None, ctx: click.Context | None
     ) -> datetime:
         """Return the time in UTC."""
-        from dfpipe.posts.formats.result import RefusedError, parse_time
-
         try:
             return parse_time(value)
-        except RefusedError:
-            self.fail(f"{value} is not a time: write it like 2015-01-11T00:00:00Z", param, ctx)
+        except ValueError:
+            self.fail(f"expected {EXPECTED} (got {value})", param, ctx)
 
 
 @click.command("export", short_help="Write the posts of a store as JSON lines.", epilog=EXAMPLES)
 @store_option()
-@click.option("--since", type=_Time(), metavar="T", help="Only posts from this time on.")
-@click.option("--until", type=_Time(), metavar="T", help="Only posts before this time.")
+@click.option(
+    "--since",
+    type=_Time(),
+    metavar="TIME",
+    help="Only posts from this time on, such as 2015-01-10.",
+)
+@click.option("--until", type=_Time(), metavar="TIME", help="Only posts before this time.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -7,7 +7,7 @@ from functools import partial
 
 import click
 
-from dfpipe.commands.options import store_option
+from dfpipe.commands.options import is_quiet, store_option
 from dfpipe.errors import DfpipeError
 
 EXAMPLES = """\b
@@ -59,7 +59,10 @@ def command(
     from dfpipe.posts import importing, scanning
 
     check(store)
-    with importing.sources(files, sys.stdin.buffer) as archives, import_report.bar() as show:
+    with (
+        importing.sources(files, sys.stdin.buffer) as archives,
+        import_report.bar(is_quiet()) as show,
+    ):
         scanned = scanning.scan(archives, strict, show)
         import_report.warn(scanned)
         clock = partial(datetime.now, UTC)

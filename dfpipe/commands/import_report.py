@@ -34,10 +34,10 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def bar() -> Iterator[scanning.Progress]:
+def bar(quiet: bool = False) -> Iterator[scanning.Progress]:
     """Give a function that shows the progress on standard error, if that is a terminal."""
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if quiet or not console.is_terminal:
         yield scanning.no_progress
         return
     columns = (

@@ -33,6 +33,12 @@ def store_option(
     )
 
 
+def is_quiet() -> bool:
+    """Whether the command line has --quiet."""
+    context = click.get_current_context(silent=True)
+    return bool(context and context.find_root().params.get("quiet"))
+
+
 def require_sink(sink: str | None) -> str:
     """Return the sink that was given. Raises UsageError if there is none."""
     if not sink:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import click
 
-from dfpipe.commands.options import SINK, require_sink
+from dfpipe.commands.options import SINK, is_quiet, require_sink
 from dfpipe.errors import UsageError
 from dfpipe.warehouse import connect, named_queries
 from dfpipe.warehouse.named_queries import NamedQuery, Result
@@ -28,8 +28,19 @@ Examples:
 """
 
 
+def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    return [name for name in named_queries.names() if name.startswith(incomplete)]
+
+
+def _parameters(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    # While the value of --param is missing, click leaves the argument before it unassigned.
+    name = ctx.params.get("name") or next(iter(ctx.args), "")
+    known = named_queries.load(name).parameters if name in named_queries.names() else ()
+    return [f"{each.name}=" for each in known if each.name.startswith(incomplete)]
+
+
 @click.command("query", short_help="Answer a named query from the results.", epilog=EXAMPLES)
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=_names)
 @click.option("--list", "list_", is_flag=True, help="List the queries and their parameters.")
 @SINK
 @click.option(
@@ -40,6 +51,7 @@ Examples:
     "params",
     metavar="K=V",
     multiple=True,
+    shell_complete=_parameters,
     help="Set a parameter of the query; repeatable.",
 )
 @click.option(
@@ -75,7 +87,7 @@ def command(
     warehouse = connect(require_sink(sink))
     with warehouse.reading():
         result = warehouse.query(name, **given)
-        for note in notes_on(warehouse, query, values, result):
+        for note in () if is_quiet() else notes_on(warehouse, query, values, result):
             click.echo(f"dfpipe: {readable(note)}", err=True)
     if format_ == "table":
         shown = Result(result.columns, ()) if is_blank(query, result) else result

@@ -20,7 +20,11 @@ from dfpipe.warehouse import Warehouse
 @store_option(
     "Where the posts are, to show examples: sqlite:///FILE or datastore://PROJECT", required=False
 )
-@click.option("--ts", metavar="TIME", help="Use the newest run at or before this time.")
+@click.option(
+    "--ts",
+    metavar="TIME",
+    help="Use the newest run at or before this time, or this date's beginning.",
+)
 def command(w1: str, w2: str, sink: str | None, store: str | None, ts: str | None) -> None:
     """Show the story whose leading edge is the two words W1 and W2, in any order.
 

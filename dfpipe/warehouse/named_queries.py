@@ -1,5 +1,6 @@
 """The named queries: their descriptions, parameters and SQL."""
 
+import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dfpipe.errors import UsageError
+from dfpipe.times import EXPECTED, parse_time
 
 FOLDER = Path(__file__).parent / "queries"
 # The dialect that they are written in. Folders in this one hold translations, which
@@ -50,7 +52,7 @@ class Parameter:
         forms = {
             "STRING": "a text",
             "INT64": f"a whole number from 0 to {INT64_LIMIT}",
-            "TIMESTAMP": "a time such as 2015-01-11T00:00:00Z",
+            "TIMESTAMP": EXPECTED,
         }
         raise UsageError(f"parameter {self.name}={given}: give {forms[self.kind]}")
 
@@ -106,9 +108,11 @@ def names() -> list[str]:
 
 @cache
 def load(name: str) -> NamedQuery:
-    """Return a query by its name. Raises UsageError, which lists the names."""
+    """Return a query by its name. Raises UsageError, which suggests names."""
     if name not in names():
-        raise UsageError(f"there is no query {name!r}: give one of {', '.join(names())}")
+        near = difflib.get_close_matches(name, names(), n=1)
+        hint = f"did you mean {near[0]}?" if near else f"give one of {', '.join(names())}"
+        raise UsageError(f"there is no query {name!r}: {hint}")
     return parse(name, sql(name))
 
 
@@ -151,7 +155,7 @@ def parse(name: str, text: str) -> NamedQuery:
 def _moment(given: object) -> datetime | None:
     """Return an aware time in UTC; None for anything else."""
     try:
-        moment = given if isinstance(given, datetime) else datetime.fromisoformat(str(given))
+        moment = given if isinstance(given, datetime) else parse_time(str(given))
         return moment.astimezone(UTC) if moment.tzinfo else None
     except (ValueError, OverflowError):
         return None

@@ -11,7 +11,7 @@ from service.cli import ServiceGroup
 COMMANDS = {
     "taskqueue.cli.queues": {
         "getqueue": "Show a queue.",
-        "listtasks": "List the first 100 tasks of a queue.",
+        "listtasks": "List the first tasks of a queue.",
         "gettask": "Show a task.",
         "addtask": "Add a task to a queue.",
         "leasetask": "Lease tasks.",
@@ -29,7 +29,13 @@ COMMANDS = {
 }
 
 
-@click.group("taskqueue", cls=ServiceGroup, lazy=COMMANDS, extra="services")
+@click.group(
+    "taskqueue",
+    cls=ServiceGroup,
+    lazy=COMMANDS,
+    extra="services",
+    option_names={"max-listed": "limit"},
+)
 @click.version_option(package_name="dfpipe", prog_name="taskqueue")
 def taskqueue() -> None:
     """Work with push and pull queues, in a store or through the REST API."""

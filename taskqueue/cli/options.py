@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from service.options import Command
+from service.tables import print_csv, print_table
 from taskqueue import limits
 from taskqueue.config import QueueConfig
 from taskqueue.errors import UsageError
@@ -141,6 +142,21 @@ def read_file(file: str) -> bytes:
 def show(resource: Resource) -> None:
     """Print a resource as JSON with sorted names."""
     click.echo(json.dumps(resource, indent=2, sort_keys=True))
+
+
+def show_tasks(resource: Resource, format_: str, limit: int) -> None:
+    """Print the first of a list of tasks, as the REST API's JSON, as CSV or as a table."""
+    items = resource.get("items", [])[:limit]
+    if format_ == "json":
+        show(resource | ({"items": items} if items else {}))
+        return
+    # Of push and pull tasks, and of dead letters: each has some of them.
+    names = ("id", "tag", "url", "retry_count", "enqueueTimestamp", "leaseTimestamp", "reason")
+    rows = [{name: item.get(name, "") for name in names} for item in items]
+    if format_ == "csv":
+        print_csv(rows)
+    else:
+        print_table(names, [tuple(row.values()) for row in rows])
 
 
 def cut(resource: Resource, most: int) -> Resource:

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from service.options import format_option, limit_option
 from taskqueue.cli.old_options import command
 from taskqueue.cli.options import (
     TASK_NAME,
@@ -13,9 +14,10 @@ from taskqueue.cli.options import (
     local,
     read_file,
     show,
+    show_tasks,
 )
 from taskqueue.errors import UsageError
-from taskqueue.rest.resources import QueueResources
+from taskqueue.rest.resources import MOST_LISTED, QueueResources
 from taskqueue.task import Task
 
 SIZE_SHOWN = click.option(
@@ -35,14 +37,16 @@ def getqueue(get_stats: bool, taskqueue_name: str, **options: Any) -> None:
     show(connected(options).get_queue(taskqueue_name, get_stats))
 
 
-@command(short_help="List the first 100 tasks of a queue.")
+@command(short_help="List the first tasks of a queue.")
 @api_options
-def listtasks(taskqueue_name: str, **options: Any) -> None:
-    """List the first 100 tasks of a queue, leased or not, without their payloads.
+@format_option("json")
+@limit_option(MOST_LISTED, most=MOST_LISTED)
+def listtasks(taskqueue_name: str, format_: str, limit: int, **options: Any) -> None:
+    """List the first tasks of a queue, leased or not, without their payloads.
 
     `taskqueue gettask` shows the payload of one.
     """
-    show(connected(options).list_tasks(taskqueue_name))
+    show_tasks(connected(options).list_tasks(taskqueue_name), format_, limit)
 
 
 @command(short_help="Show a task.")
@@ -164,14 +168,15 @@ def clear(max_delete: int, taskqueue_name: str, **options: Any) -> None:
 
 @command(short_help="List dead letters.")
 @api_options
-@click.option("--max-listed", type=click.IntRange(min=1), default=100, show_default=True)
-def deadletters(max_listed: int, taskqueue_name: str, **options: Any) -> None:
+@format_option("json")
+@limit_option(MOST_LISTED)
+def deadletters(format_: str, limit: int, taskqueue_name: str, **options: Any) -> None:
     """List dead letters, the oldest first, without their payloads.
 
     `taskqueue gettask` shows the payload of one, `taskqueue retry` puts it back into its queue, and
     `taskqueue deletetask` deletes it.
     """
-    show(local(options).dead_letters(taskqueue_name, max_listed))
+    show_tasks(local(options).dead_letters(taskqueue_name, limit), format_, limit)
 
 
 @command(short_help="Put dead letters back into their queue.")

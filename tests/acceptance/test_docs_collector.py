@@ -25,6 +25,10 @@ from tests.support.documents import DOCUMENTS, ROOT, blocks, name
 REFERENCE = (ROOT / "docs" / "reference" / "collector.md").read_text(encoding="utf-8")
 
 
+def is_shown(parameter: click.Parameter) -> bool:
+    return isinstance(parameter, click.Option) and not parameter.hidden
+
+
 def test_every_command_and_option_is_in_the_reference() -> None:
     _, *sections = re.split(r"^### ", REFERENCE, flags=re.MULTILINE)
     told = {section.split("\n", 1)[0].strip("`"): section for section in sections}
@@ -33,7 +37,7 @@ def test_every_command_and_option_is_in_the_reference() -> None:
         inner = command.commands if isinstance(command, click.Group) else {"": command}
         for inner_name, each in inner.items():
             assert f"collector {command_name} {inner_name}".strip() in section
-            for option in (o for p in each.params if isinstance(p, click.Option) for o in p.opts):
+            for option in (o for p in each.params if is_shown(p) for o in p.opts):
                 assert option in section or option == "--store", f"{command_name} {option}"
     for option in (o for p in collector.params for o in p.opts):
         assert f"`{option}`" in REFERENCE

@@ -1,15 +1,19 @@
 """Commands that start workflows, look at them and change them."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
+from service.cli import is_quiet
+from service.options import format_option, limit_option
+from service.tables import print_csv, print_table
+from service.times import rfc3339
 from workflow import values
 from workflow.cli import tree as cli_tree
 from workflow.cli.options import (
     ID,
-    JSON,
     MESSAGE,
     QUEUE_YAML,
     STORE,
@@ -20,33 +24,41 @@ from workflow.engine import actions
 from workflow.engine.reaper import reap as reap_all
 from workflow.errors import UsageError
 from workflow.settings import open_engine
-from workflow.web.status import get_root_list, get_status_tree
+from workflow.web.status import MOST_ROOTS, get_root_list, get_status_tree
 
 
 @click.command("list", short_help="List the workflows, the newest first.")
 @STORE
 @click.option("--class", "class_path", metavar="MODULE.CLASS", help="List only this class.")
-@click.option("--count", type=click.IntRange(1, 500), default=50, show_default=True)
+@limit_option(50, most=MOST_ROOTS)
 @click.option("--cursor", help="Continue where a list ended.")
-@JSON
-def list_(
-    store: str, class_path: str | None, count: int, cursor: str | None, as_json: bool
-) -> None:
-    """List the workflows, the newest first."""
+@format_option()
+def list_(store: str, class_path: str | None, limit: int, cursor: str | None, format_: str) -> None:
+    """List the workflows, the newest first.
+
+    Where there are more, a table says how to continue; JSON has a `cursor`.
+    """
     open_engine(store, "")
-    found = get_root_list(class_path, cursor, count)
-    if as_json:
+    found = get_root_list(class_path, cursor, limit)
+    rows = [_row(about) for about in found["pipelines"]]
+    if format_ == "json":
         click.echo(values.dumps(found))
-        return
-    for about in found["pipelines"]:
-        name, status, path = about["pipelineId"], about["status"], about["classPath"]
-        click.echo(f"{_time(about['createdTimeMs'])}  {status:<10}  {name}  {path}")
-    if "cursor" in found:
+    elif format_ == "csv":
+        print_csv(rows)
+    elif rows:
+        print_table(tuple(rows[0]), [tuple(row.values()) for row in rows])
+    if format_ == "table" and "cursor" in found and not is_quiet():
         click.echo(f"more: --cursor {found['cursor']}")
 
 
-def _time(milliseconds: int) -> str:
-    return f"{datetime.fromtimestamp(milliseconds // 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
+def _row(about: dict[str, Any]) -> dict[str, object]:
+    started = datetime.fromtimestamp(about["createdTimeMs"] / 1000, UTC)
+    return {
+        "started": rfc3339(started, "seconds"),
+        "status": about["status"],
+        "id": about["pipelineId"],
+        "class": about["classPath"],
+    }
 
 
 @click.command(short_help="Show the stages of a workflow.")
@@ -59,13 +71,16 @@ def _time(milliseconds: int) -> str:
     show_default=True,
     help="How many children of each stage to show.",
 )
-@JSON
-def show(store: str, pipeline_id: str, children: int, as_json: bool) -> None:
+@format_option()
+def show(store: str, pipeline_id: str, children: int, format_: str) -> None:
     """Show the stages of a workflow: state, arguments, outputs and errors."""
     open_engine(store, "")
     tree = get_status_tree(pipeline_id)
-    if as_json:
+    if format_ == "json":
         click.echo(values.dumps(tree))
+        return
+    if format_ == "csv":
+        print_csv([asdict(line) for line in cli_tree.lines(tree, children)])
         return
     for line in cli_tree.lines(tree, children):
         click.echo(line)

@@ -29,7 +29,9 @@ COMMANDS = {
 }
 
 
-@click.group("workflow", cls=ServiceGroup, lazy=COMMANDS, extra="services")
+@click.group(
+    "workflow", cls=ServiceGroup, lazy=COMMANDS, extra="services", option_names={"count": "limit"}
+)
 @click.version_option(package_name="dfpipe", prog_name="workflow")
 def workflow() -> None:
     """Start workflows, look at them, and end them."""

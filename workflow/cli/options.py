@@ -29,7 +29,6 @@ QUEUE_YAML = click.option(
     type=click.Path(dir_okay=False),
     help="Read the queues from this file.  [default: those in the store]",
 )
-JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 ID = click.argument("pipeline_id", metavar="ID")
 MESSAGE = click.option(
     "--message", default="", metavar="TEXT", help="The reason, which the status shows."

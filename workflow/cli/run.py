@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from service.auth import AuthSettings, Guard
+from service.cli import is_quiet
 from taskqueue.storage.record import StoredTask
 from workflow.cli import tree as cli_tree
 from workflow.cli.options import QUEUE_YAML, STORE, stage_of, stage_options
@@ -145,6 +146,13 @@ class _Progress:
                 click.echo(line)
 
 
+class _EndOnly(_Progress):
+    """Prints the stages once, at the end."""
+
+    def look(self) -> None:
+        """Print nothing yet."""
+
+
 class _LiveProgress(_Progress):
     """Draws the tree anew on a terminal."""
 
@@ -165,6 +173,8 @@ class _LiveProgress(_Progress):
 
 
 def _progress(root: str) -> AbstractContextManager[_Progress]:
+    if is_quiet():
+        return nullcontext(_EndOnly(root))
     if not sys.stdout.isatty():
         return nullcontext(_Progress(root))
     return _live(root)

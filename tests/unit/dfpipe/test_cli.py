@@ -105,6 +105,34 @@ def test_an_error_of_a_client_is_one_line(
     assert capsys.readouterr().err == f"dfpipe: {str(error).splitlines()[0]}\n"
 
 
+def test_a_bare_command_prints_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended() == 2
+    assert capsys.readouterr().err.startswith("Usage: dfpipe [OPTIONS] COMMAND [ARGS]...\n\n")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["qurey"], "No such command 'qurey'. Did you mean 'query'?"),
+        (
+            ["import", "x", "--strct"],
+            "No such option '--strct'. (Did you mean one of: '--store', '--strict'?)",
+        ),
+        (
+            ["query", "popular_word"],
+            "there is no query 'popular_word': did you mean popular_words?",
+        ),
+        (["run", "--top-word=3"], "unknown option --top-word=3: did you mean --top-words?"),
+        (["run", "--job-name=x"], "unknown option --job-name=x: did you mean --job_name?"),
+    ],
+)
+def test_what_is_misspelt_is_suggested(
+    argv: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended(*argv) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_a_full_disk_is_one_line() -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(

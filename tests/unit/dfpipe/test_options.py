@@ -53,6 +53,7 @@ def test_a_runs_identity_is_its_end_to_the_second() -> None:
 @pytest.mark.parametrize(
     ("until", "expected"),
     [
+        ("2015-01-11", datetime(2015, 1, 11, tzinfo=UTC)),
         ("2015-01-11T00:00:00Z", datetime(2015, 1, 11, tzinfo=UTC)),
         ("2015-01-11t00:00:00z", datetime(2015, 1, 11, tzinfo=UTC)),
         ("2015-01-11T01:30:00.25+01:30", datetime(2015, 1, 11, 0, 0, 0, 250_000, UTC)),
@@ -68,13 +69,14 @@ def test_until(until: str, expected: datetime) -> None:
 
 @pytest.mark.parametrize(
     "until",
-    ["", "yesterday", "2015-01-11", "2015-01-11T00:00:00", "20150111T000000Z", "1420934400"]
+    ["", "yesterday", "2015-01", "20150111", "2015-01-11T00:00:00", "20150111T000000Z"]
+    + ["2015-02-30", "1420934400", "٢٠١٥-01-11"]
     + ["2015-02-30T00:00:00Z", "2015-01-11T25:00:00Z", "2015-01-11T00:00:60Z"]
     + ["0001-01-01T00:00:00+23:59", "٢٠١٥-01-11T00:00:00Z", "2015-01-11T00:00:00+01:60"],
 )
 def test_until_in_the_wrong_form(until: str) -> None:
     with pytest.raises(
-        UsageError, match=r"^--until must be a time such as 2015-01-11T00:00:00Z \(got "
+        UsageError, match=r"^--until must be a time such as .*, or a date such as .* \(got "
     ):
         given(f"--until={until}")
 

@@ -26,7 +26,7 @@ GROUPS: dict[str, click.Group] = {
     "workflow": workflow,
 }
 # Everywhere on the line, and handled before the command is.
-EVERYWHERE = {"--help", "--verbose"}
+EVERYWHERE = {"--help", "--verbose", "--quiet"}
 CALL = re.compile(rf"(?<![\w/.-])(?:\.venv/bin/)?({'|'.join(GROUPS)}) ([a-z-]+)([^|;&`<>#]*)")
 # Also known to Beam on the command line of a run, whose options have underscores.
 BEAM = {"dfpipe run"}

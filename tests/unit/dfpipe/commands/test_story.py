@@ -131,13 +131,14 @@ def test_only_a_terminal_sees_the_stories(
     asked = []
 
     class Launch:
-        def launch(self, *args: object) -> str:
+        def launch(self, *args: object, quiet: bool) -> str:
+            assert quiet is bool(argv)
             asked.append(args)
             return "done"
 
     monkeypatch.setattr(run, "import_launch", Launch)
     monkeypatch.setattr(run, "_is_terminal", lambda: terminal)
-    CliRunner().invoke(run.command, ["--store=a", *argv], catch_exceptions=False)
+    CliRunner().invoke(cli.dfpipe, [*argv, "run", "--store=a"], catch_exceptions=False)
     assert [(args[0], args[-1] is not None) for args in asked] == [(("--store=a",), tells)]
 
 

@@ -107,6 +107,12 @@ def test_run_prints_stages_as_they_change(command: Command) -> None:
     assert last[f"{STAGES}.AddOne(16) = 17"] == "done"
 
 
+def test_a_quiet_run_prints_the_stages_once(command: Command) -> None:
+    assert (
+        command("run", f"{STAGES}.AddOne", "1", "--quiet") == f"done       {STAGES}.AddOne(1) = 2\n"
+    )
+
+
 def test_run_takes_json_and_texts(command: Command) -> None:
     found = command("run", "workflow.common.List", "[1, 2]", "anna", '"15"', "null")
     assert '= [[1,2],"anna","15",null]' in found
@@ -157,10 +163,11 @@ def test_run_does_not_use_the_store_of_the_environment(
     assert not (folder / "others.db").exists()
 
 
-def test_run_draws_the_tree_on_a_terminal() -> None:
+@pytest.mark.parametrize(("no_color", "is_colored"), [("", True), ("1", False)])
+def test_run_draws_the_tree_on_a_terminal(no_color: str, is_colored: bool) -> None:
     parent, child = pty.openpty()
     words = [sys.executable, "-m", "workflow", "run", f"{STAGES}.Many", "30"]
-    env = environment({"TERM": "xterm", "COLUMNS": "120"})
+    env = environment({"TERM": "xterm", "COLUMNS": "120", "NO_COLOR": no_color})
     with subprocess.Popen(words, stdout=child, stderr=child, cwd=ROOT, env=env) as running:
         os.close(child)
         shown = b""
@@ -173,6 +180,7 @@ def test_run_draws_the_tree_on_a_terminal() -> None:
     assert running.returncode == 0
     assert b"Many(30) = 465" in shown
     assert b"11 more: 11 done" in shown
+    assert (b"\x1b[32m" in shown) is is_colored
 
 
 # On a store
@@ -180,13 +188,19 @@ def test_run_draws_the_tree_on_a_terminal() -> None:
 
 def test_start_list_and_show(command: Command) -> None:
     root = command.on_store("start", f"{STAGES}.AddTwo", "15").strip()
-    assert re.fullmatch(r"\S+Z  waiting     \w+  \S+AddTwo\n", command.on_store("list"))
+    listed = command.on_store("list", "--format", "csv")
+    assert re.fullmatch(rf"started,status,id,class\n\S+Z,waiting,{root},\S+AddTwo\n", listed)
+    assert root in command.on_store("list")
     work()
     assert command.on_store("show", root) == (
         f"done       {STAGES}.AddTwo(15) = 17\n"
         f"done         {STAGES}.AddOne(15) = 16\n"
         f"done         {STAGES}.AddOne(16) = 17\n"
     )
+    assert command.on_store("show", root, "--format=csv").splitlines()[:2] == [
+        "pipeline_id,depth,status,text",
+        f"{root},0,done,{STAGES}.AddTwo(15) = 17",
+    ]
     assert json.loads(command.on_store("show", root, "--json"))["rootPipelineId"] == root
     (listed,) = json.loads(command.on_store("list", "--json"))["pipelines"]
     assert listed["pipelineId"] == root
@@ -197,7 +211,7 @@ def test_list_goes_on_and_filters(command: Command) -> None:
     for number in range(3):
         command.on_store("start", f"{STAGES}.AddOne", str(number), "--id", f"one-{number}")
     command.on_store("start", "workflow.common.Ignore", "--id", "other")
-    first = command.on_store("list", "--class", f"{STAGES}.AddOne", "--count", "2")
+    first = command.on_store("list", "--class", f"{STAGES}.AddOne", "--limit", "2")
     assert "one-2" in first
     assert "one-0" not in first
     cursor = first.splitlines()[-1].removeprefix("more: --cursor ")

@@ -108,7 +108,7 @@ def test_counts(name: str, value: str) -> None:
 
 
 def test_all_counts_are_tried() -> None:
-    assert len(COUNTS) == 10
+    assert len(COUNTS) == 11
     assert {"top_words", "slices", "processes", "held_texts"} <= set(COUNTS)
 
 

@@ -3,16 +3,20 @@
 `python -m benchmarks.pipeline ARCHIVE`. (a) `dfpipe run`, (b) plain_beam.py: the same analysis on
 the same runner, with one element for each word and each pair, from the same store, (c)
 duckdb_sql.py: the same analysis as SQL with two threads, from JSON lines. Whole processes take
-turns, and all must write the same rows.
+turns, and all must write the same rows; (b) has no stories.
+
+`--earlier PYTHON` adds (d), `dfpipe run` of the environment of that Python: give one in which a
+version from before stories is installed, to see what these cost. Its rows are not compared.
 """
 
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +25,24 @@ import orjson
 
 from benchmarks import lab
 
-OURS, BEAM, SQL = "dfpipe run", "plain Beam", "DuckDB SQL"
+OURS, BEAM, SQL, EARLIER = "dfpipe run", "plain Beam", "DuckDB SQL", "earlier dfpipe run"
 COPIES = (1, 3, 10)
 MODES = ("modern", "classic")
 TABLES = {
     "word_counts": "rank, word, count, percent",
     "urls": "rank, url, count",
     "word_cooccur": "rank, w1, w2, count, log_weight",
+    "rising_words": "rank, word, recent, before, percent_recent, percent_before, score, p_value",
+    "rising_pairs": "rank, w1, w2, recent, before, score, p_value",
+    "stories": "rank, w1, w2, words, posts, users, recent, before, score, p_value, pairs, "
+    "first_seen, last_seen",
+    "story_posts": "story, rank, tid, copies",
+    "story_urls": "story, rank, url, count",
+    "story_timeline": "story, part_start, count",
+    "timeline": "part_start, count",
     "runs": "tweets, skipped, words, urls",
 }
+WITHOUT_STORIES = ("word_counts", "urls", "word_cooccur", "runs")
 Tables = dict[str, list[tuple[Any, ...]]]
 
 
@@ -42,16 +55,25 @@ class Posts:
     lines: Path
     until: str
     days: float
+    earlier: Sequence[str]  # the command `dfpipe` of an earlier version; empty for none
 
-    def command(self, name: str, text: str, sink: Path) -> list[str]:
+    @property
+    def earlier_store(self) -> str:
+        """The store of the earlier version, which may have another form."""
+        return self.store.replace(".db", "-earlier.db")
+
+    def command(self, name: str, text: str, sink: Path) -> Sequence[str]:
         """Return the command of a variant that writes to a new DuckDB file."""
         window = [f"--until={self.until}", f"--days={self.days}", f"--text={text}"]
         if name == SQL:
             script = [sys.executable, "-m", "benchmarks.duckdb_sql"]
             return [*script, str(self.lines), str(sink), *window]
+        window.append(f"--sink=duckdb:///{sink}")
+        if name == EARLIER:
+            return [*self.earlier, "run", f"--source={self.earlier_store}", *window]
         plain = [sys.executable, "-m", "benchmarks.plain_beam"]
         program = plain if name == BEAM else [*lab.DFPIPE, "run"]
-        return [*program, f"--store={self.store}", f"--sink=duckdb:///{sink}", *window]
+        return [*program, f"--store={self.store}", *window]
 
 
 class SameRows:
@@ -59,29 +81,30 @@ class SameRows:
 
     def __init__(self, sink: Path) -> None:
         self.sink = sink
-        self.expected: Tables | None = None
+        self.expected: Tables = {}
 
-    def __call__(self) -> None:
-        """Compare the rows with those of the first variant, and remove the file."""
-        found = results(self.sink)
+    def __call__(self, name: str = OURS) -> None:
+        """Compare the rows of a variant with those of earlier ones, and remove the file."""
+        found = results(self.sink, TABLES if name in (OURS, SQL) else WITHOUT_STORIES)
         self.sink.unlink()
-        self.expected = self.expected or found
         if different := difference(self.expected, found):
-            sys.exit(f"the rows differ from those of the first variant: {different}")
+            sys.exit(f"the rows of {name} differ from those before: {different}")
+        self.expected = found | self.expected
 
 
-def results(sink: Path) -> Tables:
+def results(sink: Path, tables: Iterable[str] = TABLES) -> Tables:
     """Read the tables of a DuckDB file that holds one run."""
     with duckdb.connect(str(sink), read_only=True) as connection:
         return {
-            name: connection.execute(f"SELECT {columns} FROM {name} ORDER BY ALL").fetchall()
-            for name, columns in TABLES.items()
+            name: connection.execute(f"SELECT {TABLES[name]} FROM {name} ORDER BY ALL").fetchall()
+            for name in tables
         }
 
 
 def difference(ours: Tables, theirs: Tables) -> str | None:
-    """Return where two results first differ, None if nowhere."""
-    for name, rows in ours.items():
+    """Return where the tables of both results first differ, None if nowhere."""
+    for name in ours.keys() & theirs.keys():
+        rows = ours[name]
         if len(rows) != len(theirs[name]):
             return f"{name}: {len(rows)} rows and {len(theirs[name])} rows"
         for mine, other in zip(rows, theirs[name], strict=True):
@@ -123,14 +146,22 @@ def _copy(given: Sequence[bytes], n: int, args: argparse.Namespace, folder: Path
     with lines.open("wb") as out:
         out.writelines(shifted(given, n))
     lab.measure([*lab.DFPIPE, "import", str(lines), "--store", store])
-    return Posts(n, store, lines, until, args.days)
+    earlier = (str(args.earlier), "-P", "-m", "dfpipe") if args.earlier else ()
+    posts = Posts(n, store, lines, until, args.days, earlier)
+    if earlier:
+        lab.measure([*earlier, "import", str(lines), "--to", posts.earlier_store])
+    return posts
 
 
 def compare(posts: Posts, text: str, names: Sequence[str], repeat: int) -> list[list[lab.Sample]]:
     """Let variants take turns; return the samples of each."""
     sink = posts.lines.with_suffix(".duckdb")
-    check = SameRows(sink)
-    variants = [lab.Variant(n, posts.command(n, text, sink), check=check) for n in names]
+    rows = SameRows(sink)
+    # An earlier version may define words in another way.
+    checks = {name: sink.unlink if name == EARLIER else partial(rows, name) for name in names}
+    variants = [
+        lab.Variant(name, posts.command(name, text, sink), check=checks[name]) for name in names
+    ]
     return list(lab.take_turns(variants, repeat).values())
 
 
@@ -140,6 +171,7 @@ def arguments(description: str | None, output: str) -> argparse.ArgumentParser:
     parser.add_argument("archive", type=Path, help="any archive that `dfpipe import` reads")
     parser.add_argument("--until", help="end of the window (default: after the newest post)")
     parser.add_argument("--days", type=float, default=4.0)
+    parser.add_argument("--earlier", type=Path, metavar="PYTHON", help="see above")
     parser.add_argument("--copies", type=int, nargs="+", default=COPIES)
     return parser
 
@@ -154,7 +186,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     with copies_of(args.archive, args) as copies:
         for posts in copies:
             for text in args.text:
-                names = (OURS, BEAM, SQL) if posts.copies == 1 else (OURS, SQL)
+                names = [OURS, *([BEAM] if posts.copies == 1 else []), SQL]
+                names += [EARLIER] if posts.earlier else []
                 found = dict(zip(names, compare(posts, text, names, args.repeat), strict=True))
                 rows += [[text, posts.copies, n, lab.figures(s)] for n, s in found.items()]
                 ours = lab.median(found[OURS])

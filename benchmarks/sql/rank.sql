@@ -8,11 +8,12 @@ SELECT run, word, (dense_rank() OVER (ORDER BY word))::INTEGER AS word_id
 FROM judged_runs WHERE is_word(word) AND word NOT IN (SELECT unnest(getvariable('stop_words')));
 
 CREATE TEMP TABLE post_words AS
-SELECT DISTINCT id, word_id FROM post_runs JOIN run_words USING (run);
+SELECT DISTINCT id, word_id, recent
+FROM post_runs JOIN run_words USING (run) JOIN posts USING (id);
 
 CREATE TEMP TABLE df AS
-SELECT word_id, word, df
-FROM (SELECT word_id, count(*) AS df FROM post_words GROUP BY word_id)
+SELECT word_id, word, df, recent
+FROM (SELECT word_id, count(*) AS df, count_if(recent) AS recent FROM post_words GROUP BY word_id)
 JOIN (SELECT DISTINCT word_id, word FROM run_words) USING (word_id);
 
 CREATE TEMP TABLE post_urls AS SELECT id, unnest(urls) AS raw FROM posts;
@@ -23,7 +24,7 @@ SELECT url, count(DISTINCT id) AS n
 FROM post_urls JOIN raw_urls USING (raw) WHERE url IS NOT NULL GROUP BY url;
 
 CREATE TEMP TABLE pairs AS
-SELECT a.word_id AS id1, b.word_id AS id2, count(*) AS n
+SELECT a.word_id AS id1, b.word_id AS id2, count(*) AS n, count_if(a.recent) AS recent
 FROM post_words AS a JOIN post_words AS b ON a.id = b.id AND a.word_id < b.word_id
 GROUP BY ALL;
 

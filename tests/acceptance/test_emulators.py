@@ -1,6 +1,6 @@
 """The whole way through Google's Datastore emulator and a BigQuery emulator, by the commands."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +10,22 @@ from dfpipe.analysis.stopwords import stop_words_in_effect
 from dfpipe.demo.timeline import timeline
 from dfpipe.posts.formats.own import to_line
 from dfpipe.posts.post import Post
-from tests import oracle
+from tests import oracle, stories_oracle
 from tests.support.analysis import END, bigquery_tables
 from tests.support.archives import records
 from tests.support.command import dfpipe
 from tests.support.datastore_emulator import Emulator
 
-UNTIL = f"--until={END.isoformat()}"
+DAY = timedelta(days=1)
 
 
 def analyse(
-    file: Path, posts: list[dict[str, Any]], datastore: Emulator, bigquery: str, runs: int
+    file: Path,
+    posts: list[dict[str, Any]],
+    datastore: Emulator,
+    bigquery: str,
+    runs: int,
+    end: datetime = END,
 ) -> None:
     """Import a file and analyse it through servers alone; compare with the oracle."""
     datastore.reset()
@@ -29,17 +34,24 @@ def analyse(
     sink = f"bigquery://{dataset.replace('.', '/')}"
     done = dfpipe("import", str(file), "--store", store, env=env)
     assert done.returncode == 0, done.stderr
-    expected = oracle.analyse(posts, END, 4, "modern", stop_words_in_effect("modern"))
+    until = f"--until={end.isoformat()}"
+    how = (end, 4, "modern", stop_words_in_effect("modern"))
+    expected = oracle.analyse(posts, *how)
+    stories = stories_oracle.analyse(posts, *how)
+    assert stories.rising_words
+    assert stories.rising_pairs
+    assert stories.stories
     for _ in range(runs):
-        done = dfpipe("run", "--store", store, "--sink", sink, UNTIL, "--slices=5", env=env)
+        done = dfpipe("run", "--store", store, "--sink", sink, until, "--slices=5", env=env)
         assert (done.returncode, done.stderr) == (0, "")
-        assert bigquery_tables(bigquery, dataset) == expected
+        assert bigquery_tables(bigquery, dataset, end) == (expected, stories)
     listed = dfpipe("query", "latest_runs", "--sink", sink, "--format", "json", env=env)
     assert [run["tweets"] for run in orjson.loads(listed.stdout)] == [expected.run["tweets"]]
 
 
 def properties(post: Post) -> dict[str, Any]:
-    return {"text": post.text, "created_at": post.created_at, "urls": list(post.urls)}
+    names = ("tid", "user", "text", "created_at")
+    return {name: getattr(post, name) for name in names} | {"urls": list(post.urls)}
 
 
 def test_a_made_up_timeline(
@@ -58,4 +70,4 @@ def test_real_posts(data: Path, datastore_emulator: Emulator, bigquery_emulator:
     found = [result for _, result in records(file)]
     posts = [properties(post) for post in found if isinstance(post, Post)]
     assert len(posts) == 38_672
-    analyse(file, posts, datastore_emulator, bigquery_emulator, runs=1)
+    analyse(file, posts, datastore_emulator, bigquery_emulator, runs=1, end=END - DAY)

@@ -67,8 +67,10 @@ def stories(path: Path, ts: datetime = END) -> Stories:
         return _stories(rows)
 
 
-def bigquery_tables(address: str, dataset: str, ts: datetime = END) -> oracle.Analysis:
-    """Read a run out of a BigQuery emulator with Google's client alone, in the oracle's form."""
+def bigquery_tables(
+    address: str, dataset: str, ts: datetime = END
+) -> tuple[oracle.Analysis, Stories]:
+    """Read a run out of a BigQuery emulator with Google's client alone, in the oracles' forms."""
     client = bigquery.Client(
         project=dataset.partition(".")[0],
         credentials=AnonymousCredentials(),
@@ -80,7 +82,7 @@ def bigquery_tables(address: str, dataset: str, ts: datetime = END) -> oracle.An
         sql = f"SELECT {columns} FROM `{dataset}.{table}` WHERE {where}"
         return sorted(tuple(row.values()) for row in client.query_and_wait(sql))
 
-    return _analysis(rows)
+    return _analysis(rows), _stories(rows)
 
 
 def _stories(rows: Callable[[str, str], list[tuple[Any, ...]]]) -> Stories:

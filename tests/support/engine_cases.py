@@ -89,6 +89,28 @@ def _posts(*texts: str, urls: tuple[str, ...] = ()) -> tuple[dict[str, Any], ...
 _TIED = _posts(
     *(f"even{n} odd{n} same{n}" for n in range(40)), urls=tuple(f"http://{n}.de/" for n in range(9))
 )
+
+
+def burst_posts(seed: int) -> Iterator[dict[str, Any]]:
+    """Random posts, and two events: one of the last hours and one of the day before.
+
+    Their posts repeat one another, in ties too, and carry links.
+    """
+    yield from random_posts(seed, 1_500)
+    chance = random.Random(seed)
+    events = (("storm harbour flood", 3), ("hostage market siege", 3 + 24))
+    for at, (words, hours) in enumerate(events):
+        for n in range(90):
+            rest = chance.choice(["", "boats", "police", f"word{n}"])
+            yield {
+                "tid": 2**54 + 1_000 * at + n,
+                "user": f"witness{n % 40}",
+                "created_at": END - timedelta(hours=hours) - (n // 2) * MINUTE,
+                "text": f"{words} {rest}",
+                "urls": [f"https://news{n % 7}.example.com/{at}"],
+            }
+
+
 _LONG = " ".join(f"long{n}" for n in range(900))
 _WORDS = [f"word{n}" for n in range(4_000)]
 _ANY = random.Random(5)
@@ -105,6 +127,8 @@ CASES = (
     Case("random-modern", tuple(random_posts(1, 3_000)), top=(50, 20, 90)),
     Case("random-classic", tuple(random_posts(2, 3_000)), text="classic", top=(50, 20, 90)),
     Case("random-one-slice", tuple(random_posts(3, 500)), more=("--slices=1", "--shards=1")),
+    Case("bursts-modern", tuple(burst_posts(6)), top=(50, 20, 90)),
+    Case("bursts-classic", tuple(burst_posts(7)), text="classic", top=(50, 20, 90)),
     # Words beyond the candidates may be in a ranked pair: pairs are counted anew, of all words or
     # of those that reach the last rank of the first time.
     Case("second-pass-of-all", tuple(random_posts(4, 2_000)), more=("--pair-candidates=3",)),

@@ -43,7 +43,10 @@ def import_files(files: Sequence[str], store: str, shift_to_now: bool, say: Say)
 
 
 def make_up(store: str, sink: str, say: Say) -> None:
-    """Store a synthetic timeline up to now, and analyze it as of each of the last days."""
+    """Store a synthetic timeline up to now, and analyze it as of yesterday.
+
+    The pages then have something to show and to compare with; back_runs.py adds earlier days.
+    """
     from dfpipe import launch
     from dfpipe.datastore import connect
     from dfpipe.demo import timeline
@@ -54,9 +57,8 @@ def make_up(store: str, sink: str, say: Say) -> None:
     with closing(connect(store)) as client:
         stored = storing.store(client, posts, now=now)
     say(f"stored {stored.new:,} synthetic posts covering {DEMO_TIMELINE.days} days")
-    for days in (2, 1):
-        until = (now - timedelta(days=days)).isoformat()
-        say(str(launch.launch([f"--store={store}", f"--sink={sink}", f"--until={until}"], {})))
+    until = (now - timedelta(days=1)).isoformat()
+    say(str(launch.launch([f"--store={store}", f"--sink={sink}", f"--until={until}"], {})))
 
 
 def keep_pushing(url: str, token: str, say: Say, stopping: threading.Event) -> None:

@@ -20,11 +20,15 @@ Say = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A process to run: its name, its Python module with arguments, and additional variables."""
+    """A process to run: its name, its Python module with arguments, and additional variables.
+
+    One that `ends` is done when it ends well; others are services.
+    """
 
     name: str
     argv: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
+    ends: bool = False
 
 
 class Supervisor:
@@ -78,7 +82,7 @@ class Supervisor:
         while True:
             began = monotonic()
             code = self._run(program)
-            if self._stopping.is_set():
+            if self._stopping.is_set() or (program.ends and code == 0):
                 return
             if monotonic() - began > STEADY:
                 backoff.reset()

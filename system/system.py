@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -98,6 +99,11 @@ class System:
             ),
         ]
 
+    def demo_programs(self, now: datetime) -> list[Program]:
+        """The processes that a demo has besides."""
+        argv = ["system.back_runs", self.store, self.sink, now.isoformat()]
+        return [Program("demo", argv, self.environment(), ends=True)]
+
     def program(self, name: str, module: str, *words: str) -> Program:
         """A process of one of the packages, with the settings of all."""
         return Program(name, [module, *words], self.environment())
@@ -105,7 +111,12 @@ class System:
     def environment(self) -> dict[str, str]:
         """The variables that all processes get."""
         queues = str((self.config / "queue.yaml").absolute())
-        often = {"LAUNCHER_SLOT": SLOT, "LAUNCHER_OVERLAP": "skip", "LAUNCHER_KEEP": "1d"}
+        demo = {
+            "LAUNCHER_SLOT": SLOT,
+            "LAUNCHER_OVERLAP": "skip",
+            "LAUNCHER_KEEP": "1d",
+            "LAUNCHER_SYNTHETIC": "true",
+        }
         return {
             "PYTHONUNBUFFERED": "1",
             "DFPIPE_STORE": self.store,
@@ -123,7 +134,7 @@ class System:
             "LAUNCHER_TARGET": "launcher",
             "LAUNCHER_URL": self.addresses["launcher"],
             "DFPIPE_NAVIGATION": self.navigation(),
-            **(often if self.is_demo else {}),
+            **(demo if self.is_demo else {}),
         }
 
 
@@ -149,7 +160,10 @@ def run(system: System) -> None:
         refused.append(name)
         clock.stop()
 
-    supervisor = Supervisor(system.programs(), say, refuse)
+    programs = system.programs()
+    if system.is_demo:
+        programs += system.demo_programs(datetime.now(UTC).replace(microsecond=0))
+    supervisor = Supervisor(programs, say, refuse)
     _greet(system)
     stopping = threading.Event()
     try:

@@ -30,6 +30,7 @@ WORKER = [
 # What a laptop adds: the embedded warehouse, readers of archives, tables and progress bars.
 LOCAL = [
     "duckdb>=1.5,<3",
+    "libipld>=3.4,<4",
     "lxml>=6,<7",
     "orjson>=3.10,<4",
     "PyYAML>=6,<7",
@@ -52,6 +53,7 @@ SERVICES = [
 # The collector's clients of the three networks, and what reads their answers; no Beam.
 COLLECTOR = [
     "atproto>=0.0.63,<0.1",
+    "libipld>=3.4,<4",
     "lxml>=6,<7",
     "Mastodon.py>=2.1,<3",
     "orjson>=3.10,<4",

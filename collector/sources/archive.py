@@ -12,12 +12,12 @@ import orjson
 
 from collector.settings import CollectorSettings
 from collector.sources import AccountRefusedError, Found, Limits, Page, PostSource, UnavailableError
-from dfpipe.posts.archives import UnknownFormatError, grows_by_lines, long_texts
+from dfpipe.posts.archives import grows_by_lines, long_texts
 from dfpipe.posts.archives import read as read_archive
 from dfpipe.posts.containers import ArchiveFile, Failure
 from dfpipe.posts.formats.json_stream import parse
 from dfpipe.posts.formats.recognise import results
-from dfpipe.posts.formats.result import ArchiveError, Result, Skip
+from dfpipe.posts.formats.result import ArchiveError, Result, Skip, UnknownFormatError
 from dfpipe.posts.formats.v11 import NOTICE
 from dfpipe.posts.formats.x_posts import WITHHELD
 from dfpipe.posts.post import Post

@@ -33,17 +33,30 @@ Examples:
     is_flag=True,
     help="Move all times by one constant, so that the newest post is from now; ids stay the same.",
 )
+@click.option(
+    "--columns",
+    metavar="FIELD=COLUMN,...",
+    default="",
+    help="The columns of tables that hold tid, user, text, created_at and urls, where their names "
+    "do not tell: text=Wortlaut,created_at=wann,tid= (no column).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(
-    files: tuple[str, ...], store: str, strict: bool, shift_to_now: bool, as_json: bool
+    files: tuple[str, ...],
+    store: str,
+    strict: bool,
+    shift_to_now: bool,
+    columns: str,
+    as_json: bool,
 ) -> None:
     """Read archives of posts into a store; - is standard input.
 
     FILE is a file, a folder, or an archive as you downloaded it: zip, tar, tar.gz, tar.bz2, tar.xz
     or tar.zst. What is compressed (gz, bz2, xz, zst) is read as it is. Formats are recognised by
-    their content: JSON lines of this project; X's v1.1 tweets as lines or pages, with notices of
-    deletion; X's v2 pages, and single v2 tweets; X's personal archives; Bluesky's feeds; Mastodon's
-    timelines. Files without posts in a folder or an archive are passed over and counted.
+    their content: JSON lines of this project; X's v1.1 and v2, its personal archives, and what
+    twarc, snscrape and twint write; Mastodon's timelines and outboxes; Bluesky's feeds, records,
+    repositories and Jetstream; tables in CSV or Parquet. Files without posts in a folder or an
+    archive are passed over and counted.
 
     Everything is read twice: first to the end, then to store it, 500 posts at a time. A record that
     cannot be stored is skipped and reported. A file that cannot be read, or not to its end, does
@@ -57,10 +70,12 @@ def command(
     from dfpipe.commands import import_report
     from dfpipe.datastore import check, connect
     from dfpipe.posts import importing, scanning
+    from dfpipe.posts.formats.columns import parse_columns
 
+    named = parse_columns(columns) if columns else {}
     check(store)
     with (
-        importing.sources(files, sys.stdin.buffer) as archives,
+        importing.sources(files, sys.stdin.buffer, named) as archives,
         import_report.bar(is_quiet()) as show,
     ):
         scanned = scanning.scan(archives, strict, show)

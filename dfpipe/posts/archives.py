@@ -1,12 +1,13 @@
 """Archives as what is in them: posts, deletions, and files without either."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, count
 from pathlib import Path
 
 from dfpipe.posts.compression import is_compressed
 from dfpipe.posts.containers import (
     ArchiveFile,
+    Entry,
     Failure,
     Member,
     PassedOver,
@@ -27,7 +28,7 @@ from dfpipe.posts.formats.json_stream import (
     spans_lines,
 )
 from dfpipe.posts.formats.recognise import file_format, results
-from dfpipe.posts.formats.result import UNKNOWN, ArchiveError, Result, Skip
+from dfpipe.posts.formats.result import UNKNOWN, ArchiveError, Result, Skip, UnknownFormatError
 
 # A file is in no known format when this many records at its beginning are in none.
 HEAD_RECORDS = 100
@@ -35,10 +36,6 @@ HEAD_RECORDS = 100
 _UNREADABLE = (UNKNOWN, BROKEN, NOT_UTF8, TOO_MANY)
 
 Found = Result | LongText | PassedOver | Failure | Warned
-
-
-class UnknownFormatError(ArchiveError):
-    """A file that is whole, but holds nothing in a known format."""
 
 
 class _EmptyFileError(Exception):
@@ -54,7 +51,7 @@ def read(source: ArchiveFile) -> Iterator[tuple[str, Found]]:
     is_empty, failed = True, ""
     for entry in members(source):
         is_empty = False
-        for place, found in _found(entry) if isinstance(entry, Member) else [(source.name, entry)]:
+        for place, found in _entry(entry, source):
             if isinstance(found, Failure):
                 if failed.startswith(f"{found.name}/"):
                     continue  # the archive is damaged where that member of it was
@@ -70,7 +67,7 @@ def long_texts(sources: Iterable[ArchiveFile]) -> LongTexts:
     for source in sources:
         for member in members(source):
             if isinstance(member, Member) and _holds(member) == grailbird.LONG_TEXTS:
-                for _, found in _found(member):
+                for _, found in _found(member, source.columns):
                     if isinstance(found, LongText):
                         texts.add(found)
     return texts
@@ -83,25 +80,32 @@ def grows_by_lines(path: Path) -> bool:
     """
     with path.open("rb") as raw:
         head = raw.read(PIECE)
-    if is_compressed(head) or foreign.seems(head):
+    if is_compressed(head) or foreign.seems(head) or file_format(head):
         return False
     lines = head.removeprefix(BOM).split(b"\n", HEAD_LINES)[:HEAD_LINES]
     has_one_begun = len(lines) == 1
     return has_one_begun or not spans_lines(lines)
 
 
+def _entry(entry: Entry, source: ArchiveFile) -> Iterator[tuple[str, Found]]:
+    if isinstance(entry, Member):
+        yield from _found(entry, source.columns)
+    else:
+        yield source.name, entry
+
+
 def _holds(member: Member) -> str | None:
     return grailbird.contents(member.head) if grailbird.is_script(member.head) else None
 
 
-def _found(member: Member) -> Iterator[tuple[str, Found]]:
+def _found(member: Member, columns: Mapping[str, str]) -> Iterator[tuple[str, Found]]:
     holds = _holds(member)
     if holds not in (None, grailbird.POSTS, grailbird.LONG_TEXTS):
         yield member.name, PassedOver(holds)
         return
     try:
         with reading(member.name):
-            for place, found in _known(member, _records(member, holds)):
+            for place, found in _known(member, _records(member, holds, columns)):
                 yield f"{member.name}:{place}", found
     except _EmptyFileError:
         yield member.name, _empty(member.name) if member.is_alone else PassedOver(foreign.EMPTY)
@@ -116,9 +120,14 @@ def _empty(name: str) -> Warned:
     return Warned(f"{name} is empty: name a file with posts")
 
 
-def _records(member: Member, holds: str | None) -> Iterator[tuple[str, Result | LongText]]:
+def _records(
+    member: Member, holds: str | None, columns: Mapping[str, str]
+) -> Iterator[tuple[str, Result | LongText]]:
     if known := file_format(member.head):
-        yield from known.results(member.stream)
+        try:
+            yield from known.results(member.stream, columns)
+        except ArchiveError as error:
+            raise type(error)(f"{member.name}: {error}") from error
         return
     if kind := foreign.seems(member.head):
         raise UnknownFormatError(f"{member.name} seems to be {kind[0]}: {kind[1]}")
@@ -155,6 +164,6 @@ def _no_known_format(name: str, place: str, first: Result | LongText) -> Archive
     reason = first.reason if isinstance(first, Skip) else ""
     return UnknownFormatError(
         f"{name}:{place}: {reason}, like the records after it. Give posts as JSON lines of this "
-        "project, or as X (v1.1, v2, personal archive), Bluesky or Mastodon write them, in UTF-8, "
+        "project, as X, Bluesky or Mastodon write them, or as a table (CSV, Parquet), in UTF-8, "
         "plain or as gz, bz2, xz, zst, zip or tar"
     )

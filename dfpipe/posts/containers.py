@@ -10,9 +10,9 @@ import os
 import struct
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
@@ -40,10 +40,14 @@ _ENCRYPTED = 1  # in the flags of a zip's member
 
 @dataclass(frozen=True, slots=True)
 class ArchiveFile:
-    """An archive to read, a file or a folder; `name` is for messages. It is read more than once."""
+    """An archive to read, a file or a folder, more than once; `name` is for messages.
+
+    `columns` names columns of the tables in it by what they hold, where they are not to be guessed.
+    """
 
     name: str
     path: Path
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -67,17 +67,21 @@ class Skipped:
 
 
 @contextmanager
-def sources(names: Sequence[str], stdin: BinaryIO) -> Iterator[list[ArchiveFile]]:
+def sources(
+    names: Sequence[str], stdin: BinaryIO, columns: Mapping[str, str] | None = None
+) -> Iterator[list[ArchiveFile]]:
     """Give the archives of these names, "-" being standard input.
 
-    They are read twice, so standard input and pipes are kept in a temporary file meanwhile. Raises
-    UsageError for a name without a readable file, before anything is read.
+    `columns` are those of tables in them. All are read twice, so standard input and pipes are kept
+    in a temporary file meanwhile. Raises UsageError for a name without a readable file, before
+    anything is read.
     """
     for name in names:
         if name != "-":
             _check_readable(name)
     with tempfile.TemporaryDirectory(prefix="dfpipe-") as folder:
-        yield [_source(name, stdin, Path(folder, str(number))) for number, name in enumerate(names)]
+        found = [_source(name, stdin, Path(folder, str(n))) for n, name in enumerate(names)]
+        yield [replace(archive, columns=columns or {}) for archive in found]
 
 
 def _check_readable(name: str) -> None:

@@ -1,7 +1,13 @@
-"""A small document of each format that archives are read in, by the name of the format."""
+"""A small document or file of each format that archives are read in, by the name of the format."""
 
+import io
 import json
 from typing import Any
+
+import pyarrow
+from pyarrow import parquet
+
+from tests.support.car_files import car
 
 TID = 1650000000000000001
 DID = "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa"
@@ -138,6 +144,24 @@ JSON_DOCUMENTS: dict[str, list[Any]] = {
     "tweet of twint": [TWINT],
     "tweet of X v2": [TWEET_V2, TWEET_V2 | {"author": {"username": "ana"}, "author_id": "11"}],
     "tweet of X v1.1": [TWEET_V1, [{"tweet": TWEET_V1}]],
+}
+
+
+def parquet_bytes(columns: dict[str, Any], **options: Any) -> bytes:
+    """The columns as a Parquet file."""
+    file = io.BytesIO()
+    parquet.write_table(pyarrow.table(columns), file, **options)
+    return file.getvalue()
+
+
+FILES: dict[str, list[bytes]] = {
+    "Bluesky repository": [car({f"app.bsky.feed.post/{key}": RECORD for key in ("3l", "3m")})],
+    "Parquet table": [parquet_bytes({"id": [TID, TID + 1], "text": ["Storm", "Ferry"]})],
+    "CSV table": [
+        b"date,text,id\n2023-09-08 07:00:00,Storm,1\n2023-09-08,Ferry,2\n",
+        b'\xef\xbb\xbf"Tweet ID";"Text"\r\n1650000000000000001;"Storm\r\nFerry"\r\n',
+        b"0,17,Mon Apr 06 22:19:45 PDT 2009,NO_QUERY,ana,caf\xe9\n",
+    ],
 }
 
 

@@ -4,11 +4,22 @@ A format of JSON is a `JsonFormat` of its objects; one that is not JSON is a `Fi
 one, write a module and an entry here. No two formats may claim the same object or file.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from dfpipe.posts.formats import activitypub, bluesky, mastodon, own, scraped, v2, v11
+from dfpipe.posts.formats import (
+    activitypub,
+    bluesky,
+    car,
+    csv_table,
+    mastodon,
+    own,
+    parquet,
+    scraped,
+    v2,
+    v11,
+)
 from dfpipe.posts.formats.result import UNKNOWN, Result, shielded
 
 HEAD_BYTES = 2**16  # of a file, by which its format is told
@@ -28,13 +39,14 @@ class FileFormat:
     """A format of whole files that are not JSON.
 
     `claims` is given the first HEAD_BYTES of a file, or all if it is shorter. `results` is given
-    the file, as a stream that may not be seekable, and yields each result with its place in it,
-    such as "line 3". It raises ArchiveError for a file that cannot be read on.
+    the file, as a stream that may not be seekable, and the names of columns by the fields that a
+    user says they hold. It yields each result with its place, such as "3". It raises ArchiveError
+    for a file that cannot be read, or not to its end, with what the file seems to be.
     """
 
     name: str
     claims: Callable[[bytes], bool]
-    results: Callable[[BinaryIO], Iterator[tuple[str, Result]]]
+    results: Callable[[BinaryIO, Mapping[str, str]], Iterator[tuple[str, Result]]]
 
 
 JSON_FORMATS = (
@@ -53,7 +65,11 @@ JSON_FORMATS = (
     JsonFormat("tweet of X v2", v2.is_tweet, v2.tweet_results),
     JsonFormat("tweet of X v1.1", v11.is_tweet, v11.results),
 )
-FILE_FORMATS: tuple[FileFormat, ...] = ()
+FILE_FORMATS = (
+    FileFormat("Bluesky repository", car.is_car, car.results),
+    FileFormat("Parquet table", parquet.is_parquet, parquet.results),
+    FileFormat("CSV table", csv_table.is_csv, csv_table.results),
+)
 
 
 def results(document: object, nesting: int = 2) -> Iterator[Result]:

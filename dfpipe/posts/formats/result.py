@@ -52,6 +52,10 @@ class ArchiveError(DfpipeError):
     """A file cannot be read as an archive of posts, or not to its end."""
 
 
+class UnknownFormatError(ArchiveError):
+    """A file that is whole, but holds nothing in a known format."""
+
+
 class RefusedError(Exception):
     """A record cannot become a post; the message is the reason of its `Skip`."""
 

@@ -112,6 +112,16 @@ def test_a_folder_with_files_of_any_format(bench: Bench) -> None:
     assert (again.stored.seen, again.set_aside) == (0, 0)
 
 
+def test_a_table_that_grows_is_read_again(bench: Bench) -> None:
+    table = "id,date,text\n1,2026-03-05,Storm\n"
+    bench.write("a.csv", table)
+    bench.fetch()
+    bench.write("a.csv", table + "2,2026-03-05,Ferry\n")
+    outcome = bench.fetch()
+    assert (outcome.stored.new, outcome.set_aside) == (1, 0)
+    assert bench.stored() == [1, 2]
+
+
 def test_an_archive_that_has_changed_is_read_again(bench: Bench) -> None:
     (bench.folder / "c.gz").write_bytes(gzip.compress(line(1).encode()))
     bench.fetch()

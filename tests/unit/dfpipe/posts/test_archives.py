@@ -207,7 +207,7 @@ class TestNoKnownFormat:
     @pytest.mark.parametrize(
         ("data", "why"),
         [
-            (b"id,text\n1,hello\n", r"posts:1: broken JSON"),
+            (b"Dear all.\n", r"posts:1: broken JSON"),
             (b"\xff{\n", r"posts:1: not UTF-8"),
             (b'{"a": 1}\n' * 200, r"posts:1: in no known format"),
             (b'[{"tid": 1,\n"text": ', r"posts:1: broken JSON"),

@@ -7,9 +7,16 @@ from pathlib import Path
 import pytest
 
 from dfpipe.posts.formats.json_stream import documents
-from dfpipe.posts.formats.recognise import FILE_FORMATS, JSON_FORMATS, records_in, results
+from dfpipe.posts.formats.recognise import (
+    FILE_FORMATS,
+    HEAD_BYTES,
+    JSON_FORMATS,
+    file_format,
+    records_in,
+    results,
+)
 from dfpipe.posts.formats.result import UNKNOWN, Skip
-from tests.support.format_corpus import JSON_DOCUMENTS, encoded
+from tests.support.format_corpus import FILES, JSON_DOCUMENTS, encoded
 
 
 def claims(document: object) -> list[list[str]]:
@@ -23,6 +30,7 @@ def claims(document: object) -> list[list[str]]:
 
 def test_the_corpus_has_every_format() -> None:
     assert list(JSON_DOCUMENTS) == [known.name for known in JSON_FORMATS]
+    assert list(FILES) == [known.name for known in FILE_FORMATS]
 
 
 @pytest.mark.parametrize("name", JSON_DOCUMENTS)
@@ -33,10 +41,18 @@ def test_a_record_is_of_one_format(name: str) -> None:
         assert not any(known.claims(encoded(document)) for known in FILE_FORMATS)
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_is_of_one_format(name: str) -> None:
+    for data in FILES[name]:
+        assert [known.name for known in FILE_FORMATS if known.claims(data)] == [name]
+
+
 def test_recorded_records_are_of_one_format_too(data: Path) -> None:
     found = Counter[str]()
     for file in sorted(path for path in data.rglob("*") if ".js" in path.name):
         with (lzma.open if file.suffix == ".xz" else open)(file, "rb") as stream:
+            assert file_format(stream.read(HEAD_BYTES)) is None
+            stream.seek(0)
             for _, document in documents(file.name, stream):
                 if not isinstance(document, Skip):
                     found.update("+".join(names) for names in claims(document))

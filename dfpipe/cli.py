@@ -21,6 +21,7 @@ COMMANDS = {
     "export": ("export", "Write the posts of a store as JSON lines."),
     "backup": ("backup", "Copy a store that is in use to a file."),
     "run": ("run", "Analyse the posts of the last days, on any Beam runner."),
+    "cache": ("cache", "Show or clean what runs keep of past hours."),
     "query": ("query", "Answer a named query from the results."),
     "story": ("story", "Show one story with its timeline, links and posts."),
     "stopwords": ("stopwords", "Print the stop words in effect."),

@@ -7,6 +7,8 @@ from google.api_core.exceptions import GoogleAPIError, NotFound
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import storage
 
+from dfpipe.slices.folders import File
+
 
 class Bucket:
     """Objects below a prefix. Each is put whole by one request, so none is ever seen in part."""
@@ -24,12 +26,15 @@ class Bucket:
         """See that objects can be listed."""
         self.files("none")
 
-    def files(self, within: str = "") -> dict[str, int]:
-        """Return the sizes of the objects."""
+    def files(self, within: str = "") -> list[File]:
+        """Return the objects."""
         folder = f"{self._prefix}{within}/" if within else self._prefix
         with _as_os_errors(self.url):
             blobs = self._client.list_blobs(self._bucket, prefix=folder)
-            return {blob.name.removeprefix(self._prefix): blob.size for blob in blobs}
+            return [
+                File(blob.name.removeprefix(self._prefix), blob.size, blob.updated)
+                for blob in blobs
+            ]
 
     def read(self, path: str) -> bytes:
         """Return an object."""

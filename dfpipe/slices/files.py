@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from dfpipe.errors import DfpipeError
 from dfpipe.slices.tables import SCHEMA
 
-NAME = "dfpipe.name"
+PATH = "dfpipe.path"
 SEAL = "dfpipe.seal"
 MARK = b"blake2b-256:"
 DIGITS = 64
@@ -34,10 +34,10 @@ class Writer:
         """Add posts, as a row group of their own."""
         self._parquet.write_table(table)
 
-    def finish(self, name: str, about: Mapping[str, str]) -> bytes:
-        """Return the file, which is bound to a name; `about` is for people who find it."""
+    def finish(self, path: str, about: Mapping[str, str]) -> bytes:
+        """Return the file, which is bound to its path; `about` is for people who find it."""
         empty = MARK.decode() + "0" * DIGITS
-        self._parquet.add_key_value_metadata({**about, NAME: name, SEAL: empty})
+        self._parquet.add_key_value_metadata({**about, PATH: path, SEAL: empty})
         self._parquet.close()
         data = bytearray(self._file.getbuffer())
         at = data.rindex(MARK) + len(MARK)
@@ -45,17 +45,26 @@ class Writer:
         return bytes(data)
 
 
-def read(data: bytes, name: str) -> list[pa.Table]:
+def about(data: bytes) -> dict[str, str]:
+    """Return what `Writer.finish` was given about a slice; nothing for a damaged file."""
+    try:
+        found = pq.read_metadata(pa.BufferReader(data)).metadata or {}
+    except (pa.ArrowException, OSError):
+        return {}
+    return {key.decode(): value.decode(errors="replace") for key, value in found.items()}
+
+
+def read(data: bytes, path: str) -> list[pa.Table]:
     """Return the tables of a slice; raise DamagedSliceError if the bytes are not those made.
 
     Nothing is decoded before the seal has been verified.
     """
     at = data.rfind(MARK) + len(MARK)
     if at < len(MARK) or _digest(data, at) != data[at : at + DIGITS]:
-        raise DamagedSliceError(f"{name}: the slice is damaged; the next run makes it again")
+        raise DamagedSliceError(f"{path}: the slice is damaged; the next run makes it again")
     file = pq.ParquetFile(pa.BufferReader(data))
-    if file.metadata.metadata[NAME.encode()] != name.encode():
-        raise DamagedSliceError(f"{name}: the file is another slice; the next run replaces it")
+    if file.metadata.metadata[PATH.encode()] != path.encode():
+        raise DamagedSliceError(f"{path}: the file is another slice; the next run replaces it")
     groups = range(file.num_row_groups)
     return [file.read_row_group(group, use_threads=False) for group in groups]
 

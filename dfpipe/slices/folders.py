@@ -5,6 +5,8 @@ import re
 import tempfile
 from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +18,15 @@ FORMS = "a folder, gs://BUCKET/FOLDER or none"
 PART = ".part"  # of a file that is being written
 
 
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of a cache: its path in the cache, its bytes, and when it was written, in UTC."""
+
+    path: str
+    size: int
+    written: datetime
+
+
 class Folder(Protocol):
     """Files by their paths, relative and with at most one folder; every error is an OSError."""
 
@@ -24,8 +35,8 @@ class Folder(Protocol):
     def prepare(self) -> None:
         """Make the folder, or see that it is there."""
 
-    def files(self, within: str = "") -> dict[str, int]:
-        """Return the sizes of the files, or of those in one folder; none if it does not exist."""
+    def files(self, within: str = "") -> list[File]:
+        """Return the files, or those in one folder; none if it does not exist."""
 
     def read(self, path: str) -> bytes:
         """Return a file."""
@@ -96,14 +107,17 @@ class LocalFolder:
         """Make the folder."""
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def files(self, within: str = "") -> dict[str, int]:
-        """Return the sizes of the files, those under way included."""
-        found: dict[str, int] = {}
+    def files(self, within: str = "") -> list[File]:
+        """Return the files, those under way included."""
+        found = []
         for folder, _, names in os.walk(self._path / within):
             for name in names:
                 file = Path(folder, name)
                 with suppress(FileNotFoundError):  # removed meanwhile
-                    found[file.relative_to(self._path).as_posix()] = file.stat().st_size
+                    status = file.stat()
+                    written = datetime.fromtimestamp(status.st_mtime, UTC)
+                    path = file.relative_to(self._path).as_posix()
+                    found.append(File(path, status.st_size, written))
         return found
 
     def read(self, path: str) -> bytes:

@@ -43,14 +43,15 @@ def prefix_of(hour: int) -> str:
     return start_of(hour).isoformat()[:13]
 
 
-def hour_of(path: str) -> str | None:
-    """Return the folder and hour of a slice's path; None for another file.
+def place_of(path: str) -> tuple[str, str] | None:
+    """Return the folder and the hour of a slice's path; None for another file.
 
-    >>> hour_of("ab/2015-01-01T11-4f2a.parquet"), hour_of("ab/.2015-01-01T11-4f2a.parquet.x.part")
-    ('ab/2015-01-01T11', None)
+    >>> place_of("ab/2015-01-01T11-4f2a.parquet"), place_of("ab/.2015-01-01T11-4f2a.parquet.x.part")
+    (('ab', '2015-01-01T11'), None)
     """
-    name = path.rpartition("/")[2]
-    return path.rpartition("-")[0] if path.endswith(SUFFIX) and name[0] != "." else None
+    folder, _, name = path.rpartition("/")
+    is_slice = path.endswith(SUFFIX) and not name.startswith(".")
+    return (folder, name.rpartition("-")[0]) if is_slice else None
 
 
 def _absolute(source: str) -> str:

@@ -18,7 +18,7 @@ from dfpipe.posts.post import VERSION
 from dfpipe.posts.reading import BATCH, PROPERTIES, Reader, post_columns
 from dfpipe.posts.slices import Reading, Window, time_slices
 from dfpipe.slices import files, naming
-from dfpipe.slices.folders import folder
+from dfpipe.slices.folders import File, folder
 from dfpipe.slices.hours import HOUR, Versions, hour_parts, hours_of, look, posts_of, state
 from dfpipe.slices.tables import TIME, Piece, table_of, token_batches
 
@@ -52,12 +52,12 @@ class SliceReader:
         self._folder = folder(reading.cache)
         self._within = naming.folder_of(reading)
         self._about = {"dfpipe.source": reading.source, "dfpipe.text": reading.text}
-        self._known = {path.rpartition("/")[2] for path in self._files()}
+        self._known = {file.path.rpartition("/")[2] for file in self._files()}
         self._hours = {name.rpartition("-")[0] for name in self._known}
 
-    def _files(self) -> list[str]:
+    def _files(self) -> list[File]:
         try:
-            return [*self._folder.files(self._within)]
+            return self._folder.files(self._within)
         except OSError as error:
             _LOG.warning("the cache cannot be listed: %s", error)
             return []
@@ -105,7 +105,8 @@ class SliceReader:
         if name not in self._known:
             return None
         try:
-            return files.read(self._folder.read(f"{self._within}/{name}"), name)
+            path = f"{self._within}/{name}"
+            return files.read(self._folder.read(path), path)
         except (OSError, files.DamagedSliceError) as error:
             _LOG.warning("%s", error)
             return None
@@ -144,7 +145,8 @@ class SliceReader:
         others = {each for each in self._known if each.startswith(f"{naming.prefix_of(hour)}-")}
         others -= {name}
         try:
-            self._folder.write(f"{self._within}/{name}", writer.finish(name, self._about))
+            path = f"{self._within}/{name}"
+            self._folder.write(path, writer.finish(path, self._about))
             self._folder.remove([f"{self._within}/{other}" for other in others])
         except OSError as error:
             _LOG.warning("the cache cannot be written to: %s", error)

@@ -132,6 +132,16 @@ def test_a_damaged_slice_is_made_again(reading: Reading) -> None:
     assert check(reading).slices_made == 0
 
 
+def test_a_slice_of_other_settings_is_not_taken(reading: Reading) -> None:
+    check(reading)
+    other = dataclasses.replace(reading, text="classic")
+    check(other)
+    for file in files(reading):
+        for folder in {each.parent for each in files(reading)} - {file.parent}:
+            (folder / file.name).write_bytes(file.read_bytes())
+    assert check(reading).slices_made + check(other).slices_made == HOURS
+
+
 @pytest.fixture
 def locked(reading: Reading, monkeypatch: pytest.MonkeyPatch) -> Reading:
     def refuse(*_: object) -> None:

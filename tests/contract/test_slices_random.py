@@ -145,7 +145,7 @@ class Cached(RuleBasedStateMachine):
         self.reading = dataclasses.replace(self.reading, text=text, stop_words=frozenset({stop}))
 
     def files(self) -> list[Path]:
-        return sorted(self.cache.glob("*/*.parquet"))
+        return sorted(self.cache.glob("*/*.parquet"), key=lambda file: file.stat().st_mtime_ns)
 
     @precondition(lambda self: self.files())
     @rule(n=ANY, at=ANY, bit=st.none() | st.integers(0, 7))

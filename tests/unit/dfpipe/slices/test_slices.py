@@ -166,19 +166,24 @@ def folder(
     server.stop()
 
 
+def sizes(folder: folders.Folder) -> dict[str, int]:
+    return {file.path: file.size for file in folder.files()}
+
+
 def test_a_folder(folder: folders.Folder) -> None:
-    assert folder.files() == {}
+    assert sizes(folder) == {}
     folder.prepare()
     folder.write("ab/one", b"1")
     folder.write("ab/one", b"11")
     folder.write("cd/two", b"222")
-    assert folder.files() == {"ab/one": 2, "cd/two": 3}
-    assert folder.files("ab") == {"ab/one": 2}
+    assert sizes(folder) == {"ab/one": 2, "cd/two": 3}
+    assert [file.path for file in folder.files("ab")] == ["ab/one"]
+    assert all(file.written > START for file in folder.files())
     assert folder.read("ab/one") == b"11"
     with pytest.raises(OSError, match="two"):
         folder.read("ab/two")
     folder.remove(["ab/one", "ab/none"])
-    assert folder.files() == {"cd/two": 3}
+    assert sizes(folder) == {"cd/two": 3}
 
 
 def test_a_folder_is_for_its_user_alone(tmp_path: Path) -> None:

@@ -12,11 +12,12 @@ import pytest
 
 from tests.support.command import DFPIPE, dfpipe, environment
 from tests.support.engine_cases import CASES, Case, name_of, random_posts
-from tests.support.engines import Reference, emulators, fill, run, tables
+from tests.support.engines import Reference, emulators, fill, run, run_with_cache, tables
 from tests.support.flink import FLINK, SECONDS, Cluster
 from tests.support.flink_gate import Gate
 from tests.support.processes import free_port, wait_until
 
+REAL = next(case for case in CASES if case.name == "real-modern")
 KILLED = Case("killed", tuple(random_posts(7, 3_000)), top=(50, 20, 90))
 NUMBERS = count()
 # Bytes of answers after which a server is held: a tenth of the posts; the first of the tables.
@@ -54,6 +55,14 @@ def test_same_tables(
     expected = reference.tables(case)
     fill(ends[0], case, reference.data)
     assert run(case, *ends, *cluster.options(emulators())) == expected
+
+
+def test_its_workers_share_the_cache(
+    reference: Reference, cluster: Cluster, ends: tuple[str, str], tmp_path: Path
+) -> None:
+    fill(ends[0], REAL, reference.data)
+    options = [f"--cache={tmp_path}/cache", *cluster.options(emulators())]
+    run_with_cache(REAL, reference.tables(REAL), ends, *options)
 
 
 @pytest.mark.parametrize("victim", VICTIMS)

@@ -13,11 +13,12 @@ import pytest
 
 from tests.support.command import DFPIPE, dfpipe, environment
 from tests.support.engine_cases import CASES, Case, name_of
-from tests.support.engines import Reference, run, tables
+from tests.support.engines import Reference, run, run_with_cache, tables
 from tests.support.processes import free_port, wait_until
 
 PRISM = Path(__file__).parents[2] / ".engines" / "prism"
 SMALL = next(case for case in CASES if case.name == "random-modern")
+REAL = next(case for case in CASES if case.name == "real-modern")
 MANY_SLICES = "--slices=10000"  # so that it reads for a minute
 SECONDS = 120
 
@@ -55,6 +56,14 @@ def test_same_tables(case: Case, reference: Reference, prism: list[str], tmp_pat
     expected = reference.tables(case)
     found = run(case, reference.store(case), f"duckdb:///{tmp_path}/r.duckdb", *prism)
     assert found == expected
+
+
+def test_its_workers_share_the_cache(
+    reference: Reference, prism: list[str], tmp_path: Path
+) -> None:
+    ends = reference.store(REAL), f"duckdb:///{tmp_path}/r.duckdb"
+    cache = f"--cache={tmp_path}/cache"
+    run_with_cache(REAL, reference.tables(REAL), ends, cache, *prism)
 
 
 @pytest.mark.parametrize(

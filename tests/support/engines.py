@@ -25,11 +25,14 @@ TABLES = (
     *("word_counts", "urls", "word_cooccur", "rising_words", "rising_pairs"),
     *("stories", "story_posts", "story_urls", "story_timeline", "timeline", "runs"),
 )
-# What is not the same on another engine.
-LEFT_OUT = {"seconds", "runner"}
+# What is not the same on another engine, or with the cache of another run.
+LEFT_OUT = {"seconds", "runner", "posts_read", "posts_cached"}
 EMULATORS = ("DATASTORE_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST")
 SECONDS = 1_200  # a run of some seconds where the machine is not busy
-LINE = re.compile(r"([\d,]+) posts, ([\d,]+) words, ([\d,]+) pairs ranked in [\d.]+ s: run \S+ is")
+LINE = re.compile(
+    r"([\d,]+) posts(?: \([\d,]+ read anew\))?, ([\d,]+) words, ([\d,]+) pairs ranked in [\d.]+ s: "
+    r"run \S+ is"
+)
 
 
 def fill(store: str, case: Case, data: Callable[[], Path]) -> None:
@@ -60,6 +63,16 @@ def run(case: Case, store: str, sink: str, *engine: str) -> Tables:
     figures = [found["runs"][-1]["tweets"], found["runs"][-1]["words"], len(found["word_cooccur"])]
     assert [int(n.replace(",", "")) for n in line.groups()] == figures, done.stdout
     return found
+
+
+def run_with_cache(case: Case, expected: Tables, ends: tuple[str, str], *engine: str) -> None:
+    """Run a case of real posts twice with a new cache: workers make it, and then read it alone."""
+    for is_made in (True, False):
+        assert run(case, *ends, *engine) == expected
+        read = _duckdb_rows if ends[1].startswith("duckdb:") else _bigquery_rows
+        (row,) = read(ends[1], "runs")
+        assert row["posts_read"] == (row["tweets"] if is_made else 0)
+        assert row["posts_cached"] == (0 if is_made else row["tweets"])
 
 
 def tables(sink: str) -> Tables:

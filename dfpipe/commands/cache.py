@@ -9,7 +9,7 @@ from dfpipe.commands.options import store_option
 from dfpipe.errors import UsageError
 
 if TYPE_CHECKING:
-    from dfpipe.slices.folders import File, Folder
+    from dfpipe.slices.folder import File, Folder
 
 EXAMPLES = """\b
 Examples:

@@ -7,7 +7,7 @@ from google.api_core.exceptions import GoogleAPIError, NotFound
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import storage
 
-from dfpipe.slices.folders import File
+from dfpipe.slices.folder import File
 
 
 class Bucket:

@@ -5,47 +5,16 @@ import re
 import tempfile
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 from dfpipe.datastore.connecting import embedded_file
 from dfpipe.errors import UsageError
+from dfpipe.slices.folder import File, Folder
 
 NONE = "none"
 FORMS = "a folder, gs://BUCKET/FOLDER or none"
 PART = ".part"  # of a file that is being written
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file of a cache: its path in the cache, its bytes, and when it was written, in UTC."""
-
-    path: str
-    size: int
-    written: datetime
-
-
-class Folder(Protocol):
-    """Files by their paths, relative and with at most one folder; every error is an OSError."""
-
-    url: str
-
-    def prepare(self) -> None:
-        """Make the folder, or see that it is there."""
-
-    def files(self, within: str = "") -> list[File]:
-        """Return the files, or those in one folder; none if it does not exist."""
-
-    def read(self, path: str) -> bytes:
-        """Return a file."""
-
-    def write(self, path: str, data: bytes) -> None:
-        """Write a file whole, or leave what was there."""
-
-    def remove(self, paths: Collection[str]) -> None:
-        """Remove files, of which some may be gone already."""
 
 
 def chosen(value: str | None, source: str) -> str | None:

@@ -18,7 +18,8 @@ from dfpipe.posts.post import VERSION
 from dfpipe.posts.reading import BATCH, PROPERTIES, Reader, post_columns
 from dfpipe.posts.slices import Reading, Window, time_slices
 from dfpipe.slices import files, naming
-from dfpipe.slices.folders import File, folder
+from dfpipe.slices.folder import File
+from dfpipe.slices.folders import folder
 from dfpipe.slices.hours import HOUR, Versions, hour_parts, hours_of, look, posts_of, state
 from dfpipe.slices.tables import TIME, Piece, table_of, token_batches
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from dfpipe.slices import files, naming
-from dfpipe.slices.folders import File, Folder
+from dfpipe.slices.folder import File, Folder
 
 # A run that is writing a file is younger than that.
 UNFINISHED = timedelta(days=1)

@@ -20,6 +20,7 @@ from dfpipe.errors import UsageError
 from dfpipe.posts.slices import Reading, Window
 from dfpipe.slices import files, folders, naming
 from dfpipe.slices.files import DamagedSliceError
+from dfpipe.slices.folder import Folder
 from dfpipe.slices.hours import hour_parts, hours_of
 from dfpipe.slices.tables import Piece, table_of, token_batches
 from tests.support.slices import posts_of
@@ -154,7 +155,7 @@ def test_other_programs_read_a_file(tmp_path: Path) -> None:
 @pytest.fixture(params=["local", "bucket"])
 def folder(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[folders.Folder]:
+) -> Iterator[Folder]:
     if request.param == "local":
         yield folders.folder(str(tmp_path / "cache"))
         return
@@ -166,11 +167,11 @@ def folder(
     server.stop()
 
 
-def sizes(folder: folders.Folder) -> dict[str, int]:
+def sizes(folder: Folder) -> dict[str, int]:
     return {file.path: file.size for file in folder.files()}
 
 
-def test_a_folder(folder: folders.Folder) -> None:
+def test_a_folder(folder: Folder) -> None:
     assert sizes(folder) == {}
     folder.prepare()
     folder.write("ab/one", b"1")

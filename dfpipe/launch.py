@@ -7,6 +7,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 
 from apache_beam.options.pipeline_options import (
@@ -22,9 +23,11 @@ from rich.live import Live
 from rich.spinner import Spinner
 
 from dfpipe import pipeline, progress
+from dfpipe.datastore import connect
 from dfpipe.engines import at_launch, dataflow, flink, prism, staging, workers
 from dfpipe.errors import UsageError
 from dfpipe.options import AnalysisOptions, settings
+from dfpipe.posts.span import stored_span
 from dfpipe.settings import IN_PROCESS, LOCAL_RUNNER, Parser, RunSettings, with_environment
 
 # The runners that hand a pipeline to a job server.
@@ -74,7 +77,21 @@ def launch(
         f"{summary.posts:,} posts{anew}, {summary.words:,} words, {summary.pairs:,} pairs ranked "
         f"in {summary.seconds:.1f} s: run {summary.ts:%Y-%m-%dT%H:%M:%SZ} is in {summary.sink}"
     )
+    if not summary.posts and not quiet:
+        return f"{line_on_run}\n{_where_posts_are(chosen, now or datetime.now(UTC))}"
     return "\n".join([line_on_run, *(tell(summary) if tell else ())])
+
+
+def _where_posts_are(chosen: RunSettings, now: datetime) -> str:
+    """Say which times the store holds, after a run that found no posts in its window."""
+    with closing(connect(chosen.source, create=False, read_only=True)) as client:
+        span = stored_span(client)
+    if span is None:
+        return f"The store holds no posts: dfpipe import FILE --store {chosen.source}"
+    return (
+        f"The window from {chosen.start:%Y-%m-%d %H:%M} to {chosen.end:%Y-%m-%d %H:%M} has no "
+        f"posts. The store has posts from {span}: for the newest, add --until {span.until(now)}"
+    )
 
 
 def _describe(chosen: RunSettings, options: PipelineOptions) -> str:

@@ -21,12 +21,12 @@ from dfpipe.slices.reader import parts, tokens_of
 
 @dataclass
 class ReadPosts(beam.PTransform):
-    """Read a window's posts as batches.
+    """Read a window's posts as batches of ids, users, texts, links and times.
 
-    A query with an inequality on one property is read by one worker, however long it takes: here
-    each slice of the window is a query of its own, and the slices are shared out. In a template
-    source and window may be ValueProviders. It begins a pipeline, or goes on from the one element
-    of a step that comes first.
+    Beam's own source reads a query with an inequality on one worker, however long it takes. Here
+    each slice of the window is a query of its own, and the workers share the slices. In a template,
+    source and window may be ValueProviders. It begins a pipeline, or follows a step that yields one
+    element.
     """
 
     source: str

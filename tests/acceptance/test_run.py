@@ -62,6 +62,7 @@ def test_an_empty_window_is_a_run(folder: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("0 posts, 0 words, 0 pairs ranked")
+    assert "The window from 2000-12-28 00:00 to 2001-01-01 00:00 has no posts. " in done.stdout
     with duckdb.connect(str(folder / "empty.duckdb"), read_only=True) as connection:
         (row,) = connection.execute("SELECT tweets, skipped, words, urls FROM runs").fetchall()
     assert row == (0, 0, 0, 0)

@@ -54,6 +54,17 @@ def test_what_the_check_refuses(results: str, parameters: dict[str, str], messag
         CheckRunner(results).launch(spec(kind="check", parameters=parameters))
 
 
+def test_a_system_without_posts_passes_until_its_first_ones(tmp_path: Path) -> None:
+    url = f"duckdb:///{tmp_path}/new.duckdb"
+    results, check = warehouse.connect(url), spec(kind="check", parameters={"least_posts": "1"})
+    empty = replace(a_run(SLOT), tweets=0)
+    results.replace_run(empty, {})
+    assert CheckRunner(url).launch(check).outputs == {"posts": 0, "words": 0}
+    results.replace_run(a_run(SLOT - timedelta(hours=5)), {})
+    with pytest.raises(LaunchRefusedError, match="has 0 posts: expected at least 1"):
+        CheckRunner(url).launch(check)
+
+
 def test_a_run_that_is_not_complete(results: str) -> None:
     given = JobSpec(name="x", kind="check", slot=datetime(2026, 1, 8, tzinfo=UTC))
     with pytest.raises(LaunchRefusedError, match="the run 2026-01-08T00:00:00Z is not complete"):

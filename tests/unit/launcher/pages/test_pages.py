@@ -15,6 +15,7 @@ from dfpipe import warehouse
 from launcher.app import create_app
 from launcher.pages import plot_library
 from tests.support import launcher_pages as support
+from tests.support.analysis import store_posts
 from tests.support.launcher_pages import SLOT, SLOTS
 from tests.support.launcher_site import HOSTILE, HOSTILE_POSTS, LINKS, RUN, Page, Site
 
@@ -220,6 +221,11 @@ def test_a_run_without_posts(tmp_path: Path) -> None:
     page = Page(site.text("/"))
     assert "No posts in these days" in page.text
     assert "Popular words" not in page.text
+    assert f"dfpipe import FILE --store {site.settings.store}" in page.text
+    store_posts(site.settings.store, [{"tid": 1, "text": "Storm", "created_at": SLOT}])
+    page = Page(site.text("/"))
+    assert "The store has posts from 2026-01-07 10:00 to 2026-01-07 10:00 UTC" in page.text
+    assert f"--sink {site.settings.warehouse} --until 2026-01-0" in page.text
 
 
 def test_without_a_warehouse_there_are_the_chains(tmp_path: Path) -> None:
@@ -239,6 +245,7 @@ def test_a_warehouse_without_runs(tmp_path: Path) -> None:
     page = Page(answer.text)
     assert "write a run to it with" in page.text
     assert "Run now" in page.text
+    assert f"collector follow bluesky:NAME.bsky.social --store {site.settings.store}" in page.text
     # It waits for the first run.
     assert [attrs["data-goes-on"] for _, attrs in page.tags if attrs.get("id") == "live"] == ["4"]
     assert site.get("/api/queries/popular_words.json").status_code == 404

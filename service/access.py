@@ -5,6 +5,7 @@
 
     @viewers_only            # a page: others are sent to the login
     @viewers_or_proven       # data: others get 403
+    @readers_only            # a feed: also whoever has its address with the key
     @own_forms_only          # a button: by viewers, from a page of this application
 
 DFPIPE_PAGE_ACCESS chooses the way:
@@ -26,7 +27,14 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from service.auth import AuthSettings, current_guard, request_is_proven, same
 from service.iap import iap_email
-from service.sessions import COOKIE, SESSION_SECONDS, Sessions, SpentInMemory, StoredSpent
+from service.sessions import (
+    COOKIE,
+    SESSION_SECONDS,
+    Sessions,
+    SpentInMemory,
+    StoredSpent,
+    reading_key,
+)
 
 # By which a proxy says for whom it connects.
 FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via")
@@ -69,6 +77,11 @@ class Access:
         if guard is None or not self._iap_audience:
             return False
         return iap_email(request.headers, self._iap_audience, guard.transport) is not None
+
+    @property
+    def reading_key(self) -> str:
+        """The key in the address of a feed; empty where nobody needs one."""
+        return reading_key(self._token) if self.has_login and self._token else ""
 
     def log_in(self, response: AnyResponse, *, token: str = "", key: str = "") -> bool:
         """Let a response begin a session, if the token or the key is right; returns whether."""
@@ -115,6 +128,20 @@ def viewers_or_proven(view: View[Arguments]) -> View[Arguments]:
     @functools.wraps(view)
     def checked(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Any:
         if not (may_view() or request_is_proven()):
+            abort(Response(status=403))
+        return view(*args, **kwargs)
+
+    return checked
+
+
+def readers_only(view: View[Arguments]) -> View[Arguments]:
+    """Let viewers, proven requests and addresses with the key read a feed; others get 403."""
+
+    @functools.wraps(view)
+    def checked(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Any:
+        key = current_access().reading_key
+        has_key = bool(key) and same(request.args.get("key", ""), key)
+        if not (has_key or may_view() or request_is_proven()):
             abort(Response(status=403))
         return view(*args, **kwargs)
 

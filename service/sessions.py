@@ -13,6 +13,7 @@ What was ended or used is remembered in the store, for all processes, until it w
 """
 
 import hashlib
+import hmac
 import secrets
 import threading
 import time
@@ -139,6 +140,14 @@ class Sessions:
 def login_key(token: str, now: float) -> str:
     """A key for the address of a login, which works once in the next twelve hours."""
     return _sealed(token, "login", now + KEY_SECONDS)
+
+
+def reading_key(token: str) -> str:
+    """A key for the addresses of feeds, whose readers cannot log in; it opens nothing else.
+
+    It is the same for as long as the token is.
+    """
+    return hmac.new(token.encode(), b"reading", hashlib.sha256).hexdigest()[:32]
 
 
 def login_link(pages: str, token: str, now: float) -> str:

@@ -9,6 +9,7 @@ from launcher.chains.records import Records
 from launcher.pages import emptiness, old_addresses, plot_library, rendering
 from launcher.pages.board import Board
 from launcher.pages.execution_pages import ExecutionPages, ReadLog, Start
+from launcher.pages.feed_page import FeedPage
 from launcher.pages.story_pages import StoryPages
 from launcher.pages.timeline_pages import TimelinePages
 from launcher.settings import LauncherSettings
@@ -61,6 +62,7 @@ def create_pages(
     posts = Posts(store, settings.is_synthetic)
     TimelinePages(pages, results, posts)
     StoryPages(pages, results, posts)
+    FeedPage(pages, results, settings.url, clock)
     ExecutionPages(
         pages, Board(records), executions, results, start, read_log, settings.cron_yaml, clock
     )

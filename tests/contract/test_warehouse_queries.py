@@ -212,6 +212,21 @@ def rising_stories(found: Results, ts: datetime | None = None) -> list[tuple[Any
     return sorted(rows, key=lambda row: (-row[11], row[1]))
 
 
+def recent_rises(
+    found: Results, since: int = 168, ts: datetime | None = None
+) -> list[tuple[Any, ...]]:
+    newest = found.newest(ts)
+    if newest is None:
+        return []
+    runs = [run.ts for run in found.runs if run.ts <= newest.ts]
+    return [
+        (*row[:13], row[16])
+        for run in sorted(runs)
+        if run >= newest.ts - timedelta(hours=since)
+        for row in sorted(rising_stories(found, run), key=lambda row: row[1])
+    ]
+
+
 def story(found: Results, w1: str, w2: str, ts: datetime | None = None) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
     for s in of_newest(found, tables.STORIES, ts):
@@ -497,6 +512,7 @@ ASKED: list[tuple[Callable[..., list[tuple[Any, ...]]], dict[str, Any]]] = [
     (popular_not_interesting, {}),
     (popular_not_interesting, TS),
     *[(emerging_pairs, p) for p in ({}, SINCE, {"since": 23}, {**TS, "since": 1})],
+    *[(recent_rises, p) for p in ({}, SINCE, {**TS, "since": 24})],
     *[(f, p) for f in (rising_words, rising_pairs, stories, rising_stories) for p in ({}, TS)],
     *[
         (f, {"w1": w1, "w2": w2, **ts})

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -38,14 +39,15 @@ STORY = (
 )  # fmt: skip
 
 
-def a_run(ts: datetime, seconds: float = 3.5) -> Run:
+def a_run(ts: datetime, seconds: float = 3.5, **changes: Any) -> Run:
     """The row of an execution."""
     start = ts - timedelta(days=4)
-    return Run(
+    made = Run(
         *(ts, start, ts, 1000, 2, 5000, 300, "modern", "FnApiRunner", "0.1.0", seconds),
         recent_start=ts - timedelta(days=1),
         recent=250,
     )
+    return replace(made, **changes)
 
 
 def fill(

@@ -21,6 +21,7 @@ SPECIFIED = {
     "emerging_pairs": ["since", "ts"],
     "stories": ["ts"],
     "rising_stories": ["ts"],
+    "recent_rises": ["since", "ts"],
     "story": ["w1", "w2", "ts"],
     "story_history": ["w1", "w2", "ts"],
     "rising_pairs": ["ts"],

@@ -51,4 +51,4 @@ def test_the_pages_are_below_a_few_prefixes(site: Site) -> None:
         for rule in site.client.application.url_map.iter_rules()
         if rule.endpoint.startswith("pages.")
     ]
-    assert [url for url in pages if not url.startswith(prefixes)] == ["/"]
+    assert [url for url in pages if not url.startswith(prefixes)] == ["/", "/feed.atom"]

@@ -15,16 +15,18 @@ from dfpipe.posts.containers import (
     members,
     reading,
 )
-from dfpipe.posts.formats import foreign, grailbird
+from dfpipe.posts.formats import foreign, grailbird, v2
 from dfpipe.posts.formats.grailbird import LongText, LongTexts
 from dfpipe.posts.formats.json_stream import (
     BOM,
     BROKEN,
     HEAD_LINES,
+    MAX_DOCUMENT_BYTES,
     NOT_UTF8,
     PIECE,
     TOO_MANY,
     documents,
+    parse,
     spans_lines,
 )
 from dfpipe.posts.formats.recognise import file_format, results
@@ -131,17 +133,36 @@ def _records(
         return
     if kind := foreign.seems(member.head):
         raise UnknownFormatError(f"{member.name} seems to be {kind[0]}: {kind[1]}")
+    includes = _includes(member)
     is_empty, items = True, count(1)
     for line, document in documents(member.name, member.stream):
         is_empty = False
         place = str(line) if line else f"item {next(items)}"
         if isinstance(document, Skip):
             yield place, document
+            continue
+        if holds == grailbird.LONG_TEXTS:
+            found: Iterator[Result | LongText] = grailbird.long_texts(document)
         else:
-            read_document = grailbird.long_texts if holds == grailbird.LONG_TEXTS else results
-            yield from ((place, result) for result in read_document(document))
+            found = results(document if includes is None else v2.as_page(document, includes))
+        yield from ((place, result) for result in found)
     if is_empty:
         raise _EmptyFileError
+
+
+def _includes(member: Member) -> object:
+    """Return what the tweets of a file refer to, where that is in a file beside it, or None."""
+    other = v2.file_of_includes(member.name)
+    data = member.beside(other, MAX_DOCUMENT_BYTES + 1) if other else None
+    if data is None:
+        return None
+    includes = parse(data) if len(data) <= MAX_DOCUMENT_BYTES else None
+    if not (isinstance(includes, dict) and v2.is_includes(includes)):
+        raise ArchiveError(
+            f"{member.name} has the names of its users in {other}, which cannot be read: get both "
+            "again, or move that file away"
+        )
+    return includes
 
 
 def _known(

@@ -55,7 +55,9 @@ class Member:
     """A file to read: a stream of its plain bytes, good until the next one is asked for.
 
     `head` are its first HEAD_BYTES, which are still to be read. `is_alone` says that the archive is
-    this file, plain or compressed, and not one that holds it among others. Read it within
+    this file, plain or compressed, and not one that holds it among others. `beside` opens the file
+    of another name in the same folder, for its beginning; it returns None where there is none, and
+    in a tar, which is read once from its beginning to its end. Read stream and neighbour within
     `reading`, which turns what a damaged stream raises into an ArchiveError.
     """
 
@@ -63,6 +65,14 @@ class Member:
     head: bytes
     stream: io.BufferedReader
     is_alone: bool
+    beside: "Beside"
+
+
+Beside = Callable[[str, int], bytes | None]  # the beginning of a file, so many bytes at most
+
+
+def nothing_beside(name: str, size: int) -> None:
+    """Open no file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +145,18 @@ def _file(source: ArchiveFile, is_alone: bool) -> Iterator[Entry]:
     try:
         with source.path.open("rb") as raw:
             size = os.fstat(raw.fileno()).st_size
-            yield from _Unpacking(source.name, size).layer(source.name, raw, is_alone)
+            beside = partial(_file_beside, source.path)
+            yield from _Unpacking(source.name, size).layer(source.name, raw, is_alone, beside)
     except OSError as error:
         yield Failure(source.name, _damaged(source.name, error))
+
+
+def _file_beside(path: Path, name: str, size: int) -> bytes | None:
+    other = path.with_name(name)
+    if not other.is_file():
+        return None
+    with other.open("rb") as file:
+        return file.read(size)
 
 
 def _damaged(name: str, error: Exception) -> ArchiveError:
@@ -160,7 +179,9 @@ class _Unpacking:
         self._bytes_left = FREE_BYTES + MOST_RATIO * size
         self._members_left = MOST_MEMBERS
 
-    def layer(self, name: str, raw: BinaryIO, is_alone: bool, layers: int = 0) -> Iterator[Entry]:
+    def layer(
+        self, name: str, raw: BinaryIO, is_alone: bool, beside: Beside, layers: int = 0
+    ) -> Iterator[Entry]:
         """Yield what a stream holds: itself, or the members of what it unpacks to."""
         counted: Any = Counted(raw, self._count_bytes, is_seekable=layers == 0)
         stream = io.BufferedReader(counted, HEAD_BYTES)
@@ -173,13 +194,14 @@ class _Unpacking:
                     "what it holds"
                 )
             if is_compressed(head):
-                yield from self.layer(name, decompressed(stream, head), is_alone, layers + 1)
+                plain = decompressed(stream, head)
+                yield from self.layer(name, plain, is_alone, nothing_beside, layers + 1)
             elif _is_zip(head):
                 yield from self._zip(name, stream if layers else raw, layers + 1)
             elif _is_tar(head):
                 yield from self._tar(name, stream, layers + 1)
             else:
-                yield Member(name, head, stream, is_alone)
+                yield Member(name, head, stream, is_alone, beside)
         except ArchiveError as error:
             yield Failure(name, error)
         except _UNPACKING as error:
@@ -190,7 +212,8 @@ class _Unpacking:
             for info in archive.infolist():
                 if not info.is_dir():
                     member = partial(_zip_member, archive, info)
-                    yield from self._member(name, info.filename, member, layers)
+                    beside = partial(_zip_beside, archive, info)
+                    yield from self._member(name, info.filename, member, beside, layers)
 
     def _tar(self, name: str, stream: io.BufferedReader, layers: int) -> Iterator[Entry]:
         forward = Forward(stream)
@@ -199,14 +222,14 @@ class _Unpacking:
                 cast(Any, archive).members.clear()  # a list that would grow with each one
                 if info.isreg():
                     member = partial(archive.extractfile, info)
-                    yield from self._member(name, info.name, member, layers)
+                    yield from self._member(name, info.name, member, nothing_beside, layers)
                 elif not info.isdir():
                     yield PassedOver("links and devices")
             if forward.has_more():
                 raise tarfile.ReadError("no member begins where one should")
 
     def _member(
-        self, archive: str, name: str, opened: Callable[[], Any], layers: int
+        self, archive: str, name: str, opened: Callable[[], Any], beside: Beside, layers: int
     ) -> Iterator[Entry]:
         self._count_bytes(0)
         self._members_left -= 1
@@ -222,7 +245,7 @@ class _Unpacking:
             yield Warned(f"{whole} is named as if it were elsewhere; it is read where it is")
         try:
             with opened() as stream:
-                yield from self.layer(whole, stream, False, layers)
+                yield from self.layer(whole, stream, False, beside, layers)
         except _UNOPENED as error:
             yield Failure(whole, _damaged(whole, error))
 
@@ -272,3 +295,15 @@ def _zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
     if info.flag_bits & _ENCRYPTED:
         raise _EncryptedError
     return archive.open(info)
+
+
+def _zip_beside(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, size: int
+) -> bytes | None:
+    folder, slash, _ = info.filename.rpartition("/")
+    try:
+        other = archive.getinfo(f"{folder}{slash}{name}")
+    except KeyError:
+        return None
+    with _zip_member(archive, other) as file:
+        return file.read(size)

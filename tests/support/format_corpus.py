@@ -119,6 +119,7 @@ JSON_DOCUMENTS: dict[str, list[Any]] = {
         {"meta": {"result_count": 0}},
         {"errors": [{"title": "Not Found Error"}]},
     ],
+    "includes of X v2": [{"users": [{"id": "11", "username": "ana"}], "tweets": []}],
     "Mastodon status": [STATUS, [STATUS], {"statuses": [STATUS]}],
     "outbox": [
         {"type": "OrderedCollection", "orderedItems": [ACTIVITY]},

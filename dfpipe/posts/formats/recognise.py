@@ -53,6 +53,7 @@ JSON_FORMATS = (
     JsonFormat("dfpipe", own.is_record, own.results),
     JsonFormat("notice of X v1.1", v11.is_notice, v11.results),
     JsonFormat("page of X v2", v2.is_page, v2.results),
+    JsonFormat("includes of X v2", v2.is_includes, v2.includes_results),
     JsonFormat("Mastodon status", mastodon.is_status, mastodon.results),
     JsonFormat("outbox", activitypub.is_collection, activitypub.collection_results),
     JsonFormat("activity", activitypub.is_activity, activitypub.activity_results),

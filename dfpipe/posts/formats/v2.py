@@ -1,5 +1,6 @@
 """Tweets of the v2 API: pages with `data` and `includes`, and single tweets, flattened or not."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,8 @@ from dfpipe.posts.formats.result import (
 from dfpipe.posts.formats.x_posts import WITHHELD, post_links, retweet_text
 from dfpipe.posts.post import Post
 
+_INCLUDES = frozenset(("users", "tweets", "media", "places", "polls", "topics"))
+_DATA_FILE = re.compile(r"(?:^|/)data_(\w+)\.json$")
 INCLUDED = ("users", "tweets", "polls")  # kinds of `includes` that are used
 POLL_IDS = ("attachments", "poll_ids")  # where the ids of a tweet's polls are
 Index = dict[str, object]  # things by their ids
@@ -89,15 +92,41 @@ def is_tweet(document: dict[str, Any]) -> bool:
     return not _ONLY_V2.isdisjoint(keys) or (isinstance(document["id"], str) and keys <= _SHARED)
 
 
-def tweet_results(tweet: dict[str, Any], includes: object = None) -> Iterator[Result]:
+def tweet_results(tweet: dict[str, Any]) -> Iterator[Result]:
     """Yield what the page of a single tweet would give for it.
 
     Flattening, as `twarc2 flatten` does it, puts the user into `author`, the original of a retweet
-    into its reference in `referenced_tweets`, and a poll into `attachments`. What is in neither of
-    them is looked up in `includes`, as of a page. A tweet without a user gets the user "", and a
-    retweet without its original keeps its own text.
+    into its reference in `referenced_tweets`, and a poll into `attachments`. A tweet without a user
+    gets the user "", and a retweet without its original keeps its own text.
     """
-    yield from _results(tweet, _included(includes))
+    yield from _results(tweet, Included({}, {}, {}))
+
+
+def is_includes(document: dict[str, Any]) -> bool:
+    """Tell whether a document is the `includes` of a page alone."""
+    return isinstance(document.get("users"), list) and document.keys() <= _INCLUDES
+
+
+def includes_results(includes: dict[str, Any]) -> Iterator[Result]:
+    """Yield nothing: what tweets refer to is not posts."""
+    return iter(())
+
+
+def file_of_includes(name: str) -> str | None:
+    """Return the name of the file that has the other half of a page, or None.
+
+    academictwitteR writes `data` and `includes` of a page into two files.
+
+    >>> file_of_includes("tweets/data_17.json"), file_of_includes("data.json")
+    ('users_17.json', None)
+    """
+    found = _DATA_FILE.search(name)
+    return f"users_{found[1]}.json" if found else None
+
+
+def as_page(document: object, includes: object) -> dict[str, Any]:
+    """Return the page whose two halves these are."""
+    return {"data": document, "includes": includes}
 
 
 def results(page: dict[str, Any]) -> Iterator[Result]:

@@ -20,7 +20,7 @@ from service.access import viewers_only
 from service.pages import page
 from service.times import rfc3339
 
-MOST_ROWS = 60  # runs in the table of a history; the plot, the JSON and the CSV have all
+MOST_ROWS = 24  # runs in the table of a history; the plot, the JSON and the CSV have all
 
 
 class StoryPages:

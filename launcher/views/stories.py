@@ -13,7 +13,7 @@ from launcher.views.posts import Example
 
 Row = Mapping[str, Any]
 # How the stories of a page are ordered.
-SORTS = {"size": "Largest first", "rise": "Rising first"}
+SORTS = {"size": "Largest", "rise": "Rising"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from dfpipe.analysis.parts import PARTS, columns
-from dfpipe.report.drawing import Svg, outline, sparkline
+from dfpipe.report.drawing import outline
 from launcher.views.figures import HOUR, Figures
 
 WIDTH, HEIGHT = 960, 160  # of the drawing, which a page stretches to its own width
@@ -44,13 +44,13 @@ def chart(
     """Draw a window; None if its run recorded no parts, as runs of old versions."""
     if not parts or not counts:
         return None
-    by_part = columns(parts, counts, figures.start, figures.end)
+    every = by_part(parts, counts, figures)
     hours = (figures.end - figures.start).total_seconds() / HOUR / PARTS
-    highest = max(by_part)
+    highest = max(every)
     peak = f"{highest / hours:,.0f} posts an hour"
-    at = figures.start + by_part.index(highest) * (figures.end - figures.start) / PARTS
+    at = figures.start + every.index(highest) * (figures.end - figures.start) / PARTS
     return Chart(
-        path=outline(by_part, WIDTH, HEIGHT),
+        path=outline(every, WIDTH, HEIGHT),
         recent=round(100 * figures.recent_at, 2),
         ticks=tuple(ticks(figures.start, figures.end)),
         peak=peak,
@@ -74,10 +74,9 @@ def ticks(start: datetime, end: datetime) -> Iterator[Tick]:
             yield Tick(round(place, 2), f"{moment:%a} {moment.day} {moment:%b}")
 
 
-def spark(parts: Sequence[datetime], counts: Sequence[int], figures: Figures, label: str) -> Svg:
-    """Draw a story's timeline in a line of text."""
-    by_part = columns(parts, counts, figures.start, figures.end)
-    return sparkline(by_part, label, recent=figures.recent_at)
+def by_part(parts: Sequence[datetime], counts: Sequence[int], figures: Figures) -> list[int]:
+    """Return the posts of each part of a window."""
+    return columns(parts, counts, figures.start, figures.end)
 
 
 @dataclass(frozen=True, slots=True)

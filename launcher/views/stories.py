@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from dfpipe.report.drawing import Svg
-from launcher.views.charts import spark
+from dfpipe.report.drawing import Svg, sparkline
+from launcher.views.charts import by_part
 from launcher.views.figures import Figures, Rise
 from launcher.views.posts import Example
 
@@ -21,7 +21,8 @@ class StoryView:
     """A story. `w1` and `w2` name it in its run; `score` says how surely it rises.
 
     `earlier` are the posts of the story like it in the run that this one is compared with, None
-    where there is none. `example` is looked up in the store.
+    where there is none. `counts` are its posts in the parts of the window, whose recent part begins
+    at `recent_at`, from 0 to 1. `example` is looked up in the store.
     """
 
     rank: int
@@ -37,18 +38,26 @@ class StoryView:
     rise: Rise | None
     first_seen: datetime
     last_seen: datetime
-    spark: Svg | None = None
+    counts: tuple[int, ...] = ()
+    recent_at: float = 1.0
     url: str = ""
     host: str = ""
     tid: int = 0
     earlier: int | None = None
     example: Example | None = None
 
+    @property
+    def spark(self) -> Svg | None:
+        """The timeline as a small drawing."""
+        if not self.counts:
+            return None
+        label = f"Posts over time: {self.recent:,} of {self.posts:,} are recent"
+        return sparkline(self.counts, label, recent=self.recent_at)
+
 
 def story_view(row: Row, figures: Figures) -> StoryView:
     """Return the story of a row of item `story`, of any of the queries of findings."""
     url = web_address(row.get("url") or "")
-    label = f"Posts over time: {row['recent']:,} of {row['count']:,} are recent"
     return StoryView(
         rank=row["rank"],
         w1=row["w1"],
@@ -63,7 +72,8 @@ def story_view(row: Row, figures: Figures) -> StoryView:
         rise=figures.rise(row),
         first_seen=row["first_seen"],
         last_seen=row["last_seen"],
-        spark=spark(row["parts"], row["counts"], figures, label) if row.get("parts") else None,
+        counts=tuple(by_part(row["parts"], row["counts"], figures)) if row.get("parts") else (),
+        recent_at=figures.recent_at,
         url=url,
         host=host_of(url),
         tid=row.get("tid") or 0,

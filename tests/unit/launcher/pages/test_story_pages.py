@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import launcher as benchmark
 from dfpipe import datastore
 from dfpipe.posts.post import KIND
 from dfpipe.warehouse.duckdb_warehouse import DuckDBWarehouse
@@ -41,6 +42,21 @@ def test_the_front_page_has_the_stories_with_an_example_each(place: Site) -> Non
     sparks = [attrs for tag, attrs in page.tags if attrs.get("class") == "spark"]
     assert len(sparks) == support.STORIES
     assert len(text) < 60_000
+
+
+def test_the_front_page_of_a_full_run_is_light(tmp_path: Path) -> None:
+    site = Site(tmp_path, runs=0)
+    (tmp_path / "results.duckdb").unlink(missing_ok=True)
+    benchmark.make_warehouse(tmp_path / "results.duckdb", 30)
+    benchmark.put_examples(site.settings.store)
+    page = Page(text := site.text("/"))
+    assert len(titles(text)) == 20
+    files = [
+        str(attrs.get("href") or attrs.get("src"))
+        for tag, attrs in page.tags
+        if tag == "script" or (tag == "link" and attrs.get("rel") in ("stylesheet", "icon"))
+    ]
+    assert len(text.encode()) + sum(len(site.get(file).data) for file in files) < 100_000
 
 
 def test_stories_are_sorted_by_their_rise(place: Site) -> None:

@@ -72,7 +72,7 @@ class Posts:
         if name == EARLIER:
             return [*self.earlier, "run", f"--source={self.earlier_store}", *window]
         plain = [sys.executable, "-m", "benchmarks.plain_beam"]
-        program = plain if name == BEAM else [*lab.DFPIPE, "run"]
+        program = plain if name == BEAM else [*lab.DFPIPE, "run", "--cache=none"]
         return [*program, f"--store={self.store}", *window]
 
 

@@ -63,7 +63,12 @@ def measure_size(n: int, stores: Path, folder: Path) -> Size:
     with made_store(n, stores) as store:
         sink, traffic = folder / f"{n}.duckdb", folder / f"{n}.json"
         options = [f"--store=sqlite:///{store}", f"--sink=duckdb:///{sink}"]
-        options += [f"--until={synthetic.until()}", "--processes=1", "--runner=FnApiRunner"]
+        options += [
+            f"--until={synthetic.until()}",
+            "--processes=1",
+            "--runner=FnApiRunner",
+            "--cache=none",
+        ]
         one = measure([sys.executable, "-m", "benchmarks.shuffled", str(traffic), *options])
         print(f"{n:>11,} posts: {one.seconds:.1f} s, {one.cpu_seconds:.1f} s CPU", flush=True)
         workers = [*lab.DFPIPE, "run", *options, *WORKERS]

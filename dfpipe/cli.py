@@ -25,6 +25,7 @@ COMMANDS = {
     "query": ("query", "Answer a named query from the results."),
     "story": ("story", "Show one story with its timeline, links and posts."),
     "stopwords": ("stopwords", "Print the stop words in effect."),
+    "try": ("try_", "Show what an archive talks about, in one command."),
     "demo": ("demo", "Run the whole pipeline on a synthetic timeline."),
 }
 # Distributions add subcommands through this group of entry points: an object

@@ -1,7 +1,5 @@
 """`dfpipe demo`."""
 
-import shutil
-import sys
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from dfpipe.errors import DfpipeError
+from dfpipe.commands.folders import make_folder, program_name, sink_in, store_in
 from dfpipe.importing import import_launch
 
 TIMELINE = timedelta(days=6)  # the window of yesterday's run and a day
@@ -22,11 +20,6 @@ ANSWERS: tuple[tuple[str, dict[str, object], int], ...] = (
     ("emerging_pairs", {}, 10),
 )
 STORIES, BAR_WIDTH = 8, 48
-NEXT = (
-    "import FILE --store sqlite:///posts.db --shift-to-now",
-    "run --store sqlite:///posts.db --sink duckdb:///results.duckdb",
-    "query interesting_pairs --sink duckdb:///results.duckdb",
-)
 
 
 @click.command("demo", short_help="Run the whole pipeline on a synthetic timeline.")
@@ -47,9 +40,9 @@ def command(folder: Path) -> None:
 
 def show_demo(folder: Path, now: datetime) -> None:
     """Store, analyse and query a timeline that ends now. Raises DfpipeError."""
-    _make(folder)
+    make_folder(folder)
     launch = import_launch()
-    store, sink = f"sqlite:///{folder / 'posts.db'}", f"duckdb:///{folder / 'results.duckdb'}"
+    store, sink = store_in(folder), sink_in(folder)
     stored, seen = _import(store, now)
     click.echo(
         f"Stored {stored:,} synthetic posts covering {TIMELINE.days} days in {store}."
@@ -58,12 +51,11 @@ def show_demo(folder: Path, now: datetime) -> None:
     for name, until in (("Yesterday", now - DAY), ("Today", now)):
         words = [f"--store={store}", f"--sink={sink}", f"--until={until.isoformat()}"]
         click.echo(f"{name}: {launch.launch(words, {})}")
-    program = _program()
+    program = program_name()
     _show_stories(store, sink, program)
     _answer(sink, program)
-    click.echo("To do the same with your own posts from X, Mastodon or Bluesky:")
-    for line in NEXT:
-        click.echo(f"$ {program} {line}")
+    click.echo("To do the same with your own archive from X, Mastodon or Bluesky:")
+    click.echo(f"$ {program} try FILE")
 
 
 def _show_stories(store: str, sink: str, program: str) -> None:
@@ -93,15 +85,6 @@ def _answer(sink: str, program: str) -> None:
         print_table(named_queries.load(query), replace(answer, rows=answer.rows[:rows]), rows)
 
 
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DfpipeError(
-            f"the folder {folder} cannot be made: {error.strerror}: name another with --folder"
-        ) from error
-
-
 def _import(store: str, now: datetime) -> tuple[int, int]:
     """Store the timeline; return how many posts were new and how many were there."""
     from dfpipe import datastore
@@ -112,9 +95,3 @@ def _import(store: str, now: datetime) -> tuple[int, int]:
         posts = timeline.timeline(now - TIMELINE, now)
         stored = storing.store(client, posts, now=now)
     return stored.new, stored.seen
-
-
-def _program() -> str:
-    """Return how to call this program: by its path where it is not on the search path."""
-    called = sys.argv[0]
-    return called if Path(called).name == "dfpipe" and not shutil.which("dfpipe") else "dfpipe"

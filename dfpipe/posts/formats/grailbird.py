@@ -3,6 +3,7 @@
 Those of posts hold v1.1 tweets, and long posts have their whole text in one of their own.
 """
 
+import html
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -107,9 +108,10 @@ class LongTexts:
         if not self._by_second:
             return post
         second = post.created_at.replace(microsecond=0)
-        begin = _CUT.sub("", post.text, count=1)
+        begin = html.unescape(_CUT.sub("", post.text, count=1))
         for time in (second, second - _SECOND, second + _SECOND):
             for long in self._by_second.get(time, ()):
-                if begin and long.text.startswith(begin) and len(long.text) > len(begin):
+                text = html.unescape(long.text).rstrip()
+                if begin and text.startswith(begin) and len(text) > len(begin):
                     return replace(post, text=long.text, urls=long.urls)
         return post

@@ -21,6 +21,7 @@ from dfpipe.posts import archives, containers, streams
 from dfpipe.posts.archives import Found
 from dfpipe.posts.containers import ArchiveFile, Failure, PassedOver, Warned
 from dfpipe.posts.post import Post
+from tests.support.archives import zipped
 
 Files = Mapping[str, bytes]
 PICTURE = b"\xff\xd8\xff\xe0" + random.Random(1).randbytes(100_000)
@@ -29,14 +30,6 @@ PICTURE = b"\xff\xd8\xff\xe0" + random.Random(1).randbytes(100_000)
 def line(tid: int, text: str = "x") -> bytes:
     record = {"tid": tid, "user": "a", "text": text, "created_at": "2020-01-01T00:00:00Z"}
     return json.dumps(record).encode() + b"\n"
-
-
-def zipped(files: Files, how: int = zipfile.ZIP_DEFLATED) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", how) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return out.getvalue()
 
 
 def tarred(files: Files, form: int = tarfile.PAX_FORMAT) -> bytes:

@@ -27,6 +27,8 @@ BOM = b"\xef\xbb\xbf"
 # No string holds a newline: a quote without its pair on the line is an error, or the pair is yet to
 # be read.
 _TOKEN = re.compile(rb'"(?:[^"\\\n]|\\.)*+"|["\[\]{},]')
+# How an outbox of ActivityPub begins, which holds all posts of an account in one object.
+_OUTBOX = re.compile(rb'\s*\{\s*"@context".{0,10000}?"orderedItems"\s*:\s*(?=\[)', re.DOTALL)
 _QUOTE, _OPENING, _CLOSING = ord('"'), b"[{", b"]}"
 
 
@@ -34,8 +36,9 @@ def documents(name: str, stream: io.BufferedIOBase) -> Iterator[tuple[int, objec
     """Yield each JSON document with its line, or 0 where it is not a line of its own.
 
     That is an object over several lines, or an element of an array over several lines or of a very
-    long one. A document that cannot be parsed is a Skip. Blank lines and a byte order mark are
-    passed over. Raises ArchiveError for a document of more than MAX_DOCUMENT_BYTES.
+    long one, which may be an outbox. A document that cannot be parsed is a Skip. Blank lines and a
+    byte order mark are passed over. Raises ArchiveError for a document of more than
+    MAX_DOCUMENT_BYTES.
     """
     reader = _Reader(name, stream)
     while line := reader.line():
@@ -92,6 +95,10 @@ def spans_lines(head: list[bytes]) -> bool:
     return first.startswith(b"[") or not any(isinstance(parse(line), dict) for line in head)
 
 
+def _is_array(begun: bytes) -> bool:
+    return begun.lstrip().startswith(b"[") or _OUTBOX.match(begun) is not None
+
+
 class _Reader:
     """Reads lines, and values that go on over several."""
 
@@ -102,14 +109,14 @@ class _Reader:
         self._begun = 1
         self._is_spanning = True
         self.number = 0  # of the last line, from 1
-        self.is_cut = False  # it is the beginning of an array that is too long for a line
+        self.is_cut = False  # it is the beginning of an array or an outbox too long for a line
 
     def line(self) -> bytes:
-        """Return the next line, or the beginning of a very long one that is an array."""
+        """Return the next line, or the beginning of a very long one that is an array or outbox."""
         self.number = self._begun
         parts = [self._some()]
         size = len(parts[0])
-        self.is_cut = size == PIECE and parts[0].lstrip().startswith(b"[")
+        self.is_cut = size == PIECE and _is_array(parts[0])
         while not self.is_cut and parts[-1] and not parts[-1].endswith(b"\n"):
             parts.append(self._some())
             size += len(parts[-1])
@@ -148,6 +155,8 @@ class _Reader:
         """
         while not begun.lstrip() and (more := self._read()):
             begun = more.lstrip()
+        outbox = _OUTBOX.match(begun) if self.is_cut else None
+        begun = begun[outbox.end() :] if outbox else begun
         scanner = _Scanner(begun, self._read, self._check_size)
         found = scanner.elements() if begun.startswith(b"[") else scanner.value()
         yield from ((0, document) for document in found)
@@ -155,6 +164,8 @@ class _Reader:
         if scanner.is_broken:
             yield self.number + scanner.lines(), BROKEN
         left = scanner.left()
+        if outbox and not scanner.is_broken:
+            left = (left.lstrip() or self._read().lstrip()).removeprefix(b"}")
         self._begun = self.number + scanner.lines()
         self._push_back(left)
 

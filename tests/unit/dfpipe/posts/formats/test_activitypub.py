@@ -1,10 +1,13 @@
 """Outboxes of ActivityPub, on hand-made ones in the shapes of Mastodon's export."""
 
+import io
+import json
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from dfpipe.posts.formats import json_stream
 from dfpipe.posts.formats.recognise import results
 from dfpipe.posts.formats.result import UNKNOWN, Deletion, Result, Skip, hashed_tid
 from dfpipe.posts.post import Post
@@ -123,3 +126,20 @@ def test_what_is_refused(activity: dict[str, Any], reason: str) -> None:
     found = only(activity)
     assert isinstance(found, Skip)
     assert reason in found.reason
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\n" + json.dumps(outbox(create(id="https://a/9")))])
+@pytest.mark.parametrize("piece", [200, 256, 300, 2**20])
+def test_an_outbox_of_any_length_is_read(
+    end: str, piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    posts = [create(id=f"https://a/{n}", content=f"<p>{n} }}]</p>") for n in range(1, 9)]
+    written = json.dumps({"@context": ["https://a", {"x": "y"}], **outbox(*posts)}) + end
+    monkeypatch.setattr(json_stream, "PIECE", piece)
+    if piece < 2**20:
+        monkeypatch.setattr(json_stream, "MAX_DOCUMENT_BYTES", 2_000)
+    read = json_stream.documents("outbox.json", io.BytesIO(written.encode()))
+    found = [result for _, document in read for result in results(document)]
+    numbers = [result.tid for result in found if isinstance(result, Post)]
+    assert numbers == [*range(1, 9), *([9] if len(end) > 1 else [])]
+    assert len(found) == len(numbers)

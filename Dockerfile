@@ -6,7 +6,7 @@
 # same Beam, a test holds them together.
 ARG BEAM=2.77.0
 ARG PYTHON=3.11
-ARG TEMPLATE_LAUNCHER=20230622_RC00
+ARG TEMPLATE_LAUNCHER=20260122_RC00
 
 FROM apache/beam_python${PYTHON}_sdk:${BEAM} AS beam
 FROM gcr.io/dataflow-templates-base/python311-template-launcher-base:${TEMPLATE_LAUNCHER} AS template

@@ -75,11 +75,11 @@ format: $(VENV)/dev
 
 # What a laptop needs: a third of the packages.
 $(VENV)/local: setup.py constraints.txt
-	$(call install,local,57 packages (110 MB to download; 490 MB on disk))
+	$(call install,local,57 packages (160 MB to download; 540 MB on disk))
 
 # Everything, tools included; the demo needs nothing more.
 $(VENV)/dev: setup.py constraints.txt
-	$(call install,dev,170 packages (300 MB to download; 1.3 GB on disk))
+	$(call install,dev,170 packages (310 MB to download; 1.3 GB on disk))
 	@touch $(VENV)/local
 
 constraints: $(VENV)/dev  ## renew constraints.txt; all of it with UPGRADE=--upgrade

@@ -84,6 +84,7 @@ DEV = [
     "psutil>=7,<8",
     "pytest>=9,<10",
     "pytest-xdist>=3.8,<4",
+    "python-hcl2>=8,<9",
     "ruff>=0.17,<0.18",
     "setuptools>=77,<82",
     "sqlglot>=30,<31",
@@ -131,8 +132,8 @@ setup(
     long_description=long_description(),
     long_description_content_type="text/markdown",
     author="The dfpipe authors",
-    url=URL,
     project_urls={
+        "Homepage": URL,
         "Documentation": f"{URL}/tree/main/docs",
         "Changelog": f"{URL}/blob/main/CHANGELOG.md",
         "Source": URL,

@@ -1,6 +1,7 @@
 """`dfpipe serve`."""
 
 import secrets
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -8,6 +9,8 @@ import click
 from service.errors import UsageError
 from service.files import private_folder, write_whole
 
+# A library of each extra that the started processes need: without it they would end at once.
+LIBRARIES = ("apache_beam", "atproto", "plotly")
 TOKENS = ("task", "ingest")
 # Synthetic posts stay apart from real ones.
 FOLDER, DEMO_FOLDER = "dfpipe-data", "dfpipe-demo"
@@ -63,6 +66,7 @@ def command(
     printed is a link to open them. The first analysis starts at once. Each line of output starts
     with the name of its process; a process that ends is restarted.
     """
+    _check_libraries()
     from system.system import System, run
 
     if shift_to_now and not posts:
@@ -85,6 +89,12 @@ def command(
         tokens=tokens,
     )
     run(system)
+
+
+def _check_libraries() -> None:
+    for name in LIBRARIES:
+        if find_spec(name) is None:
+            raise ModuleNotFoundError(f"no module {name}", name=name)
 
 
 def _config() -> Path:

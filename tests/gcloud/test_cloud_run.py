@@ -98,7 +98,7 @@ def test_the_collector_gets_its_secret(followed: Followed, tmp_path: Path) -> No
 def test_commands_have_options_that_there_are(followed: Followed, name: str) -> None:
     run = container(followed, name)
     [program], [word, *options] = run["command"], run["args"]
-    command = PROGRAMS[program].commands[word]
+    command = PROGRAMS[program].all_commands()[word]
     given = variables(followed, name)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from fnmatch import fnmatchcase
@@ -11,9 +12,12 @@ from typing import Any
 import apache_beam
 import pytest
 import yaml
+from gunicorn.config import Config
 
 from launcher.chains.chains import read_chains
 from launcher.settings import read_settings, variables
+from service.gunicorn_server import DeadlineWorker
+from service.listening import LONG_TIMEOUT
 from system import cron as clock
 from system import system
 from tests.support.command import environment
@@ -155,6 +159,18 @@ def test_cron_starts_a_chain_for_every_slot() -> None:
     }
     slot = read_settings({}).slot
     assert schedules[system.LAUNCH_URL] == f"every {slot.seconds // 3600} hours"
+
+
+@pytest.mark.parametrize("file", ["app.yaml", "collector/app.yaml"])
+def test_app_engine_serves_with_the_deadline_of_serve(file: str) -> None:
+    entrypoint = yaml.safe_load((ROOT / file).read_text(encoding="utf-8"))["entrypoint"]
+    name, *args = shlex.split(entrypoint.replace("$PORT", "8080"))
+    assert name == "gunicorn"
+    config = Config()
+    given = config.parser().parse_args(args)
+    assert given.args == [f"{'collector' if '/' in file else 'launcher'}.app:create_app()"]
+    assert given.worker_class == f"{DeadlineWorker.__module__}.{DeadlineWorker.__name__}"
+    assert given.timeout == LONG_TIMEOUT
 
 
 def test_the_launcher_on_app_engine() -> None:

@@ -7,7 +7,6 @@ from typing import Any
 from flask import request
 
 from dfpipe.errors import NoResultsError, UsageError
-from launcher.pages.rendering import whole
 from launcher.views import talk
 from launcher.views.results import Results, Runs
 
@@ -31,17 +30,22 @@ def names_run() -> bool:
     return bool(request.args.get("run") or request.args.get("ts"))
 
 
+def comparison() -> str:
+    """What a run is compared with, as the address says it: a run's time, or hours before it."""
+    return request.args.get("compare") or request.args.get("since") or str(talk.DEFAULT_SPAN)
+
+
 def span() -> int:
-    """The hours between a run and the one that it is compared with, at least."""
-    hours = whole("since", talk.DEFAULT_SPAN)
-    return hours if hours in talk.SPANS else talk.DEFAULT_SPAN
+    """The hours between a run and those that its pairs are compared with, at least."""
+    given = comparison()
+    return int(given) if given in map(str, talk.SPANS) else talk.DEFAULT_SPAN
 
 
 def compared_run(runs: Runs, run: Row) -> Row | None:
-    """The run to compare with: that which the address names, or the newest one `span` older."""
-    given = request.args.get("compare", "")
-    limit = _time(given) if given else run["ts"] - timedelta(hours=span())
-    found = runs.at(limit)
+    """The run to compare with: that of a time, or the newest one that is so many hours older."""
+    given = comparison()
+    hours = given.isascii() and given.isdigit()
+    found = runs.at(run["ts"] - timedelta(hours=span()) if hours else _time(given))
     return found if found and found["ts"] != run["ts"] else None
 
 

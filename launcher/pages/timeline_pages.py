@@ -8,7 +8,14 @@ from flask import Blueprint, Response, abort, jsonify, make_response, request
 from dfpipe.commands.query import as_csv, as_json
 from dfpipe.warehouse import named_queries
 from dfpipe.warehouse.named_queries import NamedQuery, Result
-from launcher.pages.choosing import chosen, chosen_run, compared_run, names_run, span
+from launcher.pages.choosing import (
+    chosen,
+    chosen_run,
+    compared_run,
+    comparison,
+    names_run,
+    span,
+)
 from launcher.pages.rendering import harmless, whole
 from launcher.views import talk
 from launcher.views.charts import bars
@@ -65,7 +72,7 @@ class TimelinePages:
             stories=[replace(s, example=e) for s, e in zip(shown, examples, strict=True)],
             sort=sort,
             sorts=SORTS,
-            span=span(),
+            compare=comparison(),
             spans=talk.SPANS,
             cards=talk.cards(findings.rankings),
             more=[name for name in talk.KINDS if name not in talk.CARDS],

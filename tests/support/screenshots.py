@@ -13,7 +13,7 @@ from tests.support.browser import DEADLINE_MS, note
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
+SIZES = {"desktop": (1280, 900), "phone": (360, 780)}
 SCHEMES = ("light", "dark")
 # The browser decodes a picture: how many colours it has, and its mean brightness, 0 to 255.
 _LOOK_AT = """

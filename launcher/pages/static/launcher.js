@@ -96,7 +96,7 @@ function localize(part) {
     time.title = `${time.dateTime.slice(0, 16).replace("T", " ")} UTC`;
     time.textContent = local.format(new Date(time.dateTime));
   }
-  for (const option of part.querySelectorAll("#run option")) option.textContent = local.format(new Date(option.value));
+  for (const option of part.querySelectorAll("option[value$=Z]")) option.textContent = local.format(new Date(option.value));
   for (const place of part.querySelectorAll(".zone")) {
     place.textContent = zone.formatToParts(new Date()).find((each) => each.type === "timeZoneName").value;
   }

@@ -190,7 +190,7 @@ def test_parameters_and_limit_of_an_answer(site: Site) -> None:
         ("/api/queries/popular_words.json?limit=-1", 400, "limit is '-1': expected a whole number"),
         ("/api/queries/emerging_pairs.json?since=x", 400, "give a whole number from 0"),
         ("/?run=yesterday", 400, "the run is 'yesterday': expected a time like"),
-        ("/?since=x", 400, "since is 'x': expected a whole number"),
+        ("/?since=x", 400, "the run is 'x': expected a time like"),
         ("/?run=2020-01-01T00:00:00Z", 200, "no run at or before 2020-01-01T00:00:00Z"),
         ("/timeline/word", 400, "the address needs word"),
         ("/timeline/word?word=+", 400, "the address needs word"),

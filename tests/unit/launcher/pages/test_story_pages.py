@@ -64,7 +64,7 @@ def test_stories_are_sorted_by_their_rise(place: Site) -> None:
     by_size, by_rise = (titles(place.text(f"/?sort={name}")) for name in ("size", "rise"))
     assert sorted(by_size) == sorted(by_rise)
     links = Page(place.text("/?sort=rise")).links()
-    assert "/?sort=size&since=24" in links
+    assert "/?sort=size&compare=24" in links
     assert titles(place.text("/?sort=nonsense")) == by_size
 
 
@@ -78,6 +78,9 @@ def test_what_is_new_and_what_is_gone_since_a_day_before(tmp_path: Path) -> None
     gone = Page(text).text.split("No longer told:")[1]
     assert "recount council bakery" in gone
     assert "election" not in gone
+    other = site.text(f"/?compare={SLOT:%Y-%m-%dT%H:%M:%SZ}")
+    assert re.findall(r'class="chip fresh"', other) == ['class="chip fresh"']
+    assert site.text("/?since=24").count("chip fresh") == 1
     # Of the first run there is none before.
     assert (
         "There is no earlier run to compare with"

@@ -230,7 +230,7 @@ def recent_rises(
 def story(found: Results, w1: str, w2: str, ts: datetime | None = None) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
     for s in of_newest(found, tables.STORIES, ts):
-        if (s.w1, s.w2) != (w1, w2):
+        if (s.w1, s.w2) != tuple(sorted((w1, w2))):
             continue
         own = (s.words, s.users, s.recent, s.before, s.score, s.p_value, s.pairs)
         seen, none = (s.first_seen, s.last_seen), (None,) * 9
@@ -259,6 +259,7 @@ def story_history(
     newest = found.newest(ts)
     if newest is None:
         return []
+    w1, w2 = sorted((w1, w2))
     words = {
         word
         for s in of_newest(found, tables.STORIES, ts)
@@ -517,7 +518,7 @@ ASKED: list[tuple[Callable[..., list[tuple[Any, ...]]], dict[str, Any]]] = [
     *[
         (f, {"w1": w1, "w2": w2, **ts})
         for f in (story, story_history)
-        for w1, w2 in (*PAIRS[:4], ("Zebra", "Zebra"))
+        for w1, w2 in (*PAIRS[:4], PAIRS[0][::-1], ("Zebra", "Zebra"))
         for ts in ({}, TS)
     ],
     *[(run_findings, {"ts": ts, **p}) for ts in RUNS for p in ({}, {"compared": RUNS[0]})],

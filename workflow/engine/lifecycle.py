@@ -220,7 +220,7 @@ def begin(unit: Unit, record: Record, eta: int | None = None) -> None:
 def outputs_filled(unit: Unit, record: Record, finalizes: Finalizes) -> None:
     """All outputs are filled: the stage is to be finalized, or done."""
     if finalizes(record):
-        record.status = RUN
+        record.status, record.deaths = RUN, 0  # deaths of `run` are not those of `finalized`
         enqueue_finalized(unit, record)
     else:
         record.status, record.finalized = DONE, unit.now
@@ -248,7 +248,7 @@ def request_abort(unit: Unit, root: Record, message: str) -> bool:
 
 def abort(unit: Unit, record: Record, finalizes: Finalizes) -> None:
     """Abort one stage."""
-    record.status = ABORTED
+    record.status, record.deaths = ABORTED, 0
     if finalizes(record):
         enqueue_finalized(unit, record)
     else:

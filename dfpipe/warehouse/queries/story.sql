@@ -1,13 +1,13 @@
 -- One story of the newest run: itself, its example posts, its links and its timeline.
 -- `item` says which a row is: story, post, url or part; columns of the others are empty.
--- param w1 STRING: the first word of the story's leading edge
--- param w2 STRING: the second
+-- param w1 STRING: a word of the story's leading edge
+-- param w2 STRING: the other, in any order
 -- param ts TIMESTAMP = NULL: use the newest run at or before this time
 WITH newest AS (
   SELECT MAX(ts) AS ts FROM runs WHERE ts <= COALESCE(@ts, ts)
 ),
 chosen AS (
-  SELECT stories.* FROM stories JOIN newest USING (ts) WHERE w1 = @w1 AND w2 = @w2
+  SELECT stories.* FROM stories JOIN newest USING (ts) WHERE w1 = LEAST(@w1, @w2) AND w2 = GREATEST(@w1, @w2)
 ),
 items AS (
   SELECT 1 AS place, 'story' AS item, rank, NULL AS tid, CAST(NULL AS STRING) AS url,

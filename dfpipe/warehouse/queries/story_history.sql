@@ -1,7 +1,8 @@
 -- The stories of earlier runs like one of the newest run, newest first.
 -- They have the same leading edge, or at least half of its words.
--- param w1 STRING: the first word of the story's leading edge
--- param w2 STRING: the second
+-- compares: all
+-- param w1 STRING: a word of the story's leading edge
+-- param w2 STRING: the other, in any order
 -- param ts TIMESTAMP = NULL: use the newest run at or before this time
 WITH newest AS (
   SELECT MAX(ts) AS ts FROM runs WHERE ts <= COALESCE(@ts, ts)
@@ -11,7 +12,7 @@ own AS (
   FROM stories
   JOIN newest USING (ts)
   CROSS JOIN UNNEST(SPLIT(stories.words, ' ')) AS token
-  WHERE w1 = @w1 AND w2 = @w2
+  WHERE w1 = LEAST(@w1, @w2) AND w2 = GREATEST(@w1, @w2)
 ),
 shared AS (
   SELECT stories.ts, stories.rank, COUNT(*) AS words
@@ -38,5 +39,5 @@ JOIN runs ON stories.ts = runs.ts
 JOIN newest ON stories.ts < newest.ts
 CROSS JOIN (SELECT COUNT(*) AS words FROM own) AS wanted
 LEFT JOIN shared ON stories.ts = shared.ts AND stories.rank = shared.rank
-WHERE (stories.w1 = @w1 AND stories.w2 = @w2) OR 2 * shared.words >= wanted.words
+WHERE (stories.w1 = LEAST(@w1, @w2) AND stories.w2 = GREATEST(@w1, @w2)) OR 2 * shared.words >= wanted.words
 ORDER BY stories.ts DESC, stories.rank

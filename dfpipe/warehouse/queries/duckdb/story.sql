@@ -11,7 +11,8 @@ WITH newest AS (
   JOIN newest
     USING (ts)
   WHERE
-    w1 = $w1 AND w2 = $w2
+    w1 = CASE WHEN $w1 IS NULL OR $w2 IS NULL THEN NULL ELSE LEAST($w1, $w2) END
+    AND w2 = CASE WHEN $w1 IS NULL OR $w2 IS NULL THEN NULL ELSE GREATEST($w1, $w2) END
 ), items AS (
   SELECT
     1 AS place,

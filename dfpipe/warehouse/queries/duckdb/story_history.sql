@@ -12,7 +12,8 @@ WITH newest AS (
     USING (ts)
   CROSS JOIN UNNEST(STR_SPLIT(stories.words, ' ')) AS _t0(token)
   WHERE
-    w1 = $w1 AND w2 = $w2
+    w1 = CASE WHEN $w1 IS NULL OR $w2 IS NULL THEN NULL ELSE LEAST($w1, $w2) END
+    AND w2 = CASE WHEN $w1 IS NULL OR $w2 IS NULL THEN NULL ELSE GREATEST($w1, $w2) END
 ), shared AS (
   SELECT
     stories.ts,
@@ -53,8 +54,10 @@ LEFT JOIN shared
   ON stories.ts = shared.ts AND stories.rank = shared.rank
 WHERE
   (
-    stories.w1 = $w1 AND stories.w2 = $w2
-  ) OR 2 * shared.words >= wanted.words
+    stories.w1 = CASE WHEN $w1 IS NULL OR $w2 IS NULL THEN NULL ELSE LEAST($w1, $w2) END
+    AND stories.w2 = CASE WHEN $w1 IS NULL OR $w2 IS NULL THEN NULL ELSE GREATEST($w1, $w2) END
+  )
+  OR 2 * shared.words >= wanted.words
 ORDER BY
   stories.ts DESC,
   stories.rank NULLS FIRST

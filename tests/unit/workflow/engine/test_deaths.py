@@ -190,6 +190,25 @@ def test_an_end_that_kills_every_process(queues: Queues) -> None:
     assert queues.engine.record(str(stage.pipeline_id)) is None
 
 
+class DiesThenKillsAtTheEnd(KillsAtTheEnd):
+    def run(self) -> int:
+        SEEN[0].die()
+        return 1
+
+
+def test_a_death_of_run_is_not_charged_to_finalized(queues: Queues) -> None:
+    stage = DiesThenKillsAtTheEnd()
+    stage.start()
+    for _ in range(2):  # the second begins when the first is known
+        with pytest.raises(KilledError):
+            queues.drain()
+        queues.clock.move(700)  # the lease ends
+    queues.now(stage).abort("stopped by a person")
+    assert drain(queues) == 3
+    message = queues.about(stage)["lastRetryMessage"]
+    assert message == f"finalized() failed, attempt 3 of 3: {workflow_died()}"
+
+
 class Fails(workflow.Pipeline):
     def run(self) -> None:
         raise RuntimeError(str(self.current_attempt))

@@ -11,10 +11,10 @@ from functools import cache
 from heapq import merge, nsmallest
 from itertools import islice
 
+from dfpipe.analysis.level import LEVEL
 from dfpipe.analysis.ranking import Counted
 from dfpipe.analysis.recency import RECENT, Sizes, recent, total
 
-LEVEL = 0.01  # p-values below it are listed
 CERTAIN = 1_500.0  # a score whose p-value is 0.0, whatever the number of tests
 
 

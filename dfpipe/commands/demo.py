@@ -60,10 +60,10 @@ def show_demo(folder: Path, now: datetime) -> None:
 
 def _show_stories(store: str, sink: str, program: str) -> None:
     from dfpipe import warehouse
-    from dfpipe.commands.story_text import bars, line, rows
+    from dfpipe.commands.story_text import bars, line
 
-    stories = rows(warehouse.connect(sink), "stories")[:STORIES]
-    run = rows(warehouse.connect(sink), "latest_runs")[0]
+    stories = warehouse.connect(sink).query("stories").dicts()[:STORIES]
+    run = warehouse.connect(sink).query("latest_runs").dicts()[0]
     click.echo("The largest stories, and when they were told:")
     for story in stories:
         click.echo(line(story))

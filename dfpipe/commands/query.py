@@ -129,8 +129,7 @@ def catalogue() -> str:
 
 def as_json(result: Result) -> str:
     """Return one array of objects, a row a line, numbers in full and times as RFC 3339."""
-    rows = (dict(zip(result.columns, row, strict=True)) for row in result.rows)
-    lines = (json.dumps(row, default=_rfc3339, ensure_ascii=False) for row in rows)
+    lines = (json.dumps(row, default=_rfc3339, ensure_ascii=False) for row in result.dicts())
     return "[" + ",\n ".join(lines) + "]\n"
 
 

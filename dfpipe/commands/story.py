@@ -8,7 +8,7 @@ import click
 
 from dfpipe.commands.options import SINK, require_sink, store_option
 from dfpipe.commands.query import readable
-from dfpipe.commands.story_text import Row, bars, rise, rows, size
+from dfpipe.commands.story_text import Row, bars, rise, size
 from dfpipe.errors import NoResultsError
 from dfpipe.warehouse import Warehouse
 
@@ -35,8 +35,8 @@ def command(w1: str, w2: str, sink: str | None, store: str | None, ts: str | Non
     results = warehouse.connect(require_sink(sink))
     with results.reading():
         story = find(results, min(w1, w2), max(w1, w2), ts)
-        own = rows(results, "story", w1=story["w1"], w2=story["w2"], ts=story["ts"])
-        run = next(run for run in rows(results, "latest_runs") if run["ts"] == story["ts"])
+        own = results.query("story", w1=story["w1"], w2=story["w2"], ts=story["ts"]).dicts()
+        run = next(run for run in results.query("latest_runs").dicts() if run["ts"] == story["ts"])
     for line in told(story, own, run):
         click.echo(line)
     for line in examples([row for row in own if row["item"] == "post"], store):
@@ -45,7 +45,7 @@ def command(w1: str, w2: str, sink: str | None, store: str | None, ts: str | Non
 
 def find(warehouse: Warehouse, w1: str, w2: str, ts: str | None) -> Row:
     """Return a story of a run by its leading edge. Raises NoResultsError."""
-    stories = rows(warehouse, "stories", ts=ts)
+    stories = warehouse.query("stories", ts=ts).dicts()
     for story in stories:
         if (story["w1"], story["w2"]) == (w1, w2):
             return story

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from dfpipe.analysis.level import LEVEL
 from dfpipe.analysis.parts import PARTS, columns
 from dfpipe.commands.query import readable
 from dfpipe.warehouse import Warehouse
@@ -13,17 +14,11 @@ LARGEST, RISING = 5, 3  # stories that a run ends with
 Row = Mapping[str, Any]
 
 
-def rows(warehouse: Warehouse, query: str, **params: object) -> list[Row]:
-    """Return the answer to a named query, each row by the names of its columns."""
-    result = warehouse.query(query, **params)
-    return [dict(zip(result.columns, row, strict=True)) for row in result.rows]
-
-
 def closing_lines(warehouse: Warehouse, ts: datetime) -> list[str]:
     """Return what a run has found: its largest stories, and those that rise most."""
     with warehouse.reading():
-        stories = rows(warehouse, "stories", ts=ts)[:LARGEST]
-        rising = rows(warehouse, "rising_stories", ts=ts)[:RISING]
+        stories = warehouse.query("stories", ts=ts).dicts()[:LARGEST]
+        rising = warehouse.query("rising_stories", ts=ts).dicts()[:RISING]
     lines = ["Stories:", *map(line, stories)] if stories else ["No stories."]
     return [*lines, "Rising:", *map(line, rising)] if rising else lines
 
@@ -41,7 +36,7 @@ def size(story: Row) -> str:
 
 def rise(story: Row) -> str:
     """Return by how much a story's share has risen, empty if it does not rise."""
-    if story["score"] <= 0 or story["p_value"] >= 0.01:
+    if story["score"] <= 0 or story["p_value"] >= LEVEL:
         return ""
     times = f"×{story['times']:.1f}" if story["before"] else "new"
     return f", {times} in the recent part"

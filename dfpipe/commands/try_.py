@@ -183,14 +183,14 @@ def _window(store: str, run: Any, argv: Sequence[str]) -> TryWindow:
 
 def _show(folder: Path, ts: datetime) -> None:
     from dfpipe import warehouse
-    from dfpipe.commands.story_text import closing_lines, rows
+    from dfpipe.commands.story_text import closing_lines
 
     sink = sink_in(folder)
     results = warehouse.connect(sink)
     click.echo("\n".join(closing_lines(results, ts.replace(microsecond=0))))
-    stories = rows(results, "stories", ts=ts.replace(microsecond=0))
+    stories = results.query("stories", ts=ts.replace(microsecond=0)).dicts()
     if not stories:
-        words = [row["word"] for row in rows(results, "popular_words")[:WORDS]]
+        words = [row["word"] for row in results.query("popular_words").dicts()[:WORDS]]
         click.echo(f"The most frequent words: {', '.join(words)}")
     click.echo("To go on:")
     for story in stories[:1]:

@@ -13,11 +13,12 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from dfpipe import progress
 from dfpipe.analysis import pairs, ranking
+from dfpipe.analysis.level import LEVEL
 from dfpipe.analysis.measures import measures
 from dfpipe.analysis.pairs import Found, PairCounter, PairCounts, ShardOfPairs, Weighted
 from dfpipe.analysis.ranking import Candidates
 from dfpipe.analysis.recency import Sizes
-from dfpipe.analysis.rising import LEVEL, p_value, tests_of_pairs
+from dfpipe.analysis.rising import p_value, tests_of_pairs
 from dfpipe.analysis.tokenizing import TokenBatch
 from dfpipe.transforms.once import Once, Packed
 from dfpipe.transforms.top_counts import Shard

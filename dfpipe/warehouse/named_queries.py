@@ -100,6 +100,10 @@ class Result:
         """Return the result of a driver's columns and rows."""
         return cls(tuple(columns), tuple(tuple(map(_in_utc, row)) for row in rows))
 
+    def dicts(self) -> list[dict[str, Any]]:
+        """Return each row by the names of its columns."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
 
 def names() -> list[str]:
     """Return the names of all queries in alphabetical order."""

@@ -72,7 +72,7 @@ def different_settings(query: NamedQuery, values: Mapping[str, Any], runs: Resul
 
     `runs` is the answer to latest_runs. What an older version did not record is not compared.
     """
-    found = [dict(zip(runs.columns, row, strict=True)) for row in runs.rows]
+    found = runs.dicts()
     compared = list(_compared(query, values, found))
     names = [name for name in SETTINGS if len({run[name] for run in compared} - {None}) > 1]
     for name, start in (("days", "window_start"), ("recent", "recent_start")):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dfpipe import warehouse
+from dfpipe.analysis.level import LEVEL
 from dfpipe.errors import DfpipeError, UsageError
 from dfpipe.warehouse import Warehouse
 from launcher.jobs import (
@@ -21,7 +22,6 @@ from service.times import rfc3339
 NOTED = 10  # stories
 # What the webhook gets of each.
 TOLD = ("w1", "w2", "words", "posts", "users", "recent", "before", "times", "score", "url")
-LEVEL = 0.01  # of p-values: the stories below it rise
 WEBHOOK_SECONDS = 20.0
 _logger = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class CheckRunner(OwnRunner):
             raise LaunchRefusedError(
                 f"unknown parameter {min(unknown)}: expected least_posts or most_posts"
             )
-        rows = as_dicts(found, "latest_runs")
+        rows = found.query("latest_runs").dicts()
         run = next((row for row in rows if row["ts"] == spec.slot), None)
         where = f"the run {rfc3339(spec.slot)}"
         if run is None:
@@ -122,9 +122,8 @@ class NoteRunner(OwnRunner):
 
     def work(self, spec: JobSpec, found: Warehouse) -> Mapping[str, Any]:
         """Outputs: the number of stories, and the words of the first few."""
-        rows = [
-            row for row in as_dicts(found, "rising_stories", ts=spec.slot) if _is_new(found, row)
-        ]
+        rising = found.query("rising_stories", ts=spec.slot).dicts()
+        rows = [row for row in rising if _is_new(found, row)]
         outputs = {"number": len(rows), "stories": [row["words"] for row in rows[:NOTED]]}
         _logger.info("rising stories", extra={"slot": rfc3339(spec.slot), **outputs})
         if self._post is not None and rows:
@@ -139,7 +138,7 @@ class NoteRunner(OwnRunner):
 def _is_new(found: Warehouse, story: Mapping[str, Any]) -> bool:
     """Whether no story of an earlier run with the same leading edge or words was rising."""
     edge = {name: story[name] for name in ("w1", "w2", "ts")}
-    earlier = as_dicts(found, "story_history", **edge)
+    earlier = found.query("story_history", **edge).dicts()
     return not any(row["score"] > 0 and row["p_value"] < LEVEL for row in earlier)
 
 
@@ -162,12 +161,6 @@ def poster(url: str) -> Post:
             raise UnavailableError(f"the webhook: {type(error).__name__}") from error
 
     return post
-
-
-def as_dicts(found: Warehouse, name: str, **params: object) -> list[dict[str, Any]]:
-    """The rows of a named query by the names of their columns."""
-    result = found.query(name, **params)
-    return [dict(zip(result.columns, row, strict=True)) for row in result.rows]
 
 
 def _number(spec: JobSpec, name: str, default: int | None) -> int | None:

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, request, url_for
 
 from dfpipe.errors import DfpipeError, NoResultsError
 from launcher.views import feed
-from launcher.views.results import Results, as_dicts
+from launcher.views.results import Results
 from service.access import current_access, readers_only
 from service.clock import Clock
 
@@ -41,7 +41,7 @@ class FeedPage:
         if run is None:
             return self.clock(), []
         (answer,) = self.results.about(run, [("recent_rises", {"since": feed.HOURS})])
-        return run["ts"], as_dicts(answer)
+        return run["ts"], answer.dicts()
 
 
 def _address() -> str:

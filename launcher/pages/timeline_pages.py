@@ -22,7 +22,7 @@ from launcher.views.charts import bars
 from launcher.views.figures import Figures
 from launcher.views.findings import Findings, findings_of, with_times
 from launcher.views.posts import Posts
-from launcher.views.results import Results, as_dicts
+from launcher.views.results import Results
 from launcher.views.stories import SORTS, ordered
 from service.access import viewers_only, viewers_or_proven
 from service.pages import page
@@ -108,7 +108,7 @@ class TimelinePages:
             asked = talk.question(name, span())
             (answer,) = self.results.about(run, [asked])
             figures = Figures.of(run)
-            rows = [with_times(row, figures) for row in as_dicts(answer)]
+            rows = [with_times(row, figures) for row in answer.dicts()]
             cards = [talk.card(asked, rows, len(rows))]
         return page("launcher_ranking.html", cards=cards, run=run, stays_newest=not names_run())
 

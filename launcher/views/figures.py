@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from dfpipe.analysis.level import LEVEL
 from dfpipe.analysis.parts import PARTS
 
-LEVEL = 0.01  # what has a larger p-value may have risen by chance
 HOUR = 3600  # seconds
 
 

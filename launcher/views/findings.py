@@ -9,7 +9,6 @@ from typing import Any
 from dfpipe.warehouse.named_queries import Result
 from launcher.views.charts import Chart, chart
 from launcher.views.figures import Figures
-from launcher.views.results import as_dicts
 from launcher.views.stories import StoryView, compared, host_of, story_view
 
 Row = dict[str, Any]
@@ -19,7 +18,7 @@ MOST_NEAR = 8
 def by_item(result: Result) -> Mapping[str, list[Row]]:
     """Return the rows of each item, in their order."""
     found: defaultdict[str, list[Row]] = defaultdict(list)
-    for row in as_dicts(result):
+    for row in result.dicts():
         found[row["item"]].append(row)
     return found
 

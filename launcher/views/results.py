@@ -76,17 +76,12 @@ class Runs:
 
 def runs_of(result: Result) -> Runs:
     """The runs of an answer to `latest_runs`."""
-    rows = as_dicts(result)
+    rows = result.dicts()
     marks, mark = {}, 0
     for row, values in zip(reversed(rows), reversed(result.rows), strict=True):
         mark = hash((mark, values))
         marks[row["ts"]] = mark
     return Runs(tuple(rows), marks)
-
-
-def as_dicts(result: Result) -> list[dict[str, Any]]:
-    """The rows of an answer by the names of its columns."""
-    return [dict(zip(result.columns, row, strict=True)) for row in result.rows]
 
 
 class Results:

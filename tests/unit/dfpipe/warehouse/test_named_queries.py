@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dfpipe.analysis.level import LEVEL
 from dfpipe.errors import UsageError
 from dfpipe.warehouse import named_queries, translate
 from dfpipe.warehouse.named_queries import Parameter, folder_of, load, names, sql
@@ -118,3 +119,7 @@ def test_any_text_binds_or_is_refused(text: str) -> None:
     for kind in ("INT64", "TIMESTAMP"):
         with suppress(UsageError):
             assert Parameter("p", kind, None, "a value").value(text) is not None
+
+
+def test_rising_stories_are_those_below_the_level() -> None:
+    assert f"stories.p_value < {LEVEL}\n" in sql("rising_stories")

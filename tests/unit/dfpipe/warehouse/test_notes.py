@@ -34,6 +34,7 @@ def test_the_queries_that_compare_runs() -> None:
     compares = {query.name: query.compares for query in loaded if query.compares}
     assert compares == {
         "emerging_pairs": "older",
+        "story_history": "all",
         "word_history": "all",
         "pair_history": "all",
         "story_findings": "all",

@@ -11,7 +11,7 @@ from dfpipe import warehouse
 from dfpipe.errors import DfpipeError, NoResultsError
 from dfpipe.warehouse.named_queries import Result
 from launcher.views import results
-from launcher.views.results import NoWarehouse, Results, as_dicts
+from launcher.views.results import NoWarehouse, Results
 from tests.support.launcher_pages import SLOT, SLOTS, fill
 
 WORDS: tuple[str, dict[str, object]] = ("popular_words", {})
@@ -49,7 +49,7 @@ class Place:
     def words(self, back: int = 0) -> list[str]:
         run = self.results.runs().rows[back]
         (answer,) = self.results.about(run, [WORDS])
-        return [row["word"] for row in as_dicts(answer)]
+        return [row["word"] for row in answer.dicts()]
 
     def later(self) -> None:
         self.now += results.FRESH_SECONDS

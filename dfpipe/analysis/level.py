@@ -1,0 +1,3 @@
+"""The p-value below which words, pairs and stories rise; rising_stories.sql has it too."""
+
+LEVEL = 0.01

@@ -7,7 +7,7 @@ from functools import partial
 
 import click
 
-from dfpipe.commands.options import is_quiet, store_option
+from dfpipe.commands.options import COLUMNS, is_quiet, store_option
 from dfpipe.errors import DfpipeError
 
 EXAMPLES = """\b
@@ -33,13 +33,7 @@ Examples:
     is_flag=True,
     help="Move all times by one constant, so that the newest post is from now; ids stay the same.",
 )
-@click.option(
-    "--columns",
-    metavar="FIELD=COLUMN,...",
-    default="",
-    help="The columns of tables that hold tid, user, text, created_at and urls, where their names "
-    "do not tell: text=Wortlaut,created_at=wann,tid= (no column).",
-)
+@COLUMNS
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(
     files: tuple[str, ...],

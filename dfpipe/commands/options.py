@@ -18,6 +18,14 @@ SINK = click.option(
     help=f"The results: {SINK_FORMS}.  [env var: {SINK_VARIABLES[0]}]",
 )
 
+COLUMNS = click.option(
+    "--columns",
+    metavar="FIELD=COLUMN,...",
+    default="",
+    help="The columns of tables that hold tid, user, text, created_at and urls, where their names "
+    "do not tell: text=Wortlaut,created_at=wann,tid= (no column).",
+)
+
 
 def store_option(
     forms: str = "sqlite:///FILE or datastore://PROJECT?namespace=N", *, required: bool = True

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dfpipe.commands.folders import make_folder, program_name, sink_in, store_in
+from dfpipe.commands.options import COLUMNS
 from dfpipe.errors import DfpipeError
 from dfpipe.importing import import_launch
 
@@ -48,6 +49,7 @@ Examples:
     f"{LEAST_DAYS}]",
 )
 @click.option("--languages", metavar="L,L...", help="Languages whose stop words are left out.")
+@COLUMNS
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
@@ -58,6 +60,7 @@ def command(
     until: str | None,
     days: str | None,
     languages: str | None,
+    columns: str,
     folder: Path | None,
 ) -> None:
     """Import archives of posts, analyse their last days, and print what they talk about.
@@ -68,7 +71,7 @@ def command(
     """
     folder = folder or Path(folder_name(files[0]))
     given = {"--until": until, "--days": days, "--languages": languages}
-    scanned = _import(files, folder)
+    scanned = _import(files, columns, folder)
     launch = import_launch()
     argv = [f"--store={store_in(folder)}", f"--sink={sink_in(folder)}"]
     argv += [f"{name}={value}" for name, value in given.items() if value is not None]
@@ -95,13 +98,16 @@ def folder_name(file: str) -> str:
     return f"{re.sub(r'[^A-Za-z0-9_-]+', '-', stem).strip('-') or 'posts'}.dfpipe"
 
 
-def _import(files: Sequence[str], folder: Path) -> "Scan":
+def _import(files: Sequence[str], columns: str, folder: Path) -> "Scan":
     # None of this is needed for --help, and it takes half a second to import.
     from dfpipe.commands import import_report
     from dfpipe.datastore import connect
     from dfpipe.posts import importing, scanning
+    from dfpipe.posts.formats.columns import parse_columns
 
-    with importing.sources(files, sys.stdin.buffer) as archives, import_report.bar() as show:
+    named = parse_columns(columns) if columns else {}
+    sources = importing.sources(files, sys.stdin.buffer, named)
+    with sources as archives, import_report.bar() as show:
         scanned = scanning.scan(archives, show=show)
         import_report.warn(scanned)
         make_folder(folder)

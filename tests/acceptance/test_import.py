@@ -16,6 +16,7 @@ import pytest
 from dfpipe.cli import main
 from dfpipe.datastore import connect
 from dfpipe.posts.post import KIND
+from tests.support.archives import zipped
 from tests.support.command import DFPIPE, dfpipe, environment
 
 STORE = "sqlite:///posts.db"
@@ -155,8 +156,11 @@ def test_errors_are_one_line_and_leave_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_killed_import_leaves_whole_batches(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(lines(2200))
+@pytest.mark.parametrize("is_zip", [False, True])
+def test_a_killed_import_leaves_whole_batches(tmp_path: Path, is_zip: bool) -> None:
+    every = lines(2200).splitlines(keepends=True)
+    members = {f"{n}.jsonl": b"".join(every[n::7]) for n in range(7)}
+    (tmp_path / "a").write_bytes(zipped(members) if is_zip else lines(2200))
     script = """
 import os, signal, sys
 from dfpipe.posts import importing

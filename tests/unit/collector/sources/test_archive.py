@@ -17,6 +17,7 @@ from collector.fetching.fetching import Context, Outcome, fetch
 from collector.settings import CollectorSettings
 from collector.sources import AccountRefusedError
 from dfpipe.datastore import connect
+from tests.support.archives import x_files, zipped
 from tests.support.collecting import stored_posts
 
 NOW = datetime(2026, 3, 5, 12, 0, tzinfo=UTC)
@@ -120,6 +121,37 @@ def test_a_table_that_grows_is_read_again(bench: Bench) -> None:
     outcome = bench.fetch()
     assert (outcome.stored.new, outcome.set_aside) == (1, 0)
     assert bench.stored() == [1, 2]
+
+
+def test_an_archive_of_x_as_downloaded(bench: Bench) -> None:
+    long = "The harbour committee published a very long statement. " * 9
+    texts = [(NOW, "Storm over the quay"), (NOW, long)]
+    (bench.folder / "twitter-2026.zip").write_bytes(zipped(x_files(texts)))
+    for name, data in x_files(texts).items():
+        file = bench.folder / "unpacked" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+    outcome = bench.fetch()
+    assert (outcome.is_finished, outcome.set_aside, bench.errors()) == (True, 0, [])
+    assert (outcome.stored.new, outcome.stored.seen) == (2, 2)
+    assert {text for _, text in stored_posts(bench.client).values()} == {text for _, text in texts}
+    again = bench.fetch()
+    assert (again.stored.new, again.stored.seen) == (0, 0)
+
+
+def test_a_zip_is_fetched_in_parts_and_a_damaged_member_is_set_aside(bench: Bench) -> None:
+    members = {f"{n}.jsonl": "".join(line(n * 500 + m) for m in range(1, 400)) for n in range(3)}
+    files = {name: text.encode() for name, text in members.items()}
+    files["b.jsonl.gz"] = gzip.compress(line(9999).encode())[:-4]
+    files["photo"] = b"\xff\xd8\xff\xe0"
+    (bench.folder / "a.zip").write_bytes(zipped(files))
+    outcomes = [bench.fetch(seconds=0)]
+    while not outcomes[-1].is_finished:
+        outcomes.append(bench.fetch(seconds=0))
+    assert len(outcomes) > 2
+    assert sum(outcome.stored.new for outcome in outcomes) == 3 * 399 + 1
+    (error,) = bench.errors()
+    assert "a.zip/b.jsonl.gz is damaged" in error
 
 
 def test_an_archive_that_has_changed_is_read_again(bench: Bench) -> None:

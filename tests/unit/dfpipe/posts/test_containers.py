@@ -8,6 +8,7 @@ import lzma
 import os
 import random
 import tarfile
+import tracemalloc
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -282,6 +283,28 @@ class TestBombs:
         assert failures(found) == [
             "in is damaged (a header of 1,099,511,627,776 bytes): get it again"
         ]
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred])
+def test_memory_is_bounded(tmp_path: Path, pack: Callable[[Files], bytes]) -> None:
+    files = {
+        f"data/tweets-part{n}.js": b"window.YTD.tweets.part%d = [" % n
+        + b",\n".join(
+            b'{"tweet": {"id_str": "%d", "full_text": "Storm %d %s", "created_at": '
+            b'"Fri Sep 08 07:00:00 +0000 2023"}}' % (10**6 * n + m, m, b"x" * 400)
+            for m in range(1, 10_000)
+        )
+        + b"]"
+        for n in range(1, 4)
+    }
+    media = {f"data/tweets_media/{n}.mp4": bytes(5_000_000) for n in range(4)}
+    path = written(tmp_path, pack(files | media | {"data/unknown": bytes(30_000_000)}))
+    tracemalloc.start()
+    count = sum(isinstance(what, Post) for _, what in archives.read(ArchiveFile("in", path)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 3 * 9_999
+    assert peak < 12 * 2**20
 
 
 def test_a_tar_with_a_broken_header_in_its_midst(tmp_path: Path) -> None:

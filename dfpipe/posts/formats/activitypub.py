@@ -1,7 +1,7 @@
 """An account's own export of Mastodon and its kin: `outbox.json`, and the activities in it.
 
 An outbox is a collection of activities of ActivityPub: a `Create` holds a post, an `Announce`
-boosts one. Each may also be a document of its own, and so may a post.
+boosts one. An activity or a post may also be a separate document.
 """
 
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def is_object(document: dict[str, Any]) -> bool:
 def collection_results(collection: dict[str, Any]) -> Iterator[Result]:
     """Yield what the activities of an outbox give.
 
-    The lists of likes and of bookmarks are collections of mere addresses, which are not posts.
+    Lists of likes and of bookmarks are collections too, but hold only addresses of posts.
     """
     for activity in items(collection["orderedItems"]):
         if isinstance(activity, dict):
@@ -60,8 +60,8 @@ def collection_results(collection: dict[str, Any]) -> Iterator[Result]:
 def activity_results(activity: dict[str, Any]) -> Iterator[Result]:
     """Yield the post of a `Create` or an `Announce`, or the deletion of a `Delete`.
 
-    A boost is a post of its own by the one who boosted. Where the activity has only the address of
-    its original, which is usual, that is the boost's link and it has no text.
+    A boost is a separate post by the account that boosted. Usually the activity has only the
+    address of the original: the boost then has no text, and the address is its link.
     """
     kind, thing = activity.get("type"), activity["object"]
     if kind in ("Create", "Update"):

@@ -55,7 +55,7 @@ def is_event(document: dict[str, Any]) -> bool:
 def results(item: dict[str, Any]) -> Iterator[Result]:
     """Yield the post of an item of a feed, of a bare post, or of a record with its URI.
 
-    A repost is a post of its own, by the one who reposted, at that time, with the text and the
+    A repost is a separate post by the account that reposted, at that time, with the text and the
     links of its original. The time of a post is the earlier of `createdAt`, which its author
     chooses, and `indexedAt`, when the network first saw it: the order of Bluesky itself.
     """
@@ -99,7 +99,8 @@ def event_results(event: dict[str, Any]) -> Iterator[Result]:
 def record_result(uri: str, record: object, seen_at: object = None) -> Result:
     """Return what a record of a repository gives; its author is known by the DID alone.
 
-    A repost is a post with the address of its original as its link, since the text is elsewhere.
+    A repost record does not have the text of its original: the post has no text, and its link is
+    the address of the original.
     """
     did, _, collection = uri.removeprefix("at://").rpartition("/")[0].partition("/")
     if collection == POSTS:

@@ -32,10 +32,10 @@ _USUAL = {
     "tid": "tid tweetid tweetidstr idstr id statusid postid ids",
     "user": "user.username user.screenname author.username username screenname userscreenname "
     "user author handle fromuser authorname name authorid userid",
-    "text": "notetweet.text rawcontent fulltext tweettext text tweet content tweetcontent body "
-    "message",
+    "text": "notetweet.text rawcontent fulltext tweettext text tweet tweets content tweetcontent "
+    "body message",
     "created_at": "createdat tweetcreatedat tweettime tweetcreated publishdate publishedat "
-    "postedat datetime timestamp date time",
+    "postedat created createddate datetime timestamp date tweetdate postdate time",
     "urls": "notetweet.entities.urls entities.urls expandedurls outlinks urls links",
 }
 _SEPARATOR = re.compile(r"[\s,]+(?=https?://)", re.IGNORECASE)
@@ -155,7 +155,7 @@ def _time(value: object, tid: int | None) -> datetime:
         try:
             return snowflake_time(tid)
         except RefusedError:
-            pass  # the reason that is told is that of the column
+            pass  # report the column, not the id
         raise
 
 

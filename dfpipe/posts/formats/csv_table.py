@@ -22,8 +22,11 @@ _SENTIMENT140 = ("target", "ids", "date", "flag", "user", "text")
 
 def is_csv(head: bytes) -> bool:
     """Tell whether a file that begins so is a table: its first line has names of columns."""
-    names = _fields(head.decode("utf-8", "replace").removeprefix(BOM).partition("\n")[0])
-    return len(names) > 1 and (_is_sentiment140(names) or all(map(_is_name, names)))
+    first, _, rest = head.decode("utf-8", "replace").removeprefix(BOM).partition("\n")
+    names = _fields(first)
+    if len(names) < 2 or rest.lstrip().startswith("{"):
+        return False
+    return _is_sentiment140(names) or all(map(_is_name, names))
 
 
 def _fields(line: str) -> list[str]:

@@ -18,9 +18,10 @@ _NO_LINKS = {"mention", "hashtag", "tag"}
 def html_text(content: str, named: Set[str] = frozenset()) -> tuple[str, list[str]]:
     """Return the text of HTML and its links in their order, without mentions and hashtags.
 
-    These are told by their class, or because `named` has their address or what they show, both
-    casefolded. Paragraphs and line breaks become newlines. A link's text is whole, also where it is
-    shown shortened. Raises RefusedError for HTML that is nested more than MOST_DEPTH deep.
+    Mentions and hashtags are links of the classes `mention`, `hashtag` and `tag`, and links whose
+    address or shown text is in `named`, casefolded. Paragraphs and line breaks become newlines. A
+    link's text is whole, also where it is shown shortened. Raises RefusedError for HTML that is
+    nested more than MOST_DEPTH deep.
 
     >>> html_text('<p>See <a href="http://a.b/c"><span class="invisible">http://</span>a.b/c</a>')
     ('See http://a.b/c', ['http://a.b/c'])

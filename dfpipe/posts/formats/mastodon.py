@@ -27,8 +27,8 @@ def is_status(document: dict[str, Any]) -> bool:
 def results(status: dict[str, Any]) -> Iterator[Result]:
     """Yield the post of a status.
 
-    A boost is a post of its own, by the one who boosted, at that time, with the text and the links
-    of its original.
+    A boost is a separate post by the account that boosted, at that time, with the text and the
+    links of its original.
     """
     yield attempt(_post, status)
 

@@ -208,7 +208,7 @@ def _time(value: object) -> datetime:
 
 def _iso(value: str) -> str:
     if not value[:1].isalpha():
-        return value.replace(" +", "+")
+        return value.replace(" +", "+").replace(" -", "-")
     words = value.split()
     if len(words) != 6 or words[1] not in _MONTHS:
         raise ValueError(value)

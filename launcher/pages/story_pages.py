@@ -125,7 +125,10 @@ class StoryPages:
     def history(self) -> Response:
         """The address that the pages of words and pairs had in earlier versions."""
         name = "word" if "word" in request.args else "pair"
-        params: dict[str, Any] = request.args.to_dict()
+        # No others: url_for takes arguments of its own, such as another host.
+        params: dict[str, Any] = {
+            key: request.args[key] for key in ("word", "w1", "w2") if key in request.args
+        }
         return redirect(url_for(f"pages.{name}", **params), 301)
 
 

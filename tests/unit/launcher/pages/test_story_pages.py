@@ -145,6 +145,13 @@ def test_a_pair_has_its_history_and_the_stories_of_both(place: Site) -> None:
     assert "Strongest partners" not in text
 
 
+def test_the_earlier_address_of_histories_redirects(place: Site) -> None:
+    answer = place.get("/timeline/history?word=a+b&_scheme=javascript&_external=1&endpoint=x")
+    assert (answer.status_code, answer.location) == (301, "/timeline/word?word=a+b")
+    answer = place.get("/timeline/history?w1=b&w2=a")
+    assert answer.location == "/timeline/pair?w1=b&w2=a"
+
+
 def test_what_no_run_has_ranked_leads_to_a_search(place: Site) -> None:
     page = Page(place.text("/timeline/word?word=harbor"))
     assert "No run has ranked this word." in page.text

@@ -181,7 +181,7 @@ class _Routes:
     # Watching
 
     def healthz(self) -> Response:
-        """Whether the store answers."""
+        """Answer 200 if the store can be read."""
         self.service.is_paused(scheduling.QUEUE)
         self.service.client.get(self.service.client.key("CollectorAccount", "healthz"))
         return _json({"status": "ok"})
@@ -204,11 +204,11 @@ class _Routes:
         return page("collector_status.html", **overview(self.service, self.clock()))
 
     def openapi(self) -> Response:
-        """The description of the service."""
+        """The OpenAPI description of this service, as JSON."""
         return jsonify(DESCRIPTION)
 
     def metrics_text(self) -> Response:
-        """Metrics for Prometheus."""
+        """The metrics in Prometheus's text format."""
         return Response(generate_latest(self.metrics.registry()), content_type=CONTENT_TYPE_LATEST)
 
 
@@ -248,7 +248,7 @@ def _number(name: str) -> int:
 
 
 class _Refused(HTTPException):
-    """A form that is wrong."""
+    """A form that cannot be accepted; its text says why."""
 
     code = 400
 

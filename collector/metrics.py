@@ -24,7 +24,7 @@ MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 
 
 class AccountCollector(Collector):
-    """What the store tells of the accounts, counted when somebody looks."""
+    """Metrics of the accounts in the store, counted for each scrape."""
 
     def __init__(self, service: TaskQueueService) -> None:
         self._client = service.client
@@ -85,7 +85,7 @@ class ServiceMetrics:
         self._posts.labels("refused").inc(refused)
 
     def fetched(self, account: str, result: str) -> None:
-        """Count a fetch."""
+        """Count a fetch of an account's network by its result."""
         self._fetches.labels(account.partition(":")[0], result).inc()
 
     def registry(self) -> CollectorRegistry:
@@ -101,7 +101,7 @@ class ServiceMetrics:
 
 
 class WorkerMetrics:
-    """What one ingest worker does."""
+    """Metrics of one ingest worker, served over HTTP."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -116,14 +116,14 @@ class WorkerMetrics:
         )
 
     def count(self, batch: Batch) -> None:
-        """Count a batch."""
+        """Count the tasks of a batch, and their posts by result."""
         self._tasks.inc(batch.tasks)
         for result in ("new", "replaced", "seen"):
             self._posts.labels(result).inc(getattr(batch.stored, result))
         self._posts.labels("set_aside").inc(batch.set_aside)
 
     def serve(self, host: str, port: int) -> None:
-        """Serve them. Raises UsageError."""
+        """Serve the metrics on a port. Raises UsageError if it is taken."""
         try:
             start_http_server(port, addr=host, registry=self.registry)
         except OSError as error:

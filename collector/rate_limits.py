@@ -63,12 +63,12 @@ class Limits(Protocol):
         """Take one request from what is left; raises RateLimitedError, or UnavailableError."""
         ...
 
-    def told(self, bucket: str, headers: Any) -> None:
+    def learn(self, bucket: str, headers: Any) -> None:
         """Learn from the headers of an answer."""
         ...
 
     def lost(self, bucket: str) -> None:
-        """Note that no answer came."""
+        """Note that a request that was taken got no answer."""
         ...
 
     def spent(self, bucket: str, until: datetime) -> None:
@@ -76,5 +76,5 @@ class Limits(Protocol):
         ...
 
     def now(self) -> datetime:
-        """The time."""
+        """The time by which limits are measured."""
         ...

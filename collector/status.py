@@ -31,7 +31,7 @@ def overview(service: TaskQueueService, now: datetime) -> dict[str, Any]:
 
 
 def queue(service: TaskQueueService, name: str) -> dict[str, Any]:
-    """The counts of one queue."""
+    """How many tasks a queue has in all, in flight, given up, and leased in the last minute."""
     counts = service.store.counts(name, service.now())
     return {
         "tasks": counts.tasks,

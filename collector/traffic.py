@@ -45,9 +45,9 @@ def check_answer(
 
 
 def _reset(headers: Mapping[str, str], now: datetime) -> datetime:
-    told = announcement(headers, now)
-    if told is not None and told.resets_at > now:
-        return told.resets_at + MARGIN
+    announced = announcement(headers, now)
+    if announced is not None and announced.resets_at > now:
+        return announced.resets_at + MARGIN
     seconds = headers.get("Retry-After", headers.get("retry-after", ""))
     if seconds.isascii() and seconds.isdigit() and len(seconds) < 7:
         return now + timedelta(seconds=int(seconds)) + MARGIN
@@ -97,7 +97,7 @@ class Session(requests.Session):
         except requests.RequestException as error:
             self._limits.lost(bucket)
             raise UnavailableError(f"{self._source} cannot be reached: {_cause(error)}") from error
-        self._limits.told(bucket, response.headers)
+        self._limits.learn(bucket, response.headers)
         now = self._limits.now()
         try:
             check_answer(
@@ -127,9 +127,8 @@ class ListlessSession(Session):
     """Shows the library an empty list in place of every list; `body` has what it really was.
 
     Mastodon.py makes objects of all statuses, which takes four times as long as everything else,
-    and fails on one that is malformed. Nobody reads them. It fails too on headers of rate limits
-    that other servers than Mastodon's write in their own way, as Pixelfed's does: only we read
-    them.
+    and fails on one that is malformed. This service needs none of these objects. Mastodon.py also
+    fails on the rate limit headers of other servers, such as Pixelfed's, so it does not see them.
     """
 
     def _shown(self, response: requests.Response) -> requests.Response:

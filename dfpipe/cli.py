@@ -52,7 +52,7 @@ class LazyGroup(click.Group):
         return [*COMMANDS, *sorted(_added())]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the command of that name; None where there is none."""
+        """Import the command of that name; None if there is none."""
         if cmd_name in (added := _added()):
             found: click.Command = added[cmd_name].load()
             return found
@@ -87,7 +87,7 @@ class LazyGroup(click.Group):
             ) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands; of its own none is imported."""
+        """List the commands without importing dfpipe's own."""
         own = [(name, text) for name, (_, text) in COMMANDS.items()]
         added = [(name, point.load().short_help) for name, point in sorted(_added().items())]
         with formatter.section("Commands"):
@@ -177,7 +177,7 @@ class _Ended(KeyboardInterrupt):
 
 
 class _Interrupt:
-    """Remembers that the process was told to end, and by which signal.
+    """Remembers the signal that asked the process to end.
 
     Neither Ctrl-C nor SIGTERM, nor SIGHUP when a terminal closes, leaves temporary files behind. A
     signal that is ignored, as SIGHUP is under nohup, stays ignored.

@@ -16,7 +16,7 @@ current = Progress()
 
 
 def reset() -> None:
-    """Begin a new run."""
+    """Begin a new run, with no posts read."""
     global current
     current = Progress()
 

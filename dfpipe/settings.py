@@ -110,7 +110,7 @@ class Parser(argparse.ArgumentParser):
     """Raises UsageError where argparse prints and exits."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise UsageError."""
+        """Raise UsageError, with where to find help."""
         raise UsageError(f"{message} (see `dfpipe run --help`)")
 
 

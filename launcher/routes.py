@@ -132,7 +132,7 @@ class Routes:
     # Watching and changing
 
     def list_executions(self) -> Response:
-        """The newest executions."""
+        """The newest executions with their jobs, as JSON."""
         newest = self.records.executions(MOST_EXECUTIONS)
         return _json({"executions": [self._shown(each) for each in newest]})
 
@@ -214,12 +214,12 @@ class Routes:
         return _json(removed)
 
     def healthz(self) -> Response:
-        """Whether the store answers."""
+        """Answer 200 if the store can be read."""
         self.records.execution("healthz")
         return _json({"status": "ok"})
 
     def metrics_text(self) -> Response:
-        """Metrics for Prometheus."""
+        """The metrics in Prometheus's text format."""
         return Response(self.metrics.text(), content_type=CONTENT_TYPE)
 
 

@@ -63,7 +63,7 @@ class Access:
 
     @property
     def has_login(self) -> bool:
-        """Whether people log in here."""
+        """Whether people can log in with the token here."""
         return self.way == "token"
 
     def may_view(self) -> bool:

@@ -44,7 +44,7 @@ class Headers(Protocol):
     """The headers of a request, by name."""
 
     def get(self, name: str, default: str, /) -> str:
-        """The value of a header."""
+        """The value of a header, whatever the case of its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +132,7 @@ class CachingTransport:
 
 
 def google_transport() -> Transport:
-    """What google.auth fetches URLs with."""
+    """The HTTP session with which google.auth fetches Google's keys."""
     import urllib3
     from google.auth.transport.urllib3 import Request
 

@@ -13,7 +13,7 @@ class JsonFormatter(logging.Formatter):
     """Formats a record with whatever was given as `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line of JSON."""
+        """Write a record as one line of JSON, with the fields of `extra`."""
         values = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "severity": record.levelname,

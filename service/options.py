@@ -28,7 +28,7 @@ def format_option(default: str = "table") -> Callable[[Command], Command]:
 
 
 def limit_option(default: int | None, most: int | None = None) -> Callable[[Command], Command]:
-    """Give a command --limit."""
+    """Give a command --limit, by default `default`; None means all rows."""
     return click.option(
         "--limit",
         type=click.IntRange(1, most),

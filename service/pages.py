@@ -136,7 +136,7 @@ def secured(response: Response) -> Response:
 
 
 def page(template: str, code: int = 200, **values: Any) -> Response:
-    """A page from a template."""
+    """A response that a template of a service's page fills."""
     return make_response(render_template(template, **values), code)
 
 

@@ -46,7 +46,7 @@ class Backoff:
         return wait - self._uniform(0.0, self._jitter * wait)
 
     def reset(self) -> None:
-        """Begin anew, after a success."""
+        """Start again with the shortest wait, after a success."""
         self._wait = self._first
 
     def waits(self) -> Iterator[float]:

@@ -26,7 +26,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Rule(Section):
-    """An entry of dispatch.yaml."""
+    """An entry of dispatch.yaml: a URL pattern and the service for it."""
 
     url: str
     service: str
@@ -139,5 +139,5 @@ class Clock:
         return True
 
     def stop(self) -> None:
-        """Let `run` return."""
+        """Make `run` return soon, from any thread."""
         self._stop.set()

@@ -18,7 +18,7 @@ class Printer:
         self._colors: dict[str, str] = {}
 
     def __call__(self, name: str, line: str) -> None:
-        """Print a line."""
+        """Print a line under the name of its process."""
         with self._lock:
             color = self._colors.setdefault(name, COLORS[len(self._colors) % len(COLORS)])
             for part in readable(line).splitlines():

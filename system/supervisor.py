@@ -56,7 +56,7 @@ class Supervisor:
         ]
 
     def start(self) -> None:
-        """Start all programs."""
+        """Start all programs and the threads that watch them."""
         for thread in self._threads:
             thread.start()
 

@@ -78,7 +78,7 @@ class System:
         return (self.folder if self.is_demo else self.config) / "cron.yaml"
 
     def programs(self) -> list[Program]:
-        """The processes."""
+        """The processes to start, each with its command line and environment."""
         launcher, collector = self.addresses["launcher"], self.addresses["default"]
         queues = f"--queue-yaml={self.config / 'queue.yaml'}"
         store = f"--store={self.store}"

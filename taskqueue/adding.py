@@ -32,17 +32,17 @@ class NewTask(Protocol):
 
     @property
     def method(self) -> str:
-        """PULL for a pull task."""
+        """The task's HTTP method; PULL for a pull task."""
 
     @property
     def was_enqueued(self) -> bool:
-        """Whether it was added before."""
+        """Whether `add` has stored the task before."""
 
     def record(self, queue: str, name: str, now: int) -> StoredTask:
         """The task as it is stored."""
 
     def mark_added(self, stored: StoredTask) -> None:
-        """Remember that it was added."""
+        """Remember that the task was stored, so that it is not added twice."""
 
 
 def add(

@@ -45,7 +45,7 @@ class Call:
             callback()
 
     def check_success(self) -> None:
-        """Raise what the call raised."""
+        """Wait for the call, and raise the error that it raised."""
         self.wait()
         if self._error:
             raise self._error

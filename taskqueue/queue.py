@@ -36,7 +36,7 @@ class Queue:
 
     @property
     def name(self) -> str:
-        """The queue's name."""
+        """The name of the queue in queue.yaml."""
         return self._name
 
     @property
@@ -276,7 +276,7 @@ class QueueStatistics:
 
     @classmethod
     def of(cls, queue: Queue) -> "QueueStatistics":
-        """The statistics of one queue."""
+        """Count the tasks of one queue now, and look up its rate."""
         service = queue.service
         definition = service.definition(queue.name)
         paused = service.is_paused(queue.name)

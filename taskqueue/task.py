@@ -163,7 +163,7 @@ class Task:
 
     @property
     def payload(self) -> bytes | None:
-        """The body."""
+        """The body of the request, or what a puller gets, in bytes."""
         return self._payload
 
     @property
@@ -222,7 +222,7 @@ class Task:
 
     @property
     def was_enqueued(self) -> bool:
-        """Whether it was added."""
+        """Whether the task was added to a queue by this object."""
         return self._enqueued
 
     @property
@@ -300,7 +300,7 @@ class Task:
         self._eta_usec = until
 
     def mark_deleted(self, was_there: bool) -> None:
-        """Remember whether it was deleted."""
+        """Remember whether the task was deleted from its queue."""
         self._deleted = was_there
 
 

@@ -27,7 +27,7 @@ _TASK_NAME = re.compile(r"[A-Za-z0-9_-]{1,400}")
 
 
 class Return(Pipeline):
-    """The value that it is given."""
+    """Gives the value that it is given."""
 
     def run(self, value: t.Any = None) -> t.Any:
         """Give the value back."""
@@ -35,14 +35,14 @@ class Return(Pipeline):
 
 
 class Ignore(Pipeline):
-    """A barrier: gives None once all its arguments are there."""
+    """Waits for all its arguments, and gives None."""
 
     def run(self, *values: t.Any) -> None:
         """Do nothing."""
 
 
 class Dict(Pipeline):
-    """A dictionary of its keyword arguments."""
+    """Gives its keyword arguments as a dictionary."""
 
     def run(self, **items: t.Any) -> dict[str, t.Any]:
         """Give the dictionary."""
@@ -50,7 +50,7 @@ class Dict(Pipeline):
 
 
 class List(Pipeline):
-    """A list of its arguments."""
+    """Gives its arguments as a list."""
 
     def run(self, *values: t.Any) -> list[t.Any]:
         """Give the list."""
@@ -58,7 +58,7 @@ class List(Pipeline):
 
 
 class AbortIfTrue(Pipeline):
-    """Aborts the workflow, with the message, if the value is true; else None."""
+    """Aborts the workflow with the message if the value is true, and gives None otherwise."""
 
     def run(self, value: t.Any, message: str = "") -> None:
         """Abort or do nothing."""
@@ -67,7 +67,7 @@ class AbortIfTrue(Pipeline):
 
 
 class All(Pipeline):
-    """Whether there are arguments and each of them is true."""
+    """Gives True if there are arguments and all of them are true."""
 
     def run(self, *values: t.Any) -> bool:
         """Give True or False."""
@@ -75,7 +75,7 @@ class All(Pipeline):
 
 
 class Any(Pipeline):
-    """Whether one of the arguments is true."""
+    """Gives True if at least one of the arguments is true."""
 
     def run(self, *values: t.Any) -> bool:
         """Give True or False."""
@@ -83,7 +83,7 @@ class Any(Pipeline):
 
 
 class Complement(Pipeline):
-    """Whether the argument is not true; of several a list."""
+    """Gives True if the argument is false; a list of such values for several arguments."""
 
     def run(self, *values: t.Any) -> bool | list[bool]:
         """Give True or False, or a list of them."""
@@ -92,16 +92,16 @@ class Complement(Pipeline):
 
 
 class _Numbers(Pipeline):
-    """A stage that needs one argument at least."""
+    """A stage that needs at least one argument."""
 
     def __init__(self, *values: t.Any) -> None:
         if not values:
-            raise TypeError(f"{type(self).__name__} takes one argument at least, none was given")
+            raise TypeError(f"{type(self).__name__} takes at least one argument, none was given")
         super().__init__(*values)
 
 
 class Max(_Numbers):
-    """The greatest of its arguments."""
+    """Gives the greatest of its arguments."""
 
     def run(self, *values: t.Any) -> t.Any:
         """Give the greatest."""
@@ -109,7 +109,7 @@ class Max(_Numbers):
 
 
 class Min(_Numbers):
-    """The least of its arguments."""
+    """Gives the least of its arguments."""
 
     def run(self, *values: t.Any) -> t.Any:
         """Give the least."""
@@ -117,7 +117,7 @@ class Min(_Numbers):
 
 
 class Sum(_Numbers):
-    """The sum of its arguments."""
+    """Gives the sum of its arguments."""
 
     def run(self, *values: t.Any) -> t.Any:
         """Give the sum."""
@@ -125,7 +125,7 @@ class Sum(_Numbers):
 
 
 class Multiply(_Numbers):
-    """The product of its arguments."""
+    """Gives the product of its arguments."""
 
     def run(self, *values: t.Any) -> t.Any:
         """Give the product."""
@@ -133,7 +133,7 @@ class Multiply(_Numbers):
 
 
 class Negate(_Numbers):
-    """The argument with the other sign; of several a list."""
+    """Gives the negative of the argument; a list of them for several arguments."""
 
     def run(self, *values: t.Any) -> t.Any:
         """Give a number or a list of numbers."""
@@ -142,7 +142,7 @@ class Negate(_Numbers):
 
 
 class Extend(Pipeline):
-    """The items of all the lists that it is given, as one list."""
+    """Gives the items of all its lists as one list."""
 
     def run(self, *lists: list[t.Any]) -> list[t.Any]:
         """Give the list."""
@@ -150,7 +150,7 @@ class Extend(Pipeline):
 
 
 class Append(Pipeline):
-    """A list of its arguments."""
+    """Gives its arguments as a list, as `List` does."""
 
     def run(self, *values: t.Any) -> list[t.Any]:
         """Give the list."""
@@ -158,7 +158,7 @@ class Append(Pipeline):
 
 
 class Concat(Pipeline):
-    """Its arguments, which are texts, as one text, with a separator between them."""
+    """Joins its arguments, which are texts, with a separator between them."""
 
     def run(self, *texts: str, separator: str = "") -> str:
         """Give the text."""
@@ -166,7 +166,7 @@ class Concat(Pipeline):
 
 
 class Union(Pipeline):
-    """The items in at least one of the lists that it is given, each once."""
+    """Gives the items that are in at least one of its lists, each once."""
 
     def run(self, *lists: list[t.Any]) -> list[t.Any]:
         """Give a list whose order means nothing."""
@@ -174,7 +174,7 @@ class Union(Pipeline):
 
 
 class Intersection(Pipeline):
-    """The items in all the lists that it is given, each once."""
+    """Gives the items that are in all of its lists, each once."""
 
     def run(self, *lists: list[t.Any]) -> list[t.Any]:
         """Give a list whose order means nothing."""
@@ -185,7 +185,7 @@ class Intersection(Pipeline):
 
 
 class Uniquify(Pipeline):
-    """Its arguments, each value once."""
+    """Gives its arguments as a list that has each value once."""
 
     def run(self, *values: t.Any) -> list[t.Any]:
         """Give a list whose order means nothing."""
@@ -193,16 +193,16 @@ class Uniquify(Pipeline):
 
 
 class Format(Pipeline):
-    """A text with values put in by `%`: made by `Format.dict` and `Format.tuple`."""
+    """Formats a text with `%`; use `Format.dict` or `Format.tuple`."""
 
     @classmethod
     def dict(cls, message: str, /, **kwargs: t.Any) -> t.Self:
-        """Put in values by their names: `%(name)s`."""
+        """Insert values by their names: `%(name)s`."""
         return cls("dict", message, **kwargs)
 
     @classmethod
     def tuple(cls, message: str, /, *values: t.Any) -> t.Self:
-        """Put in values one after another: `%s`."""
+        """Insert values one after another: `%s`."""
         return cls("tuple", message, *values)
 
     def run(self, kind: str, message: str, /, *values: t.Any, **kwargs: t.Any) -> str:
@@ -215,7 +215,7 @@ class Format(Pipeline):
 
 
 class Log(Pipeline):
-    """Logs a message, into which its arguments are put by `%`; gives None."""
+    """Logs a message, formatted with its arguments by `%`, and gives None."""
 
     _log_method: t.ClassVar[t.Callable[..., t.Any]] = staticmethod(logging.log)
 
@@ -255,28 +255,28 @@ class Log(Pipeline):
 
 
 class Delay(Pipeline):
-    """Waits so many seconds, and gives their number. No process waits meanwhile."""
+    """Waits the given seconds and gives their number. It blocks no process meanwhile."""
 
     async_ = True
 
     def __init__(self, *values: t.Any, **kwargs: t.Any) -> None:
         if values or list(kwargs) != ["seconds"]:
-            raise TypeError("Delay takes one keyword argument and no other: Delay(seconds=30)")
+            raise TypeError("Delay takes exactly one keyword argument: Delay(seconds=30)")
         super().__init__(**kwargs)
 
     def run(self, seconds: float) -> None:
-        """Add a task for later; its name lets there be one only."""
+        """Add a task for later; its name prevents a second one."""
         task = self.get_callback_task(name=self._task_name(), countdown=max(0, seconds))
         with suppress(taskqueue.TaskAlreadyExistsError, taskqueue.TombstonedTaskError):
             task.add(self.queue_name)
 
     def run_test(self, seconds: float) -> None:
-        """Pass over the time."""
+        """Fill the output at once, as tests must not wait."""
         logging.debug("Delay does not wait %g seconds in test mode", seconds)
         self.complete(seconds)
 
     def callback(self, **kwargs: str) -> None:
-        """The time has passed."""
+        """The time has passed: fill the output with the seconds."""
         self.complete(self.kwargs["seconds"])
 
     def _task_name(self) -> str:

@@ -2,7 +2,7 @@
 
 
 class Error(Exception):
-    """Any error of this package."""
+    """The base class of all errors of this package."""
 
     exit_status = 1
 

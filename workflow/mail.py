@@ -107,7 +107,7 @@ def settings_from(environment: Mapping[str, str]) -> Mail | None:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A workflow that has ended."""
+    """A workflow that has ended, as the mail about it describes it."""
 
     class_path: str
     root: str

@@ -69,7 +69,7 @@ class Params:
 
     @classmethod
     def from_json(cls, text: str) -> "Params":
-        """What `to_json` wrote."""
+        """Read the parameters that `to_json` wrote."""
         return cls(**values.loads(text))
 
     def argument_slots(self) -> list[str]:
@@ -132,7 +132,7 @@ class Record:
 
     @property
     def state(self) -> str:
-        """One of STATES."""
+        """What the stage does now, one of STATES."""
         return RETRY if self.status == WAITING and self.next_retry is not None else self.status
 
     @property
@@ -171,7 +171,7 @@ class Slot:
 
     @property
     def is_filled(self) -> bool:
-        """Whether there is a value."""
+        """Whether the output has a value."""
         return self.value is not None
 
 
@@ -197,7 +197,7 @@ class Barrier:
 
     @property
     def purpose(self) -> str:
-        """START or FINALIZE."""
+        """What the stage waits for: START or FINALIZE."""
         return self.id.rpartition("/")[2]
 
 

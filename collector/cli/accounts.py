@@ -97,7 +97,7 @@ def fetch(account: str, store: str | None) -> None:
 
     settings = settings_of(store)
     account = ":".join(parse_account(account))
-    # What is logged of a fetch is told at its end, or is the error.
+    # Its log lines would repeat the summary at its end, or the error.
     logging.getLogger().addHandler(logging.NullHandler())
     with client_of(settings) as client:
         known = Accounts(client).get(account)
@@ -110,18 +110,18 @@ def fetch(account: str, store: str | None) -> None:
             outcome = fetch_account(
                 Context(client, settings), account, limit_seconds=TO_THE_END, on_page=show
             )
-    click.echo(f"{account}: {told(outcome)}")
+    click.echo(f"{account}: {summary(outcome)}")
     if outcome.is_overtaken:
         raise NotFetchedError(f"another fetch of {account} is running and continues instead")
     if outcome.retry_at:
         raise NotFetchedError(f"{outcome.reason} (fetch again then: it resumes where it stopped)")
 
 
-def told(outcome: "Outcome") -> str:
-    """What a fetch did, in words.
+def summary(outcome: "Outcome") -> str:
+    """The numbers of a fetch as a line of text.
 
     >>> from collector.fetching.fetching import Outcome
-    >>> told(Outcome(set_aside=1))
+    >>> summary(Outcome(set_aside=1))
     '0 new, 0 replaced, 0 seen before, 0 removed, 1 set aside'
     """
     stored = outcome.stored
@@ -141,7 +141,7 @@ def _line(account: str) -> Iterator[Callable[["Outcome"], None]]:
         yield lambda outcome: None
         return
     with console.status(f"{account}: asking") as line:
-        yield lambda outcome: line.update(f"{account}: {told(outcome)}")
+        yield lambda outcome: line.update(f"{account}: {summary(outcome)}")
 
 
 @click.command(short_help="Remove old posts.")

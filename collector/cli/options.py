@@ -37,7 +37,7 @@ def settings_of(store: str | None, queue_yaml: str | None = None) -> "CollectorS
 
     Raises UsageError where no store is named.
     """
-    # Here and not above: pydantic takes a tenth of a second to import, which --help shall not pay.
+    # Here and not above: --help must not wait a tenth of a second for pydantic.
     from collector.settings import read_settings
 
     settings = read_settings(os.environ)

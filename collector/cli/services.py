@@ -23,10 +23,10 @@ def serve(store: str | None, queue_yaml: str, listening: Listening) -> None:
     """Serve the collector under gunicorn, until SIGTERM."""
     settings = settings_of(store, queue_yaml)
     with _metrics_folder():
-        # Only now: with it prometheus_client learns how it shall count.
+        # prometheus_client reads the folder's variable when it is imported, so not earlier.
         from collector.app import create_app, open_service
 
-        # Opened and closed once, so that what is wrong is told here and not by a worker process.
+        # Opened and closed once, so that this command reports errors and not a worker process.
         open_service(settings).client.close()
         settings = settings.changed(auth=with_login(settings.auth, listening))
         run_gunicorn(lambda: create_app(settings), "collector", listening)

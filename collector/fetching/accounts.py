@@ -47,12 +47,12 @@ class Account:
 
     @property
     def source(self) -> str:
-        """The network, as "mastodon"."""
+        """The network, such as "mastodon"."""
         return self.id.partition(":")[0]
 
     @property
     def name(self) -> str:
-        """The account there, as "home"."""
+        """The name of the account in its network, such as "home"."""
         return self.id.partition(":")[2]
 
 
@@ -68,7 +68,7 @@ def parse_account(account_id: str) -> tuple[str, str]:
 
 
 class Accounts:
-    """The accounts of one store."""
+    """Reads and changes the accounts that a store follows."""
 
     def __init__(self, client: Store) -> None:
         self._client = client

@@ -128,7 +128,7 @@ def _disable(accounts: Accounts, account_id: str, error: Exception, now: datetim
 
 
 class _Fetch:
-    """One fetch of one account."""
+    """One fetch of one account, a page after another."""
 
     def __init__(self, context: Context, account: Account) -> None:
         self._context = context

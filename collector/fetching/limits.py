@@ -34,7 +34,7 @@ class StoredLimits:
         self._clock = clock
 
     def now(self) -> datetime:
-        """The time."""
+        """The time by the clock that was given."""
         return self._clock()
 
     def take(self, bucket: str) -> None:
@@ -63,10 +63,10 @@ class StoredLimits:
             raise RateLimitedError(resets_at + MARGIN, bucket)
         self._put(bucket, limit, remaining - 1, resets_at, in_flight + 1, is_guess)
 
-    def told(self, bucket: str, headers: Mapping[str, str]) -> None:
+    def learn(self, bucket: str, headers: Mapping[str, str]) -> None:
         """Learn from the headers of an answer to a request that was taken."""
-        told = announcement(headers, self._clock())
-        run_in_transaction(self._client, lambda: self._told(bucket, told))
+        announced = announcement(headers, self._clock())
+        run_in_transaction(self._client, lambda: self._learn(bucket, announced))
 
     def spent(self, bucket: str, until: datetime) -> None:
         """Let no request be taken before that time, whatever the headers announce."""
@@ -84,24 +84,24 @@ class StoredLimits:
         if stored is not None and stored["limit"] is None:
             self._put(bucket, None, 0, self._clock() + LOST - MARGIN, 0, True)
 
-    def _told(self, bucket: str, told: Announcement | None) -> None:
+    def _learn(self, bucket: str, announced: Announcement | None) -> None:
         stored = self._get(bucket)
-        if stored is None or (told is None and stored["limit"] is not None):
+        if stored is None or (announced is None and stored["limit"] is not None):
             return
-        if told is None:
+        if announced is None:
             self._put(bucket, 0, 0, stored["resets_at"], 0, False)
             return
         in_flight = max(0, stored["in_flight"] - 1)
-        remaining = told.remaining
-        is_later = told.resets_at > stored["resets_at"] + MARGIN
+        remaining = announced.remaining
+        is_later = announced.resets_at > stored["resets_at"] + MARGIN
         if stored["limit"] and (stored["is_guess"] or not is_later):
             remaining = min(remaining, stored["remaining"])
         elif stored["limit"]:
             # The next window, into which requests that are on their way will fall.
             remaining = max(0, remaining - in_flight)
-        if not stored["is_guess"] and told.resets_at < stored["resets_at"] - MARGIN:
+        if not stored["is_guess"] and announced.resets_at < stored["resets_at"] - MARGIN:
             return  # an answer from the window before
-        self._put(bucket, max(1, told.limit), remaining, told.resets_at, in_flight, False)
+        self._put(bucket, max(1, announced.limit), remaining, announced.resets_at, in_flight, False)
 
     def _get(self, bucket: str) -> Any:
         return self._client.get(self._client.key(KIND, bucket))

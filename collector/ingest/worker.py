@@ -23,7 +23,7 @@ from taskqueue.errors import Error
 from taskqueue.service import translated
 
 ACCOUNT = "ingest"  # under which dead letters are put
-# In an embedded store one commit at a time is written: /ingest shall not wait long for this one.
+# An embedded store writes one commit at a time, and /ingest must not wait long for this one.
 BATCH_POSTS = 200
 MOST_REASON = 1_000  # characters
 _logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class WorkerSettings:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What became of some tasks."""
+    """What became of some leased tasks: their number, and what their posts gave."""
 
     tasks: int = 0
     posts: int = 0
@@ -53,7 +53,7 @@ class Batch:
     stored: Stored = field(default_factory=Stored)
 
     def __add__(self, other: "Batch") -> "Batch":
-        """The sums."""
+        """Add up two batches, field by field."""
         return Batch(
             self.tasks + other.tasks,
             self.posts + other.posts,

@@ -83,7 +83,7 @@ class PostSource(Protocol):
 
 
 def names() -> list[str]:
-    """The sources that there are."""
+    """The names of all sources, such as "mastodon"."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 

@@ -45,7 +45,7 @@ def read(raw: Any) -> Iterator[Result]:
 
 
 def open_source(settings: CollectorSettings, limits: Limits) -> PostSource:
-    """The archives of this machine."""
+    """The source that reads archives from this machine's files."""
     return Archives()
 
 

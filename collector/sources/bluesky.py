@@ -67,7 +67,7 @@ def open_source(settings: CollectorSettings, limits: Limits) -> PostSource:
 
 
 class Bluesky:
-    """The feed API of Bluesky."""
+    """Reads feeds, lists and searches through the API of Bluesky."""
 
     def __init__(self, settings: CollectorSettings, limits: Limits) -> None:
         self._settings = settings
@@ -174,7 +174,7 @@ class Bluesky:
     def _after(self, response: Any) -> None:
         from collector.traffic import check_answer
 
-        self._limits.told(_bucket(response.request), response.headers)
+        self._limits.learn(_bucket(response.request), response.headers)
         if response.status_code >= 400:
             response.read()
             body = response.content
@@ -187,7 +187,7 @@ def _bucket(request: Any) -> str:
 
 
 def _move_until(state: dict[str, Any], times: list[datetime]) -> None:
-    """Go on below the oldest post: a cursor of a search is only a number of posts to pass over.
+    """Continue below the oldest post: the cursor of a search only says how many posts to skip.
 
     Where all of a page have one time the cursor is used, as there is no other way. A few backdated
     posts at the page's end do not count: those between them and the others would be missed.

@@ -31,7 +31,7 @@ def canonical(name: str) -> str | None:
 
 
 def read(raw: Any) -> Iterator[Result]:
-    """Read one status."""
+    """Read one status, as the API gives it."""
     if isinstance(raw, dict):
         yield from shielded(mastodon.results(raw))
     else:
@@ -39,7 +39,7 @@ def read(raw: Any) -> Iterator[Result]:
 
 
 def open_source(settings: CollectorSettings, limits: Limits) -> PostSource:
-    """The server of the settings."""
+    """The source that reads from the server that the settings name."""
     return Mastodon(settings, limits)
 
 

@@ -58,7 +58,7 @@ def open_source(settings: CollectorSettings, limits: Limits) -> PostSource:
 
 
 class X:
-    """The API of X."""
+    """Reads timelines through the API of X."""
 
     def __init__(self, settings: CollectorSettings, limits: Limits) -> None:
         self._limits = limits
@@ -202,7 +202,7 @@ def _chosen(things: dict[str, Any], keys: list[object]) -> list[Any]:
 
 
 def _removed(tweet: object, result: Result) -> Deletion | None:
-    """The deletion that a result stands for, if it is of a withheld post or of an old version."""
+    """The deletion that a result means, if the post is withheld or the version is old."""
     if isinstance(result, Skip) and result.reason == WITHHELD:
         tid = inside(tweet, "id")
         return Deletion(int(tid)) if isinstance(tid, str) and _is_id(tid) else None

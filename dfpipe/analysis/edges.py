@@ -78,7 +78,7 @@ def edges_of(key: str) -> EdgeSet:
 
 
 class EdgeIndex:
-    """Finds edges in posts."""
+    """Finds which edges, pairs of words, each post contains."""
 
     def __init__(self, edges: Sequence[Edge]) -> None:
         """Number the edges in the given order, and their words in code-point order."""

@@ -16,7 +16,7 @@ class LogWeight:
     least = 0.0
 
     def __init__(self, sizes: Sizes) -> None:
-        """Take the number of posts."""
+        """Take the number of posts that count, n in the formulas."""
         self._posts = sizes.posts
 
     def bound(self, count: int) -> float:

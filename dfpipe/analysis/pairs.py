@@ -128,7 +128,7 @@ class PairCounter:
         self.clear()
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Forget all counts, to count other posts."""
         # By code: the fastest form, if it is not too large.
         self._cells = np.zeros(self._size**2, np.int64) if in_cells(self._size) else None
         self._listed = NO_PAIRS

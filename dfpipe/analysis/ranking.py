@@ -65,7 +65,7 @@ class Candidates:
         return self.joined.split("\n") if self.joined else []
 
     def __len__(self) -> int:
-        """The number of words."""
+        """The number of words in the ranking."""
         return len(self.counts)
 
     def items(self) -> Iterable[Counted]:

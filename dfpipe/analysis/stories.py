@@ -87,8 +87,8 @@ def _with_large(grouping: Grouping, posts: dict[EdgeSet, int]) -> Grouping:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What some posts tell of their stories.
+class PostFacts:
+    """Facts on the stories of some posts.
 
     `texts` are counts of `recency` that add up: see `Fact`. `copies` are as in copies.py.
     """
@@ -113,8 +113,8 @@ class Fact(NamedTuple):
 USER, LINK, WORD, PART = "user", "link", "word", "part"
 
 
-class Teller:
-    """Tells what posts say of their stories, given the parts of the window."""
+class FactFinder:
+    """Finds facts on the stories that posts belong to, in the parts of the window."""
 
     def __init__(self, grouping: Grouping, parts: Parts) -> None:
         self._grouping = grouping
@@ -126,8 +126,8 @@ class Teller:
         group = self._grouping.group_of(edges)
         return group if group in self._grouping.large else -1
 
-    def told(self, posts: EdgePosts) -> Told:
-        """Return what the posts of large enough groups tell."""
+    def facts_of(self, posts: EdgePosts) -> PostFacts:
+        """Return the facts on posts that belong to large enough groups."""
         group = np.fromiter(map(self._group_of, posts.keys()), np.int64, len(posts.tids))
         kept = np.flatnonzero(group >= 0)
         one = unit(posts.is_recent)
@@ -139,7 +139,7 @@ class Teller:
             _texts(PART, group, np.ones_like(group), parts, range(PARTS), one),
         )
         rows = copies.copies(posts.digests[kept], group[kept], posts.times[kept], posts.tids[kept])
-        return Told(list(texts), copies.merged([rows]))
+        return PostFacts(list(texts), copies.merged([rows]))
 
 
 def _texts(
@@ -222,11 +222,11 @@ def stories(
     examples: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
     for row in alike.rows.tolist():
         examples[row[copies.GROUP]].append((row[copies.TID], row[copies.COPIES]))
-    told = (
+    ranked = (
         _story(grouping, group, known[group], sizes, len(kept), spans[group], examples[group])
         for group in kept
     )
-    return nsmallest(k, told, key=lambda story: (-story.posts, story.words, story.w1, story.w2))
+    return nsmallest(k, ranked, key=lambda story: (-story.posts, story.words, story.w1, story.w2))
 
 
 @dataclass(slots=True)

@@ -51,7 +51,7 @@ class WordSets:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The distinct words."""
+        """The distinct words of all sets, in the order of their numbers."""
         return self._unpacked().words
 
     @property

@@ -64,7 +64,7 @@ def _show_stories(store: str, sink: str, program: str) -> None:
 
     stories = warehouse.connect(sink).query("stories").dicts()[:STORIES]
     run = warehouse.connect(sink).query("latest_runs").dicts()[0]
-    click.echo("The largest stories, and when they were told:")
+    click.echo("The largest stories, and when people wrote about them:")
     for story in stories:
         click.echo(line(story))
         click.echo(f"    {bars(story, run, BAR_WIDTH)}")

@@ -25,7 +25,7 @@ class _Time(click.ParamType[datetime]):
     def convert(
         self, value: str, param: click.Parameter | None, ctx: click.Context | None
     ) -> datetime:
-        """Return the time in UTC."""
+        """Return the time in UTC; fail with what is expected."""
         try:
             return parse_time(value)
         except ValueError:

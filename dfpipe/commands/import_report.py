@@ -26,7 +26,7 @@ FAILURES_SHOWN = 5
 
 
 class _Rate(ProgressColumn):
-    """Records a second."""
+    """A column of the progress bar: records a second."""
 
     def render(self, task: Task) -> Text:
         """Return the rate of the last records."""

@@ -37,7 +37,7 @@ def command(w1: str, w2: str, sink: str | None, store: str | None, ts: str | Non
         story = find(results, min(w1, w2), max(w1, w2), ts)
         own = results.query("story", w1=story["w1"], w2=story["w2"], ts=story["ts"]).dicts()
         run = next(run for run in results.query("latest_runs").dicts() if run["ts"] == story["ts"])
-    for line in told(story, own, run):
+    for line in story_lines(story, own, run):
         click.echo(line)
     for line in examples([row for row in own if row["item"] == "post"], store):
         click.echo(line)
@@ -54,7 +54,7 @@ def find(warehouse: Warehouse, w1: str, w2: str, ts: str | None) -> Row:
     raise NoResultsError(f"the run has no story with the leading edge {w1} {w2}: {hint}")
 
 
-def told(story: Row, own: Sequence[Row], run: Row) -> Iterator[str]:
+def story_lines(story: Row, own: Sequence[Row], run: Row) -> Iterator[str]:
     """Give the lines on a story, but for its examples."""
     yield readable(story["words"])
     yield f"{size(story)} ({story['percent']:.2f} % of the run's posts){rise(story)}"

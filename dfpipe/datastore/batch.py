@@ -85,7 +85,7 @@ class Batch:
         self._status = self._IN_PROGRESS
 
     def commit(self) -> None:
-        """Write everything at once."""
+        """Write all puts and deletes in one transaction."""
         self._must_run("commit()")
         try:
             check_size(self._writes)
@@ -104,7 +104,7 @@ class Batch:
             self._client.commit(self._writes)
 
     def rollback(self) -> None:
-        """Drop everything."""
+        """Forget the puts and deletes; nothing is written."""
         self._must_run("rollback()")
         self._status = self._ABORTED
 
@@ -208,7 +208,7 @@ class Transaction(Batch):
             self._end()
 
     def rollback(self) -> None:
-        """Drop everything."""
+        """Forget the puts and deletes; nothing is written."""
         try:
             super().rollback()
         finally:

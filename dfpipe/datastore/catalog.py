@@ -41,7 +41,7 @@ def generation(connection: sqlite3.Connection) -> int:
 
 
 def load(connection: sqlite3.Connection) -> Catalog:
-    """Read the catalog."""
+    """Read the catalog from the tables of the file."""
     catalog = Catalog(generation(connection))
     for number, namespace, name in connection.execute("SELECT id, namespace, name FROM kind"):
         catalog.kinds[namespace, name] = number

@@ -107,7 +107,7 @@ class Database:
             self._idle.append(connection)
 
     def close(self) -> None:
-        """Close the idle connections."""
+        """Close the connections that no thread uses."""
         while self._idle:
             self._idle.pop().close()
 

@@ -67,11 +67,11 @@ class Client:
         return Counting(query)
 
     def batch(self) -> Batch:
-        """Make a batch."""
+        """Make a batch, whose puts and deletes are committed together."""
         return Batch(self)
 
     def transaction(self, *, read_only: bool = False) -> Transaction:
-        """Make a transaction."""
+        """Make a transaction, which reads and writes one state of the store."""
         return Transaction(self, read_only)
 
     @property

@@ -28,7 +28,7 @@ class Range:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it is empty."""
+        """Whether no value lies in the range."""
         return self.low >= self.high
 
 

@@ -75,7 +75,7 @@ class Batch(Protocol):
         """
 
     def rollback(self) -> None:
-        """Drop everything."""
+        """Forget the puts and deletes; nothing is written."""
 
     def __enter__(self) -> Self:
         """Begin, and become the current batch of this thread."""
@@ -167,7 +167,7 @@ class Store(Protocol):
         """Make an aggregation over the results of a query."""
 
     def batch(self) -> Batch:
-        """Make a batch."""
+        """Make a batch, whose puts and deletes are committed together."""
 
     def transaction(self, *, read_only: bool = False) -> Transaction:
         """Make a transaction; a read-only one needs no check for conflicts."""

@@ -59,7 +59,7 @@ class Query:
         return self
 
     def keys_only(self) -> None:
-        """Read keys alone."""
+        """Read only the keys of the entities, not their properties."""
         self.projection = KEYS_ONLY
 
     def fetch(

@@ -58,7 +58,7 @@ def puts(entities: Iterable[Entity], project: str) -> Iterator[Write]:
 
 
 def deletions(keys: Iterable[Key], project: str) -> Iterator[Write]:
-    """Deletions, from keys."""
+    """Make the deletions of the entities with these keys."""
     for key in keys:
         path = path_of(key, project)
         yield Write(key.namespace or "", key.flat_path[0], path)

@@ -34,7 +34,7 @@ class AtLaunch(ValueProvider):
         self.has_end = has_end
 
     def is_accessible(self) -> bool:
-        """Whether this is a worker."""
+        """Whether this is a worker, which knows the parameters of a launch."""
         return RuntimeValueProvider.runtime_options is not None
 
     def get(self) -> RunSettings:

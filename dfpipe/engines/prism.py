@@ -57,7 +57,7 @@ def serving(options: PipelineOptions, verbose: bool = False) -> Iterator[None]:
         try:
             wait_until_serving(process, command[0], port, REMEDY)
         except DfpipeError as error:
-            raise DfpipeError(f"{error}{log.told()}") from error
+            raise DfpipeError(f"{error}{log.last_line()}") from error
         options.view_as(PortableOptions).job_endpoint = f"localhost:{port}"
         try:
             with nullcontext() if verbose else quiet():
@@ -67,7 +67,7 @@ def serving(options: PipelineOptions, verbose: bool = False) -> Iterator[None]:
                 raise
             raise DfpipeError(
                 f"Prism exited with status {process.returncode} during the run: run it again with "
-                f"--verbose to see its log{log.told()}"
+                f"--verbose to see its log{log.last_line()}"
             ) from error
 
 
@@ -109,7 +109,7 @@ class _Log(threading.Thread):
     """Reads what a program prints, until it ends, and keeps the last line."""
 
     def __init__(self, stream: IO[bytes], shown: bool) -> None:
-        """Start reading."""
+        """Start a thread that reads the stream."""
         super().__init__(daemon=True)
         self._stream = stream
         self._shown = shown
@@ -126,7 +126,7 @@ class _Log(threading.Thread):
             if text and not self._last.startswith(("panic: ", "fatal error: ")):
                 self._last = text
 
-    def told(self) -> str:
+    def last_line(self) -> str:
         """Return the last line of a program that has ended, as the end of a message."""
         self.join(END_SECONDS)
         return f"; its last line: {self._last[:SHOWN]}" if self._last else ""

@@ -55,7 +55,7 @@ class ReadAhead:
             thread.start()
 
     def __enter__(self) -> Self:
-        """Make `tokens` use this."""
+        """Make `tokens` take slices from these processes."""
         global _current
         _current = self
         return self

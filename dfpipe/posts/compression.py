@@ -1,4 +1,4 @@
-"""Compressed streams, told by their first bytes: gz, bz2, xz and zst."""
+"""Compressed streams, recognised by their first bytes: gz, bz2, xz and zst."""
 
 import bz2
 import gzip

@@ -45,7 +45,7 @@ class Scan:
 
 
 def no_progress(stage: str, done: int, total: int | None) -> None:
-    """Show nothing."""
+    """Show no progress: what a scan is given outside a terminal."""
 
 
 def scan(

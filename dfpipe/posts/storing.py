@@ -32,7 +32,7 @@ class Stored:
     removed: int = 0
 
     def __add__(self, other: "Stored") -> "Stored":
-        """The sums."""
+        """Add up two results, field by field."""
         return Stored(
             self.new + other.new,
             self.replaced + other.replaced,

@@ -29,7 +29,7 @@ class Counted(io.RawIOBase):
         return True
 
     def seekable(self) -> bool:
-        """Return whether `seek` works."""
+        """Whether `seek` can be called."""
         return self._is_seekable
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -71,7 +71,7 @@ class Forward:
         return self._last
 
     def tell(self) -> int:
-        """Return the place."""
+        """The number of bytes read so far."""
         return self._place
 
     def seekable(self) -> bool:

@@ -31,11 +31,11 @@ def kept(cache: Folder) -> Iterator[Kept]:
     slices = sorted(((place, file) for place, file in found if place), key=lambda each: each[0])
     for folder, group in groupby(slices, key=lambda each: each[0][0]):
         places, some = zip(*group, strict=True)
-        told = files.about(cache.read(some[-1].path))
+        about = files.about(cache.read(some[-1].path))
         yield Kept(
             folder,
-            told.get("dfpipe.source", "?"),
-            told.get("dfpipe.text", "?"),
+            about.get("dfpipe.source", "?"),
+            about.get("dfpipe.text", "?"),
             len({hour for _, hour in places}),
             places[0][1],
             places[-1][1],

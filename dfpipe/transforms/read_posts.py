@@ -34,7 +34,7 @@ class ReadPosts(beam.PTransform):
     slices: int
 
     def expand(self, begin: Any) -> beam.PCollection:
-        """Give a PCollection of PostBatch."""
+        """Give a PCollection of PostBatch, of up to 5,000 posts each."""
         step = beam.ParDo(_ReadPosts(self.source)).with_output_types(PostBatch)
         window, n = self.window, self.slices
         return (
@@ -56,7 +56,7 @@ class ReadTokens(beam.PTransform):
     slices: int
 
     def expand(self, begin: Any) -> beam.PCollection:
-        """Give a PCollection of TokenBatch."""
+        """Give a PCollection of TokenBatch, of up to 5,000 posts each."""
         step = beam.ParDo(_ReadTokens(self.reading)).with_output_types(TokenBatch)
         reading, window, n = self.reading, self.window, self.slices
         return (

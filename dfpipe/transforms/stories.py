@@ -18,7 +18,7 @@ from dfpipe.analysis.parts import Parts
 from dfpipe.analysis.ranking import Ints
 from dfpipe.analysis.recency import Sizes
 from dfpipe.analysis.rising import RisingWord
-from dfpipe.analysis.stories import Fact, Grouping, Story, Teller, Told
+from dfpipe.analysis.stories import Fact, FactFinder, Grouping, PostFacts, Story
 from dfpipe.analysis.tokenizing import TokenBatch
 from dfpipe.engines.at_launch import value_of
 from dfpipe.transforms.once import Once, Packed
@@ -73,10 +73,10 @@ class Stories(beam.PTransform):
             _group, AsList(sets), AsSingleton(pairs), sizes
         )
         known = AsSingleton(grouping)
-        told = posts | "Tell" >> beam.ParDo(_Tell(self.parts), known)
-        texts = told | "CountFacts" >> CountInShards(self.shards, _texts, self.held)
+        found = posts | "FindFacts" >> beam.ParDo(_FindFacts(self.parts), known)
+        texts = found | "CountFacts" >> CountInShards(self.shards, _texts, self.held)
         facts = texts | "FactsOfShard" >> beam.Map(_facts)
-        alike = told | "Copies" >> _Copies(self.shards)
+        alike = found | "Copies" >> _Copies(self.shards)
         return batches.pipeline | "Stories" >> Once(
             partial(_stories, k=self.k, least_users=self.least_users),
             known,
@@ -96,8 +96,8 @@ def _edges(pairs: RankedPairs, sizes: Sizes) -> list[tuple[str, str]]:
     return ordered_edges((pairs.telling, pairs.rising), sizes.posts)
 
 
-def _texts(told: Told) -> Iterable[tuple[str, int]]:
-    return told.texts
+def _texts(found: PostFacts) -> Iterable[tuple[str, int]]:
+    return found.texts
 
 
 def _facts(shard: Shard) -> Packed[list[Fact]]:
@@ -129,17 +129,17 @@ class _FindEdges(beam.DoFn):
             yield found
 
 
-class _Tell(beam.DoFn):
+class _FindFacts(beam.DoFn):
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
 
     def start_bundle(self) -> None:
-        self.teller: Teller | None = None
+        self.finder: FactFinder | None = None
 
-    def process(self, posts: EdgePosts, grouping: Grouping) -> Iterable[Told]:
-        if self.teller is None:
-            self.teller = Teller(grouping, value_of(self.parts))
-        yield self.teller.told(posts)
+    def process(self, posts: EdgePosts, grouping: Grouping) -> Iterable[PostFacts]:
+        if self.finder is None:
+            self.finder = FactFinder(grouping, value_of(self.parts))
+        yield self.finder.facts_of(posts)
 
 
 @dataclass
@@ -148,13 +148,13 @@ class _Copies(beam.PTransform):
 
     shards: int
 
-    def expand(self, told: beam.PCollection) -> beam.PCollection:
+    def expand(self, found: beam.PCollection) -> beam.PCollection:
         def of_shard(_: int, parts: Iterable[Ints]) -> Largest:
             return copies.largest(copies.merged(parts), stories.EXAMPLES)
 
         add = beam.ParDo(_AddCopies(self.shards)).with_output_types(tuple[int, Any])
         return (
-            told
+            found
             | "AddInBundle" >> add
             | "GatherCopies" >> beam.GroupByKey()
             | "LargestOfShard" >> beam.MapTuple(of_shard)
@@ -170,8 +170,8 @@ class _AddCopies(beam.DoFn):
     def start_bundle(self) -> None:
         self.parts: list[Ints] = []
 
-    def process(self, told: Told) -> Iterator[tuple[int, Ints]]:
-        self.parts.append(told.copies)
+    def process(self, found: PostFacts) -> Iterator[tuple[int, Ints]]:
+        self.parts.append(found.copies)
         if sum(map(len, self.parts)) > self.HELD:
             yield from self._hand_on()
 

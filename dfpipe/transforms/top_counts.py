@@ -27,7 +27,7 @@ class Counts:
 
     @classmethod
     def of(cls, counts: Mapping[str, int]) -> "Counts":
-        """Pack counts."""
+        """Pack counts by text into one value."""
         return cls(compress(msgpack.packb(counts), 1))
 
     def items(self) -> Iterable[Counted]:

@@ -31,7 +31,7 @@ class Context:
 
     @property
     def records(self) -> Records:
-        """The records in the store."""
+        """The records of executions in the store of this process."""
         return Records(self.service.client)
 
     def now(self) -> datetime:

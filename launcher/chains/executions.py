@@ -34,7 +34,7 @@ class UnknownExecutionError(UsageError):
 
 
 class Executions:
-    """The executions of one launcher."""
+    """Starts, cancels and continues the executions of chains."""
 
     def __init__(self, context: Context) -> None:
         self._context = context

@@ -55,7 +55,7 @@ class ExecutionRecord:
 
     @property
     def pipeline_id(self) -> str:
-        """The id of its workflow."""
+        """The id of the workflow that runs the execution."""
         return self.workflow_of(self.attempt)
 
     def workflow_of(self, attempt: int) -> str:
@@ -138,7 +138,7 @@ class Records:
     # For the page too
 
     def execution(self, execution_id: str) -> ExecutionRecord | None:
-        """The execution of an id."""
+        """The execution with an id; None if there is none."""
         if not _EXECUTION_ID.fullmatch(execution_id):
             return None
         entity = self.client.get(self.client.key(EXECUTION, execution_id))

@@ -17,7 +17,7 @@ _logger = logging.getLogger(__name__)
 
 
 class ChainStage(Pipeline):
-    """An execution of a chain."""
+    """The root stage of a workflow: an execution of a chain."""
 
     def run(self, execution_id: str, attempt: int) -> Any:
         """Yield the steps, each with the results of the steps that it needs, and then the end."""

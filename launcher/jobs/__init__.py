@@ -21,7 +21,7 @@ class JobState(enum.Enum):
 
     @property
     def is_over(self) -> bool:
-        """Whether the job has ended."""
+        """Whether the job has ended, whatever its result."""
         return self in _OVER
 
 

@@ -108,7 +108,7 @@ class DataflowApi:
             return self.client("JobsV1Beta3").get_job(request, timeout=TIMEOUT, retry=None)
 
     def state(self, job_id: str) -> JobStatus:
-        """The state of a job."""
+        """Ask Dataflow for the state of a job."""
         with translated():
             request = {**self.where, "job_id": job_id}
             job = self.client("JobsV1Beta3").get_job(request, timeout=TIMEOUT, retry=None)

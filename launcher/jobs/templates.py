@@ -15,11 +15,11 @@ class TemplateRunner:
         return self.api.find(spec)
 
     def state(self, name: str, job_id: str) -> JobStatus:
-        """The state of the job."""
+        """Ask Dataflow for the state of the job."""
         return self.api.state(job_id)
 
     def cancel(self, name: str, job_id: str) -> None:
-        """Cancel the job."""
+        """Ask Dataflow to cancel the job."""
         self.api.cancel(job_id)
 
     def log_link(self, spec: JobSpec, job_id: str) -> str:

@@ -24,7 +24,7 @@ DFPIPE = (sys.executable, "-m", "dfpipe")
 
 
 class Child(Protocol):
-    """The process of a command."""
+    """A command that is running, in a process of its own or a forked one."""
 
     def terminate(self) -> None:
         """Ask it to end."""

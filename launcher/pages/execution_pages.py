@@ -143,7 +143,7 @@ class ExecutionPages:
         return redirect(url_for("pages.execution", execution_id=execution.id, before=before), 303)
 
     def cancel(self, execution_id: str) -> Any:
-        """Cancel an execution."""
+        """Cancel an execution, then show its page."""
         self.executions.cancel(execution_id)
         return redirect(url_for("pages.execution", execution_id=execution_id), 303)
 

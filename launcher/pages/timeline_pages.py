@@ -98,7 +98,7 @@ class TimelinePages:
         )
 
     def ranking(self, name: str) -> Response:
-        """All lines of a list."""
+        """The page with all lines of one ranking."""
         if name not in talk.KINDS:
             abort(404)
         run = chosen_run(self.results)

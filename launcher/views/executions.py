@@ -62,7 +62,7 @@ class ExecutionView:
 
     @property
     def done(self) -> int:
-        """How many jobs have succeeded."""
+        """How many jobs of the execution have succeeded."""
         return sum(job.state == "succeeded" for job in self.jobs)
 
     @property

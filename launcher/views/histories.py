@@ -101,7 +101,7 @@ class WordPage:
 
     @property
     def best(self) -> int | None:
-        """The best of its ranks."""
+        """The best rank in all runs; 1 is the highest."""
         return min((m.rank for m in self.history if m.rank is not None), default=None)
 
 

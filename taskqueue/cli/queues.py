@@ -33,7 +33,7 @@ SIZE_SHOWN = click.option(
 @api_options
 @click.option("--get-stats", is_flag=True, help="Count its tasks too.")
 def getqueue(get_stats: bool, taskqueue_name: str, **options: Any) -> None:
-    """Show a queue."""
+    """Show a queue: its acl and, with --get-stats, its number of tasks."""
     show(connected(options).get_queue(taskqueue_name, get_stats))
 
 
@@ -53,7 +53,7 @@ def listtasks(taskqueue_name: str, format_: str, limit: int, **options: Any) -> 
 @api_options
 @TASK_NAME
 def gettask(task_name: str, taskqueue_name: str, **options: Any) -> None:
-    """Show a task."""
+    """Show a task with its payload, in Base64."""
     show(connected(options).get_task(taskqueue_name, task_name))
 
 

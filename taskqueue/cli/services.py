@@ -332,7 +332,7 @@ def reachable(options: dict[str, Any], queue: str) -> Api:
 
 
 def pull(api: Api, settings: "PullerSettings") -> None:
-    """Run programs until SIGTERM."""
+    """Lease tasks and run the program for each, until SIGTERM."""
     from taskqueue.pull.puller import Puller, post_output
 
     credentials = auth.credentials_from(auth.settings_from(os.environ))

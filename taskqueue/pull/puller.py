@@ -31,7 +31,7 @@ class PullApi(Protocol):
         """The queue, with its statistics if wanted."""
 
     def lease(self, queue: str, seconds: float, most: int) -> Resource:
-        """Lease tasks."""
+        """Lease tasks for some seconds, so that no other worker gets them."""
 
     def modify(
         self, queue: str, name: str, seconds: float, lease_timestamp: int | None = None
@@ -39,7 +39,7 @@ class PullApi(Protocol):
         """Let a lease end so many seconds from now."""
 
     def delete(self, queue: str, name: str) -> None:
-        """Delete a task."""
+        """Delete a task that was done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

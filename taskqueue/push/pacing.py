@@ -44,7 +44,7 @@ class Pace:
         return math.floor(self._tokens + 1e-9)
 
     def take(self, number: int) -> None:
-        """Take tokens that are available."""
+        """Take so many tokens; `available` says how many there are."""
         self._tokens -= number
 
     def seconds_to_next(self) -> float:

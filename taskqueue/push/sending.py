@@ -31,7 +31,7 @@ class Answer:
 
     @property
     def is_success(self) -> bool:
-        """Whether the task is done."""
+        """Whether the handler answered with 200 to 299."""
         return self.status is not None and 200 <= self.status < 300
 
 

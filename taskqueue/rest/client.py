@@ -51,7 +51,7 @@ class RestClient:
         return self._call("GET", f"{queue}/tasks")
 
     def get_task(self, queue: str, name: str) -> Resource:
-        """One task."""
+        """One task of a queue, with its payload in Base64."""
         return self._call("GET", _path(queue, name))
 
     def insert(self, queue: str, task: Task) -> Resource:

@@ -39,7 +39,7 @@ def decoded(text: str) -> bytes:
 
 
 def long_name(project: str, queue: str) -> str:
-    """The `queueName` of a task."""
+    """The `queueName` of a task in the REST API."""
     return f"projects/{project}/taskqueues/{queue}"
 
 
@@ -124,7 +124,7 @@ class QueueResources:
         return tasks_resource(tasks, self.project, self.service.now(), with_payloads=False)
 
     def get_task(self, queue: str, name: str) -> Resource:
-        """One task."""
+        """One task of a queue, with its payload in Base64."""
         return task_resource(self._task(queue, name), self.project, self.service.now())
 
     def insert(self, queue: str, task: Task) -> Resource:

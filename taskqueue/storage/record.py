@@ -147,7 +147,7 @@ class StoredTask(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes of the payload."""
+        """The size of the payload in bytes."""
         return self.parted or len(self.payload)
 
     @property

@@ -100,7 +100,7 @@ class TaskStore:
         self.random = random.Random()  # noqa: S311  # spreads workers, guards nothing
 
     def key(self, queue: str, name: str) -> Key:
-        """The key of a task."""
+        """The key of a task's entity, which holds its queue and name."""
         return self.client.key(KIND, key_name(queue, name))
 
     def in_range(self, name: str, prefix: str, until: str | None = None) -> Query:

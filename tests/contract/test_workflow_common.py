@@ -87,7 +87,7 @@ def test_result_without_order(flow: Any, make: Any, expected: set[Any]) -> None:
 
 @pytest.mark.parametrize("name", ["Max", "Min", "Sum", "Multiply", "Negate"])
 def test_numbers_need_an_argument(name: str) -> None:
-    with pytest.raises(TypeError, match=f"{name} takes one argument at least"):
+    with pytest.raises(TypeError, match=f"{name} takes at least one argument"):
         getattr(common, name)()
 
 

@@ -13,7 +13,7 @@ from dfpipe.analysis.pairs import Found, PairCounts, ShardOfPairs
 from dfpipe.analysis.parts import Parts, start_of
 from dfpipe.analysis.ranking import Candidates, Counted
 from dfpipe.analysis.recency import Sizes, recent, total
-from dfpipe.analysis.stories import EXAMPLES, Story, Teller, facts, grouped, stories
+from dfpipe.analysis.stories import EXAMPLES, FactFinder, Story, facts, grouped, stories
 from dfpipe.analysis.text import Tokenizer
 from dfpipe.analysis.tokenizing import (
     PostBatch,
@@ -128,8 +128,8 @@ def told_stories(
     for some in posts:
         sets.update(dict(some.set_counts()))
     grouping = grouped(edges, sets.items())
-    teller = Teller(grouping, parts_of(start, end))
-    told = [teller.told(some) for some in posts]
+    finder = FactFinder(grouping, parts_of(start, end))
+    told = [finder.facts_of(some) for some in posts]
     texts: Counter[str] = Counter()
     for one in told:
         texts.update(dict(one.texts))

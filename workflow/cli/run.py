@@ -136,7 +136,7 @@ class _Progress:
             self._next = end + max(LOOK, PART * (end - begin))
 
     def end(self) -> None:
-        """Print how it ended."""
+        """Print how the workflow ended, whenever the last look was."""
         self._show(get_status_tree(self._root))
 
     def _show(self, tree: dict[str, Any]) -> None:

@@ -1,8 +1,8 @@
 """Texts that are too large for an entity, stored in parts beside it.
 
-Where such a text would stand, there is the name of its parts instead: `@id:number`, which is no
-JSON. The parts are written before the entity that names them, so what names them finds them; those
-of a commit that failed are nobody's, and go with the workflow.
+The entity holds the name of the parts instead, `@id:number`, which cannot be JSON. The parts are
+written before the entity that names them, so its readers always find them. If that commit fails,
+its parts stay unused until the workflow is cleaned up.
 """
 
 import uuid
@@ -16,13 +16,13 @@ from workflow.engine.model import PART
 
 LARGEST_INLINE = 100_000  # bytes
 PART_BYTES = 900_000
-# Messages of gRPC have 4 MiB at most, as the emulator and the client take them.
+# The emulator and the client accept gRPC messages of up to 4 MiB.
 PARTS_IN_COMMIT = 4
 PARTS_IN_LOOKUP = 4
 
 
 def lookup(client: Store, keys: Sequence[Key]) -> list[Entity]:
-    """The entities of keys, in several messages where one would be larger than gRPC takes."""
+    """The entities of keys, in several messages if one would be too large for gRPC."""
     try:
         return list(client.get_multi(keys))
     except ResourceExhausted:
@@ -33,7 +33,7 @@ def lookup(client: Store, keys: Sequence[Key]) -> list[Entity]:
 
 
 def stored(client: Store, root: str, text: str) -> str:
-    """What is to stand for a text: itself, or the name of the parts, which are stored now."""
+    """Store a text in parts and return their name; return a short text as it is."""
     if len(text) * 4 <= LARGEST_INLINE:
         return text
     data = text.encode()
@@ -43,7 +43,7 @@ def stored(client: Store, root: str, text: str) -> str:
     pieces = [data[at : at + PART_BYTES] for at in range(0, len(data), PART_BYTES)]
     entities = [_part(client, root, f"{name}/{at}", piece) for at, piece in enumerate(pieces)]
     for at in range(0, len(entities), PARTS_IN_COMMIT):
-        # A batch of its own: a transaction that is running may be tried again.
+        # Not in the current transaction, which may be retried with other parts.
         with client.batch() as batch:
             for entity in entities[at : at + PARTS_IN_COMMIT]:
                 batch.put(entity)
@@ -58,9 +58,9 @@ def _part(client: Store, root: str, name: str, data: bytes) -> Entity:
 
 
 def read(client: Store, text: str) -> str:
-    """The text that `stored` was given.
+    """The text that was given to `stored`.
 
-    Raises LookupError where the parts are gone because the workflow was cleaned up.
+    Raises LookupError if the parts are gone because the workflow was cleaned up.
     """
     if not text.startswith("@"):
         return text

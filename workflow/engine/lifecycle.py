@@ -1,9 +1,9 @@
 """The steps in a stage's life, each within the transaction that makes it.
 
 A stage waits until the slots that it needs are filled, runs, and is finalized when its outputs are
-filled. A barrier stands for such a wait. Of all its slots it watches one that is not filled, the
-last; when that one is filled it looks for another, and fires when there is none. So a slot that is
-filled concerns few, and a barrier over thousands of slots looks at each of them once.
+filled. A barrier represents such a wait. It watches one of its unfilled slots at a time, the last
+one. When that slot is filled, the barrier moves to another unfilled slot, and fires if there is
+none. So filling a slot wakes few barriers, and a barrier over thousands of slots checks each once.
 """
 
 import json
@@ -29,21 +29,21 @@ from workflow.records import (
     barrier_id,
 )
 
-INLINE_WAITING = 10  # barriers that the filling of a slot looks at itself
+INLINE_WAITING = 10  # barriers that are checked in the transaction that fills a slot
 PAGE_WAITING = 100  # barriers on one page
-LOOKED_AT_ONCE = 20  # slots
-MOST_LOOKS = 200  # slots that one transaction looks at for one barrier
+LOOKED_AT_ONCE = 20  # slots that are read together
+MOST_LOOKS = 200  # slots that one transaction checks for one barrier
 LONGEST_WAIT = 30 * 86_400.0  # seconds before another attempt
 
 DIED = "its process ended while no other stage ran in it: killed, or out of memory"
 
-# Whether something is to be called when the stage is finalized.
+# Whether the stage has code to call when it is finalized.
 Finalizes = Callable[[Record], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A stage that is to be made: its class and arguments."""
+    """A stage to create: its class and arguments."""
 
     class_path: str
     params: Params
@@ -53,7 +53,7 @@ class Child:
 
 
 def fill(unit: Unit, record: Record, key: str, value: str) -> None:
-    """Fill a slot for a stage; `value` is JSON, or the name of parts."""
+    """Fill a slot on behalf of a stage; `value` is JSON, or the name of stored parts."""
     slot = unit.slot(key, record.root)
     was_filled = slot.is_filled
     slot.value, slot.filler, slot.fill_time = value, record.id, unit.now
@@ -92,7 +92,7 @@ def _page(unit: Unit, slot: Slot) -> Entity:
 
 
 def block(unit: Unit, record: Record, purpose: str, slots: Sequence[str]) -> None:
-    """Let the stage wait for slots before it starts or is finalized."""
+    """Make the stage wait for slots before it starts or is finalized."""
     name = barrier_id(record.stem, purpose)
     text = unit.stored(record.root, json.dumps(slots))
     barrier = Barrier(
@@ -103,7 +103,7 @@ def block(unit: Unit, record: Record, purpose: str, slots: Sequence[str]) -> Non
 
 
 def settle(unit: Unit, finalizes: Finalizes) -> None:
-    """Look at the barriers that are due, and do what follows."""
+    """Check the barriers that are due, and those that become due by that."""
     while unit.due:
         name = next(iter(unit.due))
         del unit.due[name]
@@ -111,9 +111,9 @@ def settle(unit: Unit, finalizes: Finalizes) -> None:
 
 
 def advance(unit: Unit, name: str, finalizes: Finalizes, known: int | None = None) -> None:
-    """Let a barrier fire, or watch a slot that is not filled. Harmless when done again.
+    """Fire a barrier, or make it watch an unfilled slot. Repeating this changes nothing.
 
-    `known`: all slots behind this place are filled, as was seen before the transaction.
+    `known` is a place: all slots after it were filled already before the transaction.
     """
     barrier = unit.barrier(name)
     record = unit.pipeline(barrier.pipeline_id) if barrier is not None else None
@@ -128,7 +128,7 @@ def advance(unit: Unit, name: str, finalizes: Finalizes, known: int | None = Non
             break
         at -= 1
         if first - at == MOST_LOOKS:
-            # It watches none now: the task goes on.
+            # It watches no slot now: the task continues here.
             barrier.at = at + 1
             unit.enqueue(record, "advance", barrier=name, pipeline_id=record.id)
             unit.change(barrier)
@@ -152,9 +152,9 @@ def _fire(unit: Unit, barrier: Barrier, record: Record, finalizes: Finalizes) ->
 
 
 def first_open(client: Store, slots: Sequence[str], at: int) -> int:
-    """The last place, up to `at`, of a slot that is not filled; -1 where there is none.
+    """The last place, up to `at`, of an unfilled slot; -1 if all are filled.
 
-    A slot that is filled stays so, hence this may be looked up before a transaction.
+    A filled slot stays filled, so the result can be computed before a transaction.
     """
     page = 100
     while at >= 0:
@@ -180,7 +180,7 @@ def enqueue_run(unit: Unit, record: Record, eta: int | None = None) -> None:
 
 
 def make(unit: Unit, parent: Record, children: Sequence[Child], first: int) -> None:
-    """Make the stages that a generator yielded, of which the first has the number `first`."""
+    """Create the stages that a generator yielded; `first` is the number of the first one."""
     ids = parent.child_ids(first, first + len(children))
     unit.load(pipelines=ids)
     unit.load(slots={key for child in children for key in child.params.blocking_slots()[-1:]})
@@ -192,7 +192,7 @@ def make(unit: Unit, parent: Record, children: Sequence[Child], first: int) -> N
 def new_pipeline(
     unit: Unit, name: str, child: Child, incarnation: str, parent: Record | None = None
 ) -> Record:
-    """The record of a new stage; without a parent, of a root."""
+    """The record of a new stage, which is a root if it has no parent."""
     root = name if parent is None else parent.root
     record = Record(
         id=name,
@@ -208,7 +208,7 @@ def new_pipeline(
 
 
 def begin(unit: Unit, record: Record, eta: int | None = None) -> None:
-    """Let a new stage wait for its arguments, or run it if it has them."""
+    """Make a new stage wait for its arguments, or run it if they are all there."""
     slots = unit.params(record).blocking_slots()
     if slots:
         block(unit, record, START, slots)
@@ -218,7 +218,7 @@ def begin(unit: Unit, record: Record, eta: int | None = None) -> None:
 
 
 def outputs_filled(unit: Unit, record: Record, finalizes: Finalizes) -> None:
-    """All outputs are filled: the stage is to be finalized, or done."""
+    """Finalize a stage whose outputs are all filled, or mark it as done."""
     if finalizes(record):
         record.status, record.deaths = RUN, 0  # deaths of `run` are not those of `finalized`
         enqueue_finalized(unit, record)
@@ -237,7 +237,7 @@ def enqueue_finalized(unit: Unit, record: Record, eta: int | None = None) -> Non
 
 
 def request_abort(unit: Unit, root: Record, message: str) -> bool:
-    """Abort a workflow; returns False if that was done before, or the workflow is over."""
+    """Abort a workflow; returns False if it is over, or being aborted already."""
     if root.abort_requested or root.is_over:
         return False
     root.abort_requested, root.abort_message = True, message
@@ -247,7 +247,7 @@ def request_abort(unit: Unit, root: Record, message: str) -> bool:
 
 
 def abort(unit: Unit, record: Record, finalizes: Finalizes) -> None:
-    """Abort one stage."""
+    """Abort one stage; its `finalized` is called if it has one."""
     record.status, record.deaths = ABORTED, 0
     if finalizes(record):
         enqueue_finalized(unit, record)
@@ -257,9 +257,9 @@ def abort(unit: Unit, record: Record, finalizes: Finalizes) -> None:
 
 
 def abort_from(unit: Unit, record: Record, message: str, finalizes: Finalizes) -> None:
-    """Abort a workflow because one of its stages wants it, or can do no more.
+    """Abort a workflow because one of its stages asks for it, or has no attempts left.
 
-    That stage ends at once, also where it is asynchronous: nobody would complete it.
+    That stage ends at once, even if it is asynchronous: nothing would complete it later.
     """
     root = unit.pipeline(record.root)
     if root is not None:
@@ -271,7 +271,7 @@ def abort_from(unit: Unit, record: Record, message: str, finalizes: Finalizes) -
 
 
 def seconds_to_retry(params: Params, attempt: int) -> float:
-    """How long a stage waits after an attempt, which counts from 0: 30 days at most."""
+    """How long a stage waits after an attempt, at most 30 days. The first attempt is 0."""
     try:
         seconds = params.backoff_seconds * params.backoff_factor**attempt
     except OverflowError:
@@ -280,7 +280,7 @@ def seconds_to_retry(params: Params, attempt: int) -> float:
 
 
 def failed(unit: Unit, record: Record, message: str, finalizes: Finalizes) -> bool:
-    """Try a stage again later, or abort the workflow after its last attempt; returns which."""
+    """Retry a stage later, or abort the workflow after its last attempt; True if it is retried."""
     params = unit.params(record)
     record.begun = None
     record.retry_message = message
@@ -298,14 +298,14 @@ def failed(unit: Unit, record: Record, message: str, finalizes: Finalizes) -> bo
 
 
 def died(unit: Unit, record: Record, attempts: int, finalizes: Finalizes) -> None:
-    """Let the deaths of a stage's process count as so many failed attempts."""
+    """Count the deaths of a stage's process as failed attempts."""
     last = unit.params(record).max_attempts - 1
     record.attempt = max(record.attempt, min(record.attempt + attempts - 1, last))
     failed(unit, record, DIED, finalizes)
 
 
 def end_failed(unit: Unit, record: Record, attempts: int, message: str) -> None:
-    """Call `finalized` again later, or end a stage without it after the last attempt."""
+    """Call `finalized` again later; after the last attempt, end the stage without it."""
     params = unit.params(record)
     record.end_attempt += attempts
     most = params.max_attempts
@@ -319,7 +319,7 @@ def end_failed(unit: Unit, record: Record, attempts: int, message: str) -> None:
 
 
 def end(unit: Unit, record: Record) -> None:
-    """Nothing more is to be done for a stage that has its outputs, or was aborted."""
+    """End a stage that has all its outputs, or was aborted."""
     if record.status == RUN:
         record.status = DONE
     record.finalized = unit.now

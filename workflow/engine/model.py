@@ -1,15 +1,15 @@
 """What is stored of a workflow, and how.
 
-    WorkflowPipeline  a stage: its arguments, its state; of the root also whether to abort
-    WorkflowSlot      an output: its value once it is filled, before that who waits for it
-    WorkflowBarrier   what a stage waits for, to begin or to be finalized
-    WorkflowWaiting   a page of those who wait for a slot for which many wait
-    WorkflowPlan      a page of the stages that a generator has yielded, until they are made
-    WorkflowStatus    what a stage says of itself
-    WorkflowPart      a part of a value that is too large to stand in any of these
+    WorkflowPipeline  a stage: its arguments and state; for a root also whether to abort
+    WorkflowSlot      an output: its value once it is filled, until then the barriers that wait
+    WorkflowBarrier   the slots that a stage waits for, to start or to be finalized
+    WorkflowWaiting   a page of barriers, if too many wait for one slot
+    WorkflowPlan      a page of the stages that a generator has yielded, until they are created
+    WorkflowStatus    the status that a stage has set for itself
+    WorkflowPart      a part of a value that is too large for one of these entities
 
-Each has the id of its root, by which a workflow is found as a whole. An output that nobody waits
-for and that is not filled has no entity. Times are in microseconds since 1970.
+Each has the id of its root, so a query finds a whole workflow. An unfilled output that no barrier
+waits for has no entity. Times are in microseconds since 1970.
 """
 
 from google.cloud.datastore import Entity
@@ -26,17 +26,17 @@ STATUS = "WorkflowStatus"
 PART = "WorkflowPart"
 KINDS = (STATUS, BARRIER, WAITING_PAGE, PLAN, SLOT, PART, PIPELINE)
 
-# The latest time that a sort key may have: the list of roots has the newest first.
+# Sort keys count down from the latest time, so that the newest root comes first.
 _LAST = 10**16 - 1
 
 
 def state_key(root: str, state: str) -> str:
-    """The property by which the stages of a workflow are found that are in a state."""
+    """The value of the property that finds the stages of a workflow in a state."""
     return f"{root}/{state}"
 
 
 def newest_first(usec: int) -> str:
-    """The sort key of a time, the newest first."""
+    """A sort key that puts newer times first; `usec` is in microseconds."""
     return f"{_LAST - usec:016d}"
 
 
@@ -64,7 +64,7 @@ _PIPELINE = (
 
 
 def to_entity(record: Stored, client: Store) -> Entity:
-    """The entity of a record."""
+    """The entity that stores a stage, an output or a barrier."""
     if isinstance(record, Record):
         return _pipeline_entity(record, client)
     if isinstance(record, Slot):
@@ -99,13 +99,13 @@ def _pipeline_entity(record: Record, client: Store) -> Entity:
 
 
 def pipeline_of(entity: Entity) -> Record:
-    """The stage of an entity."""
+    """The stage that an entity stores."""
     known = {name: entity[name] for name in (*_PIPELINE, "is_open") if name in entity}
     return Record(id=entity.key.name, root=entity["root"], **{"parent": "", **known})
 
 
 def slot_of(entity: Entity) -> Slot:
-    """The output of an entity."""
+    """The output that an entity stores."""
     return Slot(
         id=entity.key.name,
         root=entity["root"],
@@ -118,7 +118,7 @@ def slot_of(entity: Entity) -> Slot:
 
 
 def barrier_of(entity: Entity) -> Barrier:
-    """The barrier of an entity."""
+    """The barrier that an entity stores."""
     return Barrier(
         id=entity.key.name,
         root=entity["root"],

@@ -16,7 +16,7 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 
 def install(blueprint: Blueprint) -> None:
-    """Add the routes under /rpc."""
+    """Add the JSON routes under /rpc to a blueprint."""
     views: dict[str, Callable[[], Any]] = {
         "tree": _tree,
         "stage": _stage,

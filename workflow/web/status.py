@@ -227,7 +227,7 @@ class _Reader:
         }
 
     def briefs(self, root: Record | None, records: list[Record]) -> dict[str, Tree]:
-        """Stages without their values."""
+        """Stages in short: without their arguments, outputs and values."""
         # Those that run and whose default output is filled are being finalized.
         running = [record for record in records if record.status == RUN]
         slots = self._slots(self._params(record).output_slots["default"] for record in running)

@@ -31,7 +31,7 @@ Index = dict[str, object]  # things by their ids
 
 @dataclass(frozen=True, slots=True)
 class Included:
-    """What tweets refer to."""
+    """The users, media and tweets that the tweets of a page refer to."""
 
     users: Index
     tweets: Index

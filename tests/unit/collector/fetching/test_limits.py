@@ -30,8 +30,8 @@ class Bench:
                 return error.reset_at
         return None
 
-    def told(self, remaining: int, limit: int = 10, seconds: int = 300) -> None:
-        self.limits.told("b", headers(limit, remaining, NOW + timedelta(seconds=seconds)))
+    def learn(self, remaining: int, limit: int = 10, seconds: int = 300) -> None:
+        self.limits.learn("b", headers(limit, remaining, NOW + timedelta(seconds=seconds)))
 
 
 def headers(limit: int, remaining: int, reset: datetime) -> dict[str, str]:
@@ -52,7 +52,7 @@ RESET = NOW + timedelta(seconds=301)
 def test_one_request_learns_the_limit_and_the_others_wait_for_it(bench: Bench) -> None:
     assert bench.take() is None
     assert bench.take() == NOW + timedelta(seconds=1)
-    bench.told(remaining=9)
+    bench.learn(remaining=9)
     assert bench.take(9) is None
     assert bench.take() == RESET
 
@@ -65,26 +65,26 @@ def test_a_request_that_learned_nothing_is_followed_by_another(bench: Bench) -> 
 
 def test_what_is_announced_counts_where_it_is_less(bench: Bench) -> None:
     bench.take()
-    bench.told(remaining=9)
+    bench.learn(remaining=9)
     bench.take(3)
-    bench.told(remaining=2)
+    bench.learn(remaining=2)
     assert bench.take(2) is None
     assert bench.take() == RESET
 
 
 def test_answers_may_come_in_any_order(bench: Bench) -> None:
     bench.take()
-    bench.told(remaining=9)
+    bench.learn(remaining=9)
     bench.take(3)
     for remaining in (6, 8, 7):
-        bench.told(remaining)
+        bench.learn(remaining)
     assert bench.take(6) is None
     assert bench.take() == RESET
 
 
 def test_a_new_window_begins_after_the_reset(bench: Bench) -> None:
     bench.take()
-    bench.told(remaining=0)
+    bench.learn(remaining=0)
     bench.time = RESET - timedelta(milliseconds=1)
     assert bench.take() == RESET
     bench.time = RESET
@@ -94,7 +94,7 @@ def test_a_new_window_begins_after_the_reset(bench: Bench) -> None:
 
 def test_requests_on_their_way_count_in_the_next_window(bench: Bench) -> None:
     bench.take()
-    bench.told(remaining=9)
+    bench.learn(remaining=9)
     bench.take(4)
     bench.time = RESET
     assert bench.take(6) is None
@@ -103,34 +103,34 @@ def test_requests_on_their_way_count_in_the_next_window(bench: Bench) -> None:
 
 def test_requests_on_their_way_count_when_the_server_is_in_its_next_window(bench: Bench) -> None:
     bench.take()
-    bench.told(remaining=9)
+    bench.learn(remaining=9)
     bench.take(4)
-    bench.told(remaining=9, seconds=600)
+    bench.learn(remaining=9, seconds=600)
     assert bench.take(6) is None
     assert bench.take() == NOW + timedelta(seconds=601)
 
 
 def test_an_answer_of_the_window_before_changes_nothing(bench: Bench) -> None:
     bench.take()
-    bench.told(remaining=5, seconds=600)
-    bench.told(remaining=0, seconds=300)
+    bench.learn(remaining=5, seconds=600)
+    bench.learn(remaining=0, seconds=300)
     assert bench.take(5) is None
 
 
 def test_no_limit_is_announced(bench: Bench) -> None:
     bench.take()
-    bench.limits.told("b", {})
+    bench.limits.learn("b", {})
     assert bench.take(50) is None
-    bench.told(remaining=1)
+    bench.learn(remaining=1)
     assert bench.take(1) is None
     assert bench.take() == RESET
 
 
 def test_an_answer_that_announces_nothing_changes_nothing(bench: Bench) -> None:
     bench.take()
-    bench.told(remaining=1)
-    bench.limits.told("b", {})
-    bench.limits.told("another", {})
+    bench.learn(remaining=1)
+    bench.limits.learn("b", {})
+    bench.limits.learn("another", {})
     assert bench.take() is None
     assert bench.take() == RESET
 
@@ -138,7 +138,7 @@ def test_an_answer_that_announces_nothing_changes_nothing(bench: Bench) -> None:
 def test_some_are_left_to_others(bench: Bench) -> None:
     bench.limits = StoredLimits(bench.client, 3, lambda: bench.time)
     bench.take()
-    bench.told(remaining=9)
+    bench.learn(remaining=9)
     assert bench.take(6) is None
     assert bench.take() == RESET
 
@@ -146,14 +146,14 @@ def test_some_are_left_to_others(bench: Bench) -> None:
 def test_a_limit_smaller_than_what_is_left_to_others(bench: Bench) -> None:
     bench.limits = StoredLimits(bench.client, 3, lambda: bench.time)
     bench.take()
-    bench.told(remaining=1, limit=2)
+    bench.learn(remaining=1, limit=2)
     bench.time = RESET
     assert bench.take() is None
 
 
 def test_buckets_are_apart(bench: Bench) -> None:
     bench.take()
-    bench.told(remaining=0)
+    bench.learn(remaining=0)
     bench.limits.take("another")
 
 

@@ -39,6 +39,6 @@ def readable(line: str) -> str:
     severity = record.pop("severity", "INFO")
     record.pop("logger", None)
     trace = record.pop("trace", "")
-    words = [time, *[severity] * (severity != "INFO"), message]
-    words += [f"{name}={value}" for name, value in record.items()]
-    return " ".join(map(str, words)) + (f"\n{trace}" if trace else "")
+    parts = [time, *[severity] * (severity != "INFO"), message]
+    parts += [f"{name}={value}" for name, value in record.items()]
+    return " ".join(map(str, parts)) + (f"\n{trace}" if trace else "")

@@ -104,9 +104,9 @@ class System:
         argv = ["system.back_runs", self.store, self.sink, now.isoformat()]
         return [Program("demo", argv, self.environment(), ends=True)]
 
-    def program(self, name: str, module: str, *words: str) -> Program:
+    def program(self, name: str, module: str, *args: str) -> Program:
         """A process of one of the packages, with the settings of all."""
-        return Program(name, [module, *words], self.environment())
+        return Program(name, [module, *args], self.environment())
 
     def environment(self) -> dict[str, str]:
         """The variables that all processes get."""
@@ -170,8 +170,8 @@ def run(system: System) -> None:
         supervisor.start()
         if system.is_demo:
             url, token = f"{system.addresses['default']}/ingest", system.tokens["ingest"]
-            words = (url, token, partial(say, "demo"), stopping)
-            threading.Thread(target=keep_pushing, args=words, daemon=True).start()
+            args = (url, token, partial(say, "demo"), stopping)
+            threading.Thread(target=keep_pushing, args=args, daemon=True).start()
         clock.run()
     except KeyboardInterrupt:
         click.echo("Stopping all processes ...")

@@ -107,18 +107,18 @@ class Bluesky:
     ) -> dict[str, Any]:
         from atproto import models
 
-        words: dict[str, Any] = {"limit": PAGE, "cursor": cursor}
+        fields: dict[str, Any] = {"limit": PAGE, "cursor": cursor}
         kind, _, rest = name.partition("/")
         if name == "timeline":
             method = "GetTimeline"
         elif kind == "list":
-            method, words["list"] = "GetListFeed", rest
+            method, fields["list"] = "GetListFeed", rest
         elif kind == "search":
             method = "SearchPosts"
-            words |= {"q": rest, "sort": "latest", "since": _rfc3339(floor), "until": until}
+            fields |= {"q": rest, "sort": "latest", "since": _rfc3339(floor), "until": until}
         else:
-            method, words["actor"] = "GetAuthorFeed", name
-        params = getattr(models, f"AppBskyFeed{method}").Params(**words)
+            method, fields["actor"] = "GetAuthorFeed", name
+        params = getattr(models, f"AppBskyFeed{method}").Params(**fields)
         nsid = f"app.bsky.feed.{method[0].lower()}{method[1:]}"
         return self._query(nsid, params)
 

@@ -25,7 +25,7 @@ _TAG = re.compile(r"#\w+")
 
 
 def canonical(name: str) -> str | None:
-    """The name; accounts and tags are the same in any case."""
+    """The name in lower case, as names of accounts and tags ignore case."""
     name = name.lower().removeprefix("@")
     return name if _TAG.fullmatch(name) or _ACCOUNT.fullmatch(name) else None
 
@@ -64,7 +64,7 @@ class Mastodon:
         self._ids: dict[str, str] = {}
 
     def start(self, time: datetime) -> str:
-        """The smallest id of that time."""
+        """The smallest id that a post of that time can have."""
         return str(_id_of(time))
 
     def pages(self, name: str, watermark: str, progress: str | None) -> Iterator[Page]:
@@ -87,7 +87,7 @@ class Mastodon:
         yield Page([], watermark=state["newest"])
 
     def _ids_on(self, statuses: list[Any], like: str) -> list[str]:
-        """The ids on a page; a wrong one, or one from the future, would hide what is to come."""
+        """The ids on a page, but for wrong ones, and future ones, which would hide posts."""
         ids = [each for each in map(_id, statuses) if each]
         if any(each.isdecimal() for each in ids):
             most = str(_id_of(self._limits.now() + CLOCKS_DIFFER))
@@ -96,15 +96,15 @@ class Mastodon:
         return [each for each in ids if len(each) == len(like) or like.isdecimal()]
 
     def _page(self, name: str, after: str) -> list[Any]:
-        words = {"min_id": after, "limit": PAGE}
+        fields = {"min_id": after, "limit": PAGE}
         client = self._client
         if name == "home":
-            return self._ask(client.timeline_home, **words)
+            return self._ask(client.timeline_home, **fields)
         if name == "public":
-            return self._ask(client.timeline_public, **words)
+            return self._ask(client.timeline_public, **fields)
         if name.startswith("#"):
-            return self._ask(client.timeline_hashtag, name[1:], **words)
-        return self._ask(client.account_statuses, self._account_id(name), **words)
+            return self._ask(client.timeline_hashtag, name[1:], **fields)
+        return self._ask(client.account_statuses, self._account_id(name), **fields)
 
     def _account_id(self, name: str) -> str:
         if name not in self._ids:
@@ -114,16 +114,16 @@ class Mastodon:
             self._ids[name] = found
         return self._ids[name]
 
-    def _ask(self, method: Any, *words: Any, **named: Any) -> list[Any]:
-        answer = self._answer(method, *words, **named)
+    def _ask(self, method: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        answer = self._answer(method, *args, **kwargs)
         if not isinstance(answer, list):
             raise UnavailableError("mastodon did not return a list of statuses")
         return answer
 
-    def _answer(self, method: Any, *words: Any, **named: Any) -> Any:
-        """What the server answers, as it is: the library's objects have other types and names."""
+    def _answer(self, method: Any, *args: Any, **kwargs: Any) -> Any:
+        """The JSON of the server's answer, unchanged: the library's objects have other types."""
         try:
-            method(*words, **named)
+            method(*args, **kwargs)
         except self._errors as error:
             # The library puts its own error in place of the session's.
             if isinstance(error.__context__, SourceError):

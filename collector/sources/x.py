@@ -41,7 +41,7 @@ _GONE = ("/resource-not-found", "/not-authorized-for-resource")
 
 
 def canonical(name: str) -> str | None:
-    """The name; those of users are the same in any case."""
+    """The name in lower case, as names of users ignore case."""
     if name == "home":
         return name
     return name.lower() if _NAME.fullmatch(name) else None
@@ -76,7 +76,7 @@ class X:
         self._ids: dict[str, str] = {}
 
     def start(self, time: datetime) -> str:
-        """The smallest id of that time."""
+        """The smallest id that a post of that time can have."""
         return str(id_of_time(time, _EPOCH, _BITS))
 
     def pages(self, name: str, watermark: str, progress: str | None) -> Iterator[Page]:
@@ -102,14 +102,14 @@ class X:
         return max((number for number in numbers if number < most), default=0)
 
     def _page(self, name: str, since: int, token: str | None) -> dict[str, Any]:
-        words = {"max_results": PAGE, "since_id": since, "pagination_token": token, **FIELDS}
-        words["user_auth"] = self._by_user
+        fields = {"max_results": PAGE, "since_id": since, "pagination_token": token, **FIELDS}
+        fields["user_auth"] = self._by_user
         if name == "home":
             with self._home_lock:
                 self._home.return_type = self._return_type
-                page = _answer(self._home.get_home_timeline, **words)
+                page = _answer(self._home.get_home_timeline, **fields)
         else:
-            page = _answer(self._client.get_users_tweets, self._user_id(name[1:]), **words)
+            page = _answer(self._client.get_users_tweets, self._user_id(name[1:]), **fields)
         if "data" not in page and "meta" not in page:
             raise AccountRefusedError(f"X returned no posts: {_error(page)}")
         return page
@@ -142,10 +142,10 @@ def _client(settings: CollectorSettings, limits: Limits) -> Any:
     return client
 
 
-def _answer(method: Any, *words: Any, **named: Any) -> dict[str, Any]:
+def _answer(method: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
     """Return the JSON object of an answer to a request of tweepy."""
     try:
-        page = orjson.loads(method(*words, **named).content)
+        page = orjson.loads(method(*args, **kwargs).content)
     except (ValueError, LookupError, TypeError) as error:
         # Also where tweepy asks for its user and does not understand the answer.
         raise UnavailableError("X did not return the JSON that was asked for") from error

@@ -49,8 +49,8 @@ def show_demo(folder: Path, now: datetime) -> None:
         + (f" {seen:,} were there already." if seen else "")
     )
     for name, until in (("Yesterday", now - DAY), ("Today", now)):
-        words = [f"--store={store}", f"--sink={sink}", f"--until={until.isoformat()}"]
-        click.echo(f"{name}: {launch.launch(words, {})}")
+        argv = [f"--store={store}", f"--sink={sink}", f"--until={until.isoformat()}"]
+        click.echo(f"{name}: {launch.launch(argv, {})}")
     program = program_name()
     _show_stories(store, sink, program)
     _answer(sink, program)

@@ -24,12 +24,12 @@ PLACES_SHOWN = 5
 
 @dataclass(slots=True)
 class Report:
-    """What became of each record that was read: each is counted in one of five ways.
+    """What became of the records that were read. Each is counted in one of five ways.
 
-    `stored` are new posts, `replaced` those that were there in an earlier version or cut, `seen`
-    those that were there as they are or in a later or longer form; `deleted` are notices of
-    deletion, earlier versions of edited posts, and posts that one of these names; `skipped` gives
-    for each reason the first places. `removed` tells how many posts were removed from the store.
+    `stored` counts new posts. `replaced` counts posts of which the store had an earlier version or
+    a cut text, and `seen` those that it had already, or in a later or longer form. `deleted` counts
+    deletion notices, earlier versions of edited posts, and the posts that these name. `skipped` has
+    the first places for each reason. `removed` is how many posts were removed from the store.
     `passed_over` counts the files without posts by their kinds, and `failed` names those that could
     not be read, or not to their ends.
     """
@@ -60,7 +60,7 @@ class Skipped:
     first: list[str] = field(default_factory=list)
 
     def add(self, place: str) -> None:
-        """Count one more; a line that holds several gives one place."""
+        """Count one more; several records on one line share a place."""
         self.count += 1
         if len(self.first) < PLACES_SHOWN and place not in self.first:
             self.first.append(place)

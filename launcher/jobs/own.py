@@ -21,7 +21,18 @@ from service.times import rfc3339
 
 NOTED = 10  # stories
 # What the webhook gets of each.
-TOLD = ("w1", "w2", "words", "posts", "users", "recent", "before", "times", "score", "url")
+WEBHOOK_FIELDS = (
+    "w1",
+    "w2",
+    "words",
+    "posts",
+    "users",
+    "recent",
+    "before",
+    "times",
+    "score",
+    "url",
+)
 WEBHOOK_SECONDS = 20.0
 _logger = logging.getLogger(__name__)
 
@@ -127,7 +138,7 @@ class NoteRunner(OwnRunner):
         outputs = {"number": len(rows), "stories": [row["words"] for row in rows[:NOTED]]}
         _logger.info("rising stories", extra={"slot": rfc3339(spec.slot), **outputs})
         if self._post is not None and rows:
-            stories = [{name: row[name] for name in TOLD} for row in rows[:NOTED]]
+            stories = [{name: row[name] for name in WEBHOOK_FIELDS} for row in rows[:NOTED]]
             body = {"slot": rfc3339(spec.slot), "number": len(rows), "stories": stories}
             status = self._post(spec.name, json.dumps(body))
             if not 200 <= status < 300:

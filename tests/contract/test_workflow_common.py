@@ -169,7 +169,7 @@ def test_delay_that_is_run_twice_adds_one_task(queues: Queues) -> None:
     ids=["place", "nothing", "more", "other"],
 )
 def test_delay_takes_seconds_alone(args: Any, words: Any) -> None:
-    with pytest.raises(TypeError, match=r"no other: Delay\(seconds=30\)"):
+    with pytest.raises(TypeError, match=r"exactly one keyword argument: Delay\(seconds=30\)"):
         common.Delay(*args, **words)
 
 

@@ -31,14 +31,14 @@ _MONTHS = {
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """Word that the post of this id is gone: deleted, or replaced by an edited one."""
+    """A notice that the post with this id was deleted, or replaced by an edited one."""
 
     tid: int
 
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """A record that gives no post, and why; reasons are few, so that they can be counted."""
+    """A record without a post. There are few different reasons, so that they can be counted."""
 
     reason: str
 
@@ -61,7 +61,7 @@ class RefusedError(Exception):
 
 
 def attempt(make: Callable[..., Result], *arguments: object) -> Result:
-    """Return what `make` makes of the arguments, or the skip where it refuses or fails."""
+    """Call `make`; return its result, or a Skip if it refuses the record or fails."""
     try:
         return make(*arguments)
     except RefusedError as refusal:
@@ -71,7 +71,7 @@ def attempt(make: Callable[..., Result], *arguments: object) -> Result:
 
 
 def shielded(found: Iterable[Result]) -> Iterator[Result]:
-    """Yield the results of one record; an error among them is a Skip, and the last."""
+    """Yield the results of one record. An error ends them and becomes a Skip."""
     try:
         yield from found
     except Exception as error:  # the same: the records after it are read
@@ -83,7 +83,7 @@ def _failure(error: Exception) -> Skip:
 
 
 def inside(value: object, *path: str) -> object:
-    """Return what lies at a path of keys in nested JSON objects; None where it leads nowhere."""
+    """Return the value at a path of keys in nested JSON objects; None if there is none."""
     for key in path:
         if not isinstance(value, dict):
             return None
@@ -97,7 +97,7 @@ def items(value: object) -> list[object]:
 
 
 def strings(values: Iterable[object]) -> list[str]:
-    """Return those of some values that are strings with something in them."""
+    """Return the values that are strings and not empty."""
     return [value for value in values if isinstance(value, str) and value]
 
 
@@ -109,7 +109,7 @@ def make_post(
     urls: Iterable[str] = (),
     edited_at: object = None,
 ) -> Post:
-    """Return a post that every store takes; a missing user is the empty string.
+    """Return a post that every store accepts; a missing user becomes the empty string.
 
     `edited_at` is a time as `parse_time` takes it, or None.
 

@@ -99,7 +99,7 @@ GATHERED = {
         "PairRankings/Choose/Apply[2]",
         *(f"Rows/Apply[{i}]" for i in range(2, 7)),
     },
-    "the edges and their groups": {"Stories/Tell[0]", "Stories/Stories/Apply[0]"},
+    "the edges and their groups": {"Stories/FindFacts[0]", "Stories/Stories/Apply[0]"},
 }
 # What grows with the words, and is cut in as many shards as one likes; of pairs up to a limit.
 IN_SHARDS = {step for step in set().union(*GATHERED.values()) if "/Gather" in step}

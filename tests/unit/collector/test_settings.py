@@ -28,6 +28,7 @@ def test_everything_is_read() -> None:
             "DFPIPE_STORE": "sqlite:///p.db",
             "DFPIPE_TASK_TOKEN": "token-of-the-task-queue",
             "COLLECTOR_QUEUE_YAML": "other.yaml",
+            "DFPIPE_NAVIGATION": "Timeline=/",
             "COLLECTOR_INGEST_BACKLOG": "7",
             "COLLECTOR_KEEP": "36h",
             "COLLECTOR_HISTORY": "2w",

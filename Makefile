@@ -15,9 +15,9 @@ COPY_JARS = org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependen
 BROWSERS = chromium chromium-browser google-chrome google-chrome-stable
 
 # $(call install,EXTRA,HOW MUCH): the package with an extra, in the versions of constraints.txt. pip
-# fetches one wheel, uv, which installs the rest in seconds; Python's own pip is not in the
-# environment, as unpacking it takes longer than uv does. An environment that an earlier attempt left
-# unfinished may lack any file, so it is made again.
+# fetches one wheel, uv, which installs the rest in seconds, pip too: Python takes longer to unpack
+# its own. An environment that an earlier attempt left unfinished may lack any file, so it is made
+# again.
 PINNED = --constraint constraints.txt
 define install
 @$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" \
@@ -27,7 +27,7 @@ define install
 @mkdir -p $(VENV) && touch $(VENV)/unfinished
 @$(PYTHON) -m venv --without-pip $(VENV)
 @$(PYTHON) -m pip --python $(BIN)/python install --quiet $(PINNED) uv \
-	&& $(BIN)/uv pip install --python $(BIN)/python $(PINNED) --editable '.[$(1)]' \
+	&& $(BIN)/uv pip install --python $(BIN)/python $(PINNED) pip --editable '.[$(1)]' \
 	|| { echo "uv cannot be used here, so pip installs, which takes two to four minutes"; \
 		$(BIN)/python -m ensurepip \
 		&& $(BIN)/python -m pip install $(PINNED) --editable '.[$(1)]'; }
@@ -35,11 +35,14 @@ define install
 @touch $@
 endef
 
-.PHONY: demo test engines gcloud history month kills images lint format emulators chromium \
+.PHONY: demo serve test engines gcloud history month kills images lint format emulators chromium \
 	constraints clean
 
 demo: $(VENV)/local  ## make a timeline, analyse it, print what it talks about
 	$(BIN)/dfpipe demo
+
+serve: $(VENV)/all  ## the whole system with its pages, on a timeline that grows
+	$(BIN)/dfpipe serve --demo
 
 test: $(VENV)/dev  ## the whole suite
 	$(BIN)/pytest -n 2 --dist loadscope
@@ -75,12 +78,17 @@ format: $(VENV)/dev
 
 # What a laptop needs: a third of the packages.
 $(VENV)/local: setup.py constraints.txt
-	$(call install,local,57 packages (160 MB to download; 540 MB on disk))
+	$(call install,local,about 60 packages (180 MB to download; 540 MB on disk))
 
-# Everything, tools included; the demo needs nothing more.
-$(VENV)/dev: setup.py constraints.txt
-	$(call install,dev,170 packages (310 MB to download; 1.3 GB on disk))
+# All commands; the demo needs nothing more.
+$(VENV)/all: setup.py constraints.txt
+	$(call install,all,about 150 packages (220 MB to download; 1 GB on disk))
 	@touch $(VENV)/local
+
+# The tools and tests, too.
+$(VENV)/dev: setup.py constraints.txt
+	$(call install,dev,about 190 packages (340 MB to download; 1.4 GB on disk))
+	@touch $(VENV)/local $(VENV)/all
 
 constraints: $(VENV)/dev  ## renew constraints.txt; all of it with UPGRADE=--upgrade
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --extra dev \

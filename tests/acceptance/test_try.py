@@ -1,16 +1,19 @@
 """`dfpipe try` as a user runs it: from an archive to what it talks about."""
 
+import gzip
 import json
 import lzma
+import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from dfpipe.commands.try_ import ENOUGH, folder_name, window_of
-from tests.support.archives import x_files, zipped
+from tests.support.archives import tarred, x_files, zipped
+from tests.support.car_files import car
 from tests.support.command import dfpipe
 
 END = datetime(2023, 9, 8, tzinfo=UTC)
@@ -76,6 +79,69 @@ def test_a_window_of_ones_own_and_a_file_that_fails(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("dfpipe: b seems to be a PDF document")
     assert (tmp_path / "here" / "results.duckdb").exists()
+
+
+def outbox() -> bytes:
+    """Mastodon's archive, as downloaded."""
+    actor = "https://social.example/users/ana"
+    activities = [
+        {
+            "type": "Create",
+            "actor": actor,
+            "object": {
+                "id": f"{actor}/statuses/{10**17 + n}",
+                "type": "Note",
+                "attributedTo": actor,
+                "published": time.isoformat(),
+                "content": f"<p>{text}</p>",
+            },
+        }
+        for n, (time, text) in enumerate(texts(300, timedelta(hours=9)))
+    ]
+    collection = {"type": "OrderedCollection", "orderedItems": activities}
+    profile = {"type": "Person", "id": actor}
+    files = {"outbox.json": json.dumps(collection), "actor.json": json.dumps(profile)}
+    return gzip.compress(tarred({name: text.encode() for name, text in files.items()}))
+
+
+def repository() -> bytes:
+    """Bluesky's repository, as downloaded."""
+    return car(
+        {
+            f"app.bsky.feed.post/{n}": {
+                "$type": "app.bsky.feed.post",
+                "text": text,
+                "createdAt": time.isoformat(),
+            }
+            for n, (time, text) in enumerate(texts(300, timedelta(hours=9)))
+        }
+    )
+
+
+def table() -> bytes:
+    """A data set with the names of people."""
+    rows = [
+        f"{n},{time.isoformat()},user{n % 9},{text}"
+        for n, (time, text) in enumerate(texts(300, timedelta(hours=1)), 1)
+    ]
+    return "\n".join(["id,created_at,username,text", *rows]).encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [("archive-2023.tar.gz", outbox), ("repo.car", repository), ("tweets.csv", table)],
+)
+def test_archives_of_other_networks_end_in_stories(
+    tmp_path: Path, name: str, made: Callable[[], bytes]
+) -> None:
+    (tmp_path / name).write_bytes(made())
+    done = dfpipe("try", name, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("300 posts stored in sqlite:///")
+    for topic in TOPICS:
+        assert re.search(
+            rf"^  .*\b{topic.split()[0]}\b.*: \d+ posts by ", done.stdout, re.MULTILINE
+        )
 
 
 @pytest.mark.parametrize(

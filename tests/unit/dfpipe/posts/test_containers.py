@@ -22,7 +22,7 @@ from dfpipe.posts import archives, containers, streams
 from dfpipe.posts.archives import Found
 from dfpipe.posts.containers import ArchiveFile, Failure, PassedOver, Warned
 from dfpipe.posts.post import Post
-from tests.support.archives import zipped
+from tests.support.archives import tarred, zipped
 
 Files = Mapping[str, bytes]
 PICTURE = b"\xff\xd8\xff\xe0" + random.Random(1).randbytes(100_000)
@@ -31,16 +31,6 @@ PICTURE = b"\xff\xd8\xff\xe0" + random.Random(1).randbytes(100_000)
 def line(tid: int, text: str = "x") -> bytes:
     record = {"tid": tid, "user": "a", "text": text, "created_at": "2020-01-01T00:00:00Z"}
     return json.dumps(record).encode() + b"\n"
-
-
-def tarred(files: Files, form: int = tarfile.PAX_FORMAT) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=form) as archive:
-        for name, data in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-    return out.getvalue()
 
 
 PACK: dict[str, Callable[[Files], bytes]] = {

@@ -109,12 +109,15 @@ def members(source: ArchiveFile) -> Iterator[Entry]:
     if not source.path.is_dir():
         yield from _file(source, is_alone=True)
         return
-    for path in _paths(source.path):
+    unread: list[OSError] = []
+    for path in _paths(source.path, unread.append):
         within = path.relative_to(source.path).as_posix()
         if kind := unread_kind(within):
             yield PassedOver(kind)
         else:
             yield from _file(ArchiveFile(f"{source.name}/{shown(within)}", path), is_alone=False)
+    for error in unread:
+        yield Failure(str(error.filename), _damaged(str(error.filename), error))
 
 
 @contextmanager
@@ -135,8 +138,8 @@ class _EncryptedError(RuntimeError):
     """A member of a zip needs a password."""
 
 
-def _paths(folder: Path) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder):
+def _paths(folder: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
+    for parent, folders, files in os.walk(folder, onerror=on_error):
         folders.sort()
         yield from (path for file in sorted(files) if (path := Path(parent, file)).is_file())
 
@@ -305,5 +308,8 @@ def _zip_beside(
         other = archive.getinfo(f"{folder}{slash}{name}")
     except KeyError:
         return None
-    with _zip_member(archive, other) as file:
-        return file.read(size)
+    try:
+        with _zip_member(archive, other) as file:
+            return file.read(size)
+    except _UNOPENED as error:
+        raise _damaged(shown(other.filename), error) from error

@@ -1,6 +1,7 @@
 """Archives that hold files: folders, zips and tars, as they are and as they should not be."""
 
 import bz2
+import errno
 import gzip
 import io
 import json
@@ -12,6 +13,7 @@ import tracemalloc
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
@@ -318,6 +320,35 @@ def test_links_and_devices_are_passed_over(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "folder/pipe")
     (tmp_path / "folder/link").symlink_to(tmp_path)
     assert [type(what) for _, what in read(tmp_path / "folder")] == [Warned]
+
+
+def test_a_folder_that_cannot_be_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = unpacked(tmp_path, {"a.jsonl": line(1), "closed/b.jsonl": line(2)})
+    scandir = os.scandir
+
+    def refusing(path: str) -> Any:
+        if str(path).endswith("closed"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)  # the superuser may read everything
+    found = read(folder)
+    assert tids(found) == [1]
+    assert failures(found) == [f"{folder}/closed cannot be read: Permission denied"]
+
+
+def test_an_encrypted_file_of_users_beside_tweets_is_one_line(tmp_path: Path) -> None:
+    tweets = [{"id": "1578466218075312129", "text": "x", "author_id": "1"}]
+    files = {"data_1.json": json.dumps(tweets).encode(), "users_1.json": b'{"users": []}'}
+    data = bytearray(zipped(files))
+    header, directory = data.rindex(b"PK\3\4"), data.rindex(b"PK\1\2")
+    data[header + 6] |= 1
+    data[directory + 8] |= 1
+    told = failures(read(written(tmp_path, bytes(data))))
+    assert len(told) == 2
+    assert all("users_1.json is encrypted" in message for message in told)
 
 
 @pytest.mark.parametrize("data", [zipped({}), zipped({"folder/": b""})])

@@ -1,4 +1,5 @@
 import doctest
+from pathlib import Path
 
 import pytest
 import regex
@@ -7,7 +8,9 @@ from hypothesis import strategies as st
 
 from dfpipe.analysis import text
 from dfpipe.analysis.text import MODES, Tokenizer, WordMemo, normalise_url
+from dfpipe.posts.post import Post
 from tests import oracle
+from tests.support.archives import records
 
 # Any text, and one rich in what the rules are about.
 PIECES = st.sampled_from(
@@ -94,6 +97,14 @@ def test_runs_of_marks_are_cut_before_they_cost_quadratic_time(run: str) -> None
     assert len(text.fold(many)) == 31
     assert text.normalise_stop_word(many) == text.fold(many)
     assert Tokenizer("modern", set()).words(f"{many} {many}") == {text.fold(many)}
+
+
+def test_words_of_recorded_posts_are_those_of_the_oracle(data: Path) -> None:
+    tokenizer = Tokenizer("modern", set())
+    for network in ("bluesky", "mastodon", "v2"):
+        for place, result in records(data / network):
+            if isinstance(result, Post):
+                assert tokenizer.words(result.text) == oracle.modern_words(result.text), place
 
 
 @given(TEXTS, st.sets(TEXTS, max_size=3))

@@ -1,8 +1,10 @@
 """Tables of posts, as CSV and as Parquet, in the columns of data sets that many people have."""
 
 import csv
+import doctest
 import io
 import re
+import sys
 from datetime import UTC, datetime, timedelta, timezone
 
 import pyarrow
@@ -10,8 +12,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dfpipe.posts.formats import csv_table, parquet
-from dfpipe.posts.formats.columns import Columns, known_columns, table_time
+from dfpipe.errors import UsageError
+from dfpipe.posts.formats import columns, csv_table, parquet
+from dfpipe.posts.formats.columns import Columns, known_columns, parse_columns, table_time
 from dfpipe.posts.formats.recognise import file_format, results
 from dfpipe.posts.formats.result import (
     ArchiveError,
@@ -154,6 +157,15 @@ class TestColumns:
         with pytest.raises(RefusedError, match="created_at"):
             table_time(cell)
 
+    @pytest.mark.parametrize("text", ["", "text", "words=a", "text=a,b", "text=a,tid:b"])
+    def test_what_does_not_name_columns(self, text: str) -> None:
+        with pytest.raises(UsageError, match="--columns has .*: give FIELD=COLUMN"):
+            parse_columns(text)
+
+    def test_the_examples_hold(self) -> None:
+        outcome = doctest.testmod(columns)
+        assert (outcome.failed, outcome.attempted > 0) == (0, True)
+
 
 class TestCsv:
     @pytest.mark.parametrize(
@@ -265,6 +277,11 @@ class TestParquet:
         data = parquet_bytes({"text": ["a"], "id": [TID]})
         with pytest.raises(ArchiveError, match=r"a damaged Parquet file \(.+\): get it again"):
             from_parquet(data[:size])
+
+    def test_without_pyarrow(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "pyarrow", None)
+        with pytest.raises(ArchiveError, match="only pyarrow reads: install it with `pip install"):
+            list(parquet.results(io.BytesIO(b"PAR1"), {}))
 
     def test_unknown_columns(self) -> None:
         with pytest.raises(UnknownFormatError, match="a table with the columns 'a', 'b'"):

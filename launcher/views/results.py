@@ -14,7 +14,7 @@ from dfpipe.warehouse.named_queries import Result
 
 FRESH_SECONDS = 5.0  # how old the list of runs may be
 KEPT_SECONDS = 900.0  # how old an answer may be at most, in case a person has changed rows
-MOST_KEPT = 128  # answers; the largest has a row for each run
+MOST_KEPT = 64  # answers; those of a whole run take about a megabyte each
 # The name of a query and its parameters.
 Question = tuple[str, Mapping[str, object]]
 Key = tuple[int | None, str, tuple[tuple[str, object], ...]]

@@ -118,7 +118,10 @@ STORY_PAIRS = Kind("Pairs", "in how many posts of the run", "count", _count_of_p
 KINDS: Mapping[str, Kind] = {
     "popular_words": Kind("Popular words", "in how many of the posts", "percent", _word),
     "interesting_pairs": Kind(
-        "Interesting pairs", "words that occur together in a telling way", "log_weight", _pair
+        "Interesting pairs",
+        "words that are often together, weighted by how rare they are",
+        "log_weight",
+        _pair,
     ),
     "emerging_pairs": Kind(
         "Emerging pairs",
@@ -145,7 +148,7 @@ KINDS: Mapping[str, Kind] = {
     "top_hosts": Kind("Top hosts", "how often posts have a ranked link there", "count", _host),
     "top_urls": Kind("Top links", "in how many posts", "count", _url),
     "popular_not_interesting": Kind(
-        "Popular, not interesting", "in many posts, in no telling pair", "percent", _word
+        "Popular, not interesting", "in many posts, but in no interesting pair", "percent", _word
     ),
 }
 CONTRAST = "popular_not_interesting"

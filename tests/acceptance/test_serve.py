@@ -146,6 +146,8 @@ def test_the_demo_shows_a_page_that_grows(tmp_path: Path) -> None:
         status, page = serving.call("/", token="", headers={"Cookie": cookie})
         assert status == 200
         assert "Log out" in page
+        assert 'class="stories"' in page
+        assert "The posts here are synthetic" in page
         assert serving.call("/status", token="", headers={"Cookie": cookie})[0] == 200
         assert "Nothing in this run" not in page
         serving.wait(lambda: len(serving.get("/api/executions")["executions"]) > 0)

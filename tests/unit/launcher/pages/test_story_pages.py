@@ -75,7 +75,7 @@ def test_what_is_new_and_what_is_gone_since_a_day_before(tmp_path: Path) -> None
     text = site.text("/")
     assert re.findall(r'class="chip fresh"', text) == ['class="chip fresh"']
     assert text.index("penguin escaped") < text.index('class="chip fresh"')
-    gone = Page(text).text.split("No longer told:")[1]
+    gone = Page(text).text.split("No longer a story:")[1]
     assert "recount council bakery" in gone
     assert "election" not in gone
     other = site.text(f"/?compare={SLOT:%Y-%m-%dT%H:%M:%SZ}")

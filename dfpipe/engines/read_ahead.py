@@ -19,7 +19,7 @@ from typing import IO, Any, Self
 from dfpipe.errors import UsageError
 from dfpipe.posts.slices import Reading, TimeSlice, Window
 from dfpipe.settings import IN_PROCESS, Parser, add_arguments, settings, with_environment
-from dfpipe.slices.reader import parts
+from dfpipe.slices.reader import has_most_slices, parts
 
 Slice = TimeSlice | Window
 Read = Callable[[Any], Iterable[Any]]  # of a Slice
@@ -194,6 +194,9 @@ def begin(
     except UsageError:
         return nullcontext()
     if chosen.processes == 1 or given.runner.lower() not in IN_PROCESS:
+        return nullcontext()
+    # Reading slices takes less time than starting processes for it.
+    if has_most_slices(chosen.reading, chosen.window):
         return nullcontext()
     slices = parts(chosen.reading, chosen.window, chosen.slices)
     return ReadAhead(chosen.reading, slices, chosen.processes - 1)

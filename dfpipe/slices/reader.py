@@ -19,7 +19,7 @@ from dfpipe.posts.reading import BATCH, PROPERTIES, Reader, post_columns
 from dfpipe.posts.slices import Reading, Window, time_slices
 from dfpipe.slices import files, naming
 from dfpipe.slices.folder import File
-from dfpipe.slices.folders import folder
+from dfpipe.slices.folders import folder, is_local
 from dfpipe.slices.hours import HOUR, Versions, hour_parts, hours_of, look, posts_of, state
 from dfpipe.slices.tables import TIME, Piece, table_of, token_batches
 
@@ -36,6 +36,17 @@ def tokens_of(reading: Reading) -> Callable[[Any], Iterator[TokenBatch]]:
     """Return a function that gives the tokens of a part. Raises DfpipeError."""
     reader: SliceReader | Reader = SliceReader(reading) if reading.cache else Reader(reading)
     return reader.tokens
+
+
+def has_most_slices(reading: Reading, window: Window) -> bool:
+    """Whether most hours of a window have slices on this machine, of whatever state."""
+    if reading.cache is None or not is_local(reading.cache):
+        return False
+    hours = hours_of(window)
+    first, last = naming.prefix_of(hours[0]), naming.prefix_of(hours[-1])
+    files = folder(reading.cache).files(naming.folder_of(reading))
+    places = filter(None, (naming.place_of(file.path) for file in files))
+    return 2 * sum(first <= hour <= last for _, hour in places) > len(hours)
 
 
 class SliceReader:

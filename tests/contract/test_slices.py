@@ -122,6 +122,21 @@ def test_the_hours_of_another_program(reading: Reading, client: Store) -> None:
     assert set(found.states) == set(hours) - found.stateless
 
 
+def test_whether_reading_ahead_pays(reading: Reading) -> None:
+    assert not reader.has_most_slices(reading, WINDOW)
+    check(reading)
+    assert reader.has_most_slices(reading, WINDOW)
+    for days, expected in ((0.9, True), (1.1, False)):
+        longer = dataclasses.replace(WINDOW, start=WINDOW.end - timedelta(days=days))
+        assert reader.has_most_slices(reading, longer) == expected
+    for other in (
+        dataclasses.replace(reading, cache=None),
+        dataclasses.replace(reading, cache="gs://bucket/cache"),
+        dataclasses.replace(reading, text="classic"),
+    ):
+        assert not reader.has_most_slices(other, WINDOW)
+
+
 def test_a_damaged_slice_is_made_again(reading: Reading) -> None:
     check(reading)
     file = files(reading)[0]

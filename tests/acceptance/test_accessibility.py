@@ -1,0 +1,145 @@
+"""All pages in a real browser: axe-core, the keyboard, narrow screens, and their weight."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from flask import Flask
+
+from collector.app import create_app as create_collector
+from collector.fetching.accounts import Accounts
+from collector.settings import CollectorSettings
+from dfpipe.datastore import connect
+from launcher.chains import context as launcher_context
+from launcher.chains.stages import start_workflow
+from service.auth import AuthSettings
+from tests.support import launcher_pages as support
+from tests.support.in_browser import SITE, Served, unreached, violations
+from tests.support.launcher_pages import FAN, SLOT, SLOTS
+from tests.support.launcher_site import HOSTILE, RUN, SECRET, Site
+from tests.support.processes import ROOT
+from tests.support.screenshots import SCHEMES, SIZES
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+LAUNCHER = {
+    "front": "/",
+    "story": "/timeline/story?w1=harbour&w2=storm&ts=2026-01-07T10:00:00Z",
+    "word": "/timeline/word?word=storm",
+    "pair": "/timeline/pair?w1=ferry&w2=storm",
+    "host": "/timeline/host?host=news1.example",
+    "search": "/timeline/search?q=stor",
+    "meaning": "/timeline/meaning",
+    "runs": "/timeline/runs",
+    "ranking": "/timeline/rankings/popular_words",
+    "jobs": "/jobs",
+    "execution": f"/jobs/{RUN}",
+    "failed": "/jobs/analysis-20260107t050000",
+    "workflows": "/_ah/pipeline/list",
+    "workflow": f"/_ah/pipeline/status?root={RUN}-1",
+    "missing": "/jobs/nothing",
+}
+WEIGHT = 100_000  # bytes of the front page and of all that it loads, without plots
+
+
+@pytest.fixture(scope="module")
+def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
+    """A launcher with hostile words, executions, a log and a workflow."""
+    folder = tmp_path_factory.mktemp("site")
+    site = Site(folder, runs=12)
+    support.fill(site.settings.warehouse, SLOT + SLOTS, words=(*HOSTILE, *support.STORY))
+    error = "exit code 1: " + "long " * 100
+    support.put_execution(site.records, SLOT - 2 * SLOTS, "succeeded", support.PLAIN)
+    support.put_execution(site.records, SLOT - SLOTS, "failed", support.BROKEN, error)
+    support.put_execution(site.records, SLOT, "running", FAN, error)
+    log = Path(site.settings.jobs_folder) / f"{RUN}-links-1" / "log"
+    log.parent.mkdir(parents=True)
+    log.write_text("a line of a log\n" * 200)
+    execution = site.records.execution(RUN)
+    assert execution
+    start_workflow(execution)
+    yield site.client.application
+    launcher_context.bind(None)
+
+
+@pytest.fixture(scope="module")
+def collector(tmp_path_factory: pytest.TempPathFactory) -> Flask:
+    store = f"sqlite:///{tmp_path_factory.mktemp('collector')}/store.db"
+    app = create_collector(
+        CollectorSettings(
+            store=store,
+            queue_yaml=str(ROOT / "queue.yaml"),
+            auth=AuthSettings(page_access="loopback"),
+            places={"Timeline": "/", "Jobs": "/jobs", "Collector": "/status"},
+        )
+    )
+    accounts = Accounts(connect(store))
+    for name in ("bluesky:" + "long-name." * 5 + "example", "mastodon:public"):
+        accounts.follow(name, SLOT)
+    return app
+
+
+@pytest.fixture(params=[(size, scheme) for size in SIZES for scheme in SCHEMES], ids="-".join)
+def screen(browser: "Browser", request: pytest.FixtureRequest) -> "Iterator[BrowserContext]":
+    size, scheme = request.param
+    width, height = SIZES[size]
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    context.set_default_timeout(60_000)
+    yield context
+    context.close()
+
+
+def problems(page: "Page", url: str) -> list[str]:
+    """What is wrong with a page: barriers, and parts that are wider than the screen."""
+    page.goto(f"{SITE}{url}")
+    page.wait_for_load_state("networkidle")
+    found = violations(page)
+    if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+        found.append("it scrolls sideways")
+    return [f"{url}: {each}" for each in found]
+
+
+def test_the_pages_of_the_launcher_have_no_barriers(
+    launcher: Flask, screen: "BrowserContext"
+) -> None:
+    served, page = Served(launcher, screen), screen.new_page()
+    found = [each for url in LAUNCHER.values() for each in problems(page, url)]
+    assert not found, "\n".join(found)
+    wrong = {path for path, status in served.statuses.items() if status >= 400}
+    assert wrong == {"/jobs/nothing"}
+
+
+def test_the_page_of_the_collector_has_no_barriers(
+    collector: Flask, screen: "BrowserContext"
+) -> None:
+    Served(collector, screen)
+    page = screen.new_page()
+    assert problems(page, "/status") == []
+
+
+def test_the_login_has_no_barriers(tmp_path: Path, screen: "BrowserContext") -> None:
+    Served(Site(tmp_path, auth=AuthSettings(token=SECRET)).client.application, screen)
+    page = screen.new_page()
+    assert problems(page, "/pages/login") == []
+    page.get_by_label("Token").fill("wrong")
+    page.keyboard.press("Enter")
+    page.get_by_text("Wrong token.").wait_for()
+    assert violations(page) == []
+    launcher_context.bind(None)
+
+
+@pytest.mark.parametrize("name", ["front", "story", "jobs", "execution"])
+def test_the_keyboard_reaches_everything(launcher: Flask, page: "Page", name: str) -> None:
+    Served(launcher, page.context)
+    page.goto(f"{SITE}{LAUNCHER[name]}")
+    page.wait_for_load_state("networkidle")
+    assert unreached(page) == 0
+
+
+def test_the_front_page_is_light(launcher: Flask, page: "Page") -> None:
+    served = Served(launcher, page.context)
+    page.goto(SITE)
+    page.wait_for_load_state("networkidle")
+    assert sum(served.bytes.values()) < WEIGHT, served.bytes

@@ -31,6 +31,7 @@ WORKER = [
 LOCAL = [
     "duckdb>=1.5,<3",
     "libipld>=3.4,<4",
+    "Jinja2>=3.1,<4",
     "lxml>=6,<7",
     "orjson>=3.10,<4",
     "PyYAML>=6,<7",
@@ -162,7 +163,7 @@ setup(
     ),
     package_data={
         "": ["py.typed"],
-        "dfpipe": ["**/*.sql", "**/*.yaml"],
+        "dfpipe": ["**/*.sql", "**/*.yaml", "report/*.html"],
         "collector": ["templates/*"],
         "service": ["static/*", "templates/*"],
         "launcher": ["pages/static/*", "pages/templates/*"],

@@ -24,6 +24,7 @@ COMMANDS = {
     "cache": ("cache", "Show or clean what runs keep of past hours."),
     "query": ("query", "Answer a named query from the results."),
     "story": ("story", "Show one story with its timeline, links and posts."),
+    "report": ("report", "Write a run as one HTML file."),
     "stopwords": ("stopwords", "Print the stop words in effect."),
     "try": ("try_", "Show what an archive talks about, in one command."),
     "demo": ("demo", "Run the whole pipeline on a synthetic timeline."),

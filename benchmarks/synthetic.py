@@ -3,12 +3,15 @@
 Measured on 38,672 real posts of four days, and drawn from here: how many words a post has; how
 often each word is used (the word of rank r as (1 + r / SCALE) ** -EXPONENT, without a last one, so
 that new words never cease to come); how many posts have a link, and how often each; the length of
-texts. Some posts are on one of the STORIES, whose words come together, as real posts are.
+texts; how many posts repeat another one, as retweets do. Some posts are on one of the STORIES,
+whose words come together, as real posts are. A test compares how words, links and repeated posts
+grow with those of real posts.
 """
 
 import itertools
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +29,11 @@ WORDS = (
     *(2288, 3419, 3855, 4062, 4153, 4255, 4316, 3762, 3117, 2196, 1398, 767, 417, 227),
     *(133, 92, 53, 42, 24, 36, 10, 38),
 )
-EXPONENT, SCALE = 1.6, 380.0  # of words
-URL_EXPONENT, URL_SCALE = 1.36, 55.0
+EXPONENT, SCALE = 1.45, 170.0  # of words
+URL_EXPONENT, URL_SCALE = 1.28, 55.0
 URL_SHARE = 0.13  # of posts
+REPEATED = 0.12  # of posts, those that have the words and links of a post that others repeat too
+REPEAT_EXPONENT, REPEAT_SCALE = 1.7, 150.0
 STORIES, STORY_SHARE, STORY_WORDS = 200, 0.35, 10
 STORY_USES = 0.85  # of each next word of a story, against the one before
 SYLLABLES = [c + v for c in "bdfghjklmnprstvz" for v in "aeiou"]
@@ -72,6 +77,7 @@ def posts(n: int, seed: int = 2015) -> Iterator[list[Post]]:
     for first in range(0, n, BATCH):
         rng = np.random.default_rng([seed, first])
         texts, urls = _texts(rng), _urls(rng)
+        _repeat(rng, seed, texts, urls)
         users = ranks(rng, BATCH, 1.5, 4000.0).tolist()
         yield [
             Post(
@@ -83,6 +89,29 @@ def posts(n: int, seed: int = 2015) -> Iterator[list[Post]]:
             )
             for i in range(min(BATCH, n - first))
         ]
+
+
+def _repeat(
+    rng: np.random.Generator, seed: int, texts: list[str], urls: list[tuple[str, ...]]
+) -> None:
+    """Let some posts be those that are repeated, as often as their rank says."""
+    at = np.flatnonzero(rng.random(BATCH) < REPEATED).tolist()
+    repeated = ranks(rng, len(at), REPEAT_EXPONENT, REPEAT_SCALE).tolist()
+    for i, rank in zip(at, repeated, strict=True):
+        texts[i], urls[i] = _repeated(seed, rank)
+
+
+@lru_cache(maxsize=10_000)
+def _repeated(seed: int, rank: int) -> tuple[str, tuple[str, ...]]:
+    batch, i = divmod(rank, BATCH)
+    texts, urls = _originals(seed, batch)
+    return texts[i], urls[i]
+
+
+@lru_cache(maxsize=64)
+def _originals(seed: int, batch: int) -> tuple[list[str], list[tuple[str, ...]]]:
+    rng = np.random.default_rng([seed, batch, BATCH])
+    return _texts(rng), _urls(rng)
 
 
 def _texts(rng: np.random.Generator) -> list[str]:

@@ -1,11 +1,19 @@
 """The model of the costs, and the posts and the processes that it is measured with."""
 
+import lzma
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
+from pathlib import Path
 
+import orjson
 import pytest
 
 from benchmarks import lab, scale, scale_model, synthetic
 from benchmarks.scale_model import Line, Measured, Power, Saturation
+from dfpipe.analysis.stopwords import stop_words_in_effect
 from dfpipe.analysis.text import Tokenizer
 
 WORDS, URLS = Power(20.0, 0.6), Power(3.0, 0.7)
@@ -65,6 +73,37 @@ def test_posts_are_the_same_each_time_and_like_real_ones() -> None:
     assert 10_000 < len(set().union(*sets)) < 14_000
     assert 0.1 < sum(bool(post.urls) for post in made) / len(made) < 0.16
     assert 80 < sum(len(post.text) for post in made) / len(made) < 110
+
+
+def growth(posts: Iterable[tuple[str, Sequence[str]]]) -> list[tuple[int, int, int]]:
+    """Of the first 10,000, 20,000 and all texts with links: distinct words, links, and repeats.
+
+    A text repeats one that has the same words, more than three.
+    """
+    tokenizer = Tokenizer("modern", stop_words_in_effect("modern"))
+    words: set[str] = set()
+    links: set[str] = set()
+    sets: Counter[frozenset[str]] = Counter()
+    found = []
+    for n, (text, urls) in enumerate(posts, 1):
+        own = tokenizer.words(text)
+        words |= own
+        links |= tokenizer.urls(urls)
+        sets[frozenset(own)] += len(own) > 3
+        if n in (10_000, 20_000, 38_672):
+            found.append((len(words), len(links), sum(k for k in sets.values() if k > 1)))
+    return found
+
+
+def test_synthetic_posts_vary_as_real_ones_do(data: Path) -> None:
+    """The real ones in any order but that of time, as the synthetic have no beginning and end."""
+    with lzma.open(data / "tweets_4day.jsonl.xz") as file:
+        real = [(post["text"], post["urls"]) for post in map(orjson.loads, file)]
+    random.Random(1).shuffle(real)
+    made = ((p.text, p.urls) for p in chain.from_iterable(synthetic.posts(len(real))))
+    for ours, theirs in zip(growth(made), growth(real), strict=True):
+        assert ours[:2] == pytest.approx(theirs[:2], rel=0.12)
+        assert ours[2] == pytest.approx(theirs[2], rel=0.35)
 
 
 def test_words_of_all_ranks_differ() -> None:

@@ -73,8 +73,10 @@ def measure_size(n: int, stores: Path, folder: Path) -> Size:
         print(f"{n:>11,} posts: {one.seconds:.1f} s, {one.cpu_seconds:.1f} s CPU", flush=True)
         workers = [*lab.DFPIPE, "run", *options, *WORKERS]
         many, few_held = measure(workers), measure([*workers, f"--held-texts={FEW}"])
-        steps = [Step(*values) for values in orjson.loads(traffic.read_bytes())]
-        measured = Measured(n, one.cpu_seconds, *distinct_texts(sink), **step_bytes(steps))
+        found = orjson.loads(traffic.read_bytes())
+        steps = [Step(*values) for values in found["traffic"]]
+        distinct = (*distinct_texts(sink), found["counters"]["edge_sets"])
+        measured = Measured(n, one.cpu_seconds, *distinct, **step_bytes(steps))
         return Size(measured, store.stat().st_size, one, many, few_held, steps)
 
 
@@ -145,10 +147,15 @@ def sizes_table(found: Sequence[Size]) -> str:
     """Return time and memory at each size."""
     megabytes = "MB: one process", "MB: a worker", f"MB: a worker, --held-texts={FEW}", "MB: runner"
     return table(
-        ["posts", "CPU s", "words", "URLs", *megabytes],
+        ["posts", "CPU s", "words", "URLs", "edge sets", *megabytes],
         (
             [size.measured.posts, f"{size.one.cpu_seconds:.1f}", size.measured.words]
-            + [size.measured.urls, size.one.own // 10**6, size.many.worker // 10**6]
+            + [
+                size.measured.urls,
+                size.measured.edge_sets,
+                size.one.own // 10**6,
+                size.many.worker // 10**6,
+            ]
             + [size.few_held.worker // 10**6, size.many.own // 10**6]
             for size in found
         ),
@@ -158,8 +165,10 @@ def sizes_table(found: Sequence[Size]) -> str:
 def model_text(model: Model) -> str:
     """Return the fitted formulas."""
     cpu, words, urls, pairs = model.cpu_seconds, model.words, model.urls, model.pairs
+    sets = model.edge_sets
     return f"""- CPU seconds: {cpu.a:.1f} + {cpu.b * 1e6:.1f} * n / 10^6
 - words: {words.k:.2f} * n^{words.exponent:.3f}; URLs: {urls.k:.3f} * n^{urls.exponent:.3f}
+- distinct sets of edges: {sets.k:.1f} * n^{sets.exponent:.3f}
 - words of the posts, as numbers: {model.set_bytes:.1f} bytes a post
 - partial counts: {model.word_bytes:.1f} bytes a word, {model.url_bytes:.1f} a URL, of each bundle
 - partial counts of pairs, of each bundle: {scale_model.PAIR_BYTES} bytes of each of \
@@ -191,11 +200,25 @@ def prediction_table(model: Model) -> str:
         at = model.at(n, HELD, bundles=64)
         rows.append(
             [n, f"{at['cpu_seconds'] / 3600:.2f}", f"{at['words'] / 1e6:.1f}"]
-            + [f"{at['urls'] / 1e6:.2f}", *(f"{at[name] / 1e9:.2f}" for name in gigabytes)]
+            + [
+                f"{at['urls'] / 1e6:.2f}",
+                round(at["edge_sets"]),
+                *(f"{at[name] / 1e9:.2f}" for name in gigabytes),
+            ]
             + [f"{at['words'] / 16 * scale_model.DICTIONARY_BYTES / 1e6:.0f}"]
         )
-    head = ["posts", "vCPU hours", "million words", "million URLs", "GB: posts' words", "GB: words"]
-    return table([*head, "GB: URLs", "GB: pairs", "MB: words of one of 16 shards"], rows)
+    head = ["posts", "vCPU hours", "million words", "million URLs", "edge sets"]
+    return table(
+        [
+            *head,
+            "GB: posts' words",
+            "GB: words",
+            "GB: URLs",
+            "GB: pairs",
+            "MB: words of one of 16 shards",
+        ],
+        rows,
+    )
 
 
 def steps_table(size: Size) -> str:

@@ -21,6 +21,7 @@ class Measured:
     cpu_seconds: float
     words: int
     urls: int
+    edge_sets: int  # distinct ones that posts have
     set_bytes: int  # words of the posts, as numbers
     word_bytes: int  # partial counts of words
     url_bytes: int
@@ -96,6 +97,7 @@ class Model:
     cpu_seconds: Line
     words: Power
     urls: Power
+    edge_sets: Power
     set_bytes: float
     word_bytes: float
     url_bytes: float
@@ -116,6 +118,7 @@ class Model:
             "cpu_seconds": self.cpu_seconds(n),
             "words": self.words(n),
             "urls": self.urls(n),
+            "edge_sets": self.edge_sets(n),
             "set_bytes": self.set_bytes * n,
             "word_bytes": self.word_bytes * self.partial(self.words, n, held, bundles),
             "url_bytes": self.url_bytes * self.partial(self.urls, n, held, bundles),
@@ -135,6 +138,7 @@ def fit(runs: Sequence[Measured], candidates: int) -> Model:
         cpu_seconds=fit_line(posts, of(lambda run: run.cpu_seconds)),
         words=fit_power(posts, of(lambda run: run.words)),
         urls=fit_power(posts, of(lambda run: run.urls)),
+        edge_sets=fit_power(posts, of(lambda run: run.edge_sets)),
         set_bytes=last.set_bytes / last.posts,
         word_bytes=last.word_bytes / last.words,
         url_bytes=last.url_bytes / last.urls,

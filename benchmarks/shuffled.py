@@ -6,9 +6,11 @@ it to workers, or keep it. The classes that are watched are Beam's own and not p
 """
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -23,7 +25,10 @@ from apache_beam.runners.portability.fn_api_runner.execution import (
 )
 from apache_beam.runners.portability.fn_api_runner.worker_handlers import StateServicer
 
-from dfpipe.launch import launch
+from dfpipe.launch import parse
+from dfpipe.options import settings
+from dfpipe.pipeline import counters, submit
+from dfpipe.warehouse import connect
 
 GROUP, LIST, SIDE = "group", "list", "side"
 
@@ -129,16 +134,20 @@ def _producer(transforms: Any, collection: str) -> str:
 
 
 def main() -> None:
-    """Run `dfpipe run` with the words after the first, the file that the traffic is written to."""
-    target, *words = sys.argv[1:]
-    probe = Probe()
+    """Run an analysis with the options after the first argument, the file to write.
+
+    It gets the traffic of the steps and the counters of the run.
+    """
+    target, *argv = sys.argv[1:]
+    started, options, probe = time.time(), parse(argv, {}), Probe()
+    chosen = settings(options, datetime.now(UTC))
+    connect(chosen.sink).prepare()
     with probe.watching():
-        print(launch(words, {}))
-    Path(target).write_bytes(
-        orjson.dumps(
-            [[*asdict(way).values(), *asdict(sent).values()] for way, sent in probe.traffic.items()]
-        )
-    )
+        counted = counters(submit(chosen, options, started))
+    traffic = [
+        [*asdict(way).values(), *asdict(sent).values()] for way, sent in probe.traffic.items()
+    ]
+    Path(target).write_bytes(orjson.dumps({"traffic": traffic, "counters": counted}))
 
 
 if __name__ == "__main__":

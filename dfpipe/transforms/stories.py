@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.metrics import Metrics
 from apache_beam.pvalue import AsList, AsSingleton
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
@@ -88,7 +89,8 @@ class Stories(beam.PTransform):
 
 def _group(sets: Sequence[Shard], pairs: RankedPairs, sizes: Sizes) -> Grouping:
     progress.stage("grouping")
-    counts = (item for _, counts in sets for item in counts.items())
+    counts = [item for _, counts in sets for item in counts.items()]
+    Metrics.counter("dfpipe", "edge_sets").inc(len(counts))
     return stories.grouped(_edges(pairs, sizes), counts)
 
 

@@ -17,6 +17,7 @@ from dfpipe.analysis.stopwords import stop_words_in_effect
 from dfpipe.analysis.text import Tokenizer
 
 WORDS, URLS = Power(20.0, 0.6), Power(3.0, 0.7)
+SETS = Power(50.0, 0.26)
 PAIRS = Saturation(4950, Power(1e-5, 0.9))
 
 
@@ -27,6 +28,7 @@ def measured(n: int) -> Measured:
         cpu_seconds=2 + n / 50_000,
         words=round(WORDS(n)),
         urls=round(URLS(n)),
+        edge_sets=round(SETS(n)),
         set_bytes=40 * n,
         word_bytes=8 * round(WORDS(n)),
         url_bytes=20 * round(URLS(n)),

@@ -11,6 +11,7 @@ from dfpipe.version import VERSION
 from service.cli import ServiceGroup
 from service.errors import UsageError
 from service.listening import Listening, listening_options, run_gunicorn, with_login
+from service.options import STORE
 
 if TYPE_CHECKING:
     from launcher.settings import LauncherSettings
@@ -26,13 +27,7 @@ def launcher() -> None:
 
 
 @launcher.command(short_help="Serve the launcher under gunicorn.")
-@click.option(
-    "--store",
-    metavar="URL",
-    envvar="DFPIPE_STORE",
-    show_envvar=True,
-    help="sqlite:///FILE or datastore://PROJECT?namespace=N.",
-)
+@STORE
 @click.option(
     "--queue-yaml",
     metavar="FILE",

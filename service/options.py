@@ -7,6 +7,14 @@ import click
 
 Command = Callable[..., Any]
 
+STORE_VARIABLE = "DFPIPE_STORE"
+STORE = click.option(
+    "--store",
+    metavar="URL",
+    envvar=STORE_VARIABLE,
+    show_envvar=True,
+    help="sqlite:///FILE or datastore://PROJECT?namespace=N.",
+)
 FORMATS = ("table", "json", "csv")
 
 

@@ -1,6 +1,7 @@
 """Prints the lines of the system's processes for people."""
 
 import json
+import os
 import threading
 
 import click
@@ -15,14 +16,18 @@ class Printer:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        # click takes colors out where the output is not a terminal, but does not know NO_COLOR.
+        self._is_colored = not os.environ.get("NO_COLOR")
         self._colors: dict[str, str] = {}
 
     def __call__(self, name: str, line: str) -> None:
         """Print a line under the name of its process."""
         with self._lock:
             color = self._colors.setdefault(name, COLORS[len(self._colors) % len(COLORS)])
+            head = f"{name:<10}"
+            head = click.style(head, fg=color) if self._is_colored else head
             for part in readable(line).splitlines():
-                click.echo(f"{click.style(f'{name:<10}', fg=color)} | {printable(part)}")
+                click.echo(f"{head} | {printable(part)}")
 
 
 def readable(line: str) -> str:

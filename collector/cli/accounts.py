@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from collector.cli.options import STORE_OPTION, client_of, settings_of
+from collector.cli.options import client_of, settings_of
 from dfpipe.errors import DfpipeError, UsageError
 from service.cli import is_quiet
-from service.options import format_option, limit_option
+from service.options import STORE, format_option, limit_option
 from service.tables import print_csv, print_table
 from service.times import parse_duration
 
@@ -29,7 +29,7 @@ class NotFetchedError(DfpipeError):
 
 @click.command(short_help="Follow an account.")
 @ACCOUNT
-@STORE_OPTION
+@STORE
 def follow(account: str, store: str | None) -> None:
     """Follow an account, such as x:home, bluesky:timeline or mastodon:#tag.
 
@@ -45,7 +45,7 @@ def follow(account: str, store: str | None) -> None:
 
 @click.command(short_help="Stop following an account; its posts stay.")
 @ACCOUNT
-@STORE_OPTION
+@STORE
 def unfollow(account: str, store: str | None) -> None:
     """Stop following an account; its posts stay."""
     from collector.fetching.accounts import Accounts
@@ -59,7 +59,7 @@ def unfollow(account: str, store: str | None) -> None:
 
 
 @click.command(short_help="List the accounts and their state.")
-@STORE_OPTION
+@STORE
 @format_option()
 @limit_option(None)
 def accounts(store: str | None, format_: str, limit: int | None) -> None:
@@ -85,7 +85,7 @@ def accounts(store: str | None, format_: str, limit: int | None) -> None:
 
 @click.command(short_help="Fetch the new posts of one account now.")
 @ACCOUNT
-@STORE_OPTION
+@STORE
 def fetch(account: str, store: str | None) -> None:
     """Fetch all new posts of one followed account now.
 
@@ -145,7 +145,7 @@ def _line(account: str) -> Iterator[Callable[["Outcome"], None]]:
 
 
 @click.command(short_help="Remove old posts.")
-@STORE_OPTION
+@STORE
 @click.option(
     "--older-than",
     metavar="AGE",

@@ -6,9 +6,9 @@ from itertools import islice
 
 import click
 
-from collector.cli.options import STORE_OPTION, client_of, settings_of
+from collector.cli.options import client_of, settings_of
 from dfpipe.errors import UsageError
-from service.options import format_option, limit_option
+from service.options import STORE, format_option, limit_option
 from service.tables import print_csv, print_table, printable
 from service.times import rfc3339
 
@@ -22,7 +22,7 @@ def deadletters() -> None:
 
 
 @deadletters.command("list", short_help="List them, the oldest first.")
-@STORE_OPTION
+@STORE
 @format_option()
 @limit_option(100)
 def list_(store: str | None, format_: str, limit: int) -> None:
@@ -48,7 +48,7 @@ def list_(store: str | None, format_: str, limit: int) -> None:
 
 @deadletters.command(short_help="Print one of them.")
 @click.argument("letter_id", metavar="ID")
-@STORE_OPTION
+@STORE
 def show(letter_id: str, store: str | None) -> None:
     """Print the JSON that could not be read as a post."""
     from collector.fetching.dead_letters import DeadLetters
@@ -65,7 +65,7 @@ def show(letter_id: str, store: str | None) -> None:
 @deadletters.command(short_help="Read them again, for example after an upgrade.")
 @IDS
 @ALL
-@STORE_OPTION
+@STORE
 def replay(ids: tuple[str, ...], everything: bool, store: str | None) -> None:
     """Read dead letters again and store what they give; one that still gives no post is kept."""
     from collector.fetching.dead_letters import DeadLetters
@@ -87,7 +87,7 @@ def replay(ids: tuple[str, ...], everything: bool, store: str | None) -> None:
 @deadletters.command(short_help="Remove them.")
 @IDS
 @ALL
-@STORE_OPTION
+@STORE
 def remove(ids: tuple[str, ...], everything: bool, store: str | None) -> None:
     """Remove dead letters for good."""
     from collector.fetching.dead_letters import DeadLetters

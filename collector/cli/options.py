@@ -8,19 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from dfpipe.errors import UsageError
+from service.options import STORE_VARIABLE
 
 if TYPE_CHECKING:
     from collector.settings import CollectorSettings
     from dfpipe.datastore import Store
 
-STORE = "DFPIPE_STORE"
-STORE_OPTION = click.option(
-    "--store",
-    metavar="URL",
-    envvar=STORE,
-    show_envvar=True,
-    help="sqlite:///FILE or datastore://PROJECT?namespace=N.",
-)
 QUEUE_YAML_OPTION = click.option(
     "--queue-yaml",
     metavar="FILE",
@@ -45,7 +38,7 @@ def settings_of(store: str | None, queue_yaml: str | None = None) -> "CollectorS
         store=store or settings.store, queue_yaml=queue_yaml or settings.queue_yaml
     )
     if not settings.store:
-        raise UsageError(f"no store is set: give --store sqlite:///FILE, or set {STORE}")
+        raise UsageError(f"no store is set: give --store sqlite:///FILE, or set {STORE_VARIABLE}")
     return settings
 
 

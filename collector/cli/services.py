@@ -8,15 +8,15 @@ from contextlib import contextmanager
 
 import click
 
-from collector.cli.options import QUEUE_YAML_OPTION, STORE_OPTION, settings_of
+from collector.cli.options import QUEUE_YAML_OPTION, settings_of
 from service.listening import Listening, listening_options, run_gunicorn, with_login
 from service.logging import configure_logging
-from service.options import LOG_LEVEL
+from service.options import LOG_LEVEL, STORE
 from service.signals import on_stop
 
 
 @click.command(short_help="Serve the collector under gunicorn.")
-@STORE_OPTION
+@STORE
 @QUEUE_YAML_OPTION
 @listening_options(timeout=True)
 def serve(store: str | None, queue_yaml: str, listening: Listening) -> None:
@@ -50,7 +50,7 @@ def _metrics_folder() -> Iterator[None]:
 
 
 @click.command("ingest-worker", short_help="Store the posts that /ingest accepted.")
-@STORE_OPTION
+@STORE
 @QUEUE_YAML_OPTION
 @click.option(
     "--lease-secs",

@@ -9,10 +9,12 @@ from pathlib import Path
 import click
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from click.testing import CliRunner
 
 from collector.cli.main import collector
 from dfpipe.cli import dfpipe
 from dfpipe.options import AnalysisOptions
+from dfpipe.version import VERSION
 from launcher.cli import launcher
 from taskqueue.cli.main import taskqueue
 from tests.support.processes import ROOT
@@ -96,6 +98,12 @@ def test_documents_give_options_that_the_commands_have() -> None:
             wrong += [f"{file.name}: {name} {option}" for option in given if option not in known]
     assert not wrong
     assert checked > 100
+
+
+@pytest.mark.parametrize("name", sorted(GROUPS))
+def test_every_command_tells_its_version(name: str) -> None:
+    done = CliRunner().invoke(GROUPS[name], ["--version"], prog_name=name)
+    assert (done.exit_code, done.output) == (0, f"{name}, version {VERSION}\n")
 
 
 @pytest.mark.parametrize("name", sorted(GROUPS))

@@ -70,6 +70,17 @@ def test_nothing_in_a_line_moves_a_cursor(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().out == ("name       | 11:00:00 ERROR a\\x1b[2J\nname       | b\n")
 
 
+@pytest.mark.parametrize(("no_color", "is_colored"), [("", True), ("1", False)])
+def test_names_are_colored_unless_no_color_is_set(
+    no_color: str, is_colored: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed: list[str] = []
+    monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setattr(printing.click, "echo", printed.append)
+    printing.Printer()("name", "plain")
+    assert ("\x1b[" in printed[0]) is is_colored
+
+
 def test_posts_that_are_too_old_to_be_analysed(tmp_path: Path) -> None:
     posts = tmp_path / "posts.jsonl"
     posts.write_text('{"tid": 1, "user": "a", "text": "b", "created_at": "2015-01-11T00:00:00Z"}')

@@ -213,7 +213,7 @@ class _Unpacking:
     def _zip(self, name: str, stream: BinaryIO, layers: int) -> Iterator[Entry]:
         with _opened_zip(name, stream, is_inner=layers > 1) as archive:
             for info in archive.infolist():
-                if not info.is_dir():
+                if not info.filename.endswith("/"):  # is_dir fails for an empty name
                     member = partial(_zip_member, archive, info)
                     beside = partial(_zip_beside, archive, info)
                     yield from self._member(name, info.filename, member, beside, layers)

@@ -178,6 +178,14 @@ def test_an_encrypted_member_is_one_line_and_the_others_are_read(tmp_path: Path)
     ]
 
 
+def test_a_member_without_a_name_is_one_line(tmp_path: Path) -> None:
+    data = zipped({"a": line(1), "b.jsonl": line(2)})
+    place = data.index(b"PK\1\2") + 46  # of the first name in the list at the end
+    found = read(written(tmp_path, data[:place] + b"\0" + data[place + 1 :]))
+    assert tids(found) == [2]
+    assert len(failures(found)) == 1
+
+
 def test_a_method_that_is_not_known_is_one_line(tmp_path: Path) -> None:
     data = bytearray(zipped({"a.jsonl": line(1)}))
     directory = data.index(b"PK\1\2")

@@ -6,7 +6,7 @@ from dfpipe.datastore import Store
 from dfpipe.warehouse import Warehouse
 from launcher.chains.executions import Executions
 from launcher.chains.records import Records
-from launcher.pages import emptiness, old_addresses, plot_library, rendering
+from launcher.pages import api_description, emptiness, old_addresses, plot_library, rendering
 from launcher.pages.board import Board
 from launcher.pages.execution_pages import ExecutionPages, ReadLog, Start
 from launcher.pages.feed_page import FeedPage
@@ -56,6 +56,7 @@ def create_pages(
     )
     rendering.install(pages, clock)
     plot_library.install(pages)
+    api_description.install(pages)
     old_addresses.install(pages)
     emptiness.install(pages, settings, store, clock)
     results = Results(warehouse or NoWarehouse())

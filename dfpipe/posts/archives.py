@@ -30,7 +30,14 @@ from dfpipe.posts.formats.json_stream import (
     spans_lines,
 )
 from dfpipe.posts.formats.recognise import file_format, results
-from dfpipe.posts.formats.result import UNKNOWN, ArchiveError, Result, Skip, UnknownFormatError
+from dfpipe.posts.formats.result import (
+    UNKNOWN,
+    ArchiveError,
+    Result,
+    Skip,
+    UnknownFormatError,
+    shielded,
+)
 
 # A file is in no known format when this many records at its beginning are in none.
 HEAD_RECORDS = 100
@@ -133,7 +140,7 @@ def _records(
         return
     if kind := foreign.seems(member.head):
         raise UnknownFormatError(f"{member.name} seems to be {kind[0]}: {kind[1]}")
-    includes = _includes(member)
+    referred = _referred(member)
     is_empty, items = True, count(1)
     for line, document in documents(member.name, member.stream):
         is_empty = False
@@ -144,13 +151,13 @@ def _records(
         if holds == grailbird.LONG_TEXTS:
             found: Iterator[Result | LongText] = grailbird.long_texts(document)
         else:
-            found = results(document if includes is None else v2.as_page(document, includes))
+            found = shielded(v2.data_results(document, referred)) if referred else results(document)
         yield from ((place, result) for result in found)
     if is_empty:
         raise _EmptyFileError
 
 
-def _includes(member: Member) -> object:
+def _referred(member: Member) -> v2.Included | None:
     """Return what the tweets of a file refer to, where that is in a file beside it, or None."""
     other = v2.file_of_includes(member.name)
     data = member.beside(other, MAX_DOCUMENT_BYTES + 1) if other else None
@@ -162,7 +169,7 @@ def _includes(member: Member) -> object:
             f"{member.name} has the names of its users in {other}, which cannot be read: get both "
             "again, or move that file away"
         )
-    return includes
+    return v2.included(includes)
 
 
 def _known(

@@ -124,11 +124,6 @@ def file_of_includes(name: str) -> str | None:
     return f"users_{found[1]}.json" if found else None
 
 
-def as_page(document: object, includes: object) -> dict[str, Any]:
-    """Return the page whose two halves these are."""
-    return {"data": document, "includes": includes}
-
-
 def results(page: dict[str, Any]) -> Iterator[Result]:
     """Yield the posts of a page or stream line, and a deletion for each earlier version of one.
 
@@ -140,15 +135,20 @@ def results(page: dict[str, Any]) -> Iterator[Result]:
     data = page.get("data")
     if data is None and "errors" in page:
         yield Skip("an error answer without data")
-    included = _included(page.get("includes"))
+    yield from data_results(data, included(page.get("includes")))
+
+
+def data_results(data: object, referred: Included) -> Iterator[Result]:
+    """Yield what the data of a page give, a list of tweets or one, with what they refer to."""
     for tweet in data if isinstance(data, list) else [data] if data is not None else []:
         if isinstance(tweet, dict):
-            yield from _results(tweet, included)
+            yield from _results(tweet, referred)
         else:
             yield Skip("not an object in data")
 
 
-def _included(includes: object) -> Included:
+def included(includes: object) -> Included:
+    """Return the things of a page's `includes` by their ids."""
     return Included(*(_index(inside(includes, kind)) for kind in INCLUDED))
 
 
@@ -157,26 +157,26 @@ def _index(things: object) -> Index:
     return {key: thing for key, thing in found if isinstance(key, str)}
 
 
-def _results(tweet: dict[str, Any], included: Included) -> Iterator[Result]:
-    yield attempt(_post, tweet, included)
+def _results(tweet: dict[str, Any], referred: Included) -> Iterator[Result]:
+    yield attempt(_post, tweet, referred)
     yield from _earlier_versions(tweet)
 
 
-def _post(tweet: dict[str, Any], included: Included) -> Post:
+def _post(tweet: dict[str, Any], referred: Included) -> Post:
     withheld = tweet.get("withheld")
     if inside(withheld, "scope") == "user" or inside(withheld, "copyright") is True:
         raise RefusedError(WITHHELD)
     tid = parse_tid(tweet.get("id"))
-    text, entities = _content(tweet, included)
+    text, entities = _content(tweet, referred)
     reference = _retweeted(tweet)
     retweeted = inside(reference, "id")
-    original, links = _content(_found(included.tweets, retweeted) or reference, included)
+    original, links = _content(_found(referred.tweets, retweeted) or reference, referred)
     if isinstance(original, str):
         text, entities = retweet_text(text, original), links
     created_at = tweet.get("created_at")
     return make_post(
         tid,
-        inside(tweet.get("author") or _found(included.users, tweet.get("author_id")), "username"),
+        inside(tweet.get("author") or _found(referred.users, tweet.get("author_id")), "username"),
         text,
         snowflake_time(tid) if created_at is None else parse_time(created_at),
         post_links(entities, text, tid, retweeted),
@@ -193,19 +193,19 @@ def _retweeted(tweet: dict[str, Any]) -> object:
     return next((ref for ref in references if inside(ref, "type") == "retweeted"), None)
 
 
-def _content(tweet: object, included: Included) -> tuple[object, object]:
+def _content(tweet: object, referred: Included) -> tuple[object, object]:
     note = inside(tweet, "note_tweet")
     source = note if isinstance(inside(note, "text"), str) else tweet
     text = inside(source, "text")
     if isinstance(text, str):
-        text = "\n".join((text, *_poll_options(tweet, included)))
+        text = "\n".join((text, *_poll_options(tweet, referred)))
     return text, inside(source, "entities")
 
 
-def _poll_options(tweet: object, included: Included) -> list[str]:
+def _poll_options(tweet: object, referred: Included) -> list[str]:
     ids = items(inside(tweet, *POLL_IDS))[-1:]  # a tweet has one poll at most
     poll = inside(tweet, "attachments", "poll")
-    poll = poll or next((_found(included.polls, key) for key in ids), None)
+    poll = poll or next((_found(referred.polls, key) for key in ids), None)
     return strings(inside(option, "label") for option in items(inside(poll, "options")))
 
 

@@ -77,6 +77,7 @@ class ExecutionPages:
         self.clock = clock
         add = pages.add_url_rule
         add("/jobs", "executions", viewers_only(self.list_page))
+        add("/jobs/of/<slot>", "execution_of", viewers_only(self.execution_of))
         add("/jobs/<execution_id>", "execution", viewers_only(self.page))
         add("/api/executions.<form>", "executions_data", viewers_or_proven(self.executions_data))
         add("/api/jobs.<form>", "jobs_data", viewers_or_proven(self.jobs_data))
@@ -104,6 +105,13 @@ class ExecutionPages:
             goes_on=any(each.goes_on for each in shown),
             more=4 * most if len(found) > most else None,
         )
+
+    def execution_of(self, slot: str) -> Any:
+        """The execution that made the run of a time; the list if no chain did, or it is gone."""
+        for each in self.board.newest(MOST_EXECUTIONS):
+            if rfc3339(each.slot) == slot:
+                return redirect(url_for("pages.execution", execution_id=each.id))
+        return redirect(url_for("pages.executions"))
 
     def page(self, execution_id: str) -> Response:
         """An execution, its graph, its jobs, and the logs of those that a reader looks for."""

@@ -197,6 +197,13 @@ def test_the_log_of_what_failed_first_is_shown_when_nothing_runs(tmp_path: Path)
     assert "No output yet." in Page(site.text(f"/jobs/{RUN}")).text
 
 
+def test_an_analysis_leads_to_its_execution(site: Site) -> None:
+    address = f"/jobs/of/{SLOT:%Y-%m-%dT%H:%M:%SZ}"
+    assert address in Page(site.text(f"/?run={SLOT:%Y-%m-%dT%H:%M:%SZ}")).links()
+    assert site.get(address).location == f"/jobs/{RUN}"
+    assert site.get("/jobs/of/2001-01-01T00:00:00Z").location == "/jobs"
+
+
 def test_an_execution_leads_to_its_analysis(site: Site, tmp_path: Path) -> None:
     assert "/?run=2026-01-07T10:00:00Z" in Page(site.text(f"/jobs/{RUN}")).links()
     other = Site(tmp_path, warehouse="")

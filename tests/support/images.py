@@ -1,9 +1,9 @@
 """Makes the pictures of docs/images again: `make images`.
 
-They show the launcher's front page over the synthetic timeline, in a real browser, light and dark.
+They show the launcher's front page and the page of a story over the synthetic timeline, in a real
+browser, light and dark.
 """
 
-import re
 import tempfile
 from pathlib import Path
 
@@ -34,8 +34,13 @@ def main() -> None:
                 context.add_cookies([{"name": cookie, "value": value, "url": serving.url}])
                 page = context.new_page()
                 page.goto(serving.url)
-                page.get_by_text(re.compile(r"^[\d,]+ posts")).first.wait_for(timeout=120_000)
+                # There is a second run by then, so that some stories are new.
+                page.locator("text=/^Compared with the run/").first.wait_for(timeout=240_000)
+                story = page.locator("a[href*='/timeline/story']").first
                 page.screenshot(path=FOLDER / f"front-{scheme}.png")
+                story.click()
+                page.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=120_000)
+                page.screenshot(path=FOLDER / f"story-{scheme}.png")
         finally:
             serving.kill()
 

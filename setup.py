@@ -15,7 +15,7 @@ DEFAULTS = ("chains.yaml", "cron.yaml", "dispatch.yaml", "queue.yaml")
 BEAM = ["apache-beam==2.77.0", "packaging>=24"]
 CLOUD = ["apache-beam[gcp]==2.77.0", "packaging>=24"]
 
-# What every command needs to show its help.
+# What every command needs to show its help; workers do not get it.
 COMMAND = ["click>=8.4,<9"]
 # What a pipeline worker imports, and no more: a staged distribution is installed without extras.
 WORKER = [

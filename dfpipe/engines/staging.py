@@ -31,6 +31,7 @@ PACKAGE = Path(__file__).parents[1]
 ROOT = f"dfpipe-{VERSION}"
 # What workers start from; warehouses are imported by their names.
 ENTRIES = ("dfpipe.pipeline", *(kind.module for kind in KINDS.values() if not kind.is_local))
+COMMAND_LINE = {"click"}  # which every installation has, and no worker imports
 # Imported for a store in a file, which workers cannot reach.
 LOCAL_ONLY = {"dfpipe.datastore.embedded"}
 PROJECT = """\
@@ -142,8 +143,8 @@ def requirements() -> list[str]:
     """
     try:
         needed = [Requirement(text) for text in metadata.requires("dfpipe") or []]
-        plain = [each.name for each in needed if each.marker is None or each.marker.evaluate()]
-        return sorted(f"{name}=={metadata.version(name)}" for name in plain)
+        plain = {each.name for each in needed if each.marker is None or each.marker.evaluate()}
+        return sorted(f"{name}=={metadata.version(name)}" for name in plain - COMMAND_LINE)
     except metadata.PackageNotFoundError as error:
         raise UsageError(
             f"{error.name} is not installed here, so its version for workers is not known: install "

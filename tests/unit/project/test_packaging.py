@@ -28,14 +28,14 @@ def project(tmp_path: Path) -> dict[str, Any]:
 
 
 def of_workers() -> list[str]:
-    """The names in setup.py's lists for workers, and for commands that show their help."""
+    """The names in setup.py's list for workers."""
     module = ast.parse((ROOT / "setup.py").read_text(encoding="utf-8"))
     lists = {
         ast.unparse(node.targets[0]): node.value
         for node in module.body
         if isinstance(node, ast.Assign)
     }
-    found = [text for name in ("WORKER", "COMMAND") for text in ast.literal_eval(lists[name])]
+    found = ast.literal_eval(lists["WORKER"])
     return [Requirement(text).name for text in found]
 
 

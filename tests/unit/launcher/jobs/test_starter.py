@@ -53,6 +53,8 @@ def ended(local: LocalRunner, name: str) -> JobStatus:
 
 
 def leader(folder: Path, name: str) -> psutil.Process:
+    """The wrapper of a job, as soon as it has written its number."""
+    wait_until(lambda: (folder / name / "pid").read_text() != "")
     return psutil.Process(int((folder / name / "pid").read_text()))
 
 

@@ -18,8 +18,8 @@ from tests.support.analysis import tables
 from tests.support.command import DFPIPE, dfpipe, environment
 
 RUN = re.compile(
-    r"(?P<day>\w+): (?P<posts>[\d,]+) posts, (?P<words>[\d,]+) words, 300 pairs ranked in "
-    r"[\d.]+ s: run (?P<ts>\S+) is in duckdb:///demo/results\.duckdb"
+    r"(?P<day>\w+): (?P<posts>[\d,]+) posts(?: \([\d,]+ read anew\))?, (?P<words>[\d,]+) words, "
+    r"300 pairs ranked in [\d.]+ s: run (?P<ts>\S+) is in duckdb:///demo/results\.duckdb"
 )
 
 

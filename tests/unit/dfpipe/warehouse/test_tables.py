@@ -37,7 +37,8 @@ SPECIFIED = {
     "runs": "ts TIMESTAMP, window_start TIMESTAMP, window_end TIMESTAMP, tweets INT64, "
     "skipped INT64, words INT64, urls INT64, text_mode STRING, runner STRING, version STRING, "
     "seconds FLOAT64, languages STRING, stop_words STRING, top_words INT64, top_urls INT64, "
-    "top_pairs INT64, recent_start TIMESTAMP, recent INT64, settings STRING",
+    "top_pairs INT64, recent_start TIMESTAMP, recent INT64, settings STRING, "
+    "posts_read INT64, posts_cached INT64",
 }
 
 

@@ -284,7 +284,7 @@ HERE = ["--store", "sqlite:///w.db"]
         (["run", "Nothing"], "Nothing cannot be imported: it has no module: give the MODULE.CLASS"),
         (["run", "nowhere.Nothing"], "cannot be imported: No module named 'nowhere'"),
         (["run", "workflow.common.Nix"], "workflow.common has no stage Nix"),
-        (["run", "workflow.common.Sum"], "does not take these arguments: Sum takes one"),
+        (["run", "workflow.common.Sum"], "does not take these arguments: Sum takes at least"),
         (["run", "workflow.common.Sum", "1", "--kwargs", "[]"], "--kwargs '[]' is not an object"),
         (["run", "workflow.common.Sum", "1", "--kwargs", "{"], "--kwargs '{' is not JSON"),
         (["run", "workflow.common.Sum", "1", "--queue-name", "x"], "queue 'x' is not defined"),

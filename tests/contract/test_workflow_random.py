@@ -68,6 +68,9 @@ def unbound() -> Iterator[None]:
     taskqueue.bind(None)
 
 
+ALONE: Tree = {"takes": [], "after": [], "in_order": ""}  # a child that waits for no other
+
+
 class Run:
     """One workflow on a client that may be killed."""
 
@@ -252,14 +255,51 @@ def test_a_stage_that_always_ends_its_process(new_client: Callable[[], Any]) -> 
         root.start()
         run.deliveries.run()
         found = get_status_tree(str(root.pipeline_id))["pipelines"]
+        assert max(PROCESS.deaths.values()) == 4
+        if found[root.pipeline_id]["status"] == "done":
+            # It waits for the outputs of its children, and not for what is below these.
+            assert not any(each is doomed for each in waited_for(tree))
+            failed = str(run.engine.record(str(root.pipeline_id)).failed)
+            assert lifecycle.DIED in found[failed]["lastRetryMessage"]
+            run.clean_up(root)
+            return
         assert found[root.pipeline_id]["status"] == "aborted"
         assert lifecycle.DIED in found[root.pipeline_id]["abortMessage"]
         assert {about["status"] for about in found.values()} <= {"done", "aborted"}
         assert all("endTimeMs" in about for about in found.values())
-        assert max(PROCESS.deaths.values()) == 4
         run.clean_up(root)
 
     check()
+
+
+@pytest.mark.usefixtures("mortal")
+def test_a_workflow_is_done_without_a_stage_below_its_children(
+    new_client: Callable[[], Any],
+) -> None:
+    """The record of the root names the stage that has failed."""
+    PROCESS.deaths.clear()
+    run = Run(new_client(), 0)
+    doomed = stage("sync") | {"dies": 1_000, "spare": 3 - 1_000}
+    children = [{"tree": each, **ALONE} for each in (doomed, stage("sync"))]
+    below = stage("generator") | {"children": children}
+    root = stage_of(stage("generator") | {"children": [{"tree": below, **ALONE}]})
+    root.start()
+    run.deliveries.run()
+    found = get_status_tree(str(root.pipeline_id))["pipelines"]
+    assert found[root.pipeline_id]["status"] == "done"
+    failed = str(run.engine.record(str(root.pipeline_id)).failed)
+    assert (found[failed]["status"], found[failed]["currentAttempt"]) == ("aborted", 4)
+    assert found[failed]["lastRetryMessage"] == lifecycle.DIED
+    run.clean_up(root)
+
+
+def stage(kind: str) -> Tree:
+    return {"kind": kind, "number": 0, "fails": 0, "named": False, "fills_left": False}
+
+
+def waited_for(tree: Tree) -> list[Tree]:
+    """The stages without which a workflow cannot be done: the root and its children."""
+    return [tree, *(child["tree"] for child in tree.get("children", ()))]
 
 
 def stages_of(tree: Tree) -> Iterator[Tree]:

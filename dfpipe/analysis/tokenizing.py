@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -145,17 +146,19 @@ def tokenize(batch: PostBatch, tokenizer: Tokenizer, is_recent: bool) -> TokenBa
     A post whose text is not a string is skipped, and its URLs with it. An id that is not an integer
     becomes 0.
     """
-    columns = (batch.texts, batch.urls, batch.users, batch.tids, batch.times)
-    posts = [(text, *rest) for text, *rest in zip(*columns, strict=True) if isinstance(text, str)]
-    texts, urls, users, tids, times = zip(*posts, strict=True) if posts else [()] * 5
+    kept = [isinstance(text, str) for text in batch.texts]
+    texts = [text for text in batch.texts if isinstance(text, str)]
+    urls, users, tids = (
+        list(compress(column, kept)) for column in (batch.urls, batch.users, batch.tids)
+    )
     return TokenBatch(
-        words=word_sets(map(tokenizer.words, texts)),
+        words=tokenizer.word_sets(texts),
         urls=word_sets([NOTHING if v is None or v == [] else tokenizer.urls(v) for v in urls]),
         users=single_texts(users),
         tids=np.array([tid if isinstance(tid, int) else 0 for tid in tids], np.int64),
-        times=np.array([microseconds(time) for time in times], np.int64),
+        times=np.array([microseconds(time) for time in compress(batch.times, kept)], np.int64),
         is_recent=is_recent,
-        skipped=len(batch.texts) - len(posts),
+        skipped=len(kept) - len(texts),
     )
 
 

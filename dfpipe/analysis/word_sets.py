@@ -13,6 +13,7 @@ import numpy.typing as npt
 from dfpipe.analysis.ranking import Counted
 
 Ints = npt.NDArray[np.int32]
+Longs = npt.NDArray[np.int64]
 
 
 class _Matrix(NamedTuple):
@@ -79,7 +80,7 @@ class WordSets:
         df = np.bincount(self.indices, minlength=len(self.words)) * unit
         return list(zip(self.words, df.tolist(), strict=True))
 
-    def rows(self, posts: npt.NDArray[np.int64]) -> "WordSets":
+    def rows(self, posts: Longs) -> "WordSets":
         """Return the sets of some of the posts, with no words but theirs."""
         lengths = self.lengths[posts]
         indptr = np.concatenate(([0], np.cumsum(lengths)), dtype=np.int32)
@@ -89,7 +90,7 @@ class WordSets:
         words = tuple([self.words[i] for i in used.tolist()])
         return WordSets(_Matrix(words, indptr, indices.astype(np.int32)))
 
-    def digests(self) -> npt.NDArray[np.int64]:
+    def digests(self) -> Longs:
         """Return 128 bits for each post, in two columns: equal sets of words have the same."""
         names = [word.encode() for word in self.words]
         order = np.argsort(np.array(sorted(range(len(names)), key=names.__getitem__), np.int64))
@@ -114,13 +115,24 @@ def word_sets(sets: Iterable[Collection[str]]) -> WordSets:
     return WordSets(_Matrix(tuple(index), np.array(indptr, np.int32), np.array(indices, np.int32)))
 
 
-def numbered_sets(words: Sequence[str], indptr: Ints, indices: Ints) -> WordSets:
+def word_sets_of(posts: int, post: Longs, number: Longs, words: Sequence[str]) -> WordSets:
+    """Return the matrix of posts by words, given for each word in a post the numbers of both.
+
+    A word may come more than once in a post, and the posts in any order.
+    """
+    codes = np.sort(post * len(words) + number)
+    codes = codes[np.diff(codes, prepend=-1) > 0]
+    post, number = np.divmod(codes, max(len(words), 1))
+    return numbered_sets(words, np.searchsorted(post, np.arange(posts + 1)), number)
+
+
+def numbered_sets(words: Sequence[str], indptr: Ints | Longs, indices: Ints | Longs) -> WordSets:
     """Return the matrix of posts by words, which are given by number; unused words are left out."""
     used = np.bincount(indices, minlength=len(words)) > 0
     if not used.all():
         indices = (np.cumsum(used) - 1)[indices]
         words = [words[i] for i in np.flatnonzero(used).tolist()]
-    return WordSets(_Matrix(tuple(words), indptr, indices.astype(np.int32)))
+    return WordSets(_Matrix(tuple(words), indptr.astype(np.int32), indices.astype(np.int32)))
 
 
 def single_texts(texts: Sequence[object]) -> WordSets:
@@ -133,12 +145,12 @@ def single_texts(texts: Sequence[object]) -> WordSets:
     return WordSets(_Matrix(distinct, indptr, np.array([index[t] for t in given], np.int32)))
 
 
-def packed_numbers(numbers: npt.NDArray[np.int64]) -> bytes:
+def packed_numbers(numbers: Longs) -> bytes:
     """Return numbers in few bytes where each is near the one before."""
     return compress(np.diff(numbers, prepend=0).tobytes(), 1)
 
 
-def unpacked_numbers(packed: bytes) -> npt.NDArray[np.int64]:
+def unpacked_numbers(packed: bytes) -> Longs:
     """Return what was given to `packed_numbers`."""
     return np.cumsum(np.frombuffer(decompress(packed), np.int64))
 

@@ -52,10 +52,15 @@ def session(system: Serving) -> dict[str, str]:
 
 
 def post(number: int) -> dict[str, Any]:
-    """A post of yesterday by one of seven people; each story has as many, all with a word of their own."""
+    """A post of yesterday by one of seven people, with a word of its own."""
     when = datetime.now(UTC) - timedelta(days=1, minutes=number)
     text = f"{STORIES[number % len(STORIES)]} number{number}"
-    return {"tid": number + 1, "user": f"user{number % 7}", "text": text, "created_at": f"{when:%FT%TZ}"}
+    return {
+        "tid": number + 1,
+        "user": f"user{number % 7}",
+        "text": text,
+        "created_at": f"{when:%FT%TZ}",
+    }
 
 
 def curl(*words: str) -> "subprocess.CompletedProcess[str]":

@@ -1,4 +1,5 @@
 import doctest
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfpipe.analysis import text
-from dfpipe.analysis.text import MODES, Tokenizer, WordMemo, normalise_url
+from dfpipe.analysis.text import MODES, Tokenizer, WordNumbers, normalise_url
 from dfpipe.posts.post import Post
 from tests import oracle
 from tests.support.archives import records
@@ -169,14 +170,29 @@ def test_classic_urls_are_only_lower_cased() -> None:
 def test_the_fast_way_through_ascii_gives_the_exact_words() -> None:
     every = "".join(chr(c) for c in range(128)).lower()
     words = regex.findall(r"[\p{L}\p{N}'][\p{L}\p{M}\p{N}']*", every)
-    assert every.translate(text._ASCII_WORDS).split() == words
+    assert every.translate(text._ASCII_WORDS).split() == ["\x00", *words]
 
 
-def test_the_memo_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(WordMemo, "LIMIT", 3)
-    memo = WordMemo(str.upper)
-    assert [memo[c] for c in "abcdabcd"] == list("ABCDABCD")
-    assert len(memo) <= 3
+def test_the_memo_is_bounded_and_its_numbers_are_true(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(WordNumbers, "LIMIT", 3)
+    tokenizer = Tokenizer("modern", set())
+    for value in ("one two", "two three", "three four five six", "one six"):
+        assert tokenizer.words(value) == set(value.split())
+        assert set(tokenizer.word_sets([value, "one"]).words) == {"one", *value.split()}
+    assert len(tokenizer._numbers) <= 5
+
+
+@pytest.mark.parametrize("mode", MODES)
+@given(st.lists(TEXTS, max_size=8))
+def test_texts_taken_together_have_the_words_that_each_has(mode: str, texts: list[str]) -> None:
+    tokenizer = Tokenizer(mode, {"the"})
+    sets = tokenizer.word_sets(texts)
+    found = [
+        [sets.words[i] for i in sets.indices[start:end].tolist()]
+        for start, end in pairwise(sets.indptr.tolist())
+    ]
+    assert [set(words) for words in found] == [tokenizer.words(value) for value in texts]
+    assert [len(set(words)) for words in found] == [len(words) for words in found]
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -186,5 +202,5 @@ def test_a_tokenizer_survives_pickling(mode: str) -> None:
     tokenizer = Tokenizer(mode, {"stop"})
     tokenizer.words("some words to remember")
     again = pickle.loads(pickle.dumps(tokenizer))
-    assert again._memo == {}
+    assert len(again._numbers) == 1  # the mark between texts
     assert again.words("Stop the train") == {"the", "train"}

@@ -18,7 +18,7 @@ from apache_beam.pvalue import AsDict, AsSingleton
 from google.cloud.datastore.query import PropertyFilter
 
 from dfpipe import datastore, warehouse
-from dfpipe.analysis.text import Tokenizer
+from dfpipe.analysis.tokenizer import Tokenizer
 from dfpipe.options import settings
 from dfpipe.posts.post import KIND
 from dfpipe.settings import RunSettings

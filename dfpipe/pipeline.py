@@ -16,12 +16,13 @@ from apache_beam.pvalue import AsSingleton
 from dfpipe import datastore, progress, warehouse
 from dfpipe.analysis.parts import Parts
 from dfpipe.analysis.recency import MOST_POSTS, Sizes
-from dfpipe.analysis.tokenizing import Tally, TokenBatch, add_tallies, microseconds
+from dfpipe.analysis.tokenizing import Tally, TokenBatch, add_tallies
 from dfpipe.engines.at_launch import AtLaunch, now, part, value_of
 from dfpipe.errors import DfpipeError
 from dfpipe.posts.slices import Window
 from dfpipe.settings import LOCAL_RUNNER, RunSettings
 from dfpipe.slices import folders
+from dfpipe.times import microseconds
 from dfpipe.transforms import rows
 from dfpipe.transforms.once import Once
 from dfpipe.transforms.pair_rankings import PairRankings

@@ -1,10 +1,12 @@
-"""Times as people write them, in options and in parameters of queries."""
+"""Times as people write them, in options and in parameters of queries, and as numbers."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 EXPECTED = "a time such as 2015-01-11T00:00:00Z, or a date such as 2015-01-11"
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:[0-5]\d)", re.ASCII
@@ -27,3 +29,13 @@ def parse_time(text: str) -> datetime:
         return datetime.fromisoformat(text.upper()).astimezone(UTC)
     except OverflowError as error:  # in UTC it leaves the years 1 to 9999
         raise ValueError(str(error)) from error
+
+
+def microseconds(time: datetime) -> int:
+    """Return an aware time in microseconds of the Unix epoch."""
+    return (time - EPOCH) // MICROSECOND
+
+
+def time_of(microseconds: int) -> datetime:
+    """Return a time in UTC, given in microseconds of the Unix epoch."""
+    return EPOCH + microseconds * MICROSECOND

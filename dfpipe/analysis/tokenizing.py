@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import compress
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from dfpipe.analysis.parts import Parts
 from dfpipe.analysis.ranking import Counted
 from dfpipe.analysis.recency import unit
-from dfpipe.analysis.text import Tokenizer
+from dfpipe.analysis.tokenizer import Tokenizer
 from dfpipe.analysis.word_sets import (
     WordSets,
     packed_numbers,
@@ -21,10 +21,9 @@ from dfpipe.analysis.word_sets import (
     unpacked_numbers,
     word_sets,
 )
+from dfpipe.times import microseconds
 
 Ints = npt.NDArray[np.int64]
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 NOTHING: frozenset[str] = frozenset()
 
 
@@ -160,13 +159,3 @@ def tokenize(batch: PostBatch, tokenizer: Tokenizer, is_recent: bool) -> TokenBa
         is_recent=is_recent,
         skipped=len(kept) - len(texts),
     )
-
-
-def microseconds(time: datetime) -> int:
-    """Return an aware time in microseconds of the Unix epoch."""
-    return (time - EPOCH) // MICROSECOND
-
-
-def time_of(microseconds: int) -> datetime:
-    """Return a time in UTC, given in microseconds of the Unix epoch."""
-    return EPOCH + microseconds * MICROSECOND

@@ -19,7 +19,7 @@ from typing import IO, Any, Self
 from dfpipe.errors import UsageError
 from dfpipe.posts.slices import Reading, TimeSlice, Window
 from dfpipe.settings import IN_PROCESS, Parser, add_arguments, settings, with_environment
-from dfpipe.slices.reader import has_most_slices, parts
+from dfpipe.slices.parts import has_most_slices, parts
 
 Slice = TimeSlice | Window
 Read = Callable[[Any], Iterable[Any]]  # of a Slice

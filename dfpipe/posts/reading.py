@@ -6,7 +6,7 @@ from typing import Any
 
 from google.cloud.datastore.query import PropertyFilter
 
-from dfpipe.analysis.text import Tokenizer
+from dfpipe.analysis.tokenizer import Tokenizer
 from dfpipe.analysis.tokenizing import PostBatch, Reads, TokenBatch, tokenize
 from dfpipe.datastore import Store, connect, fetch_values
 from dfpipe.posts.post import KIND

@@ -5,22 +5,28 @@ a run have in common; another program or another setting gives another folder.
 """
 
 import functools
-import inspect
 import platform
 from hashlib import blake2b
+from importlib.abc import InspectLoader
+from importlib.util import find_spec
 from pathlib import Path
 
 import regex
 
-from dfpipe.analysis import text, tokenizing
 from dfpipe.datastore.connecting import embedded_file
 from dfpipe.posts.slices import Reading
-from dfpipe.slices import files, tables
 from dfpipe.slices.hours import start_of
 
 SUFFIX = ".parquet"
 # The modules that make the contents of a slice out of posts: if one changes, all slices do.
-MAKERS = (text, tokenizing, tables, files)
+MAKERS = (
+    "dfpipe.analysis.text",
+    "dfpipe.analysis.tokenizer",
+    "dfpipe.analysis.tokenizing",
+    "dfpipe.analysis.word_sets",
+    "dfpipe.slices.tables",
+    "dfpipe.slices.files",
+)
 
 
 def folder_of(reading: Reading) -> str:
@@ -66,7 +72,15 @@ def _maker() -> str:
     Python and regex bring the tables of Unicode and the parser of URLs.
     """
     versions = platform.python_version(), regex.__version__
-    return _digest("\n".join([*versions, *map(inspect.getsource, MAKERS)]))
+    return _digest("\n".join([*versions, *map(_source, MAKERS)]))
+
+
+def _source(module: str) -> str:
+    """Return the source of a module, which is not imported for it."""
+    spec = find_spec(module)
+    assert spec is not None
+    assert isinstance(spec.loader, InspectLoader)
+    return spec.loader.get_source(module) or ""
 
 
 def _digest(content: str) -> str:

@@ -11,42 +11,27 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from dfpipe.analysis.text import Tokenizer
+from dfpipe.analysis.tokenizer import Tokenizer
 from dfpipe.analysis.tokenizing import PostBatch, Reads, TokenBatch
 from dfpipe.datastore import connect, fetch_values
 from dfpipe.posts.post import VERSION
 from dfpipe.posts.reading import BATCH, PROPERTIES, Reader, post_columns
-from dfpipe.posts.slices import Reading, Window, time_slices
+from dfpipe.posts.slices import Reading, Window
 from dfpipe.slices import files, naming
 from dfpipe.slices.folder import File
-from dfpipe.slices.folders import folder, is_local
-from dfpipe.slices.hours import HOUR, Versions, hour_parts, hours_of, look, posts_of, state
+from dfpipe.slices.folders import folder
+from dfpipe.slices.hours import HOUR, hours_of
+from dfpipe.slices.states import Versions, look, posts_of, state
 from dfpipe.slices.tables import TIME, Piece, table_of, token_batches
 
 Columns = list[tuple[Any, ...]]  # of some posts: PROPERTIES, stored_at and checksum
 _LOG = logging.getLogger(__name__)
 
 
-def parts(reading: Reading, window: Window, n: int) -> list[Any]:
-    """Cut a window into at most n parts for `tokens_of`."""
-    return hour_parts(window, n) if reading.cache else time_slices(window, n)
-
-
 def tokens_of(reading: Reading) -> Callable[[Any], Iterator[TokenBatch]]:
     """Return a function that gives the tokens of a part. Raises DfpipeError."""
     reader: SliceReader | Reader = SliceReader(reading) if reading.cache else Reader(reading)
     return reader.tokens
-
-
-def has_most_slices(reading: Reading, window: Window) -> bool:
-    """Whether most hours of a window have slices on this machine, of whatever state."""
-    if reading.cache is None or not is_local(reading.cache):
-        return False
-    hours = hours_of(window)
-    first, last = naming.prefix_of(hours[0]), naming.prefix_of(hours[-1])
-    files = folder(reading.cache).files(naming.folder_of(reading))
-    places = filter(None, (naming.place_of(file.path) for file in files))
-    return 2 * sum(first <= hour <= last for _, hour in places) > len(hours)
 
 
 class SliceReader:

@@ -8,17 +8,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from dfpipe.analysis.text import Tokenizer
+from dfpipe.analysis.tokenizer import Tokenizer
 from dfpipe.analysis.tokenizing import (
     NO_READS,
     PostBatch,
     Reads,
     TokenBatch,
-    microseconds,
     tokenize,
 )
 from dfpipe.analysis.word_sets import WordSets, numbered_sets
 from dfpipe.posts.slices import Window
+from dfpipe.times import microseconds
 
 TIME = pa.timestamp("us", "UTC")
 TEXT = pa.dictionary(pa.int32(), pa.string())

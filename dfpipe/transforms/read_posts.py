@@ -16,7 +16,8 @@ from dfpipe.engines import read_ahead
 from dfpipe.engines.at_launch import value_of
 from dfpipe.posts.reading import read_posts
 from dfpipe.posts.slices import Reading, TimeSlice, Window, time_slices
-from dfpipe.slices.reader import parts, tokens_of
+from dfpipe.slices.parts import parts
+from dfpipe.slices.reader import tokens_of
 
 
 @dataclass

@@ -9,9 +9,10 @@ from dfpipe.analysis.parts import start_of
 from dfpipe.analysis.recency import Sizes, recent, total
 from dfpipe.analysis.rising import RisingWord, p_value, tests_of_pairs
 from dfpipe.analysis.stories import Story
-from dfpipe.analysis.tokenizing import Tally, time_of
+from dfpipe.analysis.tokenizing import Tally
 from dfpipe.posts.slices import Window
 from dfpipe.settings import RunSettings
+from dfpipe.times import time_of
 from dfpipe.transforms.pair_rankings import RankedPairs
 from dfpipe.transforms.top_counts import Ranked
 from dfpipe.version import VERSION

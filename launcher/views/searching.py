@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dfpipe.analysis.text import Tokenizer
+from dfpipe.analysis.tokenizer import Tokenizer
 from launcher.views.findings import Findings
 from launcher.views.stories import StoryView, host_of
 

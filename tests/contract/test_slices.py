@@ -14,7 +14,7 @@ from dfpipe.posts import purging, storing
 from dfpipe.posts.post import KIND, Post
 from dfpipe.posts.slices import Reading, Window
 from dfpipe.slices import reader
-from dfpipe.slices.hours import look
+from dfpipe.slices.states import look
 from tests.support.slices import batches_of, posts_of
 
 START = datetime(2015, 1, 7, tzinfo=UTC)

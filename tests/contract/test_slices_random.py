@@ -32,7 +32,8 @@ from dfpipe.posts import purging, storing
 from dfpipe.posts.post import KIND, Post
 from dfpipe.posts.slices import Reading, Window
 from dfpipe.slices.folders import LocalFolder
-from dfpipe.slices.reader import parts, tokens_of
+from dfpipe.slices.parts import parts
+from dfpipe.slices.reader import tokens_of
 from tests.support.datastore_emulator import Emulator
 from tests.support.slices import batches_of, posts_of
 

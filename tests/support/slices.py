@@ -8,7 +8,8 @@ from typing import Any
 from dfpipe.analysis.tokenizing import TokenBatch
 from dfpipe.analysis.word_sets import WordSets
 from dfpipe.posts.slices import Reading, Window
-from dfpipe.slices.reader import parts, tokens_of
+from dfpipe.slices.parts import parts
+from dfpipe.slices.reader import tokens_of
 
 Post = tuple[Any, ...]
 

@@ -14,15 +14,14 @@ from dfpipe.analysis.parts import Parts, start_of
 from dfpipe.analysis.ranking import Candidates, Counted
 from dfpipe.analysis.recency import Sizes, recent, total
 from dfpipe.analysis.stories import EXAMPLES, FactFinder, Story, facts, grouped, stories
-from dfpipe.analysis.text import Tokenizer
+from dfpipe.analysis.tokenizer import Tokenizer
 from dfpipe.analysis.tokenizing import (
     PostBatch,
     TokenBatch,
     add_tallies,
-    microseconds,
-    time_of,
     tokenize,
 )
+from dfpipe.times import microseconds, time_of
 from tests.stories_oracle import Stories
 
 BATCHES = 3  # of the recent posts, and of those before

@@ -14,7 +14,7 @@ import pytest
 from benchmarks import lab, scale, scale_model, synthetic
 from benchmarks.scale_model import Line, Measured, Power, Saturation
 from dfpipe.analysis.stopwords import stop_words_in_effect
-from dfpipe.analysis.text import Tokenizer
+from dfpipe.analysis.tokenizer import Tokenizer
 
 WORDS, URLS = Power(20.0, 0.6), Power(3.0, 0.7)
 SETS = Power(50.0, 0.26)

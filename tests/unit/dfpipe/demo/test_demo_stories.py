@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dfpipe.analysis.stopwords import stop_words_in_effect
-from dfpipe.analysis.text import Tokenizer
+from dfpipe.analysis.tokenizer import Tokenizer
 from dfpipe.demo import timeline
 from dfpipe.demo.texts import STORIES
 from tests.stories_oracle import Stories

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfpipe.analysis.recency import Sizes, recent, total
-from dfpipe.analysis.text import Tokenizer
-from dfpipe.analysis.tokenizing import PostBatch, Tally, TokenBatch, time_of, tokenize
+from dfpipe.analysis.tokenizer import Tokenizer
+from dfpipe.analysis.tokenizing import PostBatch, Tally, TokenBatch, tokenize
 from dfpipe.posts.reading import post_batches
+from dfpipe.times import time_of
 from dfpipe.transforms import (
     CountInShards,
     PairRankings,

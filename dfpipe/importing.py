@@ -4,6 +4,8 @@ import gc
 import logging
 from types import ModuleType
 
+from dfpipe.garbage import collect_rarely
+
 
 def import_launch() -> ModuleType:
     """Import dfpipe.launch, and with it Beam: that takes a second, which other commands do not pay.
@@ -11,14 +13,13 @@ def import_launch() -> ModuleType:
     Without the extra `beam`, Beam warns that clients of Google's services are missing, which only
     jobs on Dataflow and files in buckets need.
     """
-    # A sixth of the second is garbage collection that finds nothing; what the import made stays, so
-    # it is frozen.
+    # A sixth of the second is garbage collection that finds nothing; what the import made stays.
     gc.disable()
     logging.disable(logging.WARNING)
     try:
         from dfpipe import launch
     finally:
         logging.disable(logging.NOTSET)
-        gc.freeze()
+        collect_rarely()
         gc.enable()
     return launch

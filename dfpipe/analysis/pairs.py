@@ -15,7 +15,7 @@ from dfpipe.analysis.word_sets import WordSets
 
 Bools = npt.NDArray[np.bool_]
 AT_ONCE = 1_000_000  # pairs, some 60 MB
-CELLS = 8_000_000  # pairs that candidates may have, 64 MB
+ALL_HELD = 4_000_000  # pairs: where candidates cannot have more, all may be held, some 130 MB
 LISTED = 2_000_000  # pairs held with their counts where candidates may have more, some 200 MB
 # Candidates in a post: where pairs are listed, one with more is handed on as it is, as it may have
 # millions of pairs.
@@ -110,9 +110,9 @@ def shards_of(positions: Ints, shards: int) -> Ints:
     return positions % shards
 
 
-def in_cells(size: int) -> bool:
-    """Whether each possible pair of that many candidates has its own cell to be counted in."""
-    return size**2 <= CELLS
+def all_held(size: int) -> bool:
+    """Whether all possible pairs of that many candidates may be held."""
+    return size * (size - 1) // 2 <= ALL_HELD
 
 
 class PairCounter:
@@ -129,14 +129,12 @@ class PairCounter:
 
     def clear(self) -> None:
         """Forget all counts, to count other posts."""
-        # By code: the fastest form, if it is not too large.
-        self._cells = np.zeros(self._size**2, np.int64) if in_cells(self._size) else None
-        self._listed = NO_PAIRS
+        self._sum = Sum()
 
     @property
-    def listed(self) -> int:
-        """How many pairs are held outside of cells: these may become ever more."""
-        return len(self._listed.codes)
+    def is_full(self) -> bool:
+        """Whether more pairs are held than should be."""
+        return self._sum.held > LISTED and not all_held(self._size)
 
     def following(self, found: Found) -> Ints:
         """Return for each word in posts the number of pairs that begin with it."""
@@ -164,20 +162,12 @@ class PairCounter:
 
     def add(self, codes: Ints, is_recent: bool = False) -> None:
         """Count pairs by their codes."""
-        if self._cells is not None:
-            counted = np.bincount(codes, minlength=len(self._cells))
-            counted *= unit(is_recent)
-            self._cells += counted
-        else:
-            codes, counts = np.unique(codes, return_counts=True)
-            self._listed = add_pairs([self._listed, PairCounts(codes, counts * unit(is_recent))])
+        codes, counts = np.unique(codes, return_counts=True)
+        self._sum.add(PairCounts(codes, counts * unit(is_recent)))
 
     def counts(self) -> PairCounts:
         """What was counted."""
-        if self._cells is None:
-            return self._listed
-        codes = np.flatnonzero(self._cells)
-        return PairCounts(codes, self._cells[codes])
+        return self._sum.total()
 
 
 def _mask(size: int, positions: Sequence[int] | Ints) -> Bools:
@@ -221,19 +211,31 @@ def add_pairs(parts: Sequence[PairCounts]) -> PairCounts:
     return PairCounts(codes[starts], np.add.reduceat(counts, starts))
 
 
-def add_many(parts: Iterable[PairCounts], waiting: int = 100_000) -> PairCounts:
-    """Add up pair counts as they come: in linear time, holding twice as many as there are.
+class Sum:
+    """Pair counts added up as they come: in linear time, holding twice as many as there are.
 
     At least `waiting` pairs, or as many as the sum has, are collected before they are added to it.
     """
-    held, size, limit = [NO_PAIRS], 0, waiting
-    for part in parts:
-        held.append(part)
-        size += len(part.codes)
-        if size > limit:
-            held = [add_pairs(held)]
-            size, limit = 0, max(waiting, len(held[0].codes))
-    return add_pairs(held)
+
+    def __init__(self, waiting: int = 100_000) -> None:
+        """Begin with nothing."""
+        self._waiting = waiting
+        self._parts = [NO_PAIRS]
+        self.held = 0  # pairs
+
+    def add(self, part: PairCounts) -> None:
+        """Add some."""
+        self._parts.append(part)
+        self.held += len(part.codes)
+        added = len(self._parts[0].codes)
+        if self.held - added > max(self._waiting, added):
+            self.total()
+
+    def total(self) -> PairCounts:
+        """Return the sum."""
+        self._parts = [add_pairs(self._parts)]
+        self.held = len(self._parts[0].codes)
+        return self._parts[0]
 
 
 class Weights:
@@ -296,8 +298,12 @@ class ShardOfPairs:
     def top(self, words: Candidates, measure: Measure, k: int) -> list[Weighted]:
         """Return the k first pairs, as `top_pairs` does."""
         weights = Weights(words, measure)
-        counted = add_many(part for part in self.parts if isinstance(part, PairCounts))
-        if in_cells(len(words)):  # and no long posts
+        counts = Sum()
+        for part in self.parts:
+            if isinstance(part, PairCounts):
+                counts.add(part)
+        counted = counts.total()
+        if all_held(len(words)):  # and no long posts
             return top_pairs(counted, weights, k)
         top: list[Weighted] = []
         for leads in self._leads(words, weights):

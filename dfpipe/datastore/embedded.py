@@ -20,7 +20,7 @@ from dfpipe.datastore.indexes import Index
 from dfpipe.datastore.keys import make_key, path_of
 from dfpipe.datastore.planner import Scan
 from dfpipe.datastore.query import Counting, Query
-from dfpipe.datastore.reading import entity_of, value_reader
+from dfpipe.datastore.reading import entity_of, values_of
 from dfpipe.datastore.scanning import Source
 from dfpipe.datastore.writing import Known, Stored, Write, apply, stored_rows
 
@@ -119,8 +119,10 @@ class Client:
     def get_values(self, keys: Sequence[Key], names: tuple[str, ...]) -> list[Any]:
         """Read some properties of each entity; None for an entity that does not exist."""
         with self._look_up(keys, None) as (stored, catalog):
-            values = value_reader(names, catalog)
-            return [None if row is None else values(row[1], row[2]) for row in stored]
+            rows = [row for row in stored if row is not None]
+            found = values_of([row[1] for row in rows], [row[2] for row in rows], names, catalog)
+            values = iter(found)
+            return [None if row is None else next(values) for row in stored]
 
     @contextmanager
     def _look_up(

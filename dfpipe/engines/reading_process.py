@@ -9,6 +9,7 @@ import pickle
 import sys
 from typing import BinaryIO
 
+from dfpipe.garbage import collect_rarely
 from dfpipe.slices.reader import tokens_of
 
 
@@ -22,4 +23,5 @@ def serve(asked: BinaryIO, answers: BinaryIO) -> None:
 
 
 if __name__ == "__main__":
+    collect_rarely()
     serve(sys.stdin.buffer, sys.stdout.buffer)

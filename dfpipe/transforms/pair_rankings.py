@@ -160,8 +160,8 @@ class _RankAmong(beam.PTransform):
 class _CountPairs(beam.DoFn):
     """Counts pairs by arrays over many posts at once, within bounded memory.
 
-    Where the candidates are so many that their pairs cannot all have a cell, long posts go on as
-    they are, to every shard that a pair of them may be in.
+    Where the candidates are so many that their pairs cannot all be held, long posts go on as they
+    are, to every shard that a pair of them may be in.
     """
 
     LIMIT = 2_000_000  # words of posts held, some 60 MB with what is made of them
@@ -186,7 +186,7 @@ class _CountPairs(beam.DoFn):
             self.counter = PairCounter(len(words), words.leads)
         found = pairs.among(batch.words, self.index, batch.is_recent)
         self.pruned.inc(len(batch.words.indices) - len(found.positions))
-        if not pairs.in_cells(len(words)):
+        if not pairs.all_held(len(words)):
             found, long = found.split()
             for shard in self.counter.shards_with(long, self.shards):
                 yield shard, long
@@ -207,7 +207,7 @@ class _CountPairs(beam.DoFn):
             for codes in self.counter.codes(found):
                 self.counted.inc(len(codes))
                 self.counter.add(codes, is_recent)
-                if self.counter.listed > pairs.LISTED:
+                if self.counter.is_full:
                     yield from self._hand_on()
             found.clear()
         self.held = 0

@@ -2,6 +2,7 @@ import math
 import random
 from array import array
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -39,7 +40,7 @@ def rank(
     gathered: defaultdict[int, list[PairCounts | Found]] = defaultdict(list)
     for i in range(parts):
         found = pairs.among(word_sets(sets[i::parts]), index)
-        if not pairs.in_cells(len(words)):
+        if not pairs.all_held(len(words)):
             found, long = found.split()
             for shard in pairs.PairCounter(len(words), words.leads).shards_with(long, shards):
                 gathered[shard].append(long)
@@ -168,13 +169,13 @@ def test_nothing_gives_nothing() -> None:
     assert list(pairs.NO_PAIRS.shards(4, 0)) == []
 
 
-@pytest.mark.parametrize("cells", [0, 1_000])
+@pytest.mark.parametrize("held", [-1, 1_000])
 @pytest.mark.parametrize("at_once", [1, 2, 7, 1_000_000])
 def test_pairs_are_counted_in_parts_with_the_same_result(
-    monkeypatch: pytest.MonkeyPatch, at_once: int, cells: int
+    monkeypatch: pytest.MonkeyPatch, at_once: int, held: int
 ) -> None:
     monkeypatch.setattr(pairs, "AT_ONCE", at_once)
-    monkeypatch.setattr(pairs, "CELLS", cells)
+    monkeypatch.setattr(pairs, "ALL_HELD", held)
     sets = [{"a", "b", "c", "d"}, set(), {"b", "d"}, {"a"}, {"a", "b", "c", "d"}, {"c", "d"}]
     words = ranking.survivors(frequencies(sets).items(), by(len(sets)), [Mark(0.0, "")])
     assert rank(sets, words, 10) == brute_force(sets, 10)
@@ -190,7 +191,7 @@ def test_long_posts_may_come_whole(
     if leads is not None:
         words = replace(words, leads=array("q", sorted(leads & set(range(len(words))))))
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in (("CELLS", 0), ("LONG", long), ("LISTED", listed)):
+        for name, value in (("ALL_HELD", -1), ("LONG", long), ("LISTED", listed)):
             patch.setattr(pairs, name, value)
         ranked = rank(sets, words, k, shards=data.draw(st.sampled_from([1, 3, 70_000])))
     expected = brute_force(sets, 10_000)
@@ -220,6 +221,14 @@ def test_no_more_pairs_of_long_posts_are_counted_than_may_be_ranked(
     assert 0 < sum(added) < 100_000 < math.comb(3_000, 2)
 
 
+def sum_of(parts: Sequence[PairCounts]) -> PairCounts:
+    """Return what a Sum that collects few pairs makes of these."""
+    added = pairs.Sum(waiting=3)
+    for part in parts:
+        added.add(part)
+    return added.total()
+
+
 @given(st.lists(st.dictionaries(st.integers(0, 2**62), st.integers(1, 2**40)), max_size=5))
 def test_pair_counts_add_up_in_any_order(parts: list[dict[int, int]]) -> None:
     import numpy as np
@@ -229,6 +238,6 @@ def test_pair_counts_add_up_in_any_order(parts: list[dict[int, int]]) -> None:
         for p in parts
     ]
     expected = sum((Counter(part) for part in parts), Counter())
-    for total in (pairs.add_pairs(arrays), pairs.add_many(iter(arrays), waiting=3)):
+    for total in (pairs.add_pairs(arrays), sum_of(arrays)):
         assert dict(zip(total.codes.tolist(), total.counts.tolist(), strict=True)) == expected
         assert (np.diff(total.codes) > 0).all()

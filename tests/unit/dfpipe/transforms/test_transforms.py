@@ -138,11 +138,11 @@ def test_pair_rankings_do_not_depend_on_the_candidates(k: int, candidates: int) 
     assert rank_with_beam(SETS, k, candidates) == brute_force(SETS, k)
 
 
-@pytest.mark.parametrize(("cells", "long"), [(1_000, 64), (0, 64), (0, 2), (0, 0)])
+@pytest.mark.parametrize(("held", "long"), [(1_000, 64), (-1, 64), (-1, 2), (-1, 0)])
 def test_pair_counts_within_bounded_memory_are_the_same(
-    monkeypatch: pytest.MonkeyPatch, cells: int, long: int
+    monkeypatch: pytest.MonkeyPatch, held: int, long: int
 ) -> None:
-    monkeypatch.setattr("dfpipe.analysis.pairs.CELLS", cells)
+    monkeypatch.setattr("dfpipe.analysis.pairs.ALL_HELD", held)
     monkeypatch.setattr("dfpipe.analysis.pairs.LONG", long)
     monkeypatch.setattr("dfpipe.analysis.pairs.LISTED", 1)
     monkeypatch.setattr(_CountPairs, "LIMIT", 1)
@@ -150,7 +150,7 @@ def test_pair_counts_within_bounded_memory_are_the_same(
 
 
 def test_the_pairs_of_long_posts_are_never_held_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AT_ONCE", "CELLS", "LISTED"):
+    for name in ("AT_ONCE", "ALL_HELD", "LISTED"):
         monkeypatch.setattr(f"dfpipe.analysis.pairs.{name}", 100_000)
     words = [f"w{i:04}" for i in range(3_000)]
     sets = [set(words), set(words[::2]), *({word} for word in words[:500])]

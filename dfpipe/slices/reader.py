@@ -24,6 +24,7 @@ from dfpipe.slices.hours import HOUR, hours_of
 from dfpipe.slices.states import Versions, look, posts_of, state
 from dfpipe.slices.tables import TIME, Piece, table_of, token_batches
 
+Ints = npt.NDArray[np.int64]
 Columns = list[tuple[Any, ...]]  # of some posts: PROPERTIES, stored_at and checksum
 _LOG = logging.getLogger(__name__)
 
@@ -116,18 +117,18 @@ class SliceReader:
         rows = fetch_values(query, *PROPERTIES, *VERSION[1:])
         parts = (part for columns in post_columns(rows) for part in _by_hour(columns))
         for hour, group in groupby(parts, itemgetter(0)):
-            yield from self._made(hour, (columns for _, columns in group))
+            yield from self._made(hour, ((columns, created) for _, columns, created in group))
 
-    def _made(self, hour: int, batches: Iterator[Columns]) -> Iterator[Piece]:
+    def _made(self, hour: int, batches: Iterator[tuple[Columns, Ints]]) -> Iterator[Piece]:
         """Make the slice of an hour; the last of its pieces is given once it is kept."""
         writer, versions = files.Writer(), []
         piece: Piece | None = None
-        for columns in batches:
+        for columns, created in batches:
             if piece is not None:
                 yield piece
             table = table_of(PostBatch(*columns[: len(PROPERTIES)]), self._tokenizer)
             writer.add(table)
-            versions.append(_versions(columns))
+            versions.append(_versions(columns, created))
             piece = Piece(table, Reads(len(table)), is_cached=False)
         if piece is not None:
             made = int(self._keep(hour, writer, versions))
@@ -152,33 +153,37 @@ class SliceReader:
         return True
 
 
-def _by_hour(columns: Columns) -> Iterator[tuple[int, Columns]]:
-    """Cut posts in the order of time where an hour ends; yield the number of each hour too."""
-    hours = _times(columns[PROPERTIES.index("created_at")]) // HOUR
+def _by_hour(columns: Columns) -> Iterator[tuple[int, Columns, Ints]]:
+    """Cut posts in the order of time where an hour ends.
+
+    Yield the number of each hour, its posts, and their `created_at` in microseconds.
+    """
+    created = _times(columns[PROPERTIES.index("created_at")])
+    hours = created // HOUR
     bounds = [0, *(np.flatnonzero(np.diff(hours)) + 1).tolist(), len(hours)]
     for start, end in pairwise(bounds):
-        yield int(hours[start]), [column[start:end] for column in columns]
+        yield int(hours[start]), [column[start:end] for column in columns], created[start:end]
 
 
-def _versions(columns: Columns) -> Versions | None:
+def _versions(columns: Columns, created: Ints) -> Versions | None:
     """Return what tells the versions of posts apart; None if another program has stored one."""
-    *_, tids, created, stored, checksums = columns
+    *_, tids, _, stored, checksums = columns
     try:
-        numbers = [_integers(tids), _times(created), _times(stored), _integers(checksums)]
+        numbers = [_integers(tids), created, _times(stored), _integers(checksums)]
     except (pa.ArrowException, OverflowError, ValueError):
         return None
     return np.stack(numbers, axis=1)
 
 
-def _times(values: Sequence[Any]) -> npt.NDArray[np.int64]:
+def _times(values: Sequence[Any]) -> Ints:
     return _no_nulls(pa.array(values, TIME).cast(pa.int64()))
 
 
-def _integers(values: Sequence[Any]) -> npt.NDArray[np.int64]:
+def _integers(values: Sequence[Any]) -> Ints:
     return _no_nulls(pa.array(values, pa.int64()))
 
 
-def _no_nulls(array: pa.Array) -> npt.NDArray[np.int64]:
+def _no_nulls(array: pa.Array) -> Ints:
     """Return the numbers of an array. Raises ArrowInvalid for a null."""
-    numbers: npt.NDArray[np.int64] = array.to_numpy(zero_copy_only=True)
+    numbers: Ints = array.to_numpy(zero_copy_only=True)
     return numbers

@@ -14,6 +14,7 @@ from dfpipe.posts import purging, storing
 from dfpipe.posts.post import KIND, Post
 from dfpipe.posts.slices import Reading, Window
 from dfpipe.slices import reader
+from dfpipe.slices.parts import has_most_slices
 from dfpipe.slices.states import look
 from tests.support.slices import batches_of, posts_of
 
@@ -89,7 +90,7 @@ def test_queries(n: int, reading: Reading, client: Store, monkeypatch: pytest.Mo
         return posts_of_hours(store, hours, **options)
 
     posts_of_hours = reader.posts_of
-    for module in ("reader", "hours"):
+    for module in ("reader", "states"):
         monkeypatch.setattr(f"dfpipe.slices.{module}.posts_of", counting)
     parts = min(n, HOURS)
     check(reading, n=n)
@@ -123,18 +124,18 @@ def test_the_hours_of_another_program(reading: Reading, client: Store) -> None:
 
 
 def test_whether_reading_ahead_pays(reading: Reading) -> None:
-    assert not reader.has_most_slices(reading, WINDOW)
+    assert not has_most_slices(reading, WINDOW)
     check(reading)
-    assert reader.has_most_slices(reading, WINDOW)
+    assert has_most_slices(reading, WINDOW)
     for days, expected in ((0.9, True), (1.1, False)):
         longer = dataclasses.replace(WINDOW, start=WINDOW.end - timedelta(days=days))
-        assert reader.has_most_slices(reading, longer) == expected
+        assert has_most_slices(reading, longer) == expected
     for other in (
         dataclasses.replace(reading, cache=None),
         dataclasses.replace(reading, cache="gs://bucket/cache"),
         dataclasses.replace(reading, text="classic"),
     ):
-        assert not reader.has_most_slices(other, WINDOW)
+        assert not has_most_slices(other, WINDOW)
 
 
 def test_a_damaged_slice_is_made_again(reading: Reading) -> None:

@@ -30,7 +30,7 @@ COMMANDS = {
     "demo": ("demo", "Run the whole pipeline on a synthetic timeline."),
 }
 # Distributions add subcommands through this group of entry points: an object
-# `module:command` each. The help of one is found in its module, which listing does not import.
+# `module:command` each. To list them imports these modules, so they should import little.
 ENTRY_POINTS = "dfpipe.commands"
 
 # The name of an option in all subcommands, for other names that it has had.
@@ -90,7 +90,7 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing dfpipe's own."""
         own = [(name, text) for name, (_, text) in COMMANDS.items()]
-        added = [(name, point.load().short_help) for name, point in sorted(_added().items())]
+        added = [(name, _short_help(point)) for name, point in sorted(_added().items())]
         with formatter.section("Commands"):
             formatter.write_dl([*own, *added])
 
@@ -104,6 +104,14 @@ def _added() -> dict[str, metadata.EntryPoint]:
             "uninstall the distribution that adds it, or rename its subcommand"
         )
     return points
+
+
+def _short_help(point: metadata.EntryPoint) -> str:
+    """Return the short help of an added command; its module is imported, as only that has it."""
+    try:
+        return str(point.load().short_help)
+    except Exception as error:  # of any module: the other commands stay listed
+        return f"(cannot be imported: {_first_line(error)})"
 
 
 def _spelling(name: str) -> str:

@@ -114,6 +114,20 @@ class TaskQueueService:
             self.states.set_paused(definition, paused)
 
 
+def open_service(store: str, queue_yaml: str | None) -> TaskQueueService:
+    """The service over a store; without a queue.yaml, with the queues the store was last used with.
+
+    Raises UsageError and ConfigError.
+    """
+    service = TaskQueueService(store, queue_yaml)
+    if queue_yaml is None:
+        with translated():
+            known = {name: service.states.definition(name) for name in service.states.names()}
+        queues = {name: definition for name, definition in known.items() if definition}
+        service.config = QueueConfig(queues=queues, source="the store")
+    return service
+
+
 def _config(file: str | Path | None) -> QueueConfig:
     if file is not None and not isinstance(file, str | Path):
         raise TypeError(f"the queues are {file!r:.60}: give a QueueConfig or a queue.yaml's path")

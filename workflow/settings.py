@@ -12,7 +12,7 @@ from service.auth import settings_from as auth_from
 from service.environment import EnvironmentSettings, read_environment
 from service.fields import Words
 from taskqueue import QueueConfig
-from taskqueue.cli.options import service_of
+from taskqueue.service import open_service
 from workflow import mail
 from workflow.binding import bind
 from workflow.engine.engine import Engine
@@ -57,7 +57,7 @@ def open_engine(store: str, queue_yaml: str, sends: Mail | None = None) -> Engin
         raise UsageError(
             f"no store: give --store, or set {STORE}, as sqlite:///FILE or datastore://PROJECT"
         )
-    service = service_of(store, queue_yaml or None)
+    service = open_service(store, queue_yaml or None)
     if not service.config.queues:
         service.config = QueueConfig()
     taskqueue.bind(service)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dfpipe.analysis.tokenizer import Tokenizer
+from dfpipe.analysis.text import END, modern_word, runs
 from launcher.views.findings import Findings
 from launcher.views.stories import StoryView, host_of
 
@@ -42,9 +42,6 @@ def find(text: str, findings: Findings) -> Found:
 
 def _words(text: str) -> list[str]:
     """Return the words of a text as the analysis finds them, in their order."""
-    found = [
-        word
-        for part in text.split()
-        for word in sorted(Tokenizer("modern", frozenset()).words(part))
-    ]
-    return list(dict.fromkeys(found)) or text.lower().split()
+    # Not by Tokenizer, with which every launcher would import numpy.
+    words = (modern_word(run) for run in runs([text], "modern") if run != END)
+    return list(dict.fromkeys(filter(None, words))) or text.lower().split()

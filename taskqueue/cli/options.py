@@ -12,11 +12,10 @@ import click
 from service.options import Command
 from service.tables import print_csv, print_table
 from taskqueue import limits
-from taskqueue.config import QueueConfig
 from taskqueue.errors import UsageError
 from taskqueue.rest.client import RestClient
 from taskqueue.rest.resources import QueueResources, Resource, decoded, encoded
-from taskqueue.service import TaskQueueService, translated
+from taskqueue.service import TaskQueueService, open_service
 
 TOKEN = "TASKQUEUE_TOKEN"  # noqa: S105  # the name of a variable
 # The first is for a store that holds the queues alone.
@@ -105,21 +104,12 @@ def local(options: dict[str, Any]) -> QueueResources:
 
 
 def service_of(store: str | None, queue_yaml: str | None) -> TaskQueueService:
-    """The service over a store. Raises UsageError and ConfigError.
-
-    Without a queue.yaml its queues are those of the last one that the store was used with.
-    """
+    """The service that options name, as `open_service`. Raises UsageError and ConfigError."""
     if not store:
         raise UsageError(
             "no store was given: give --store sqlite:///FILE (or DFPIPE_STORE), or --api-host"
         )
-    service = TaskQueueService(store, queue_yaml)
-    if queue_yaml is None:
-        with translated():
-            known = {name: service.states.definition(name) for name in service.states.names()}
-        queues = {name: definition for name, definition in known.items() if definition}
-        service.config = QueueConfig(queues=queues, source="the store")
-    return service
+    return open_service(store, queue_yaml)
 
 
 def token_of(file: str | None) -> str | None:

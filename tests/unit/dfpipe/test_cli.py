@@ -1,6 +1,7 @@
 """What the command does with errors, whatever its subcommand."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -48,6 +49,19 @@ def test_a_distribution_cannot_take_the_place_of_a_subcommand(
         assert capsys.readouterr().err.startswith(
             "dfpipe: other.module:command adds the subcommand run, which dfpipe already has: "
         )
+
+
+def test_help_lists_commands_although_an_added_one_cannot_be_imported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    point = metadata.EntryPoint("broken", "no_such_module:command", cli.ENTRY_POINTS)
+    monkeypatch.setattr(cli.metadata, "entry_points", lambda **_: metadata.EntryPoints([point]))
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert "Answer a named query" in shown
+    assert re.search(r"broken +\(cannot be imported: No module named 'no_such_module'\)", shown)
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,21 @@ A store has the posts of a window but for its last hour and one in a hundred, at
 an empty cache, and a second one, are compared with a run an hour later, when the posts of that hour
 have come, and with one after the late posts, which are of all hours. Each has a twin without a
 cache, and the last hour also one as SQL in DuckDB. They take turns and must write the same rows.
+
+If DATASTORE_EMULATOR_HOST names Google's emulator, the runs at the fewest copies also read from
+there: start it with no posts of the project `benchmark`.
 """
 
+import os
 import random
 import shutil
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 import orjson
@@ -21,21 +27,22 @@ from benchmarks import lab
 from benchmarks.pipeline import SQL, Posts, SameRows, arguments, copies_of
 from dfpipe.datastore import connect
 
-LINES = "later.jsonl"  # all posts of that moment
+EMBEDDED, EMULATOR = "embedded", "Datastore emulator"
 COLD, AGAIN, LATER, LATE = "empty cache", "same moment", "one hour later", "1 % late posts"
 WITH, WITHOUT = "with the cache", "without"
+KEPT = {COLD: "after-cold", LATER: "after-later"}  # what caches are kept as
+Row = Sequence[object]
 Cpu = dict[tuple[str, str], float]  # seconds, by moment and variant
 HOUR = timedelta(hours=1)
 READS_FOR_A_PRICE = 100_000
 RUNS_A_MONTH, WINDOW_DAYS, HOURS_READ = 144, 4, 5.5
 
 
-@dataclass(frozen=True)
-class Moment:
-    """A state of the store, the end of the window, and the cache that an earlier run has left."""
+class Moment(NamedTuple):
+    """What arrives before it, the end of the window, and the cache that an earlier run has left."""
 
     name: str
-    store: Path
+    arrives: list[bytes]  # posts as JSON lines
     until: str
     cache: str | None = None
 
@@ -46,36 +53,68 @@ class Stage:
 
     posts: Posts
     folder: Path
+    source: str
 
-    def command(self, moment: Moment, has_cache: bool) -> list[str]:
-        """Return the command of a run."""
-        cache = self.folder / "cache" if has_cache else "none"
-        ends = [f"--store=sqlite:///{self.folder}/p.db", f"--sink=duckdb:///{self.sink}"]
-        window = [f"--until={moment.until}", f"--days={self.posts.days}", f"--cache={cache}"]
-        return [*lab.DFPIPE, "run", *ends, *window]
+    def command(self, until: str, cache: str) -> list[str]:
+        """Return what follows `dfpipe` in the command of a run."""
+        ends = [f"--store={self.source}", f"--sink=duckdb:///{self.sink}"]
+        return ["run", *ends, f"--until={until}", f"--days={self.posts.days}", f"--cache={cache}"]
 
     @property
     def sink(self) -> Path:
         """The DuckDB file that runs write to."""
         return self.folder / "r.duckdb"
 
+    @property
+    def lines(self) -> Path:
+        """All posts of the store, as the analysis as SQL reads them."""
+        return self.folder / "posts.jsonl"
+
+    @property
+    def cache(self) -> Path:
+        """The folder of slices."""
+        return self.folder / "cache"
+
+    def add(self, lines: Sequence[bytes]) -> None:
+        """Import posts."""
+        file = self.folder / "given.jsonl"
+        file.write_bytes(b"".join(lines))
+        lab.measure([*lab.DFPIPE, "import", str(file), "--store", self.source])
+
     def enter(self, moment: Moment) -> None:
-        """Put store and cache into the state of a moment."""
-        for name in ("p.db-wal", "p.db-shm", "r.duckdb"):
-            (self.folder / name).unlink(missing_ok=True)
-        shutil.copy(moment.store, self.folder / "p.db")
-        shutil.rmtree(self.folder / "cache", ignore_errors=True)
+        """Remove the tables, and let the cache be what the moment begins with."""
+        self.sink.unlink(missing_ok=True)
+        shutil.rmtree(self.cache, ignore_errors=True)
         if moment.cache:
-            shutil.copytree(self.folder / moment.cache, self.folder / "cache")
+            shutil.copytree(self.folder / moment.cache, self.cache)
 
-    def keep_cache(self, name: str) -> None:
-        """Keep the cache as a later moment finds it."""
-        shutil.rmtree(self.folder / name, ignore_errors=True)
-        shutil.copytree(self.folder / "cache", self.folder / name)
+    def run(self, moment: Moment, cache: str) -> lab.Sample:
+        """Measure a run at a moment."""
+        self.enter(moment)
+        return lab.measure([*lab.DFPIPE, *self.command(moment.until, cache)])
+
+    def sql(self) -> Sequence[str]:
+        """Return the command of the analysis as SQL."""
+        return replace(self.posts, lines=self.lines).command(SQL, "modern", self.sink)
+
+    def queries(self, moment: Moment) -> int:
+        """Return how many queries a run with the cache makes, and keep its cache."""
+        self.enter(moment)
+        program = [sys.executable, "-m", "benchmarks.queries", "--processes=1"]
+        command = [*program, *self.command(moment.until, str(self.cache))[1:]]
+        found = subprocess.run(command, check=True, cwd=lab.HERE.parent, capture_output=True)
+        if kept := KEPT.get(moment.name):
+            shutil.copytree(self.cache, self.folder / kept, dirs_exist_ok=True)
+        return int(found.stdout.split()[-1])
+
+    def start_up(self) -> lab.Sample:
+        """Measure a run over an empty window, while the store has no posts."""
+        connect(self.source).close()
+        return lab.measure([*lab.DFPIPE, *self.command(self.posts.until, "none")])
 
 
-def moments(posts: Posts, folder: Path) -> list[Moment]:
-    """Make the stores of the moments, each from the one before."""
+def moments(posts: Posts) -> list[Moment]:
+    """Return the moments in their order."""
     end = datetime.fromisoformat(posts.until)
     last_hour: list[bytes] = []
     late: list[bytes] = []
@@ -84,50 +123,37 @@ def moments(posts: Posts, folder: Path) -> list[Moment]:
     for line in posts.lines.read_bytes().splitlines(keepends=True):
         is_new = datetime.fromisoformat(orjson.loads(line)["created_at"]) >= end - HOUR
         (last_hour if is_new else late if chance.random() < 0.01 else rest).append(line)
-    (folder / LINES).write_bytes(b"".join([*rest, *last_hour]))
-    stores: list[Path] = []
-    for name, lines in (("early", rest), ("later", last_hour), ("late", late)):
-        store, given = folder / f"{name}.db", folder / "given.jsonl"
-        if stores:
-            shutil.copy(stores[-1], store)
-        given.write_bytes(b"".join(lines))
-        lab.measure([*lab.DFPIPE, "import", str(given), "--store", f"sqlite:///{store}"])
-        stores.append(store)
     early = f"{end - HOUR:%Y-%m-%dT%H:%M:%SZ}"
     return [
-        Moment(COLD, stores[0], early),
-        Moment(AGAIN, stores[0], early, "after-cold"),
-        Moment(LATER, stores[1], posts.until, "after-cold"),
-        Moment(LATE, stores[2], posts.until, "after-later"),
+        Moment(COLD, rest, early),
+        Moment(AGAIN, [], early, KEPT[COLD]),
+        Moment(LATER, last_hour, posts.until, KEPT[COLD]),
+        Moment(LATE, late, posts.until, KEPT[LATER]),
     ]
 
 
 def compare(
-    stage: Stage, moment: Moment, repeat: int
-) -> tuple[dict[str, list[lab.Sample]], int, int]:
-    """Let the variants of a moment take turns; return samples, posts read and bytes cached."""
-    names = {WITH: True, WITHOUT: False}
-    samples: dict[str, list[lab.Sample]] = {name: [] for name in names}
-    rows, read, cached = SameRows(stage.sink), 0, 0
+    stage: Stage, moment: Moment, has_sql: bool, repeat: int
+) -> tuple[dict[str, list[lab.Sample]], int]:
+    """Let the variants of a moment take turns; return samples, and the posts that were read."""
+    caches = {WITH: str(stage.cache), WITHOUT: "none"}
+    samples: dict[str, list[lab.Sample]] = {}
+    rows, read = SameRows(stage.sink), 0
+
+    def turn(name: str, sample: lab.Sample) -> None:
+        samples.setdefault(name, []).append(sample)
+        rows(name)
+        print(f"{moment.name:16} {name:16} {lab.figures([sample])}", flush=True)
+
     for _ in range(repeat):
-        for name, has_cache in names.items():
-            stage.enter(moment)
-            samples[name].append(lab.measure(stage.command(moment, has_cache)))
-            if has_cache:
+        for name, cache in caches.items():
+            sample = stage.run(moment, cache)
+            if name == WITH:
                 read = posts_read(stage.sink)
-                after = {COLD: "after-cold", LATER: "after-later"}.get(moment.name)
-                cached = size(stage.folder / "cache")
-                if after:
-                    stage.keep_cache(after)
-            rows(name)
-            print(f"{moment.name:16} {name:16} {lab.figures(samples[name][-1:])}", flush=True)
-        if moment.name == LATER:
-            stage.sink.unlink(missing_ok=True)
-            sql = stage.posts.command(SQL, "modern", stage.sink)
-            samples.setdefault(SQL, []).append(lab.measure(sql))
-            rows(SQL)
-            print(f"{moment.name:16} {SQL:16} {lab.figures(samples[SQL][-1:])}", flush=True)
-    return samples, read, cached
+            turn(name, sample)
+        if moment.name == LATER and has_sql:
+            turn(SQL, lab.measure(stage.sql()))
+    return samples, read
 
 
 def posts_read(sink: Path) -> int:
@@ -137,9 +163,9 @@ def posts_read(sink: Path) -> int:
     return int(read)
 
 
-def size(folder: Path) -> int:
-    """Return the bytes of the files in a folder."""
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+def size(folder: Path, pattern: str = "*") -> int:
+    """Return the bytes of the files in a folder whose names match."""
+    return sum(file.stat().st_size for file in folder.rglob(pattern) if file.is_file())
 
 
 def bill(price: float) -> str:
@@ -159,22 +185,40 @@ def bill(price: float) -> str:
     return lab.table([*head, "price without", "price with it"], rows)
 
 
-def start_up(folder: Path) -> lab.Sample:
-    """Measure a run over an empty window."""
-    connect(f"sqlite:///{folder}/empty.db").close()
-    ends = [f"--store=sqlite:///{folder}/empty.db", f"--sink=duckdb:///{folder}/empty.duckdb"]
-    return lab.measure([*lab.DFPIPE, "run", *ends, "--cache=none"])
-
-
-def ratios_of(copies: int, cpu: Cpu, start: float) -> dict[str, float]:
+def ratios_of(key: str, cpu: Cpu, start: float) -> dict[str, float]:
     """Return what a run an hour later costs beside others; CPU seconds."""
     later, cold = cpu[LATER, WITH], cpu[COLD, WITH]
-    return {
-        f"{copies} copies: one hour later / empty cache, without start-up": (later - start)
-        / (cold - start),
-        f"{copies} copies: one hour later / {SQL}": later / cpu[LATER, SQL],
-        f"{copies} copies: empty cache / without a cache": cold / cpu[COLD, WITHOUT],
+    others = {
+        "one hour later / empty cache, without start-up": (later - start) / (cold - start),
+        "empty cache / without a cache": cold / cpu[COLD, WITHOUT],
     }
+    if (LATER, SQL) in cpu:
+        others[f"one hour later / {SQL}"] = later / cpu[LATER, SQL]
+    return {f"{key}: {name}": value for name, value in others.items()}
+
+
+def measure(stage: Stage, store: str, repeat: int) -> tuple[list[Row], dict[str, float]]:
+    """Measure all moments on a stage; return rows and ratios of the report."""
+    rows: list[Row] = []
+    cpu: Cpu = {}
+    start = lab.median_cpu([stage.start_up() for _ in range(repeat)])
+    arrived: list[bytes] = []
+    for moment in moments(stage.posts):
+        if moment.arrives:
+            stage.add(moment.arrives)
+            arrived += moment.arrives
+        stage.lines.write_bytes(b"".join(arrived))
+        samples, read = compare(stage, moment, store == EMBEDDED, repeat)
+        more = (read, stage.queries(moment), size(stage.cache))
+        for name, some in samples.items():
+            cpu[moment.name, name] = lab.median_cpu(some)
+            about = [store, stage.posts.copies, moment.name, name]
+            rows.append([*about, lab.figures(some), *(more if name == WITH else ("", "", ""))])
+    key = f"{store}, {stage.posts.copies} copies"
+    ratios = ratios_of(key, cpu, start)
+    if store == EMBEDDED:
+        ratios[f"{key}: bytes of the cache / of the store"] = more[-1] / size(stage.folder, "p.db")
+    return rows, ratios
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -186,25 +230,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__, "RESULTS-incremental.md")
     parser.set_defaults(copies=(1, 10, 30))
     args = parser.parse_args(argv)
-    rows: list[Sequence[object]] = []
+    rows: list[Row] = []
     ratios: dict[str, float] = {}
     with copies_of(args.archive, args) as copies:
         for posts in copies:
             folder = posts.lines.parent / f"stage-{posts.copies}"
-            folder.mkdir()
-            start = start_up(folder).cpu_seconds
-            stage = Stage(replace(posts, lines=folder / LINES), folder)
-            cpu: Cpu = {}
-            for moment in moments(posts, folder):
-                samples, read, cached = compare(stage, moment, args.repeat)
-                for name, some in samples.items():
-                    cpu[moment.name, name] = lab.median_cpu(some)
-                    more = (read, cached) if name == WITH else ("", "")
-                    rows.append([posts.copies, moment.name, name, lab.figures(some), *more])
-            ratios |= ratios_of(posts.copies, cpu, start)
-            store = (folder / "late.db").stat().st_size
-            ratios[f"{posts.copies} copies: bytes of the cache / of the store"] = cached / store
-    head = ["copies", "moment", "variant", *lab.FIGURES, "posts read", "bytes of the cache"]
+            stores = {EMBEDDED: f"sqlite:///{folder}/p.db"}
+            if posts.copies == min(args.copies) and "DATASTORE_EMULATOR_HOST" in os.environ:
+                stores[EMULATOR] = "datastore://benchmark"
+            for store, source in stores.items():
+                folder.mkdir()
+                found, more = measure(Stage(posts, folder, source), store, args.repeat)
+                rows += found
+                ratios |= more
+                shutil.rmtree(folder)
+    head = ["store", "copies", "moment", "variant", *lab.FIGURES]
     lab.write(
         args,
         "incremental.py",
@@ -212,7 +252,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 variant, taking turns. All variants of a moment wrote the same rows. Seconds are those of whole
 processes. Ratios are of CPU seconds, unless they say otherwise.
 
-{lab.table(head, rows)}
+{lab.table([*head, "posts read", "queries", "bytes of the cache"], rows)}
 
 {lab.ratios(ratios)}
 """,

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from dfpipe.analysis.stopwords import stop_words_in_effect
 from dfpipe.analysis.text import MODES
+from dfpipe.datastore import connect
+from dfpipe.posts.post import KIND
 from tests import oracle, stories_oracle
 from tests.support.analysis import END, run, store_posts, stories, tables
-from tests.support.command import OFFLINE
+from tests.support.command import OFFLINE, dfpipe
 from tests.support.stories import analyse
 
 TICK = timedelta(microseconds=1)
@@ -146,3 +148,35 @@ def test_known_stories(store: str, tmp_path: Path) -> None:
         (1, "charlie", "hebdo", 1640, 1257),
         (2, "hostage", "paris", 1409, 989),
     ]
+
+
+# Files, the end of a window, its days, its recent hours, and the text mode.
+OTHERS = [
+    ("tweets_4day.jsonl.xz", "2015-01-09T06:30:00+00:00", 2.0, 12.0, "classic"),
+    ("v11/*.js*", "2019-07-14T00:00:00+00:00", 3_000.0, 264.0, "modern"),
+    ("v11/archive_month.js", "2011-12-20T12:00:00+00:00", 14.0, 36.5, "modern"),
+    ("v2/*.js*", "2022-10-08T00:00:00+00:00", 400.0, 300.0, "classic"),
+    ("bluesky/*.json", "2025-05-20T00:00:00+00:00", 500.0, 72.0, "modern"),
+    ("mastodon/*.json", "2025-07-18T00:00:00+00:00", 600.0, 6_000.0, "modern"),
+]
+
+
+@pytest.mark.parametrize(("files", "until", "days", "recent", "mode"), OTHERS)
+def test_other_files_and_windows(
+    data: Path, tmp_path: Path, files: str, until: str, days: float, recent: float, mode: str
+) -> None:
+    store = f"sqlite:///{tmp_path}/p.db"
+    done = dfpipe("import", *map(str, sorted(data.glob(files))), "--store", store)
+    assert done.returncode == 0, done.stderr
+    client = connect(store)
+    posts = [dict(entity) for entity in client.query(kind=KIND).fetch()]
+    client.close()
+    # One person's archive has stories too.
+    words = (f"--until={until}", f"--days={days}", f"--recent={recent}", f"--text={mode}")
+    run(store, f"duckdb:///{tmp_path}/r.duckdb", *words, "--story-users=1")
+    how = (posts, datetime.fromisoformat(until), days, mode, stop_words_in_effect("modern"))
+    expected = stories_oracle.analyse(*how, recent=recent, story_users=1)
+    assert tables(tmp_path / "r.duckdb", how[1]) == oracle.analyse(*how)
+    assert stories(tmp_path / "r.duckdb", how[1]) == expected
+    assert expected.stories
+    assert expected.recent

@@ -3,14 +3,12 @@
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from urllib.error import HTTPError
 
 import click
 from apache_beam.options.pipeline_options import (
@@ -23,7 +21,14 @@ from apache_beam.options.pipeline_options import (
 )
 
 from dfpipe.engines import flink_guard
-from dfpipe.engines.job_server import NETWORK_SECONDS, quiet, reach, wait_until_serving
+from dfpipe.engines.job_server import (
+    NotFetchedError,
+    command_of,
+    line_of,
+    quiet,
+    reach,
+    wait_until_serving,
+)
 from dfpipe.errors import DfpipeError, UsageError
 
 IN_THE_JOB_SERVER = {"[local]", "[auto]"}
@@ -105,16 +110,9 @@ def _master(options: FlinkRunnerOptions) -> str:
     # Any server may be there and answer with any text, so any error is possible.
     except Exception as error:
         raise DfpipeError(
-            f"--flink_master={given} does not answer as Flink does ({_line(error)}): {expected}"
+            f"--flink_master={given} does not answer as Flink does ({line_of(error)}): {expected}"
         ) from error
     return url if version else ""
-
-
-def _line(error: Exception) -> str:
-    if not isinstance(error, HTTPError):
-        error = getattr(error, "reason", error)  # of a URLError
-    text = getattr(error, "strerror", None) or error
-    return (str(text).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _command(options: PipelineOptions, folder: str) -> list[str]:
@@ -133,19 +131,13 @@ def _command(options: PipelineOptions, folder: str) -> list[str]:
     # Imported here because it takes long.
     from apache_beam.runners.portability.flink_runner import FlinkJarJobServer
 
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(NETWORK_SECONDS)
     try:
-        command, _ = FlinkJarJobServer(options).subprocess_cmd_and_endpoint()
-    # Beam raises many kinds: no network, a missing page, a full disk.
-    except Exception as error:
+        return command_of(FlinkJarJobServer(options))
+    except NotFetchedError as error:
         raise DfpipeError(
-            f"cannot get Flink's job server: {_line(error)}: name its jar with "
+            f"cannot get Flink's job server: {error}: name its jar with "
             f"--flink_job_server_jar, {ELSE}"
         ) from error
-    finally:
-        socket.setdefaulttimeout(before)
-    return [str(part) for part in command]
 
 
 @contextmanager

@@ -8,9 +8,13 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError
 
 from dfpipe.errors import DfpipeError
+
+if TYPE_CHECKING:  # which takes long
+    from apache_beam.runners.portability.job_server import SubprocessJobServer
 
 NETWORK_SECONDS = 10.0  # for each answer of the network
 START_SECONDS = 120.0
@@ -27,6 +31,35 @@ def reach(endpoint: str, expected: str) -> None:
         raise DfpipeError(
             f"--job_endpoint={endpoint} does not answer ({reason}): give {expected}"
         ) from error
+
+
+class NotFetchedError(DfpipeError):
+    """The program of a job server cannot be had; the cause is Beam's own error."""
+
+
+def command_of(server: "SubprocessJobServer") -> list[str]:
+    """Return the command that starts a job server; Beam downloads it if its program is not given.
+
+    Raises NotFetchedError.
+    """
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(NETWORK_SECONDS)
+    try:
+        command, _ = server.subprocess_cmd_and_endpoint()
+    # Beam raises many kinds: no network, a missing page, a broken archive, a full disk.
+    except Exception as error:
+        raise NotFetchedError(line_of(error)) from error
+    finally:
+        socket.setdefaulttimeout(before)
+    return [str(part) for part in command]
+
+
+def line_of(error: Exception) -> str:
+    """Return the reason of an error, which may be one of the network, in one line."""
+    if not isinstance(error, HTTPError):
+        error = getattr(error, "reason", error)  # of a URLError
+    text = getattr(error, "strerror", None) or error
+    return (str(text).strip().splitlines() or [type(error).__name__])[0]
 
 
 def wait_until_serving(

@@ -18,7 +18,7 @@ from apache_beam.options.pipeline_options import (
 )
 from apache_beam.version import __version__ as beam_version
 
-from dfpipe.engines.job_server import NETWORK_SECONDS, quiet, wait_until_serving
+from dfpipe.engines.job_server import NotFetchedError, command_of, quiet, wait_until_serving
 from dfpipe.errors import DfpipeError, UsageError
 from dfpipe.settings import LOCAL_RUNNER
 
@@ -82,18 +82,12 @@ def _command(options: PipelineOptions, may_be_absent: bool) -> list[str]:
     # Imported here because it takes long.
     from apache_beam.runners.portability.prism_runner import PrismJobServer
 
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(NETWORK_SECONDS)
     try:
-        command, _ = PrismJobServer(options).subprocess_cmd_and_endpoint()
-    # Beam raises many kinds: no network, a missing page, a broken archive.
-    except Exception as error:
+        return command_of(PrismJobServer(options))
+    except NotFetchedError as error:
         if may_be_absent and not place:
             return []
         raise DfpipeError(f"cannot get Prism: {error}: {REMEDY}") from error
-    finally:
-        socket.setdefaulttimeout(before)
-    return [str(part) for part in command]
 
 
 def _program(place: str) -> str:

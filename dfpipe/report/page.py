@@ -7,13 +7,13 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from dfpipe.analysis.level import LEVEL
 from dfpipe.analysis.parts import columns
 from dfpipe.errors import NoResultsError
 from dfpipe.report.drawing import Svg, sparkline
 from dfpipe.warehouse import Warehouse
 
 STORIES, LINES = 20, 15  # of the file
-LEVEL = 0.01  # of p-values: the stories below it rise
 WIDTH, HEIGHT = 288, 40  # pixels of a story's timeline
 Row = Mapping[str, Any]
 

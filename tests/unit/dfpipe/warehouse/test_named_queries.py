@@ -121,5 +121,13 @@ def test_any_text_binds_or_is_refused(text: str) -> None:
             assert Parameter("p", kind, None, "a value").value(text) is not None
 
 
-def test_rising_stories_are_those_below_the_level() -> None:
-    assert f"stories.p_value < {LEVEL}\n" in sql("rising_stories")
+@pytest.mark.parametrize("name", ["rising_stories", "recent_rises"])
+def test_rising_stories_are_those_below_the_level(name: str) -> None:
+    assert f"stories.p_value < {LEVEL}\n" in sql(name)
+
+
+def test_rising_stories_are_selected_as_all_stories_are() -> None:
+    rising, every = (
+        sql(name).partition("WITH newest")[2] for name in ("rising_stories", "stories")
+    )
+    assert rising.startswith(every.removesuffix("ORDER BY stories.rank\n"))

@@ -125,108 +125,139 @@ def with_environment(argv: Sequence[str], environ: Mapping[str, str]) -> list[st
     return given
 
 
+# Each option with what argparse needs for it.
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "--store": {
+        "dest": "source",
+        "metavar": "STORE",
+        "help": (
+            "store to read posts from: sqlite:///FILE or datastore://PROJECT?namespace=N "
+            "(default: $DFPIPE_STORE)"
+        ),
+    },
+    "--sink": {
+        "metavar": "WAREHOUSE",
+        "help": (
+            "warehouse to write results to: duckdb:///FILE or "
+            "bigquery://PROJECT/DATASET?location=L (default: $DFPIPE_SINK)"
+        ),
+    },
+    "--cache": {
+        "metavar": "FOLDER",
+        "help": (
+            "where the words and URLs of past hours are kept, so that a run reads only the posts "
+            f"of hours that have changed: {folders.FORMS} (default: $DFPIPE_CACHE, or FILE.cache "
+            "beside a store in a file)"
+        ),
+    },
+    "--days": {
+        "default": "4",
+        "help": "length of the window in days, such as 0.5 (default: 4)",
+    },
+    "--until": {
+        "metavar": "TIME",
+        "help": (
+            "end of the window, exclusive: a time such as 2015-01-11T12:00:00Z, or a date such as "
+            "2015-01-11, which means its beginning (default: now)"
+        ),
+    },
+    "--text": {
+        "default": "modern",
+        "metavar": "|".join(MODES),
+        "help": "how words and URLs are taken from a post (default: modern)",
+    },
+    "--top-words": {
+        "default": "500",
+        "metavar": "N",
+        "help": "words ranked (default: 500)",
+    },
+    "--top-urls": {
+        "default": "300",
+        "metavar": "N",
+        "help": "URLs ranked (default: 300)",
+    },
+    "--top-pairs": {
+        "default": "300",
+        "metavar": "N",
+        "help": "word pairs ranked (default: 300)",
+    },
+    "--recent": {
+        "metavar": "HOURS",
+        "help": (
+            "length of the last part of the window in hours, which is compared with what came "
+            "before it (default: 24)"
+        ),
+    },
+    "--top-rising": {
+        "default": "100",
+        "metavar": "N",
+        "help": "rising words ranked (default: 100)",
+    },
+    "--top-stories": {
+        "default": "50",
+        "metavar": "N",
+        "help": "stories ranked (default: 50)",
+    },
+    "--story-users": {
+        "default": "2",
+        "metavar": "N",
+        "help": "people a story needs; 1 for the posts of one person (default: 2)",
+    },
+    "--languages": {
+        "metavar": "L,L...",
+        "help": "languages whose stop words are left out, such as en,fr (default: en)",
+    },
+    "--stopwords-file": {
+        "metavar": "FILE",
+        "help": "more stop words, one per line; # begins a comment",
+    },
+    "--processes": {
+        "metavar": "N",
+        "help": (
+            "processes that read posts if the runner is in this process; other runners have "
+            "their own workers (default: the number of cores)"
+        ),
+    },
+    "--slices": {
+        "default": "64",
+        "metavar": "N",
+        "help": "parts of the window that are read in parallel, each by one query (default: 64)",
+    },
+    "--shards": {
+        "default": "16",
+        "metavar": "N",
+        "help": "parts in which words, URLs and pairs are counted in parallel (default: 16)",
+    },
+    "--held-texts": {
+        "default": "500000",
+        "metavar": "N",
+        "help": (
+            "words or URLs that a counting step holds in memory, at least 10000; the default "
+            "takes about 60 MB (default: 500000)"
+        ),
+    },
+    "--pair-candidates": {
+        "default": "2048",
+        "metavar": "N",
+        "help": (
+            "words whose pairs are counted first; changes time and memory, not the result "
+            "(default: 2048)"
+        ),
+    },
+}
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the analysis's own options to a parser.
 
     Their words are separated by dashes. Underscores, which Beam's own options and the parameters
     of templates have, are understood too.
     """
-
-    def add(name: str, *more: str, **how: Any) -> None:
-        with_underscores = f"--{name[2:].replace('-', '_')}"
-        parser.add_argument(*dict.fromkeys((name, with_underscores, *more)), **how)
-
-    add(
-        "--store",
-        "--source",
-        dest="source",
-        metavar="STORE",
-        help="store to read posts from: sqlite:///FILE or datastore://PROJECT?namespace=N "
-        "(default: $DFPIPE_STORE)",
-    )
-    add(
-        "--sink",
-        metavar="WAREHOUSE",
-        help="warehouse to write results to: duckdb:///FILE or "
-        "bigquery://PROJECT/DATASET?location=L (default: $DFPIPE_SINK)",
-    )
-    add(
-        "--cache",
-        metavar="FOLDER",
-        help="where the words and URLs of past hours are kept, so that a run reads only the posts "
-        f"of hours that have changed: {folders.FORMS} (default: $DFPIPE_CACHE, or FILE.cache "
-        "beside a store in a file)",
-    )
-    add("--days", default="4", help="length of the window in days, such as 0.5 (default: 4)")
-    add(
-        "--until",
-        metavar="TIME",
-        help="end of the window, exclusive: a time such as 2015-01-11T12:00:00Z, or a date such as "
-        "2015-01-11, which means its beginning (default: now)",
-    )
-    add(
-        "--text",
-        default="modern",
-        metavar="|".join(MODES),
-        help="how words and URLs are taken from a post (default: modern)",
-    )
-    add("--top-words", default="500", metavar="N", help="words ranked (default: 500)")
-    add("--top-urls", default="300", metavar="N", help="URLs ranked (default: 300)")
-    add("--top-pairs", default="300", metavar="N", help="word pairs ranked (default: 300)")
-    add(
-        "--recent",
-        metavar="HOURS",
-        help="length of the last part of the window in hours, which is compared with what came "
-        "before it (default: 24)",
-    )
-    add("--top-rising", default="100", metavar="N", help="rising words ranked (default: 100)")
-    add("--top-stories", default="50", metavar="N", help="stories ranked (default: 50)")
-    add(
-        "--story-users",
-        default="2",
-        metavar="N",
-        help="people a story needs; 1 for the posts of one person (default: 2)",
-    )
-    add(
-        "--languages",
-        metavar="L,L...",
-        help="languages whose stop words are left out, such as en,fr (default: en)",
-    )
-    add(
-        "--stopwords-file", metavar="FILE", help="more stop words, one per line; # begins a comment"
-    )
-    add(
-        "--processes",
-        metavar="N",
-        help="processes that read posts if the runner is in this process; other runners have "
-        "their own workers (default: the number of cores)",
-    )
-    add(
-        "--slices",
-        default="64",
-        metavar="N",
-        help="parts of the window that are read in parallel, each by one query (default: 64)",
-    )
-    add(
-        "--shards",
-        default="16",
-        metavar="N",
-        help="parts in which words, URLs and pairs are counted in parallel (default: 16)",
-    )
-    add(
-        "--held-texts",
-        default="500000",
-        metavar="N",
-        help="words or URLs that a counting step holds in memory, at least 10000; the default "
-        "takes about 60 MB (default: 500000)",
-    )
-    add(
-        "--pair-candidates",
-        default="2048",
-        metavar="N",
-        help="words whose pairs are counted first; changes time and memory, not the result "
-        "(default: 2048)",
-    )
+    for name, how in _OPTIONS.items():
+        names = dict.fromkeys((name, f"--{name[2:].replace('-', '_')}"))
+        if name == "--store":
+            names["--source"] = None  # its old name
+        parser.add_argument(*names, **how)
 
 
 def settings(given: Any, now: datetime) -> RunSettings:

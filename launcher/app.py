@@ -62,6 +62,17 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = MOST_BODY
     Guard(settings.auth).install(app)
     Access(settings.auth, service.client).install(app)
+    _install_pages(app, bound, Routes(app, bound, chains), clock)
+    app.register_blueprint(create_blueprint())
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(UsageError, _usage_error)
+    for kind in (TaskqueueError, StoreError, GoogleAPIError):
+        app.register_error_handler(kind, _store_error)
+    return app
+
+
+def _install_pages(app: Flask, bound: Context, routes: Routes, clock: Clock) -> None:
+    settings = bound.settings
     install_pages(
         app,
         NAVIGATION,
@@ -70,25 +81,17 @@ def create_app(
         search="pages.search",
         notice=SYNTHETIC if settings.is_synthetic else "",
     )
-    routes = Routes(app, bound, chains)
-    app.register_blueprint(create_blueprint())
-    found_results = warehouse.connect(settings.warehouse) if settings.warehouse else None
     pages = create_pages(
         settings,
-        found_results,
+        warehouse.connect(settings.warehouse) if settings.warehouse else None,
         bound.records,
         routes.executions,
         routes.start_now,
-        service.client,
+        bound.service.client,
         routes.read_log,
         clock,
     )
     app.register_blueprint(pages)
-    app.register_error_handler(HTTPException, _http_error)
-    app.register_error_handler(UsageError, _usage_error)
-    for kind in (TaskqueueError, StoreError, GoogleAPIError):
-        app.register_error_handler(kind, _store_error)
-    return app
 
 
 def bind(bound: Context) -> Context:

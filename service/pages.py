@@ -103,6 +103,19 @@ def install_pages(
     frame.links += [link for link in navigation if link not in frame.links]
     if "service" in app.blueprints:
         return
+    blueprint = _blueprint(prefix)
+    blueprint.app_context_processor(
+        lambda: {
+            "navigation": list(frame.items()),
+            "search": frame.search,
+            "notice": notice,
+            "has_login": current_access().has_login,
+        }
+    )
+    app.register_blueprint(blueprint)
+
+
+def _blueprint(prefix: str) -> Blueprint:
     blueprint = Blueprint(
         "service",
         __name__,
@@ -114,16 +127,8 @@ def install_pages(
     blueprint.add_url_rule("/login", "login", _login, methods=["GET", "POST"])
     blueprint.add_url_rule("/logout", "logout", _logout, methods=["POST"])
     blueprint.add_url_rule("/service/session", "session", _session)
-    blueprint.app_context_processor(
-        lambda: {
-            "navigation": list(frame.items()),
-            "search": frame.search,
-            "notice": notice,
-            "has_login": current_access().has_login,
-        }
-    )
     blueprint.after_request(secured)
-    app.register_blueprint(blueprint)
+    return blueprint
 
 
 def secured(response: Response) -> Response:

@@ -67,7 +67,7 @@ def command(
     with the name of its process; a process that ends is restarted.
     """
     _check_libraries()
-    from system.system import System, run
+    from system.system import System, run_system
 
     if shift_to_now and not posts:
         raise UsageError("--shift-to-now moves the posts of --posts: give --posts FILE too")
@@ -88,7 +88,7 @@ def command(
         shift_to_now=shift_to_now,
         tokens=tokens,
     )
-    run(system)
+    run_system(system)
 
 
 def _check_libraries() -> None:

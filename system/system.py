@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -138,7 +139,7 @@ class System:
         }
 
 
-def run(system: System) -> None:
+def run_system(system: System) -> None:
     """Run the system until SIGINT or SIGTERM, then stop all of its processes.
 
     Raises UsageError for mistakes that can be found before anything starts.
@@ -150,10 +151,7 @@ def run(system: System) -> None:
     jobs = _jobs(system)
     say = Printer()
     clock = Clock(jobs, system.addresses, system.tokens["task"], partial(say, "clock"))
-    if system.posts:
-        import_files(system.posts, system.store, system.shift_to_now, partial(say, "posts"))
-    if system.is_demo:
-        make_up(system.store, system.sink, partial(say, "demo"))
+    _fill(system, say)
     refused: list[str] = []
 
     def refuse(name: str) -> None:
@@ -165,25 +163,42 @@ def run(system: System) -> None:
         programs += system.demo_programs(datetime.now(UTC).replace(microsecond=0))
     supervisor = Supervisor(programs, say, refuse)
     _greet(system)
-    stopping = threading.Event()
     try:
         supervisor.start()
-        if system.is_demo:
-            url, token = f"{system.addresses['default']}/ingest", system.tokens["ingest"]
-            args = (url, token, partial(say, "demo"), stopping)
-            threading.Thread(target=keep_pushing, args=args, daemon=True).start()
-        clock.run()
+        with _pushing(system, say):
+            clock.run()
     except KeyboardInterrupt:
         click.echo("Stopping all processes ...")
     finally:
         # Another Ctrl-C would leave some of them behind. Stopping has a time limit.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
-        stopping.set()
         supervisor.stop()
         _end_jobs(system, say)
     if refused:
         raise UsageError(f"{refused[0]} cannot start: correct what its line above says")
+
+
+def _fill(system: System, say: Printer) -> None:
+    """Store the posts that the system starts with."""
+    if system.posts:
+        import_files(system.posts, system.store, system.shift_to_now, partial(say, "posts"))
+    if system.is_demo:
+        make_up(system.store, system.sink, partial(say, "demo"))
+
+
+@contextmanager
+def _pushing(system: System, say: Printer) -> Iterator[None]:
+    """Push synthetic posts meanwhile, if the system is a demo."""
+    stopping = threading.Event()
+    if system.is_demo:
+        url, token = f"{system.addresses['default']}/ingest", system.tokens["ingest"]
+        args = (url, token, partial(say, "demo"), stopping)
+        threading.Thread(target=keep_pushing, args=args, daemon=True).start()
+    try:
+        yield
+    finally:
+        stopping.set()
 
 
 def _jobs(system: System) -> list[Job]:

@@ -100,16 +100,14 @@ def fetch(
         if isinstance(error, QuotaSpentError):
             accounts.failed(account_id, str(error), context.clock())
         return replace(run.outcome, retry_at=error.reset_at, reason=str(error))
-    except BadRequestError as error:
-        if run.account.progress is None:
+    except AccountRefusedError as error:
+        if not isinstance(error, BadRequestError) or run.account.progress is None:
             _disable(accounts, account_id, error, context.clock())
             raise
+        # What it does not understand may be where this fetch resumed.
         accounts.restart(run.account)
         accounts.failed(account_id, str(error), context.clock())
         raise UnavailableError(f"{error}, so the fetch starts over") from error
-    except AccountRefusedError as error:
-        _disable(accounts, account_id, error, context.clock())
-        raise
     except UnavailableError as error:
         accounts.failed(account_id, str(error), context.clock())
         raise

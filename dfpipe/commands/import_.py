@@ -10,6 +10,23 @@ import click
 from dfpipe.commands.options import COLUMNS, is_quiet, store_option
 from dfpipe.errors import DfpipeError
 
+HELP = """Read archives of posts into a store; - is standard input.
+
+FILE is a file, a folder, or an archive as you downloaded it: zip, tar, tar.gz, tar.bz2, tar.xz
+or tar.zst. What is compressed (gz, bz2, xz, zst) is read as it is. Formats are recognised by
+their content: JSON lines of this project; X's v1.1 and v2, its personal archives, and what
+twarc, snscrape and twint write; Mastodon's timelines and outboxes; Bluesky's feeds, records,
+repositories and Jetstream; tables in CSV or Parquet. Files without posts in a folder or an
+archive are passed over and counted.
+
+Everything is read twice: first to the end, then to store it, 500 posts at a time. A record that
+cannot be stored is skipped and reported. A file that cannot be read, or not to its end, does
+not stop the others, but the exit status is 1. With --strict either stops the import before
+anything is stored. To complete an interrupted import, run it again: posts that are stored
+already change nothing, unless a newer version (edited_at) or a longer text of the same version
+replaces them. A post that a deletion notice in one of the files names is removed and not
+stored, whichever comes first.
+"""
 EXAMPLES = """\b
 Examples:
   dfpipe import tweets.jsonl.xz --store sqlite:///posts.db
@@ -20,7 +37,9 @@ Examples:
 """
 
 
-@click.command("import", short_help="Read archives of posts into a store.", epilog=EXAMPLES)
+@click.command(
+    "import", help=HELP, short_help="Read archives of posts into a store.", epilog=EXAMPLES
+)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @store_option()
 @click.option(
@@ -43,23 +62,7 @@ def command(
     columns: str,
     as_json: bool,
 ) -> None:
-    """Read archives of posts into a store; - is standard input.
-
-    FILE is a file, a folder, or an archive as you downloaded it: zip, tar, tar.gz, tar.bz2, tar.xz
-    or tar.zst. What is compressed (gz, bz2, xz, zst) is read as it is. Formats are recognised by
-    their content: JSON lines of this project; X's v1.1 and v2, its personal archives, and what
-    twarc, snscrape and twint write; Mastodon's timelines and outboxes; Bluesky's feeds, records,
-    repositories and Jetstream; tables in CSV or Parquet. Files without posts in a folder or an
-    archive are passed over and counted.
-
-    Everything is read twice: first to the end, then to store it, 500 posts at a time. A record that
-    cannot be stored is skipped and reported. A file that cannot be read, or not to its end, does
-    not stop the others, but the exit status is 1. With --strict either stops the import before
-    anything is stored. To complete an interrupted import, run it again: posts that are stored
-    already change nothing, unless a newer version (edited_at) or a longer text of the same version
-    replaces them. A post that a deletion notice in one of the files names is removed and not
-    stored, whichever comes first.
-    """
+    """Import archives, as HELP says."""
     # None of this is needed for --help, and it takes half a second to import.
     from dfpipe.commands import import_report
     from dfpipe.datastore import check, connect

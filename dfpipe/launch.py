@@ -72,14 +72,17 @@ def launch(
     engines = prism.serving(options, verbose), flink.serving(options, verbose)
     with line, engines[0], engines[1], staging.staged(options):
         summary = pipeline.run_analysis(chosen, options)
+    if not summary.posts and not quiet:
+        return f"{_line_on(summary)}\n{_where_posts_are(chosen, now or datetime.now(UTC))}"
+    return "\n".join([_line_on(summary), *(tell(summary) if tell else ())])
+
+
+def _line_on(summary: pipeline.Summary) -> str:
     anew = f" ({summary.posts_read:,} read anew)" if summary.posts_cached else ""
-    line_on_run = (
+    return (
         f"{summary.posts:,} posts{anew}, {summary.words:,} words, {summary.pairs:,} pairs ranked "
         f"in {summary.seconds:.1f} s: run {summary.ts:%Y-%m-%dT%H:%M:%SZ} is in {summary.sink}"
     )
-    if not summary.posts and not quiet:
-        return f"{line_on_run}\n{_where_posts_are(chosen, now or datetime.now(UTC))}"
-    return "\n".join([line_on_run, *(tell(summary) if tell else ())])
 
 
 def _where_posts_are(chosen: RunSettings, now: datetime) -> str:

@@ -29,7 +29,7 @@ from dfpipe.posts.formats.json_stream import (
     parse,
     spans_lines,
 )
-from dfpipe.posts.formats.recognise import file_format, results
+from dfpipe.posts.formats.recognise import FileFormat, file_format, results
 from dfpipe.posts.formats.result import (
     UNKNOWN,
     ArchiveError,
@@ -48,7 +48,7 @@ Found = Result | LongText | PassedOver | Failure | Warned
 
 
 class _EmptyFileError(Exception):
-    """A file that holds nothing but white space."""
+    """A file that holds nothing, or a table without rows; the message says which."""
 
 
 def read(source: ArchiveFile) -> Iterator[tuple[str, Found]]:
@@ -67,7 +67,7 @@ def read(source: ArchiveFile) -> Iterator[tuple[str, Found]]:
                 failed = found.name
             yield place, found
     if is_empty:
-        yield source.name, _empty(source.name)
+        yield source.name, _empty(source.name, "is empty")
 
 
 def long_texts(sources: Iterable[ArchiveFile]) -> LongTexts:
@@ -116,8 +116,9 @@ def _found(member: Member, columns: Mapping[str, str]) -> Iterator[tuple[str, Fo
         with reading(member.name):
             for place, found in _known(member, _records(member, holds, columns)):
                 yield f"{member.name}:{place}", found
-    except _EmptyFileError:
-        yield member.name, _empty(member.name) if member.is_alone else PassedOver(foreign.EMPTY)
+    except _EmptyFileError as error:
+        empty = _empty(member.name, str(error))
+        yield member.name, empty if member.is_alone else PassedOver(foreign.EMPTY)
     except UnknownFormatError as error:
         failure = Failure(member.name, error)
         yield member.name, failure if member.is_alone else PassedOver(foreign.OTHER)
@@ -125,18 +126,15 @@ def _found(member: Member, columns: Mapping[str, str]) -> Iterator[tuple[str, Fo
         yield member.name, Failure(member.name, error)
 
 
-def _empty(name: str) -> Warned:
-    return Warned(f"{name} is empty: name a file with posts")
+def _empty(name: str, what: str) -> Warned:
+    return Warned(f"{name} {what}: name a file with posts")
 
 
 def _records(
     member: Member, holds: str | None, columns: Mapping[str, str]
 ) -> Iterator[tuple[str, Result | LongText]]:
     if known := file_format(member.head):
-        try:
-            yield from known.results(member.stream, columns)
-        except ArchiveError as error:
-            raise type(error)(f"{member.name}: {error}") from error
+        yield from _file_records(member, known, columns)
         return
     if kind := foreign.seems(member.head):
         raise UnknownFormatError(f"{member.name} seems to be {kind[0]}: {kind[1]}")
@@ -154,13 +152,28 @@ def _records(
             found = shielded(v2.data_results(document, referred)) if referred else results(document)
         yield from ((place, result) for result in found)
     if is_empty:
-        raise _EmptyFileError
+        raise _EmptyFileError("is empty")
+
+
+def _file_records(
+    member: Member, known: FileFormat, columns: Mapping[str, str]
+) -> Iterator[tuple[str, Result]]:
+    is_empty = True
+    try:
+        for record in known.results(member.stream, columns):
+            is_empty = False
+            yield record
+    except ArchiveError as error:
+        raise type(error)(f"{member.name}: {error}") from error
+    if is_empty:
+        raise _EmptyFileError(f"is a {known.name} without posts")
 
 
 def _referred(member: Member) -> v2.Included | None:
     """Return what the tweets of a file refer to, where that is in a file beside it, or None."""
-    other = v2.file_of_includes(member.name)
-    data = member.beside(other, MAX_DOCUMENT_BYTES + 1) if other else None
+    tweets, users = v2.page_files(member.name) or ("", "")
+    other = users.rpartition("/")[2]
+    data = member.beside(other, MAX_DOCUMENT_BYTES + 1) if tweets == member.name else None
     if data is None:
         return None
     includes = parse(data) if len(data) <= MAX_DOCUMENT_BYTES else None

@@ -10,7 +10,7 @@ import os
 import struct
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,7 +21,9 @@ from dfpipe.posts.compression import DAMAGE, decompressed, is_compressed
 from dfpipe.posts.formats.foreign import unread_kind
 from dfpipe.posts.formats.recognise import HEAD_BYTES
 from dfpipe.posts.formats.result import ArchiveError
-from dfpipe.posts.streams import Counted, Forward, ShortReads, TarHeader
+from dfpipe.posts.formats.v2 import page_files
+from dfpipe.posts.halves import Halves
+from dfpipe.posts.streams import Counted, ShortReads, tar_members
 
 MOST_LAYERS = 5  # a tar.gz in a zip are three
 MOST_MEMBERS = 500_000
@@ -31,6 +33,7 @@ MOST_RATIO = 200
 FREE_BYTES = 256 * 2**20
 # A zip is read from its end, so one within another archive is held in memory.
 MOST_INNER_ZIP = 64 * 2**20
+MOST_HALF = 64 * 2**20  # of a page in two files of a tar
 
 _UNPACKING = (zipfile.BadZipFile, tarfile.TarError, struct.error, *DAMAGE)
 # What zipfile raises for members that it cannot open, and for nonsense in the list of them.
@@ -56,9 +59,9 @@ class Member:
 
     `head` are its first HEAD_BYTES, which are still to be read. `is_alone` says that the archive is
     this file, plain or compressed, and not one that holds it among others. `beside` opens the file
-    of another name in the same folder, for its beginning; it returns None where there is none, and
-    in a tar, which is read once from its beginning to its end. Read stream and neighbour within
-    `reading`, which turns what a damaged stream raises into an ArchiveError.
+    of another name in the same folder, for its beginning; it returns None where there is none. In a
+    tar it finds the includes of a page alone. Read stream and neighbour within `reading`, which
+    turns what a damaged stream raises into an ArchiveError.
     """
 
     name: str
@@ -219,17 +222,30 @@ class _Unpacking:
                     yield from self._member(name, info.filename, member, beside, layers)
 
     def _tar(self, name: str, stream: io.BufferedReader, layers: int) -> Iterator[Entry]:
-        forward = Forward(stream)
-        with tarfile.TarFile(fileobj=cast(BinaryIO, forward), tarinfo=TarHeader) as archive:
-            while (info := archive.next()) is not None:
-                cast(Any, archive).members.clear()  # a list that would grow with each one
-                if info.isreg():
-                    member = partial(archive.extractfile, info)
-                    yield from self._member(name, info.name, member, nothing_beside, layers)
-                elif not info.isdir():
+        halves = Halves(name)
+        damage: Exception | None = None
+        try:
+            for info, opened in tar_members(stream):
+                if not info.isreg():
                     yield PassedOver("links and devices")
-            if forward.has_more():
-                raise tarfile.ReadError("no member begins where one should")
+                elif page_files(info.name) and info.size <= MOST_HALF:
+                    with opened() as half:
+                        found = halves.add(info.name, half.read())
+                    yield from self._halves(name, found, layers)
+                else:
+                    yield from self._member(name, info.name, opened, nothing_beside, layers)
+        except _UNPACKING as error:
+            damage = error  # what came before it is read
+        yield from self._halves(name, halves.left(), layers)
+        if damage:
+            raise damage
+
+    def _halves(
+        self, archive: str, found: Iterable[tuple[str, bytes, bytes | None]], layers: int
+    ) -> Iterator[Entry]:
+        for name, data, other in found:
+            opened, beside = partial(io.BytesIO, data), partial(_beginning, other)
+            yield from self._member(archive, name, opened, beside, layers)
 
     def _member(
         self, archive: str, name: str, opened: Callable[[], Any], beside: Beside, layers: int
@@ -259,6 +275,10 @@ class _Unpacking:
                 f"{self._name} unpacks to over {MOST_RATIO} times its size, which archives of "
                 "posts do not: if you trust it, unpack it, and import what it holds"
             )
+
+
+def _beginning(data: bytes | None, name: str, size: int) -> bytes | None:
+    return None if data is None else data[:size]
 
 
 def _is_zip(head: bytes) -> bool:

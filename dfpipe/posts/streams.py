@@ -3,8 +3,9 @@
 import io
 import os
 import tarfile
-from collections.abc import Callable
-from typing import Any, BinaryIO
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, BinaryIO, cast
 
 MOST_TAR_HEADER = 2**20  # bytes of a long name, or of other data about a member
 MOST_READ = 64 * 2**20  # bytes in one piece: of the list of members of a zip
@@ -118,3 +119,20 @@ class TarHeader(tarfile.TarInfo):
         if is_note and header.size > MOST_TAR_HEADER:
             raise tarfile.ReadError(f"a header of {header.size:,} bytes")
         return header
+
+
+def tar_members(
+    stream: io.BufferedReader,
+) -> Iterator[tuple[tarfile.TarInfo, Callable[[], Any]]]:
+    """Yield the members of a tar but its folders, each with what opens it, until the next one.
+
+    Raises tarfile.TarError where the tar is damaged, and what reading the stream raises.
+    """
+    forward = Forward(stream)
+    with tarfile.TarFile(fileobj=cast(BinaryIO, forward), tarinfo=TarHeader) as archive:
+        while (info := archive.next()) is not None:
+            cast(Any, archive).members.clear()  # a list that would grow with each one
+            if not info.isdir():
+                yield info, partial(archive.extractfile, info)
+        if forward.has_more():
+            raise tarfile.ReadError("no member begins where one should")

@@ -22,7 +22,7 @@ from dfpipe.posts.formats.result import (
     parse_time,
     snowflake_time,
 )
-from dfpipe.posts.formats.x_posts import post_links
+from dfpipe.posts.formats.x_posts import WITHHELD, post_links
 from dfpipe.posts.post import Post
 
 FIELDS = ("tid", "user", "text", "created_at", "urls")
@@ -37,10 +37,12 @@ _USUAL = {
     "created_at": "createdat tweetcreatedat tweettime tweetcreated publishdate publishedat "
     "postedat created createddate datetime timestamp date tweetdate postdate time",
     "urls": "notetweet.entities.urls entities.urls expandedurls outlinks urls links",
+    "withheld": "withheld.scope withheld.copyright",
 }
+# What these hold where the text is a notice, as X's v2 API has it.
+_WITHHELD = ("user", "true")
 _SEPARATOR = re.compile(r"[\s,]+(?=https?://)", re.IGNORECASE)
 _LINK = re.compile(r"https?://[^\s'\"\[\]]+", re.IGNORECASE)
-_NUMBER = re.compile(r"\d{9,13}(?:\.\d+)?")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _ZONES = {"UTC": "+0000", "GMT": "+0000", "PST": "-0800", "PDT": "-0700"}
 
@@ -53,13 +55,17 @@ class UnknownColumnsError(UnknownFormatError):
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The places of the columns that hold each field, the better ones first; none if empty."""
+    """The places of the columns that hold each field, the better ones first; none if empty.
+
+    `withheld` are those that say whether X withholds a post.
+    """
 
     tid: tuple[int, ...] = ()
     user: tuple[int, ...] = ()
     text: tuple[int, ...] = ()
     created_at: tuple[int, ...] = ()
     urls: tuple[int, ...] = ()
+    withheld: tuple[int, ...] = ()
 
 
 def parse_columns(text: str) -> dict[str, str]:
@@ -87,13 +93,13 @@ def known_columns(header: Sequence[str], named: Mapping[str, str]) -> Columns:
     Raises UnknownColumnsError where there is no text, or neither a time nor an id.
 
     >>> known_columns(["Tweet ID", "Date", "Tweet"], {})
-    Columns(tid=(0,), user=(), text=(2,), created_at=(1,), urls=())
+    Columns(tid=(0,), user=(), text=(2,), created_at=(1,), urls=(), withheld=())
     """
     places = {
         field: _named_place(header, named[field]) if field in named else _usual(header, field)
         for field in FIELDS
     }
-    columns = Columns(**places)
+    columns = Columns(**places, withheld=_usual(header, "withheld"))
     if not columns.text or not (columns.created_at or columns.tid):
         raise UnknownColumnsError(
             f"a table with the columns {', '.join(map(repr, header[:20]))}: name those that hold "
@@ -124,6 +130,8 @@ def row_post(row: Row, columns: Columns) -> Post:
     A time without a zone is UTC. Without a readable time it is the time in the id, if that is one
     of X's. Without an id it is a hash of user, time and text.
     """
+    if any(str(row[place]).lower() in _WITHHELD for place in columns.withheld):
+        raise RefusedError(WITHHELD)
     user, text = _first(row, columns.user), _first(row, columns.text)
     given_id = _first(row, columns.tid)
     tid = None if given_id is None else parse_tid(given_id)
@@ -171,8 +179,6 @@ datetime.datetime(2009, 4, 7, 5, 19, 45, tzinfo=datetime.timezone.utc))
     if not isinstance(value, str):
         return parse_time(value)
     text = value.strip()
-    if _NUMBER.fullmatch(text):
-        return parse_time(float(text))
     text = " ".join(_ZONES.get(word, word) for word in text.split())
     if _DAY.fullmatch(text):
         text += "T00:00"

@@ -18,7 +18,8 @@ MAX_DOCUMENT_BYTES = 64 * 2**20
 # A value of three bytes, as in [{},{},{}], takes seventy in memory.
 MOST_VALUES = 4_000_000
 HEAD_LINES = 100
-PIECE = 2**20  # bytes that are read at a time
+PIECE = 2**20  # the most of a line that is read at a time
+_AHEAD = 2**16  # bytes that are read ahead, and read again where a value ends in them
 
 BROKEN = Skip("broken JSON")
 NOT_UTF8 = Skip("not UTF-8")
@@ -29,6 +30,7 @@ BOM = b"\xef\xbb\xbf"
 _TOKEN = re.compile(rb'"(?:[^"\\\n]|\\.)*+"|["\[\]{},]')
 # How an outbox of ActivityPub begins, which holds all posts of an account in one object.
 _OUTBOX = re.compile(rb'\s*\{\s*"@context".{0,10000}?"orderedItems"\s*:\s*(?=\[)', re.DOTALL)
+_MOST_START = 2**14  # bytes in which it matches
 _QUOTE, _OPENING, _CLOSING = ord('"'), b"[{", b"]}"
 
 
@@ -87,12 +89,16 @@ def _parse_leniently(text: str) -> object:
 def spans_lines(head: list[bytes]) -> bool:
     """Return whether a file that begins with these lines begins with a document over several."""
     first = next((line.lstrip() for line in head if not line.isspace()), b"")
-    if grailbird.is_script(first):
+    if grailbird.is_script(first) or first.strip() in (b"{", b"["):  # as `jq .` writes them
         return True
     if not first.startswith((b"{", b"[")) or not isinstance(parse(first), Skip):
         return False
     # A line that is an object shows that the first is merely a broken one, but in a list each may.
-    return first.startswith(b"[") or not any(isinstance(parse(line), dict) for line in head)
+    return first.startswith(b"[") or not any(map(_is_object, head))
+
+
+def _is_object(line: bytes) -> bool:
+    return line.lstrip().startswith(b"{") and not isinstance(parse(line), Skip)
 
 
 def _is_array(begun: bytes) -> bool:
@@ -105,7 +111,7 @@ class _Reader:
     def __init__(self, name: str, stream: io.BufferedIOBase) -> None:
         self._name = name
         self._stream = stream
-        self._ahead = io.BytesIO(stream.read1(PIECE).removeprefix(BOM))
+        self._ahead = io.BytesIO(stream.read1(_AHEAD).removeprefix(BOM))
         self._begun = 1
         self._is_spanning = True
         self.number = 0  # of the last line, from 1
@@ -144,33 +150,45 @@ class _Reader:
             return True
         if not self._is_spanning or not line.startswith((b"{", b"[")):
             return False
-        self._push_back(self._ahead.read() + self._stream.read1(PIECE))
-        head = self._ahead.getvalue().split(b"\n", HEAD_LINES)[:HEAD_LINES]
+        head = self._look_ahead().split(b"\n", HEAD_LINES)[:HEAD_LINES]
         return spans_lines([line, *head])
+
+    def _look_ahead(self) -> bytes:
+        """Return what comes next, with the end of a line if it is not too far."""
+        ahead = self._ahead.read()
+        while len(ahead) < _AHEAD or (len(ahead) < PIECE and b"\n" not in ahead):
+            more = self._stream.read1(_AHEAD)
+            if not more:
+                break
+            ahead += more
+        self._push_back(ahead)
+        return ahead
 
     def spanning(self, begun: bytes) -> Iterator[tuple[int, object]]:
         """Yield the elements of the array, or the object, that begins here, each with 0.
 
         If it is broken, what follows is read by lines again, from the line after the error on.
         """
-        while not begun.lstrip() and (more := self._read()):
+        while not begun.lstrip() and (more := self._read(_AHEAD)):
             begun = more.lstrip()
-        outbox = _OUTBOX.match(begun) if self.is_cut else None
-        begun = begun[outbox.end() :] if outbox else begun
+        while begun.startswith(b"{") and len(begun) < _MOST_START and (more := self._read(_AHEAD)):
+            begun += more
+        outbox = _OUTBOX.match(begun)
         scanner = _Scanner(begun, self._read, self._check_size)
-        found = scanner.elements() if begun.startswith(b"[") else scanner.value()
+        if outbox:
+            found = scanner.elements_within(outbox.end())
+        else:
+            found = scanner.elements() if begun.startswith(b"[") else scanner.value()
         yield from ((0, document) for document in found)
         self._is_spanning = not scanner.is_broken
         if scanner.is_broken:
             yield self.number + scanner.lines(), BROKEN
         left = scanner.left()
-        if outbox and not scanner.is_broken:
-            left = (left.lstrip() or self._read().lstrip()).removeprefix(b"}")
         self._begun = self.number + scanner.lines()
         self._push_back(left)
 
-    def _read(self) -> bytes:
-        return self._ahead.read() or self._stream.read1(PIECE)
+    def _read(self, size: int) -> bytes:
+        return self._ahead.read() or self._stream.read1(size)
 
     def _push_back(self, data: bytes) -> None:
         self._ahead = io.BytesIO(data + self._ahead.read())
@@ -180,7 +198,7 @@ class _Scanner:
     """Finds where values end, without parsing them; holds one value and a little more."""
 
     def __init__(
-        self, begun: bytes, read: Callable[[], bytes], check_size: Callable[[int], None]
+        self, begun: bytes, read: Callable[[int], bytes], check_size: Callable[[int], None]
     ) -> None:
         self._buffer = begun
         self._read = read
@@ -203,6 +221,13 @@ class _Scanner:
             if data.strip() or not is_last:
                 yield parse(data)
         self._at = end + 1
+
+    def elements_within(self, start: int) -> Iterator[object]:
+        """Yield the elements of the array at `start`, in the object at the present place."""
+        self._at = start
+        yield from self.elements()
+        end = self._at if self.is_broken else self._end(self._at, b"}")
+        self._at = end if self.is_broken else end + 1
 
     def value(self) -> Iterator[object]:
         """Yield the object that begins at the present place."""
@@ -245,8 +270,9 @@ class _Scanner:
             place -= before
 
     def _fill(self) -> bool:
-        self._check_size(len(self._buffer) - self._at)
-        data = self._read()
+        held = len(self._buffer) - self._at
+        self._check_size(held)
+        data = self._read(max(held, _AHEAD))
         self._lines += self._buffer.count(b"\n", 0, self._at)
         self._buffer = self._buffer[self._at :] + data
         self._at = 0

@@ -1,6 +1,7 @@
 """What a record of an archive gives, and the checks that every format shares."""
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ FIRST_YEAR, LAST_YEAR = 1970, 2261
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_SECONDS = 10**8  # in 1973
 _FIRST_MILLISECONDS = 10**11  # in seconds it is the year 5138, in milliseconds 1973
+_NUMBER = re.compile(r"\d{9,13}(?:\.\d+)?", re.ASCII)
 _SNOWFLAKE_EPOCH_MS = 1_288_834_974_657
 # Smaller ids may be of the time when they were consecutive numbers, without a time in them.
 _FIRST_SNOWFLAKE = 2**40
@@ -168,8 +170,9 @@ def parse_time(value: object, name: str = "created_at") -> datetime:
     """Return a time in UTC, given RFC 3339, a form of v1.1 tweets, or a number since 1970.
 
     The forms are "Wed Jul 03 06:29:00 +0000 2019" and "2012-01-01 06:42:47 +0000". A number counts
-    seconds, or milliseconds from 10**11 on; MongoDB's {"$date": ...} may hold any of these. A time
-    without its offset is refused, as are years outside 1970 to 2261 and numbers below 10**8.
+    seconds, or milliseconds from 10**11 on, and may be a string; MongoDB's {"$date": ...} may hold
+    any of these. A time without its offset is refused, as are years outside 1970 to 2261 and
+    numbers below 10**8.
     Raises RefusedError.
     """
     if value is None:
@@ -195,6 +198,8 @@ def _undated(value: object) -> object:
 
 
 def _time(value: object) -> datetime:
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = float(value)
     if isinstance(value, str):
         return datetime.fromisoformat(_iso(value))
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -23,7 +23,7 @@ from dfpipe.posts.formats.x_posts import WITHHELD, post_links, retweet_text
 from dfpipe.posts.post import Post
 
 _INCLUDES = frozenset(("users", "tweets", "media", "places", "polls", "topics"))
-_DATA_FILE = re.compile(r"(?:^|/)data_(\w+)\.json$")
+_PAGE_FILE = re.compile(r"(.*/|)(data|users)(_\w+\.json)", re.DOTALL)
 INCLUDED = ("users", "tweets", "polls")  # kinds of `includes` that are used
 POLL_IDS = ("attachments", "poll_ids")  # where the ids of a tweet's polls are
 Index = dict[str, object]  # things by their ids
@@ -112,16 +112,16 @@ def includes_results(includes: dict[str, Any]) -> Iterator[Result]:
     return iter(())
 
 
-def file_of_includes(name: str) -> str | None:
-    """Return the name of the file that has the other half of a page, or None.
+def page_files(name: str) -> tuple[str, str] | None:
+    """Return the names of the two files of a page, data and includes, given either; else None.
 
-    academictwitteR writes `data` and `includes` of a page into two files.
+    academictwitteR writes a page so.
 
-    >>> file_of_includes("tweets/data_17.json"), file_of_includes("data.json")
-    ('users_17.json', None)
+    >>> page_files("tweets/users_17.json"), page_files("data.json")
+    (('tweets/data_17.json', 'tweets/users_17.json'), None)
     """
-    found = _DATA_FILE.search(name)
-    return f"users_{found[1]}.json" if found else None
+    found = _PAGE_FILE.fullmatch(name)
+    return (f"{found[1]}data{found[3]}", f"{found[1]}users{found[3]}") if found else None
 
 
 def results(page: dict[str, Any]) -> Iterator[Result]:

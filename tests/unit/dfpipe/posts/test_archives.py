@@ -6,6 +6,7 @@ import io
 import json
 import lzma
 import tracemalloc
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from dfpipe.posts.compression import DAMAGE, decompressed, is_compressed
 from dfpipe.posts.formats import json_stream
-from dfpipe.posts.formats.json_stream import BROKEN, NOT_UTF8, parse
+from dfpipe.posts.formats.json_stream import BROKEN, NOT_UTF8, documents, parse
 from dfpipe.posts.formats.result import UNKNOWN, ArchiveError, Result, Skip
 from dfpipe.posts.post import Post
 from tests.support.archives import records
@@ -175,6 +176,12 @@ class TestDocuments:
         data = f"{json.dumps([record(1)], indent=1)};\n{line(2).decode()}{json.dumps([record(3)])}"
         places = [place for place, _ in read(tmp_path, data.encode())]
         assert places == ["item 1", str(data.count("\n")), str(data.count("\n") + 1)]
+
+    def test_no_more_is_read_than_is_needed(self) -> None:
+        stream = io.BytesIO(json.dumps(record(1), indent=1).encode() * 100_000)
+        found = documents("many", io.BufferedReader(stream))
+        assert [document for _, document in islice(found, 1_000)] == [record(1)] * 1_000
+        assert stream.tell() < 2**20
 
     def test_what_follows_a_broken_array_is_read_by_lines(self, tmp_path: Path) -> None:
         data = b'[{"tid": 1, "text": "cut\n' + line(2) + line(3)

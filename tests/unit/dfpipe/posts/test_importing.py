@@ -25,6 +25,8 @@ from dfpipe.posts.formats.own import post_line
 from dfpipe.posts.formats.result import ArchiveError
 from dfpipe.posts.importing import Report, Skipped
 from dfpipe.posts.post import KIND, Post, from_entity, to_entity
+from tests.support.car_files import car
+from tests.support.format_corpus import parquet_bytes
 
 DAY = datetime(2020, 1, 1, tzinfo=UTC)
 TIMES = st.datetimes(datetime(1970, 1, 1), datetime(2261, 12, 31), timezones=st.just(UTC))
@@ -382,4 +384,25 @@ def test_an_empty_file_among_others_is_a_warning(client: Any, folder: Path) -> N
         with pytest.raises(ArchiveError, match="^empty is empty"):
             scanning.scan(archives, strict=True)
         with pytest.raises(ArchiveError, match="^empty is empty"):
+            scanning.scan(archives[:1])
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"id,text,created_at\n", "CSV table"),
+        (parquet_bytes({"id": [], "text": []}), "Parquet table"),
+        (car({}), "Bluesky repository"),
+    ],
+    ids=["csv", "parquet", "car"],
+)
+def test_a_table_without_rows_is_a_warning(
+    client: Any, folder: Path, data: bytes, what: str
+) -> None:
+    Path("posts").write_bytes(line(1))
+    Path("none").write_bytes(data)
+    expected = f"none is a {what} without posts: name a file with posts"
+    with importing.sources(["none", "posts"], io.BytesIO()) as archives:
+        assert scanning.scan(archives).warnings == (expected,)
+        with pytest.raises(ArchiveError, match=f"^{expected}$"):
             scanning.scan(archives[:1])

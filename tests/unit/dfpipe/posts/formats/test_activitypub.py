@@ -130,13 +130,15 @@ def test_what_is_refused(activity: dict[str, Any], reason: str) -> None:
 
 @pytest.mark.parametrize("end", ["", "\n", "\n" + json.dumps(outbox(create(id="https://a/9")))])
 @pytest.mark.parametrize("piece", [200, 256, 300, 2**20])
+@pytest.mark.parametrize("indent", [None, 2])
 def test_an_outbox_of_any_length_is_read(
-    end: str, piece: int, monkeypatch: pytest.MonkeyPatch
+    end: str, piece: int, indent: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     posts = [create(id=f"https://a/{n}", content=f"<p>{n} }}]</p>") for n in range(1, 9)]
-    written = json.dumps({"@context": ["https://a", {"x": "y"}], **outbox(*posts)}) + end
+    whole = {"@context": ["https://a", {"x": "y"}], **outbox(*posts), "next": {"a": ["}"]}}
+    written = json.dumps(whole, indent=indent) + end
     monkeypatch.setattr(json_stream, "PIECE", piece)
-    if piece < 2**20:
+    if piece < 2**20 or indent:
         monkeypatch.setattr(json_stream, "MAX_DOCUMENT_BYTES", 2_000)
     read = json_stream.documents("outbox.json", io.BytesIO(written.encode()))
     found = [result for _, document in read for result in results(document)]

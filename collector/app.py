@@ -195,12 +195,12 @@ class _Routes:
 
     @viewers_or_proven
     def status_data(self) -> Response:
-        """The same as JSON."""
+        """The accounts, queues and dead letters as JSON."""
         return _json(overview(self.service, self.clock()))
 
     @viewers_only
     def status_page(self) -> Response:
-        """The same as a page."""
+        """The accounts, queues and dead letters as a page for people."""
         return page("collector_status.html", **overview(self.service, self.clock()))
 
     def openapi(self) -> Response:

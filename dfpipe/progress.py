@@ -22,11 +22,11 @@ def reset() -> None:
 
 
 def posts_read(n: int) -> None:
-    """Add n posts read."""
+    """Count n more posts as read, which is then the step at work."""
     current.posts += n
     current.stage = "reading"
 
 
 def stage(name: str) -> None:
-    """Set the step at work."""
+    """Set the name of the step at work, which the terminal shows."""
     current.stage = name

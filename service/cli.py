@@ -92,7 +92,7 @@ class ServiceGroup(click.Group):
             ) from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of all commands."""
+        """The names of all commands, in the order of their declaration."""
         return sorted({*self.commands, *self._helps()})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:

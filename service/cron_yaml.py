@@ -37,7 +37,7 @@ class CronEntry(Section):
 
     @property
     def times(self) -> Schedule:
-        """When App Engine calls."""
+        """When App Engine calls the URL, in the entry's time zone."""
         return parse(self.schedule, ZoneInfo(self.timezone))
 
 

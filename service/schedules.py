@@ -39,7 +39,7 @@ class Daily:
     zone: tzinfo = UTC
 
     def after(self, last: datetime) -> datetime:
-        """The first time after `last`."""
+        """The first time after `last`, in UTC."""
         local = last.astimezone(self.zone)
         at = local.replace(hour=self.hour, minute=self.minute, second=0, microsecond=0)
         while at <= local or at.weekday() not in self.days:

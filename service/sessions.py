@@ -37,7 +37,7 @@ class Spent(Protocol):
         """Remember an id until a time, in seconds since 1970; returns whether it is new."""
 
     def __contains__(self, name: str) -> bool:
-        """Whether the id was added."""
+        """Whether the id was added; it may be forgotten once its time is over."""
 
 
 class SpentInMemory:

@@ -203,7 +203,7 @@ class Task:
 
     @property
     def retry_options(self) -> TaskRetryOptions | None:
-        """Its own retry options."""
+        """Its own retry options; None if those of its queue apply."""
         return self._retry_options
 
     @property

@@ -30,7 +30,6 @@ class Return(Pipeline):
     """Gives the value that it is given."""
 
     def run(self, value: t.Any = None) -> t.Any:
-        """Give the value back."""
         return value
 
 
@@ -38,14 +37,13 @@ class Ignore(Pipeline):
     """Waits for all its arguments, and gives None."""
 
     def run(self, *values: t.Any) -> None:
-        """Do nothing."""
+        """Do nothing: its arguments are filled by now."""
 
 
 class Dict(Pipeline):
     """Gives its keyword arguments as a dictionary."""
 
     def run(self, **items: t.Any) -> dict[str, t.Any]:
-        """Give the dictionary."""
         return items
 
 
@@ -53,7 +51,6 @@ class List(Pipeline):
     """Gives its arguments as a list."""
 
     def run(self, *values: t.Any) -> list[t.Any]:
-        """Give the list."""
         return list(values)
 
 
@@ -61,7 +58,6 @@ class AbortIfTrue(Pipeline):
     """Aborts the workflow with the message if the value is true, and gives None otherwise."""
 
     def run(self, value: t.Any, message: str = "") -> None:
-        """Abort or do nothing."""
         if value:
             raise Abort(message)
 
@@ -70,7 +66,6 @@ class All(Pipeline):
     """Gives True if there are arguments and all of them are true."""
 
     def run(self, *values: t.Any) -> bool:
-        """Give True or False."""
         return bool(values) and all(values)
 
 
@@ -78,7 +73,6 @@ class Any(Pipeline):
     """Gives True if at least one of the arguments is true."""
 
     def run(self, *values: t.Any) -> bool:
-        """Give True or False."""
         return any(values)
 
 
@@ -86,7 +80,6 @@ class Complement(Pipeline):
     """Gives True if the argument is false; a list of such values for several arguments."""
 
     def run(self, *values: t.Any) -> bool | list[bool]:
-        """Give True or False, or a list of them."""
         found = [not value for value in values]
         return found[0] if len(found) == 1 else found
 
@@ -104,7 +97,6 @@ class Max(_Numbers):
     """Gives the greatest of its arguments."""
 
     def run(self, *values: t.Any) -> t.Any:
-        """Give the greatest."""
         return max(values)
 
 
@@ -112,7 +104,6 @@ class Min(_Numbers):
     """Gives the least of its arguments."""
 
     def run(self, *values: t.Any) -> t.Any:
-        """Give the least."""
         return min(values)
 
 
@@ -120,7 +111,6 @@ class Sum(_Numbers):
     """Gives the sum of its arguments."""
 
     def run(self, *values: t.Any) -> t.Any:
-        """Give the sum."""
         return sum(values)
 
 
@@ -128,7 +118,6 @@ class Multiply(_Numbers):
     """Gives the product of its arguments."""
 
     def run(self, *values: t.Any) -> t.Any:
-        """Give the product."""
         return math.prod(values)
 
 
@@ -136,7 +125,6 @@ class Negate(_Numbers):
     """Gives the negative of the argument; a list of them for several arguments."""
 
     def run(self, *values: t.Any) -> t.Any:
-        """Give a number or a list of numbers."""
         found = [-value for value in values]
         return found[0] if len(found) == 1 else found
 
@@ -145,7 +133,6 @@ class Extend(Pipeline):
     """Gives the items of all its lists as one list."""
 
     def run(self, *lists: list[t.Any]) -> list[t.Any]:
-        """Give the list."""
         return list(chain.from_iterable(lists))
 
 
@@ -153,7 +140,6 @@ class Append(Pipeline):
     """Gives its arguments as a list, as `List` does."""
 
     def run(self, *values: t.Any) -> list[t.Any]:
-        """Give the list."""
         return list(values)
 
 
@@ -161,7 +147,6 @@ class Concat(Pipeline):
     """Joins its arguments, which are texts, with a separator between them."""
 
     def run(self, *texts: str, separator: str = "") -> str:
-        """Give the text."""
         return separator.join(texts)
 
 
@@ -206,7 +191,6 @@ class Format(Pipeline):
         return cls("tuple", message, *values)
 
     def run(self, kind: str, message: str, /, *values: t.Any, **kwargs: t.Any) -> str:
-        """Give the text."""
         if kind == "dict":
             return message % kwargs
         if kind == "tuple":
@@ -221,36 +205,29 @@ class Log(Pipeline):
 
     @classmethod
     def log(cls, level: int, message: str, *values: t.Any) -> t.Self:
-        """Log at that level."""
         return cls(level, message, *values)
 
     @classmethod
     def debug(cls, message: str, *values: t.Any) -> t.Self:
-        """Log at the level DEBUG."""
         return cls(logging.DEBUG, message, *values)
 
     @classmethod
     def info(cls, message: str, *values: t.Any) -> t.Self:
-        """Log at the level INFO."""
         return cls(logging.INFO, message, *values)
 
     @classmethod
     def warning(cls, message: str, *values: t.Any) -> t.Self:
-        """Log at the level WARNING."""
         return cls(logging.WARNING, message, *values)
 
     @classmethod
     def error(cls, message: str, *values: t.Any) -> t.Self:
-        """Log at the level ERROR."""
         return cls(logging.ERROR, message, *values)
 
     @classmethod
     def critical(cls, message: str, *values: t.Any) -> t.Self:
-        """Log at the level CRITICAL."""
         return cls(logging.CRITICAL, message, *values)
 
     def run(self, level: int, message: str, *values: t.Any) -> None:
-        """Log."""
         type(self)._log_method(level, message, *values)
 
 
@@ -327,7 +304,6 @@ class EmailToContinue(Pipeline):
         disapprove_html: str = "",
         **headers: str | None,
     ) -> None:
-        """Send the mail."""
         mail = self._mail()
         send = mail_sender(self) or mail.send
         if send is None:

@@ -82,7 +82,7 @@ class Pipeline:
     # What to define
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
-        """The work of the stage."""
+        """The work of the stage: gives its output, or yields child stages. Subclasses define it."""
         raise NotImplementedError(f"{type(self).__name__} has to define run()")
 
     def finalized(self) -> None:

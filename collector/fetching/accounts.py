@@ -47,7 +47,7 @@ class Account:
 
     @property
     def source(self) -> str:
-        """The network, such as "mastodon"."""
+        """The name of its source, such as "mastodon"."""
         return self.id.partition(":")[0]
 
     @property

@@ -77,7 +77,7 @@ class Bluesky:
         self._is_logged_in = False
 
     def start(self, time: datetime) -> str:
-        """The time itself."""
+        """The watermark of a time: the time itself, as ISO 8601 in UTC."""
         return time.astimezone(UTC).isoformat()
 
     def pages(self, name: str, watermark: str, progress: str | None) -> Iterator[Page]:

@@ -122,7 +122,7 @@ class PairCounter:
     """
 
     def __init__(self, size: int, leads: Sequence[int] | Ints | None = None) -> None:
-        """Begin with nothing."""
+        """Count nothing yet; `leads` are positions among the candidates."""
         self._size = size
         self._leads = None if leads is None else _mask(size, leads)
         self.clear()
@@ -161,12 +161,12 @@ class PairCounter:
             yield codes
 
     def add(self, codes: Ints, is_recent: bool = False) -> None:
-        """Count pairs by their codes."""
+        """Count each of the codes once, as `codes` gives them."""
         codes, counts = np.unique(codes, return_counts=True)
         self._sum.add(PairCounts(codes, counts * unit(is_recent)))
 
     def counts(self) -> PairCounts:
-        """What was counted."""
+        """Return the counts since the last `clear`, by ascending code."""
         return self._sum.total()
 
 
@@ -199,7 +199,7 @@ def pair_codes(positions: Ints, following: Ints, size: int) -> Iterator[tuple[In
 
 
 def add_pairs(parts: Sequence[PairCounts]) -> PairCounts:
-    """Add up pair counts."""
+    """Return the sum of pair counts, by ascending code, each code once."""
     parts = [part for part in parts if len(part.codes)]
     if len(parts) < 2:
         return parts[0] if parts else NO_PAIRS
@@ -218,13 +218,13 @@ class Sum:
     """
 
     def __init__(self, waiting: int = 100_000) -> None:
-        """Begin with nothing."""
+        """Hold no pairs yet."""
         self._waiting = waiting
         self._parts = [NO_PAIRS]
         self.held = 0  # pairs
 
     def add(self, part: PairCounts) -> None:
-        """Add some."""
+        """Hold counts, and add them to the sum when there are enough."""
         self._parts.append(part)
         self.held += len(part.codes)
         added = len(self._parts[0].codes)
@@ -232,7 +232,7 @@ class Sum:
             self.total()
 
     def total(self) -> PairCounts:
-        """Return the sum."""
+        """Return the sum of all that was added so far."""
         self._parts = [add_pairs(self._parts)]
         self.held = len(self._parts[0].codes)
         return self._parts[0]

@@ -55,7 +55,7 @@ class Tokenizer:
         self._numbers = WordNumbers(self._word)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle without the memo."""
+        """Pickle mode and stop words; the copy begins with an empty memo."""
         return Tokenizer, (self.mode, self.stop_words)
 
     def words(self, text: str) -> set[str]:

@@ -52,7 +52,7 @@ class Reads:
     slices_cached: int = 0
 
     def __add__(self, other: "Reads") -> "Reads":
-        """Return the sums."""
+        """Return the counts of both, summed one by one."""
         return Reads(
             self.posts_read + other.posts_read,
             self.posts_cached + other.posts_cached,

@@ -284,7 +284,7 @@ class Client:
         begin: Callable[[sqlite3.Connection], None] | None = None,
         known: Known | None = None,
     ) -> None:
-        """Write all of it."""
+        """Write everything in one transaction, or nothing. Raises StoreError."""
         self._refuse_if_read_only()
         with self._writing(connection, begin) as writing:
             writer = Writer(writing, self.catalog_of(writing))

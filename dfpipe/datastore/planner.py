@@ -23,7 +23,7 @@ class Range:
     high: bytes = END
 
     def within(self, other: "Range") -> "Range":
-        """The intersection of both ranges."""
+        """The intersection of both ranges, which may be empty."""
         return Range(max(self.low, other.low), min(self.high, other.high))
 
     @property

@@ -150,7 +150,7 @@ class Store(Protocol):
         """Delete one entity; a missing one is not an error."""
 
     def delete_multi(self, keys: Sequence[Key]) -> None:
-        """Delete entities in one commit."""
+        """Delete entities in one commit; missing ones are not an error."""
 
     def query(
         self, *, kind: str, order: Sequence[str] = (), projection: Sequence[str] = ()

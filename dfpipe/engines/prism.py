@@ -111,7 +111,7 @@ class _Log(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        """Read until the stream ends."""
+        """Read until the stream ends, which is when the program has ended."""
         for line in self._stream:
             text = line.decode(errors="replace").rstrip()
             if self._shown:

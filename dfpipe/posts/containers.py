@@ -75,7 +75,7 @@ Beside = Callable[[str, int], bytes | None]  # the beginning of a file, so many 
 
 
 def nothing_beside(name: str, size: int) -> None:
-    """Open no file."""
+    """The `Beside` of what has no files beside it, such as standard input."""
 
 
 @dataclass(frozen=True, slots=True)

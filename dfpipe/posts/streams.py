@@ -30,7 +30,7 @@ class Counted(io.RawIOBase):
         return True
 
     def seekable(self) -> bool:
-        """Whether `seek` can be called."""
+        """Return whether `seek` works, as it does for files."""
         return self._is_seekable
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:

@@ -27,7 +27,7 @@ class Bucket:
         self.files("none")
 
     def files(self, within: str = "") -> list[File]:
-        """Return the objects."""
+        """Return the files below a folder, by the names of their objects."""
         folder = f"{self._prefix}{within}/" if within else self._prefix
         with _as_os_errors(self.url):
             blobs = self._client.list_blobs(self._bucket, prefix=folder)
@@ -37,18 +37,18 @@ class Bucket:
             ]
 
     def read(self, path: str) -> bytes:
-        """Return an object."""
+        """Return the content of a file. Raises OSError if it is not there."""
         with _as_os_errors(f"{self.url}/{path}"):
             found: bytes = self._bucket.blob(self._prefix + path).download_as_bytes()
             return found
 
     def write(self, path: str, data: bytes) -> None:
-        """Put an object."""
+        """Create or replace a file, as one object. Raises OSError."""
         with _as_os_errors(f"{self.url}/{path}"):
             self._bucket.blob(self._prefix + path).upload_from_string(data)
 
     def remove(self, paths: Collection[str]) -> None:
-        """Delete objects."""
+        """Remove files; those that are not there are no error."""
         for path in paths:
             # Another run may have removed it.
             with _as_os_errors(f"{self.url}/{path}"), suppress(NotFound):

@@ -27,7 +27,7 @@ class Folder(Protocol):
         """Return the files, or those in one folder; none if it does not exist."""
 
     def read(self, path: str) -> bytes:
-        """Return a file."""
+        """Return the content of a file. Raises OSError."""
 
     def write(self, path: str, data: bytes) -> None:
         """Write a file whole, or leave what was there."""

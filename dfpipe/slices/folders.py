@@ -73,7 +73,7 @@ class LocalFolder:
         self._path = path
 
     def prepare(self) -> None:
-        """Make the folder."""
+        """Create the folder if it is absent. Raises OSError."""
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def files(self, within: str = "") -> list[File]:
@@ -90,11 +90,11 @@ class LocalFolder:
         return found
 
     def read(self, path: str) -> bytes:
-        """Return a file."""
+        """Return the content of a file. Raises OSError."""
         return (self._path / path).read_bytes()
 
     def write(self, path: str, data: bytes) -> None:
-        """Write aside, then rename."""
+        """Write a temporary file and rename it, so that readers see all or nothing."""
         file = self._path / path
         self.prepare()
         file.parent.mkdir(mode=0o700, exist_ok=True)

@@ -20,11 +20,11 @@ class Packed(NamedTuple, Generic[Value]):
 
     @classmethod
     def of(cls, value: Value) -> "Packed[Value]":
-        """Pack a value."""
+        """Pickle a value, of any type that pickle takes."""
         return cls(pickle.dumps(value, pickle.HIGHEST_PROTOCOL))
 
     def value(self) -> Value:
-        """Unpack it."""
+        """Return the value, as a new object at each call."""
         found: Value = pickle.loads(self.data)  # noqa: S301  # our own
         return found
 
@@ -43,7 +43,7 @@ class Once(beam.PTransform):
         self.views = views
 
     def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection:
-        """Give the one result."""
+        """Give a collection of one element, the result."""
         function = self.function
         step = beam.Map(lambda _, *values: function(*map(_unpacked, values)), *self.views)
         return pbegin | "Begin" >> beam.Impulse() | "Apply" >> step

@@ -203,7 +203,7 @@ class Records:
         return ("", ()) if entity is None else (entity["current"], tuple(entity["waiting"]))
 
     def put_place(self, chain: str, current: str, waiting: tuple[str, ...]) -> None:
-        """Store what `place` gives."""
+        """Store which execution has the chain for itself, and which wait for it."""
         names = ("current", "waiting")
         entity = Entity(self.client.key(CHAIN, chain), exclude_from_indexes=names)
         entity.update(current=current, waiting=list(waiting))

@@ -110,11 +110,11 @@ class _Fork:
             cli.main(argv)
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Send SIGTERM, unless it has ended."""
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it."""
+        """Send SIGKILL, unless it has ended."""
         self._signal(signal.SIGKILL)
 
     def wait(self) -> int:

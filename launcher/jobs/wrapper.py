@@ -27,10 +27,10 @@ class Child(Protocol):
     """A command that is running, in a process of its own or a forked one."""
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Send SIGTERM, unless it has ended."""
 
     def kill(self) -> None:
-        """End it."""
+        """Send SIGKILL, unless it has ended."""
 
     def wait(self) -> int:
         """Wait for its end; returns the exit status, or minus the number of a signal."""

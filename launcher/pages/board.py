@@ -21,11 +21,11 @@ class Board:
         self._kept: OrderedDict[RunKey, ExecutionView] = OrderedDict()
 
     def newest(self, limit: int) -> Sequence[ExecutionView]:
-        """The newest executions, newest first."""
+        """At most so many executions, newest first."""
         return [self._view(execution) for execution in self._records.executions(limit)]
 
     def find(self, execution_id: str) -> ExecutionView | None:
-        """An execution by its id."""
+        """The execution of that id; None if there is none."""
         execution = self._records.execution(execution_id)
         return self._view(execution) if execution else None
 

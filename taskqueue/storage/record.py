@@ -281,7 +281,7 @@ def parts(task: StoredTask, client: Store) -> list[Entity]:
 
 
 def retry_options(entity: Entity) -> TaskRetryOptions | None:
-    """The task's own retry options."""
+    """The task's own retry options; None if those of its queue apply."""
     packed = entity.get("request")
     return _unpacked(packed)[1] if packed else None
 

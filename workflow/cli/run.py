@@ -150,7 +150,7 @@ class _EndOnly(_Progress):
     """Prints the stages once, at the end."""
 
     def look(self) -> None:
-        """Print nothing yet."""
+        """Print nothing: the end prints the whole tree."""
 
 
 class _LiveProgress(_Progress):

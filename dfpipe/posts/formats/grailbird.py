@@ -100,7 +100,7 @@ class LongTexts:
         self._by_second: defaultdict[datetime, list[LongText]] = defaultdict(list)
 
     def add(self, long: LongText) -> None:
-        """Take one."""
+        """Keep a long text, for the post of the same second."""
         self._by_second[long.created_at.replace(microsecond=0)].append(long)
 
     def whole(self, post: Post) -> Post:

@@ -60,7 +60,7 @@ class _Reader:
         self._link_begins = 0  # its first part
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
-        """A tag is opened."""
+        """Take an opening tag with its attributes. Raises RefusedError."""
         self._depth += 1
         if self._depth > MOST_DEPTH:
             raise RefusedError("the HTML is nested too deeply")
@@ -74,7 +74,7 @@ class _Reader:
             self._link_begins = len(self.parts)
 
     def end(self, tag: str) -> None:
-        """A tag is closed, if only by the end of what it is in."""
+        """Take a closing tag, or the end of what the tag is in."""
         if tag == "a":
             self._end_link()
         if tag in _BLOCKS:
@@ -84,11 +84,11 @@ class _Reader:
         self._depth -= 1
 
     def data(self, text: str) -> None:
-        """Text, with its entities resolved."""
+        """Take text between tags; its entities are resolved already."""
         self._show(text)
 
     def close(self) -> None:
-        """The end."""
+        """Do nothing: lxml requires the method."""
 
     def _show(self, text: str) -> None:
         if self._depth < self._unseen_from:

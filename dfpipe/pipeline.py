@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,6 +19,7 @@ from dfpipe.analysis.recency import MOST_POSTS, Sizes
 from dfpipe.analysis.tokenizing import Tally, TokenBatch, add_tallies
 from dfpipe.engines.at_launch import AtLaunch, now, part, value_of
 from dfpipe.errors import DfpipeError
+from dfpipe.posts.post import INDEXES, KIND
 from dfpipe.posts.slices import Window
 from dfpipe.settings import LOCAL_RUNNER, RunSettings
 from dfpipe.slices import folders
@@ -124,7 +125,12 @@ def run_analysis(settings: RunSettings, options: PipelineOptions) -> Summary:
     """
     started = time.time()
     progress.stage("connecting")
-    datastore.connect(settings.source, create=False, verify=True).close()
+    client = datastore.connect(settings.source, create=False, verify=True)
+    progress.stage("building indexes")  # of a store that an earlier version has made
+    with suppress(datastore.StoreError):  # one for reading only; reading says it if it matters
+        datastore.build_indexes(client, KIND, *INDEXES)
+    client.close()
+    progress.stage("connecting")
     warehouse.connect(settings.sink).prepare()
     if settings.cache is not None:
         folders.prepare(settings.cache, settings.source)

@@ -2,8 +2,9 @@
 
 import functools
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any
 
 from google.api_core.exceptions import InvalidArgument
@@ -144,21 +145,30 @@ def decode_numbers(raw: bytes) -> list[int | None]:
     return numbers
 
 
-def decode_columns(rows: Iterable[tuple[bytes, bytes]], kind: str, fields: int) -> Any:
+def decode_columns(pages: Iterable[Sequence[tuple[bytes, bytes]]], kind: str, fields: int) -> Any:
     """Decode values of an index and the paths of their keys, as an array of a row of int64 each.
 
     A row is the id and the values. Rows with a null or with a name instead of an id are left out.
     """
     import numpy as np  # services that store tasks do without it
 
-    start = len(encode_kind(kind))
-    raw = [value + path[start:] for value, path in rows if len(path) == start + 9]
-    joined = b"".join([each for each in raw if len(each) == 9 * fields + 9])
-    cells = np.frombuffer(joined, np.uint8).reshape(-1, fields + 1, 9)
-    tags = np.frombuffer(_FIXED * fields + _ID, np.uint8)
-    cells = np.roll(cells[(cells[:, :, 0] == tags).all(axis=1)], 1, axis=1)
-    numbers = np.ascontiguousarray(cells[:, :, 1:]).view(">u8")[:, :, 0]
-    return (numbers.astype(np.uint64) ^ np.uint64(_SIGN)).view(np.int64)
+    end, prefix = 9 * fields, len(encode_kind(kind))
+    size = end + prefix + 9
+    # In each row: where the tags are, and where the numbers are, the id first.
+    tags = np.array([*range(0, end, 9), end + prefix])
+    places = np.array([range(at + 1, at + 9) for at in (end + prefix, *range(0, end, 9))])
+    expected = np.frombuffer(_FIXED * fields + _ID, np.uint8)
+    parts = [np.empty((0, 1 + fields), np.uint64)]
+    for page in pages:
+        joined = b"".join(chain.from_iterable(page))
+        is_even = len(joined) == size * len(page)
+        rows = np.frombuffer(joined if is_even else b"", np.uint8).reshape(-1, size)
+        if not (is_even and (rows[:, tags] == expected).all()):
+            fitting = [v + p for v, p in page if len(v) == end and len(p) == prefix + 9]
+            rows = np.frombuffer(b"".join(fitting), np.uint8).reshape(-1, size)
+            rows = rows[(rows[:, tags] == expected).all(axis=1)]
+        parts.append(np.ascontiguousarray(rows[:, places]).view(">u8")[:, :, 0].astype(np.uint64))
+    return (np.concatenate(parts) ^ np.uint64(_SIGN)).view(np.int64)
 
 
 @functools.lru_cache(maxsize=16)

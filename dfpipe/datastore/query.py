@@ -95,8 +95,8 @@ class Query:
 
     def fetch_numbers(self) -> Any:
         """Run the query; return an array with a row of id and projected values per entity."""
-        rows = Results(self, lambda _, rows: rows, True)
-        return decode_columns(rows, self.kind, len(self.projection))
+        pages = Results(self, lambda _, rows: rows, True).pages()
+        return decode_columns(pages, self.kind, len(self.projection))
 
     def _keys(self, _: Source, rows: list[Any]) -> list[Any]:
         project, namespace, kind = self.client.project, self.client.namespace, self.kind
@@ -147,6 +147,11 @@ class Results:
         self._seen: set[bytes] = set()
 
     def __iter__(self) -> Iterator[Any]:
+        for page in self.pages():
+            yield from page
+
+    def pages(self) -> Iterator[list[Any]]:
+        """Give the results a page at a time."""
         size, done = FIRST_PAGE, self._scan.is_empty
         while not done and self._left != 0:
             wanted = size if self._left is None else min(size, self._left)
@@ -158,7 +163,7 @@ class Results:
                 self._left -= len(found)
             bytes_read = 1 if self._keys_only else sum(len(row[3]) for row in rows)
             size = max(1, min(PAGE, PAGE_BYTES * len(rows) // max(1, bytes_read)))
-            yield from found
+            yield found
         self.next_page_token = None if done or not self._place else _token(self._place)
 
     def _read(self, source: Source, size: int) -> list[Any]:

@@ -347,6 +347,15 @@ def test_a_projection_of_times(client: Any) -> None:
         assert list(map(tuple, fetch_numbers(query).tolist())) == expected
 
 
+def test_numbers_beside_odd_entities_that_are_as_long_together(client: Any) -> None:
+    """Their bytes are as many as those of three entities with an id and a number."""
+    put(client, "Tweet", 1, stored_at=None)
+    put(client, "Tweet", 2, stored_at=START)
+    put(client, "Tweet", "fourteen chars", stored_at=START + timedelta(hours=1))
+    query = client.query(kind="Tweet", projection=["stored_at"])
+    assert fetch_numbers(query).tolist() == [[2, int(START.timestamp()) * 1_000_000]]
+
+
 def test_numbers_of_odd_entities(client: Any) -> None:
     put(client, "Tweet", 1, stored_at=START)
     put(client, "Tweet", 2, stored_at=None)

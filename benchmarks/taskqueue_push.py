@@ -81,9 +81,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=4000)
     parser.add_argument("--threads", type=int, default=32)
-    words = parser.parse_args()
-    rates = sorted(measure(words.tasks, words.threads) for _ in range(3))
-    print(f"push tasks a second, three runs of {words.tasks}: {[round(rate) for rate in rates]}")
+    args = parser.parse_args()
+    rates = sorted(measure(args.tasks, args.threads) for _ in range(3))
+    print(f"push tasks a second, three runs of {args.tasks}: {[round(rate) for rate in rates]}")
 
 
 if __name__ == "__main__":

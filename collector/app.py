@@ -139,8 +139,8 @@ class _Routes:
         except UnavailableError as error:
             return self._unavailable(part, error)
         self.metrics.fetched(account, "done" if outcome.is_finished else "cut")
-        go_on = self._go_on(part, outcome)
-        answer = {**dataclasses.asdict(outcome.stored), "set_aside": outcome.set_aside, **go_on}
+        continued = self._continue(part, outcome)
+        answer = {**dataclasses.asdict(outcome.stored), "set_aside": outcome.set_aside, **continued}
         _logger.info("account fetched", extra={"account": account, **answer})
         return _json(answer)
 
@@ -152,7 +152,7 @@ class _Routes:
             return _json({"left_to_the_next_slot": str(error)})
         return _error(502, str(error))
 
-    def _go_on(self, part: Part, outcome: Outcome) -> dict[str, Any]:
+    def _continue(self, part: Part, outcome: Outcome) -> dict[str, Any]:
         """Add the task that continues a fetch, if any; returns its time."""
         now, retry_at = self.clock(), outcome.retry_at
         if retry_at is None:
@@ -161,7 +161,7 @@ class _Routes:
             retry_at = scheduling.enqueue_at(self.service, part.account, retry_at, now)
         else:
             scheduling.enqueue_next(self.service, part)
-        return {"goes_on": retry_at.isoformat()}
+        return {"continues_at": retry_at.isoformat()}
 
     def purge_task(self) -> Response:
         """Remove posts that are too old; what is left to another task is much."""

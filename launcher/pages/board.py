@@ -58,7 +58,7 @@ def execution_view(execution: ExecutionRecord, jobs: Sequence[JobRecord]) -> Exe
         created=execution.created,
         started=execution.started,
         ended=execution.ended,
-        goes_on=execution.state in (WAITING, RUNNING),
+        may_change=execution.state in (WAITING, RUNNING),
         error=execution.error,
         jobs=tuple(_job_view(step, found.get(step.name), execution) for step in execution.steps),
     )

@@ -102,7 +102,7 @@ class ExecutionPages:
             bar_step=BAR,
             bars_height=BARS_HEIGHT,
             next=next_start(self.cron, last, now) if self.cron else None,
-            goes_on=any(each.goes_on for each in shown),
+            may_change=any(each.may_change for each in shown),
             more=4 * most if len(found) > most else None,
         )
 

@@ -44,14 +44,14 @@ class JobView:
 class ExecutionView:
     """A chain's execution for a slot, with its jobs in the order of the file.
 
-    `goes_on`: it may still change by itself.
+    `may_change`: it may still change by itself.
     """
 
     id: str
     chain: str
     slot: datetime
     state: str
-    goes_on: bool
+    may_change: bool
     attempt: int = 1
     is_cancelled: bool = False
     created: datetime | None = None

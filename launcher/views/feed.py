@@ -32,7 +32,7 @@ class Rise:
     words: list[frozenset[str]] = field(default_factory=list)
     edges: list[tuple[str, str]] = field(default_factory=list)
 
-    def goes_on_in(self, row: Row) -> bool:
+    def continues_in(self, row: Row) -> bool:
         """Whether a story of a later run is this one: the same leading edge, or half its words."""
         if row["ts"] - self.last >= PAUSE or row["ts"] == self.last:
             return False
@@ -55,7 +55,7 @@ def rises(rows: Iterable[Row], newest: datetime) -> list[Row]:
     """
     found: list[Rise] = []
     for row in rows:
-        rise = next((each for each in found if each.goes_on_in(row)), None)
+        rise = next((each for each in found if each.continues_in(row)), None)
         if rise is None:
             rise = Rise(row, row["ts"])
             found.append(rise)

@@ -84,13 +84,13 @@ def with_times(row: Row, figures: Figures) -> Row:
 
 def _gone(earlier: Sequence[Row], stories: Sequence[StoryView]) -> list[tuple[str, str, str]]:
     """Return the stories of another run that no story of this run is like."""
-    told = [({story.w1, story.w2}, {*story.words}) for story in stories]
+    these = [({story.w1, story.w2}, {*story.words}) for story in stories]
     found = []
     for row in earlier:
         own = {*row["text"].split()}
         if not any(
             {row["w1"], row["w2"]} == edge or 2 * len(own & words) >= len(own)
-            for edge, words in told
+            for edge, words in these
         ):
             found.append((row["w1"], row["w2"], row["text"]))
     return found

@@ -101,7 +101,7 @@ def told(posts: list[dict[str, Any]]) -> dict[str, stories_oracle.Stories]:
 
 
 @pytest.mark.parametrize(
-    ("mode", "words"),
+    ("mode", "argv"),
     [
         ("modern", []),
         ("classic", []),
@@ -117,11 +117,11 @@ def test_real_posts(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     mode: str,
-    words: list[str],
+    argv: list[str],
 ) -> None:
     for name, value in OFFLINE.items():  # or DirectRunner would be Prism, which is downloaded
         monkeypatch.setenv(name, value)
-    summary = run(store, f"duckdb:///{tmp_path}/r.duckdb", f"--text={mode}", *words)
+    summary = run(store, f"duckdb:///{tmp_path}/r.duckdb", f"--text={mode}", *argv)
     assert tables(tmp_path / "r.duckdb") == expected[mode]
     assert stories(tmp_path / "r.duckdb") == told[mode]
     assert summary.posts == 38_672
@@ -172,8 +172,8 @@ def test_other_files_and_windows(
     posts = [dict(entity) for entity in client.query(kind=KIND).fetch()]
     client.close()
     # One person's archive has stories too.
-    words = (f"--until={until}", f"--days={days}", f"--recent={recent}", f"--text={mode}")
-    run(store, f"duckdb:///{tmp_path}/r.duckdb", *words, "--story-users=1")
+    argv = (f"--until={until}", f"--days={days}", f"--recent={recent}", f"--text={mode}")
+    run(store, f"duckdb:///{tmp_path}/r.duckdb", *argv, "--story-users=1")
     how = (posts, datetime.fromisoformat(until), days, mode, stop_words_in_effect("modern"))
     expected = stories_oracle.analyse(*how, recent=recent, story_users=1)
     assert tables(tmp_path / "r.duckdb", how[1]) == oracle.analyse(*how)

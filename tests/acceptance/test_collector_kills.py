@@ -104,8 +104,8 @@ def test_what_was_acknowledged_outlives_eleven_workers_that_held_it(
     assert list(DeadLetters(client).list()) == []
 
 
-def start(words: list[str], names: list[str]) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([*words, *names], cwd=ROOT, stdin=subprocess.PIPE)
+def start(argv: list[str], names: list[str]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([*argv, *names], cwd=ROOT, stdin=subprocess.PIPE)
 
 
 def wait_for_some(networks: Networks, more: int) -> None:

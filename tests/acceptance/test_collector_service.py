@@ -36,10 +36,10 @@ class Collector:
         emulator = {k: v for k, v in os.environ.items() if k == "DATASTORE_EMULATOR_HOST"}
         self.env = environment({**environment_of(self.settings), **emulator})
 
-    def start(self, *words: str, module: str = "collector") -> Any:
+    def start(self, *argv: str, module: str = "collector") -> Any:
         """One process, until the end."""
         quiet = ("--log-level", "ERROR")
-        return self.stack.enter_context(process("-m", module, *words, *quiet, env=self.env))
+        return self.stack.enter_context(process("-m", module, *argv, *quiet, env=self.env))
 
     def serve(self) -> None:
         port = self.url.rpartition(":")[2]
@@ -47,9 +47,9 @@ class Collector:
         wait_until(self.is_up)
 
     def dispatch(self) -> None:
-        words = ["--store", self.settings.store, "--queue-yaml", self.settings.queue_yaml]
-        words += ["--target", self.url, "--poll-secs", "0.1"]
-        self.start("dispatch", *words, module="taskqueue")
+        argv = ["--store", self.settings.store, "--queue-yaml", self.settings.queue_yaml]
+        argv += ["--target", self.url, "--poll-secs", "0.1"]
+        self.start("dispatch", *argv, module="taskqueue")
 
     def is_up(self) -> bool:
         try:
@@ -90,8 +90,8 @@ def made(tmp_path: Path, store_url: str) -> Iterator[Collector]:
 
 
 def test_gunicorn_serves_it_with_the_environment_alone(made: Collector) -> None:
-    words = ("--bind", made.url.removeprefix("http://"), "--threads", "4", "--log-level", "error")
-    with process("-m", "gunicorn", *words, "collector.app:create_app()", env=made.env):
+    argv = ("--bind", made.url.removeprefix("http://"), "--threads", "4", "--log-level", "error")
+    with process("-m", "gunicorn", *argv, "collector.app:create_app()", env=made.env):
         wait_until(made.is_up)
         assert made.ask("/ingest", post(1), PUSHER) == (202, {"taken": 1, "errors": []})
         assert made.ask("/timeline", headers=PLATFORM)[0] == 200

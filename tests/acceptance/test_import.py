@@ -45,8 +45,8 @@ def test_import_then_export(tmp_path: Path) -> None:
     assert list(map(json.loads, done.stdout.splitlines())) == list(
         map(json.loads, lines(3).splitlines())
     )
-    words = ["export", "--store", STORE, "--until", "2019-01-01T00:00:00Z", "--output", "out"]
-    done = dfpipe(*words, cwd=tmp_path)
+    argv = ["export", "--store", STORE, "--until", "2019-01-01T00:00:00Z", "--output", "out"]
+    done = dfpipe(*argv, cwd=tmp_path)
     assert done.stdout == "0 posts written to out\n"
     assert (tmp_path / "out").read_bytes() == b""
 
@@ -175,14 +175,14 @@ def store_posts(*args, **kwargs):
 importing.store_posts = store_posts
 main(sys.argv[1:])
 """
-    words = ["import", "a", "--store", STORE]
+    argv = ["import", "a", "--store", STORE]
     killed = subprocess.run(
-        [sys.executable, "-c", script, *words], cwd=tmp_path, env=environment(), check=False
+        [sys.executable, "-c", script, *argv], cwd=tmp_path, env=environment(), check=False
     )
     assert killed.returncode == -signal.SIGKILL
     query = connect(f"sqlite:///{tmp_path}/posts.db").query(kind=KIND)
     assert len(list(query.fetch())) == 1500
-    assert "       700 stored\n" in dfpipe(*words, cwd=tmp_path).stdout
+    assert "       700 stored\n" in dfpipe(*argv, cwd=tmp_path).stdout
 
 
 def test_an_archive_that_was_cut_off_keeps_what_could_be_read(tmp_path: Path) -> None:
@@ -223,9 +223,9 @@ def test_files_that_cannot_be_read_are_named_at_the_end(tmp_path: Path) -> None:
 
 
 def test_the_real_posts(data: Path, tmp_path: Path) -> None:
-    words = ["import", str(data / "tweets_4day.jsonl.xz"), "--store", STORE]
-    assert "    38,672 stored\n" in dfpipe(*words, cwd=tmp_path).stdout
-    second = dfpipe(*words, cwd=tmp_path).stdout
+    argv = ["import", str(data / "tweets_4day.jsonl.xz"), "--store", STORE]
+    assert "    38,672 stored\n" in dfpipe(*argv, cwd=tmp_path).stdout
+    second = dfpipe(*argv, cwd=tmp_path).stdout
     assert "         0 stored\n" in second
     assert "    38,672 seen before\n" in second
     exported = dfpipe("export", "--store", STORE, cwd=tmp_path).stdout

@@ -133,7 +133,7 @@ def test_a_newer_run_shows_without_a_reload(tmp_path: Path, page: "Page") -> Non
     with serving(settings) as own:
         page.goto(own.url)
         page.evaluate("window.stays = true")
-        page.locator("#live").evaluate("live => { live.dataset.goesOn = 0.2; }")
+        page.locator("#live").evaluate("live => { live.dataset.refresh = 0.2; }")
         page.get_by_label("Filter the stories").fill("o")
         page.evaluate("comeBack()")
         support.fill(own.warehouse, SLOT + SLOTS, words=("penguin", "escaped", "zoo"))

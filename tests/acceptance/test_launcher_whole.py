@@ -63,11 +63,11 @@ def post(number: int) -> dict[str, Any]:
     }
 
 
-def curl(*words: str) -> "subprocess.CompletedProcess[str]":
+def curl(*argv: str) -> "subprocess.CompletedProcess[str]":
     if not shutil.which("curl"):
         missing("curl", "`apt-get install curl`")
     return subprocess.run(
-        ["curl", "-sS", "-w", "\n%{http_code}", *words], capture_output=True, text=True, check=True
+        ["curl", "-sS", "-w", "\n%{http_code}", *argv], capture_output=True, text=True, check=True
     )
 
 
@@ -83,20 +83,20 @@ def test_cron_starts_a_run_that_the_page_shows(
     system: Serving, session: dict[str, str], page: "Page"
 ) -> None:
     page.context.add_cookies([session])
-    program, *words = command(system)
+    program, *argv = command(system)
     said = [line.partition("|")[2].split() for line in system.lines if line.startswith("posts ")]
     assert [str(POSTS), "stored"] in said
     assert program == "curl"
     assert system.token("task") not in "\n".join(system.lines)
     assert (system.folder / "data" / "cron.header").stat().st_mode & 0o077 == 0
     # Outside of App Engine anybody may write App Engine's header.
-    forged = curl("-H", "X-Appengine-Cron: true", words[-1])
+    forged = curl("-H", "X-Appengine-Cron: true", argv[-1])
     assert forged.stdout == "\n403"
     page.goto(system.url)
     assert page.get_by_text("write a run to it with").count()
     waiting = page.context.new_page()
     waiting.goto(system.url)
-    run, _, status = curl(*words).stdout.rpartition("\n")
+    run, _, status = curl(*argv).stdout.rpartition("\n")
     assert status == "202"
     started = json.loads(run)
     page.goto(started["watch"])

@@ -88,7 +88,7 @@ def test_help_lists_the_options() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "status", "message"),
+    ("argv", "status", "message"),
     [
         (["--store=sqlite:///p.db"], 2, "--sink is required: give --sink WAREHOUSE"),
         ([*ENDS, "--runner=Nothing"], 2, "cannot use --runner=Nothing: Unexpected pipeline"),
@@ -106,9 +106,9 @@ def test_help_lists_the_options() -> None:
         ([*ENDS, "--sink=duckdb:///p.db"], 1, "p.db"),
     ],
 )
-def test_mistakes_are_one_line(folder: Path, words: list[str], status: int, message: str) -> None:
+def test_mistakes_are_one_line(folder: Path, argv: list[str], status: int, message: str) -> None:
     before = sorted(folder.iterdir())
-    done = dfpipe("run", *words, cwd=folder)
+    done = dfpipe("run", *argv, cwd=folder)
     assert done.returncode == status, done.stderr
     assert done.stdout == ""
     assert message in done.stderr

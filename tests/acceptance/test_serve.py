@@ -87,7 +87,7 @@ def test_a_killed_process_is_started_again(system: Serving) -> None:
 
 
 def test_another_on_the_same_port_is_refused(system: Serving) -> None:
-    done = dfpipe("serve", f"--port={system.port}", *system.words, cwd=system.folder)
+    done = dfpipe("serve", f"--port={system.port}", *system.argv, cwd=system.folder)
     assert done.returncode == 2
     assert done.stdout == ""
     [line] = done.stderr.splitlines()

@@ -52,8 +52,8 @@ def test_a_personal_archive_ends_in_stories(tmp_path: Path) -> None:
     assert all("posts by 1 person" in line for line in stories)
     for command in lines[lines.index("To go on:") + 1 :]:
         assert command.startswith("$ ")
-        words = shlex.split(command.partition("dfpipe ")[2])
-        assert dfpipe(*words, cwd=tmp_path).returncode == 0, command
+        argv = shlex.split(command.partition("dfpipe ")[2])
+        assert dfpipe(*argv, cwd=tmp_path).returncode == 0, command
     assert sorted(file.name for file in tmp_path.iterdir()) == [
         "twitter-2023-09-09-abc.dfpipe",
         "twitter-2023-09-09-abc.zip",
@@ -145,7 +145,7 @@ def test_archives_of_other_networks_end_in_stories(
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("argv", "message"),
     [
         (["none"], "none does not exist: name a file with posts"),
         (["b"], "b seems to be a PDF document: "),
@@ -158,11 +158,11 @@ def test_archives_of_other_networks_end_in_stories(
         (["a", "--folder", "b/c"], "the folder b/c cannot be made: Not a directory"),
     ],
 )
-def test_errors_are_one_line(tmp_path: Path, words: list[str], message: str) -> None:
+def test_errors_are_one_line(tmp_path: Path, argv: list[str], message: str) -> None:
     post = {"tid": 1, "user": "a", "text": "x", "created_at": "2020-01-01T00:00:00Z"}
     (tmp_path / "a").write_text(json.dumps(post))
     (tmp_path / "b").write_bytes(b"%PDF")
-    done = dfpipe("try", *words, cwd=tmp_path)
+    done = dfpipe("try", *argv, cwd=tmp_path)
     assert done.returncode in (1, 2)
     assert done.stderr.startswith(f"dfpipe: {message}")
     assert done.stderr.count("\n") == 1

@@ -220,8 +220,8 @@ def check_kills(folder: Path, store: str, number: int, kills: int) -> None:
     some = random_trees(number)
     started = [stage_of(tree) for tree in some]
     dispatchers = [servers.dispatch("--lease-secs", "2") for _ in range(2)]
-    words = [servers.gunicorn(), *dispatchers]
-    with mortals(*words, env=servers.env, kills=kills, seed=4) as processes:
+    argv = [servers.gunicorn(), *dispatchers]
+    with mortals(*argv, env=servers.env, kills=kills, seed=4) as processes:
         for wave in range(3):
             # So processes are killed while there are workflows, however fast these run.
             least = wave * kills

@@ -52,8 +52,8 @@ def texts(service: TaskQueueService) -> dict[int, str]:
     return {post.tid: post.text for post in found}
 
 
-def work(service: Service, **words: Any) -> Any:
-    return IngestWorker(service, WorkerSettings(**words)).work()
+def work(service: Service, **kwargs: Any) -> Any:
+    return IngestWorker(service, WorkerSettings(**kwargs)).work()
 
 
 def test_posts_go_through_the_queue_into_the_store(

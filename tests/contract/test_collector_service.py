@@ -174,7 +174,7 @@ def test_a_task_whose_time_is_over_leaves_the_rest_to_another(
     timeline(service)
     (task,) = service.tasks()
     first = service.call(task).json
-    assert (first["new"], first["goes_on"]) == (400, START.isoformat())
+    assert (first["new"], first["continues_at"]) == (400, START.isoformat())
     # The answer may be lost: the same task again goes on, and adds none twice.
     service.call(task)
     assert len(service.tasks()) == 1
@@ -200,9 +200,9 @@ def test_a_rate_limit_is_waited_for_by_the_queue(settings: CollectorSettings, cl
         for _ in range(2):  # its answer may be lost
             answer = service.call(task)
             assert answer.status_code == 200
-            assert datetime.fromisoformat(answer.json["goes_on"]) > clock()
+            assert datetime.fromisoformat(answer.json["continues_at"]) > clock()
         (later,) = service.tasks()
-        assert later.eta / 1e6 == datetime.fromisoformat(answer.json["goes_on"]).timestamp()
+        assert later.eta / 1e6 == datetime.fromisoformat(answer.json["continues_at"]).timestamp()
         asked = len(server.requests)
         assert service.call_all() == []
         assert len(server.requests) == asked

@@ -83,13 +83,13 @@ def an_hour_passes(client: Store) -> int:
 def test_an_hour_later_only_changed_hours_are_read(
     slices: int, google: Store, emulator_url: str, requests: Requests, tmp_path: Path
 ) -> None:
-    def analyse(name: str, cache: str, *words: str) -> None:
+    def analyse(name: str, cache: str, *argv: str) -> None:
         given = [
             f"--cache={cache}",
             f"--slices={slices}",
             "--processes=1",
             f"--days={DAYS}",
-            *words,
+            *argv,
         ]
         run(emulator_url, f"duckdb:///{tmp_path}/{name}.duckdb", *given)
 

@@ -333,9 +333,9 @@ def run_findings(
             for table in (tables.STORY_URLS, tables.STORY_POSTS, tables.STORY_TIMELINE)
         )
         first = urls[0].url if urls else None
-        rows.append(("story", *told(s), first, posts[0].tid, *parts_of(parts)))
+        rows.append(("story", *described(s), first, posts[0].tid, *parts_of(parts)))
     if compared in found.others:
-        rows += [("earlier", *told(s), *none) for s in found.others[compared][tables.STORIES]]
+        rows += [("earlier", *described(s), *none) for s in found.others[compared][tables.STORIES]]
     rows += [
         ("word", r.rank, r.word, None, None, r.count, *none[:3], r.percent, *none, *none[:3])
         for r in found.words[ts]
@@ -357,7 +357,7 @@ def run_findings(
 RISING = {"rising_word": tables.RISING_WORDS, "rising_pair": tables.RISING_PAIRS}
 
 
-def told(s: Any) -> tuple[Any, ...]:
+def described(s: Any) -> tuple[Any, ...]:
     """A story in the columns of findings, from its rank to when it was last seen."""
     own = (s.rank, s.w1, s.w2, s.words, s.posts, s.users, *rise(s))
     return (*own, s.first_seen, s.last_seen)
@@ -375,13 +375,13 @@ def story_findings(found: Results, ts: datetime, w1: str, w2: str) -> list[tuple
     words, none = {*s.words.split()}, (None,) * 8
     rows: list[tuple[Any, ...]] = [
         (
-            *("story", ts, *told(s)[:-2], s.pairs, s.first_seen, s.last_seen, None),
+            *("story", ts, *described(s)[:-2], s.pairs, s.first_seen, s.last_seen, None),
             *parts_of(of_story(found, ts, tables.STORY_TIMELINE, s.rank)),
         )
     ]
     for when, others in found.others.items():
         rows += [
-            ("other", when, *told(o)[:-2], o.pairs, o.first_seen, o.last_seen, *none[:3])
+            ("other", when, *described(o)[:-2], o.pairs, o.first_seen, o.last_seen, *none[:3])
             for o in others[tables.STORIES]
             if (o.w1, o.w2) == (w1, w2) or 2 * len(words & {*o.words.split()}) >= len(words)
         ]
@@ -452,7 +452,7 @@ def word_findings(
         return in_order(rows)
     others = found.others[ts]
     rows += [
-        ("story", ts, *told(s), *parts_of(of_story(found, ts, tables.STORY_TIMELINE, s.rank)))
+        ("story", ts, *described(s), *parts_of(of_story(found, ts, tables.STORY_TIMELINE, s.rank)))
         for s in others[tables.STORIES]
         if wanted <= {*s.words.split()}
     ]

@@ -164,13 +164,13 @@ def test_delay_that_is_run_twice_adds_one_task(queues: Queues) -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "words"),
+    ("args", "kwargs"),
     [((5,), {}), ((), {}), ((), {"seconds": 1, "minutes": 2}), ((), {"minutes": 2})],
     ids=["place", "nothing", "more", "other"],
 )
-def test_delay_takes_seconds_alone(args: Any, words: Any) -> None:
+def test_delay_takes_seconds_alone(args: Any, kwargs: Any) -> None:
     with pytest.raises(TypeError, match=r"exactly one keyword argument: Delay\(seconds=30\)"):
-        common.Delay(*args, **words)
+        common.Delay(*args, **kwargs)
 
 
 # EmailToContinue
@@ -182,8 +182,8 @@ class Asks(common.EmailToContinue):
     mails: list[tuple[Any, ...]] = []
 
     @staticmethod
-    def _send_mail(*given: Any, **words: Any) -> None:
-        Asks.mails.append((*given, words))
+    def _send_mail(*given: Any, **kwargs: Any) -> None:
+        Asks.mails.append((*given, kwargs))
 
 
 TEXTS: dict[str, Any] = {

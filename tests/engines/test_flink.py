@@ -130,7 +130,7 @@ def test_whatever_ends_it_leaves_nothing(
         wait_for_the_middle(process, gate, cluster)
         os.killpg(process.pid, number)
         _, errors = process.communicate(timeout=SECONDS)
-        assert (process.returncode, told(errors)) == (status, said), errors
+        assert (process.returncode, error_lines(errors)) == (status, said), errors
         assert "Traceback" not in errors
         wait_for_nothing(cluster, tmp_path)
         assert not any(tables(ends[1]).values())
@@ -149,7 +149,7 @@ def test_the_end_of_the_job_server_is_told(
         java.kill()
         _, errors = process.communicate(timeout=SECONDS)
         assert process.returncode == 1
-        [line] = told(errors)
+        [line] = error_lines(errors)
         assert line.startswith("dfpipe: Flink's job server exited with status 137 during the run")
         assert "Traceback" not in errors
         wait_for_nothing(cluster, tmp_path)
@@ -160,7 +160,7 @@ def start(ends: tuple[str, str], options: Sequence[str], folder: Path) -> "subpr
     """A run in a process group of its own, as a terminal would start it."""
     source, sink = ends
     return subprocess.Popen(
-        [*DFPIPE, "run", f"--store={source}", f"--sink={sink}", *KILLED.words, *options],
+        [*DFPIPE, "run", f"--store={source}", f"--sink={sink}", *KILLED.argv, *options],
         env=environment({**emulators(), "TMPDIR": str(folder)}),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -182,21 +182,21 @@ def wait_for_nothing(cluster: Cluster, folder: Path) -> None:
     wait_until(lambda: not list(folder.iterdir()), SECONDS)
 
 
-def told(text: str) -> list[str]:
+def error_lines(text: str) -> list[str]:
     """The lines that are not Beam's log."""
     return [line for line in text.splitlines() if line.startswith("dfpipe: ")]
 
 
 @pytest.mark.parametrize("lacks", ["master", "java"])
 def test_what_is_not_there_is_told_in_a_line(lacks: str, tmp_path: Path) -> None:
-    words = ["--runner=FlinkRunner", f"--flink_master=127.0.0.1:{free_port()}"]
-    expected = f"dfpipe: {words[1]} does not answer as Flink does (Connection refused): give the"
+    argv = ["--runner=FlinkRunner", f"--flink_master=127.0.0.1:{free_port()}"]
+    expected = f"dfpipe: {argv[1]} does not answer as Flink does (Connection refused): give the"
     path = os.environ["PATH"]
     if lacks == "java":
-        words, path = words[:1], str(tmp_path)
+        argv, path = argv[:1], str(tmp_path)
         expected = "dfpipe: Flink's job server needs Java, but cannot run java: install Java"
     ends = [f"--store=sqlite:///{tmp_path}/p.db", f"--sink=duckdb:///{tmp_path}/r.duckdb"]
-    done = dfpipe("run", *ends, *words, env={"PATH": path})
+    done = dfpipe("run", *ends, *argv, env={"PATH": path})
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(expected)
     assert done.stderr.count("\n") == 1

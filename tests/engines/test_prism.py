@@ -67,7 +67,7 @@ def test_its_workers_share_the_cache(
 
 
 @pytest.mark.parametrize(
-    "words",
+    "argv",
     [
         ["--runner=DirectRunner"],
         ["--runner=Direct", "--processes=1"],
@@ -83,10 +83,10 @@ def test_its_workers_share_the_cache(
     ids=" ".join,
 )
 def test_other_ways_to_ask_for_it(
-    words: list[str], reference: Reference, program: Path, tmp_path: Path
+    argv: list[str], reference: Reference, program: Path, tmp_path: Path
 ) -> None:
     sink = f"duckdb:///{tmp_path}/r.duckdb"
-    options = [*words, f"--prism_location={program}"]
+    options = [*argv, f"--prism_location={program}"]
     assert run(SMALL, reference.store(SMALL), sink, *options) == reference.tables(SMALL)
     assert engine_of(tmp_path / "r.duckdb") == "PrismRunner"
 
@@ -97,10 +97,10 @@ def test_one_that_runs_already(reference: Reference, program: Path, tmp_path: Pa
         [program, f"--job_port={port}", "--serve_http=false"], stderr=subprocess.DEVNULL
     )
     try:
-        words = ["--runner=PrismRunner", f"--job_endpoint=localhost:{port}"]
+        argv = ["--runner=PrismRunner", f"--job_endpoint=localhost:{port}"]
         for name in ("a", "b"):
             sink = f"duckdb:///{tmp_path}/{name}.duckdb"
-            assert run(SMALL, reference.store(SMALL), sink, *words) == reference.tables(SMALL)
+            assert run(SMALL, reference.store(SMALL), sink, *argv) == reference.tables(SMALL)
         assert server.poll() is None
     finally:
         server.kill()
@@ -109,11 +109,11 @@ def test_one_that_runs_already(reference: Reference, program: Path, tmp_path: Pa
 
 def test_it_prints_one_line(reference: Reference, prism: list[str], tmp_path: Path) -> None:
     ends = [f"--store={reference.store(SMALL)}", f"--sink=duckdb:///{tmp_path}/r.duckdb"]
-    done = dfpipe("run", *ends, *SMALL.words, *prism)
+    done = dfpipe("run", *ends, *SMALL.argv, *prism)
     assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 1)
-    told = dfpipe("run", "--verbose", *ends, *SMALL.words, *prism)
-    assert told.returncode == 0
-    assert "pipeline done!" in told.stderr  # Prism's own words
+    verbose = dfpipe("run", "--verbose", *ends, *SMALL.argv, *prism)
+    assert verbose.returncode == 0
+    assert "pipeline done!" in verbose.stderr  # Prism's own words
 
 
 @pytest.mark.parametrize("breaks", ["store", "sink"])
@@ -122,10 +122,10 @@ def test_an_error_of_a_step_is_that_of_the_in_process_runner(
 ) -> None:
     store, sink = copy_of(reference.store(SMALL), tmp_path), tmp_path / "r.duckdb"
     (break_store if breaks == "store" else break_sink)(tmp_path)
-    words = ["run", f"--store={store}", f"--sink=duckdb:///{sink}", *SMALL.words]
-    expected = dfpipe(*words)
+    argv = ["run", f"--store={store}", f"--sink=duckdb:///{sink}", *SMALL.argv]
+    expected = dfpipe(*argv)
     assert expected.stderr.startswith("dfpipe: the run failed: ")
-    done = dfpipe(*words, *prism)
+    done = dfpipe(*argv, *prism)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == expected.stderr
     assert done.stderr.count("\n") == 1
@@ -205,11 +205,11 @@ def test_its_own_end_is_told(
     assert not any(tables(sink).values())
 
 
-def start(store: str, sink: str, *words: str) -> "subprocess.Popen[str]":
+def start(store: str, sink: str, *argv: str) -> "subprocess.Popen[str]":
     """A run that takes long, in a process group of its own, as a terminal would start it."""
     ends = [f"--store={store}", f"--sink={sink}"]
     return subprocess.Popen(
-        [*DFPIPE, "run", *ends, *SMALL.words, *words, MANY_SLICES],
+        [*DFPIPE, "run", *ends, *SMALL.argv, *argv, MANY_SLICES],
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

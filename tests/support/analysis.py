@@ -32,10 +32,10 @@ def store_posts(url: str, posts: Iterable[Mapping[str, Any]]) -> None:
         client.put_multi(entities[i : i + 500])
 
 
-def run(source: str, sink: str, *words: str) -> pipeline.Summary:
+def run(source: str, sink: str, *argv: str) -> pipeline.Summary:
     """Analyse the window that ends at END, unless the words say otherwise."""
-    until = () if any(w.startswith("--until") for w in words) else (f"--until={END.isoformat()}",)
-    options = parse([f"--store={source}", f"--sink={sink}", *until, *words], {})
+    until = () if any(w.startswith("--until") for w in argv) else (f"--until={END.isoformat()}",)
+    options = parse([f"--store={source}", f"--sink={sink}", *until, *argv], {})
     return pipeline.run_analysis(settings(options, END), options)
 
 

@@ -69,7 +69,7 @@ class MortalClient:
 
 def settings_for(networks: Networks, **other: Any) -> CollectorSettings:
     """The settings that point the collector to the fake servers."""
-    words: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "x_url": networks.url,
         "x_bearer_token": TOKEN,
         "bluesky_url": networks.url,
@@ -79,7 +79,7 @@ def settings_for(networks: Networks, **other: Any) -> CollectorSettings:
         "mastodon_token": TOKEN,
         "request_timeout": 60.0,
     }
-    return CollectorSettings(**(words | other))
+    return CollectorSettings(**(fields | other))
 
 
 def stored_posts(client: Any) -> dict[int, tuple[str, str]]:

@@ -25,7 +25,7 @@ queue:
 GOOD = {"tid": 7, "user": "anna", "text": "Storm", "created_at": "2026-01-07T11:00:00Z"}
 
 
-def settings_in(folder: Path, store_url: str, **words: Any) -> CollectorSettings:
+def settings_in(folder: Path, store_url: str, **kwargs: Any) -> CollectorSettings:
     """The settings of a collector whose queue.yaml is in a folder."""
     yaml = folder / "queue.yaml"
     yaml.write_text(QUEUES)
@@ -36,7 +36,7 @@ def settings_in(folder: Path, store_url: str, **words: Any) -> CollectorSettings
         ingest_tokens=("another-token-of-a-pusher", INGEST_TOKEN),
         request_timeout=30,
     )
-    return settings.changed(**words)
+    return settings.changed(**kwargs)
 
 
 def make_api(settings: CollectorSettings, clock: Clock) -> FlaskClient:

@@ -19,7 +19,7 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def dfpipe(
-    *words: str,
+    *argv: str,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     given: str = "",
@@ -27,7 +27,7 @@ def dfpipe(
 ) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
     return subprocess.run(
-        [*DFPIPE, *words],
+        [*DFPIPE, *argv],
         cwd=cwd,
         env=environment(env),
         input=given,

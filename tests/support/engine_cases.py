@@ -41,7 +41,7 @@ class Case:
     more: tuple[str, ...] = ()
 
     @property
-    def words(self) -> list[str]:
+    def argv(self) -> list[str]:
         """The options of `dfpipe run`, but for the ends and the engine."""
         tops = zip(("words", "urls", "pairs"), self.top, strict=True)
         return [

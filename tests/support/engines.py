@@ -54,8 +54,8 @@ def run(case: Case, store: str, sink: str, *engine: str) -> Tables:
 
     The line that it prints must have the figures of the tables.
     """
-    words = [f"--store={store}", f"--sink={sink}", *case.words, *engine]
-    done = dfpipe("run", *words, env=emulators(), seconds=SECONDS)
+    argv = [f"--store={store}", f"--sink={sink}", *case.argv, *engine]
+    done = dfpipe("run", *argv, env=emulators(), seconds=SECONDS)
     assert done.returncode == 0, done.stderr
     line = LINE.match(done.stdout)
     assert line, done.stdout

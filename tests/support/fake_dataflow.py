@@ -272,7 +272,7 @@ def serving(fake: FakeDataflow, port: int = 0) -> Iterator[FakeDataflow]:
 
         do_GET = do_POST = do_PUT = respond  # noqa: N815  # its names
 
-        def log_message(self, *words: Any) -> None:
+        def log_message(self, *args: Any) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", port), Requests)

@@ -115,11 +115,11 @@ class Cluster:
             self._start(name, TASK_MANAGER, f"-Dtaskmanager.resource-id={name}")
         wait_until(lambda: self._registered() == set(self.task_managers()), SECONDS)
 
-    def _start(self, name: str, main: str, *words: str) -> None:
+    def _start(self, name: str, main: str, *argv: str) -> None:
         config = () if main == JOB_SERVER else ("-c", str(self.folder))
         with (self.folder / f"{name}.log").open("wb") as log:
             self.processes[name] = subprocess.Popen(
-                ["java", "-Xmx512m", *OPEN, "-cp", f"{FLINK}/lib/*", main, *config, *words],
+                ["java", "-Xmx512m", *OPEN, "-cp", f"{FLINK}/lib/*", main, *config, *argv],
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,  # where workers leave a file

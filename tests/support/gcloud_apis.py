@@ -297,7 +297,7 @@ def serving() -> Iterator[Apis]:
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = reply  # noqa: N815  # its names
 
-        def log_message(self, *words: Any) -> None:
+        def log_message(self, *args: Any) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Requests)

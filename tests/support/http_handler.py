@@ -68,7 +68,7 @@ def serving(respond: Respond = lambda request: 200) -> Iterator[Handler]:
 
         do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = answer  # noqa: N815  # its names
 
-        def log_message(self, *words: Any) -> None:
+        def log_message(self, *args: Any) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Requests)

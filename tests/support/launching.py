@@ -69,9 +69,9 @@ class MortalRunner:
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._runner, name)
 
-        def call(*words: Any) -> Any:
+        def call(*args: Any) -> Any:
             self._live()
-            found = method(*words)
+            found = method(*args)
             self._live()
             return found
 
@@ -83,22 +83,22 @@ class TaskDeliveries(Deliveries):
 
     def _callback(self, task: StoredTask) -> int:
         assert task.request is not None
-        words = dict(parse_qsl(task.payload.decode(), keep_blank_values=True))
+        kwargs = dict(parse_qsl(task.payload.decode(), keep_blank_values=True))
         if urlsplit(task.request.url).path == START_URL:
-            execution = context.current().records.execution(words["execution"])
+            execution = context.current().records.execution(kwargs["execution"])
             if (
                 execution is not None
                 and not execution.is_over
-                and str(execution.attempt) == words["attempt"]
+                and str(execution.attempt) == kwargs["attempt"]
             ):
                 start_workflow(execution)
             return 200
         if urlsplit(task.request.url).path == LOOK_URL:
-            look_at(context.current(), words["execution"])
+            look_at(context.current(), kwargs["execution"])
             return 200
-        stage = current().stage(words.pop("pipeline_id"), resolve_outputs=False)
+        stage = current().stage(kwargs.pop("pipeline_id"), resolve_outputs=False)
         if stage is not None:
-            stage.callback(**words)
+            stage.callback(**kwargs)
         return 200
 
 
@@ -114,7 +114,7 @@ class Launcher:
         seed: int = 7,
         again: float = 0.0,
         runners: Mapping[str, Runner] | None = None,
-        **words: Any,
+        **kwargs: Any,
     ) -> None:
         self.fake = fake
         self.rng = random.Random(seed)
@@ -122,7 +122,7 @@ class Launcher:
         self.clock = Clock()
         dataflow = DataflowSettings(project=PROJECT, region=REGION, endpoint=fake.url)
         given = {"jobs_folder": str(folder / "jobs"), "dataflow": dataflow}
-        self.settings = LauncherSettings(**(given | words))
+        self.settings = LauncherSettings(**(given | kwargs))
         service = make_service(MortalClient(client, self.is_killed), self.clock)
         found = runners_of(self.settings) if runners is None else runners
         mortal = {kind: MortalRunner(runner, self.live) for kind, runner in found.items()}

@@ -75,7 +75,7 @@ class Networks:
         self.lock = threading.Lock()
         self.released = threading.Event()
 
-    def answer(self, path: str, words: dict[str, str], token: str) -> Answer:
+    def answer(self, path: str, query: dict[str, str], token: str) -> Answer:
         """Answer a request that no fault has hit."""
         with self.lock:
             self.requests.append(path)
@@ -86,11 +86,11 @@ class Networks:
             if path in self.canned:
                 answer = Answer(200, self.canned[path])
             elif path.startswith("/2/"):
-                answer = self._x(path, words, token)
+                answer = self._x(path, query, token)
             elif path.startswith("/xrpc/"):
-                answer = self._bluesky(path, words, token)
+                answer = self._bluesky(path, query, token)
             else:
-                answer = self._mastodon(path, words, token)
+                answer = self._mastodon(path, query, token)
             answer.headers |= headers
             return answer
 
@@ -123,7 +123,7 @@ class Networks:
 
     # X
 
-    def _x(self, path: str, words: dict[str, str], token: str) -> Answer:
+    def _x(self, path: str, query: dict[str, str], token: str) -> Answer:
         if token != TOKEN:
             return Answer(401, {"title": "Unauthorized", "status": 401, "detail": "Unauthorized"})
         parts = path.split("/")
@@ -136,11 +136,11 @@ class Networks:
         if "@" in name and not user:
             return Answer(404, {"title": "Not Found Error"})
         now = self.clock()
-        since, token_text = int(words.get("since_id", "0")), words.get("pagination_token")
+        since, token_text = int(query.get("since_id", "0")), query.get("pagination_token")
         until = int(token_text.removeprefix("p")) if token_text else 2**63
         seen = self.world.seen("x", name, now)
         found = [item for item in seen if since < item.number < until]
-        some = found[: self._most(words.get("max_results"))]
+        some = found[: self._most(query.get("max_results"))]
         more = f"p{some[-1].number}" if len(found) > len(some) else None
         return Answer(200, x_page(self.world, some, now, more))
 
@@ -154,22 +154,22 @@ class Networks:
 
     # Bluesky
 
-    def _bluesky(self, path: str, words: dict[str, str], token: str) -> Answer:
+    def _bluesky(self, path: str, query: dict[str, str], token: str) -> Answer:
         method = path.rpartition(".")[2]
         if method == "createSession":
             return self._login()
         if method == "getTimeline" and not token.endswith(".signed00"):
             return Answer(401, {"error": "AuthMissing", "message": "Authentication Required"})
         name = {"getTimeline": "timeline"}.get(method, "")
-        name = name or words.get("actor", "")
-        name = name or f"list/{words['list']}" if "list" in words else name
-        name = f"search/{words['q']}" if "q" in words else name
+        name = name or query.get("actor", "")
+        name = name or f"list/{query['list']}" if "list" in query else name
+        name = f"search/{query['q']}" if "q" in query else name
         if ("bluesky", name) not in self.world.timelines:
             return Answer(400, {"error": "InvalidRequest", "message": "Profile not found"})
         now = self.clock()
         seen = self.world.seen("bluesky", name, now)
-        seen = [item for item in seen if self._is_within(item, words)]
-        found, cursor = self._after_cursor(seen, words, method)
+        seen = [item for item in seen if self._is_within(item, query)]
+        found, cursor = self._after_cursor(seen, query, method)
         key = "posts" if method == "searchPosts" else "feed"
         views = [bluesky_post(item, now) for item in found]
         body: Json = {key: views if key == "posts" else [{"post": view} for view in views]}
@@ -186,15 +186,15 @@ class Networks:
         return Answer(200, {"accessJwt": token, "refreshJwt": token, **ids})
 
     @staticmethod
-    def _is_within(item: Item, words: dict[str, str]) -> bool:
+    def _is_within(item: Item, query: dict[str, str]) -> bool:
         time = rfc3339(item.created)
-        return words.get("since", "") <= time and time < words.get("until", "9")
+        return query.get("since", "") <= time and time < query.get("until", "9")
 
     def _after_cursor(
-        self, seen: list[Item], words: dict[str, str], method: str
+        self, seen: list[Item], query: dict[str, str], method: str
     ) -> tuple[list[Item], str | None]:
         """A feed's cursor is a place in time, a search's a number of posts to pass over."""
-        given, most = words.get("cursor"), self._most(words.get("limit"))
+        given, most = query.get("cursor"), self._most(query.get("limit"))
         if method == "searchPosts":
             start = int(given or 0)
             some = seen[start : start + most]
@@ -209,11 +209,11 @@ class Networks:
 
     # Mastodon
 
-    def _mastodon(self, path: str, words: dict[str, str], token: str) -> Answer:
+    def _mastodon(self, path: str, query: dict[str, str], token: str) -> Answer:
         if path.startswith("/api/v2/instance"):
             return Answer(200, {"domain": "social.test", "version": "4.4.0", "title": "Test"})
         if path.endswith("/lookup"):
-            user = words["acct"]
+            user = query["acct"]
             if user not in self.world.users.values():
                 return Answer(404, {"error": "Record not found"})
             return Answer(200, {"id": self.world.user_id(user), "acct": user, "username": user})
@@ -225,9 +225,9 @@ class Networks:
         if name == "home" and token != TOKEN:
             return Answer(401, {"error": "The access token is invalid"})
         now = self.clock()
-        least = int(words.get("min_id", "0"))
+        least = int(query.get("min_id", "0"))
         found = [i for i in self.world.seen("mastodon", name, now) if i.number > least]
-        most = self._most(words.get("limit"))
+        most = self._most(query.get("limit"))
         some = found[-most:] if most else []
         return Answer(200, [status(self.world, item, now) for item in some])
 
@@ -265,7 +265,7 @@ class _Handler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         url = urlsplit(self.path)
-        words = {name: values[-1] for name, values in parse_qs(url.query).items()}
+        query = {name: values[-1] for name, values in parse_qs(url.query).items()}
         fault = self.networks.fault(url.path)
         if fault == "hang":
             self.networks.released.wait(120)
@@ -278,7 +278,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif isinstance(fault, int):
             found = Answer(fault, {"error": "Fault", "message": "a fault", "title": "Fault"})
         else:
-            found = self.networks.answer(url.path, words, token)
+            found = self.networks.answer(url.path, query, token)
         self.send(found, fault)
 
     def send(self, found: Answer, fault: Fault) -> None:
@@ -302,7 +302,7 @@ class _Handler(BaseHTTPRequestHandler):
     def date_time_string(self, timestamp: float | None = None) -> str:
         return format_datetime(self.networks.clock(), usegmt=True)
 
-    def log_message(self, *words: Any) -> None:
+    def log_message(self, *args: Any) -> None:
         pass
 
 

@@ -33,9 +33,9 @@ def run_transform(transform: beam.PTransform, elements: Iterable[Any], *options:
     return found.get("out", [])
 
 
-def _options(words: tuple[str, ...]) -> PipelineOptions:
-    chosen = any(word.startswith("--runner") for word in words)
-    return PipelineOptions([*words, *([] if chosen else [f"--runner={LOCAL_RUNNER}"])])
+def _options(argv: tuple[str, ...]) -> PipelineOptions:
+    chosen = any(word.startswith("--runner") for word in argv)
+    return PipelineOptions([*argv, *([] if chosen else [f"--runner={LOCAL_RUNNER}"])])
 
 
 def _read(file: Path) -> list[Any]:

@@ -27,11 +27,9 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 
 @contextmanager
-def process(
-    *words: str, env: dict[str, str], cwd: Path = ROOT
-) -> Iterator["subprocess.Popen[Any]"]:
+def process(*argv: str, env: dict[str, str], cwd: Path = ROOT) -> Iterator["subprocess.Popen[Any]"]:
     """A process that is ended, and must end, with the block."""
-    child = subprocess.Popen([sys.executable, *words], env=env, cwd=cwd)
+    child = subprocess.Popen([sys.executable, *argv], env=env, cwd=cwd)
     try:
         yield child
     finally:

@@ -36,8 +36,8 @@ class Server:
         apiproxy_stub_map.apiproxy = apiproxy_stub_map.APIProxyStubMap()
         apiproxy_stub_map.apiproxy.RegisterStub("taskqueue", stub)
 
-    def add(self, queue: str, words: list[dict[str, Any]]) -> list[Any]:
-        tasks = [taskqueue.Task(**each, method="PULL") for each in words]
+    def add(self, queue: str, fields: list[dict[str, Any]]) -> list[Any]:
+        tasks = [taskqueue.Task(**each, method="PULL") for each in fields]
         self.tasks += tasks
         taskqueue.Queue(queue).add(tasks)
         return [task.was_enqueued for task in tasks]
@@ -45,11 +45,11 @@ class Server:
     def add_again(self, queue: str, number: int) -> None:
         taskqueue.Queue(queue).add(self.tasks[number])
 
-    def lease_tasks(self, queue: str, *words: Any) -> list[Any]:
-        return self.leased(taskqueue.Queue(queue).lease_tasks(*words))
+    def lease_tasks(self, queue: str, *args: Any) -> list[Any]:
+        return self.leased(taskqueue.Queue(queue).lease_tasks(*args))
 
-    def lease_tasks_by_tag(self, queue: str, *words: Any) -> list[Any]:
-        return self.leased(taskqueue.Queue(queue).lease_tasks_by_tag(*words))
+    def lease_tasks_by_tag(self, queue: str, *args: Any) -> list[Any]:
+        return self.leased(taskqueue.Queue(queue).lease_tasks_by_tag(*args))
 
     def leased(self, tasks: list[Any]) -> list[Any]:
         self.tasks += tasks
@@ -77,9 +77,9 @@ class Server:
         return [found.tasks, found.oldest_eta_usec]
 
     def answer(self, line: str) -> dict[str, Any]:
-        operation, self.now, *words = json.loads(line)
+        operation, self.now, *args = json.loads(line)
         try:
-            return {"result": getattr(self, operation)(*words)}
+            return {"result": getattr(self, operation)(*args)}
         except (taskqueue.Error, TypeError) as error:
             return {"error": type(error).__name__}
 

@@ -36,24 +36,24 @@ SLOW = """
 class Serving:
     """The system over a folder, on two ports of its own."""
 
-    def __init__(self, folder: Path, *words: str, starts_runs: bool = True) -> None:
+    def __init__(self, folder: Path, *argv: str, starts_runs: bool = True) -> None:
         self.folder = folder
         self.port = free_ports()
         self.url = f"http://127.0.0.1:{self.port}"
         self.config = config_in(folder, starts_runs)
         self.lines: list[str] = []
-        self.start(*words)
+        self.start(*argv)
 
-    def start(self, *words: str) -> None:
+    def start(self, *argv: str) -> None:
         """Start it, for the first time or once more."""
-        self.process = self._started(*words)
+        self.process = self._started(*argv)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def _started(self, *words: str) -> "subprocess.Popen[str]":
+    def _started(self, *argv: str) -> "subprocess.Popen[str]":
         kept = {k: v for k, v in environment().items() if not k.startswith(("LAUNCHER_", "COLL"))}
         return subprocess.Popen(
-            [sys.executable, "-m", "dfpipe", "serve", f"--port={self.port}", *self.words, *words],
+            [sys.executable, "-m", "dfpipe", "serve", f"--port={self.port}", *self.argv, *argv],
             env={**kept, "PYTHONPATH": str(ROOT)},
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
@@ -63,7 +63,7 @@ class Serving:
         )
 
     @property
-    def words(self) -> list[str]:
+    def argv(self) -> list[str]:
         return [f"--folder={self.folder / 'data'}", f"--config={self.config}"]
 
     @property

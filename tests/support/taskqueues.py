@@ -52,9 +52,9 @@ def make_service(client: Any, clock: Clock, yaml: str = YAML) -> TaskQueueServic
     return TaskQueueService(client, config, clock=clock, rng=random.Random(7))
 
 
-def pull_task(payload: str | bytes = "payload", **words: Any) -> Task:
+def pull_task(payload: str | bytes = "payload", **kwargs: Any) -> Task:
     """A pull task."""
-    return Task(payload, method="PULL", **words)
+    return Task(payload, method="PULL", **kwargs)
 
 
 def names(tasks: list[Task]) -> list[str | None]:
@@ -62,7 +62,7 @@ def names(tasks: list[Task]) -> list[str | None]:
     return [task.name for task in tasks]
 
 
-def fill(queue: Queue, *task_names: str, **words: Any) -> list[Task]:
+def fill(queue: Queue, *task_names: str, **kwargs: Any) -> list[Task]:
     """Add a pull task of each name."""
-    tasks: list[Task] = queue.add([pull_task(name=name, **words) for name in task_names])
+    tasks: list[Task] = queue.add([pull_task(name=name, **kwargs) for name in task_names])
     return tasks

@@ -54,8 +54,8 @@ class Worker:
             [name] = staged["extra_packages.txt"].read_text().split()
             install(staged[name], self.folder)
         program = [str(PROGRAM), LIBRARIES, str(self.folder)]
-        words = [*program, options["pipelineUrl"], json.dumps(options), *ABSENT]
-        answer = called([sys.executable, "-I", "-S", *words], self.folder, environment_of(self.env))
+        argv = [*program, options["pipelineUrl"], json.dumps(options), *ABSENT]
+        answer = called([sys.executable, "-I", "-S", *argv], self.folder, environment_of(self.env))
         found: dict[str, Any] = json.loads(answer.splitlines()[-1])
         return found
 
@@ -71,16 +71,16 @@ def _description(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def install(distribution: Path, folder: Path) -> None:
     """Install a distribution as a worker does, but for the libraries, which are there."""
-    words = ["install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
-    words += ["--disable-pip-version-check", "--target", str(folder), str(distribution)]
+    argv = ["install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
+    argv += ["--disable-pip-version-check", "--target", str(folder), str(distribution)]
     env = {**os.environ, "PIP_CONFIG_FILE": os.devnull}
-    called([sys.executable, "-m", "pip", *words], folder.parent, env)
+    called([sys.executable, "-m", "pip", *argv], folder.parent, env)
 
 
-def called(words: Sequence[str], folder: Path, env: Mapping[str, str]) -> str:
+def called(command: Sequence[str], folder: Path, env: Mapping[str, str]) -> str:
     """What a program prints that is run to its end in a folder."""
     done = subprocess.run(
-        words, cwd=folder, env=env, capture_output=True, text=True, timeout=400, check=False
+        command, cwd=folder, env=env, capture_output=True, text=True, timeout=400, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -62,13 +62,13 @@ class Servers:
         taskqueue.bind(None)
 
     def gunicorn(self) -> list[str]:
-        """The words of a gunicorn with the blueprint."""
+        """The command line of a gunicorn with the blueprint."""
         options = ["--workers", "2", "--threads", "8", "--worker-class", "gthread"]
         options += ["--bind", self.url.removeprefix("http://"), "--log-level", "critical"]
         return ["-m", "gunicorn", *options, "workflow.web.server:create_app()"]
 
     def dispatch(self, *more: str) -> list[str]:
-        """The words of a dispatcher."""
+        """The command line of a dispatcher."""
         options = ["--store", self.store, "--queue-yaml", str(self.yaml), "--target", self.url]
         options += ["--poll-secs", "0.1", "--log-level", "ERROR", *more]
         return ["-m", "taskqueue", "dispatch", *options]
@@ -110,13 +110,13 @@ class Mortal:
 
     def __init__(
         self,
-        words: list[str],
+        argv: list[str],
         env: dict[str, str],
         kills: int,
         seed: float,
         lives: tuple[float, float],
     ) -> None:
-        self._words, self._env, self._most, self._lives = words, env, kills, lives
+        self._argv, self._env, self._most, self._lives = argv, env, kills, lives
         self._rng = random.Random(seed)
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._live)
@@ -125,7 +125,7 @@ class Mortal:
     def _live(self) -> None:
         while not self._end.is_set():
             child = subprocess.Popen(
-                [sys.executable, *self._words], env=self._env, cwd=ROOT, start_new_session=True
+                [sys.executable, *self._argv], env=self._env, cwd=ROOT, start_new_session=True
             )
             self._end.wait(self._rng.uniform(*self._lives) if self.kills < self._most else None)
             # The workers of a gunicorn too: they are of its session.
@@ -144,7 +144,7 @@ class Mortal:
 
 @contextmanager
 def mortals(
-    *all_words: list[str],
+    *commands: list[str],
     env: dict[str, str],
     kills: int,
     seed: int,
@@ -154,6 +154,5 @@ def mortals(
     rng = random.Random(seed)
     with ExitStack() as stack:
         yield [
-            stack.enter_context(Mortal(words, env, kills, rng.random(), lives))
-            for words in all_words
+            stack.enter_context(Mortal(argv, env, kills, rng.random(), lives)) for argv in commands
         ]

@@ -135,8 +135,8 @@ document.addEventListener("submit", (event) => {
 
 // What goes on: the part of the page that changes is fetched again after so many seconds
 
-const goesOn = () => Number(byId("live")?.dataset.goesOn) || 0;
-const comeBack = () => { if (goesOn()) setTimeout(refresh, 1000 * goesOn()); };
+const refreshSeconds = () => Number(byId("live")?.dataset.refresh) || 0;
+const comeBack = () => { if (refreshSeconds()) setTimeout(refresh, 1000 * refreshSeconds()); };
 const isChosenFrom = (live) => live.contains(document.activeElement) && document.activeElement.matches("select");
 
 async function refresh() {

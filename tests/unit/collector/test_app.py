@@ -45,9 +45,9 @@ def api(given_settings: CollectorSettings) -> FlaskClient:
     return make_api(given_settings, Clock())
 
 
-def call(api: FlaskClient, operation: str, **words: Any) -> Any:
+def call(api: FlaskClient, operation: str, **kwargs: Any) -> Any:
     method, _, path = operation.partition(" ")
-    return api.open(path, method=method.upper(), **words)
+    return api.open(path, method=method.upper(), **kwargs)
 
 
 # Access
@@ -316,7 +316,7 @@ def test_a_store_that_fails_is_a_503_that_tells_nothing(
 
     api = make_api(given_settings, Clock())
 
-    def fail(*words: Any, **named: Any) -> None:
+    def fail(*args: Any, **named: Any) -> None:
         raise ServiceUnavailable("the address of the store")
 
     for name in ("get", "query", "batch"):

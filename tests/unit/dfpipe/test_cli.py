@@ -168,12 +168,12 @@ def test_output_that_is_closed_is_one_line() -> None:
     assert done.stderr.startswith("dfpipe: standard output is closed: send it to a file")
 
 
-@pytest.mark.parametrize("words", [["stopwords"], ["query", "--list"]])
-def test_a_reader_that_goes_away_ends_the_command_quietly(words: list[str]) -> None:
+@pytest.mark.parametrize("argv", [["stopwords"], ["query", "--list"]])
+def test_a_reader_that_goes_away_ends_the_command_quietly(argv: list[str]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
-        [*DFPIPE, *words], stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+        [*DFPIPE, *argv], stdout=writer, stderr=subprocess.PIPE, text=True, check=False
     )
     os.close(writer)
     assert (done.returncode, done.stderr) == (1, "")
@@ -234,7 +234,7 @@ def raising(error: Exception) -> object:
     return main
 
 
-def ended(*words: str) -> object:
+def ended(*argv: str) -> object:
     with pytest.raises(SystemExit) as end:
-        cli.main(list(words))
+        cli.main(list(argv))
     return end.value.code

@@ -16,8 +16,8 @@ OLD_SINK = {"DFPIPE_WAREHOUSE": "duckdb:///old"}
 ENDS = ["--store=sqlite:///p.db", "--sink=duckdb:///r.duckdb"]
 
 
-def given(*words: str) -> RunSettings:
-    return settings(PipelineOptions([*ENDS, *words]), NOW)
+def given(*argv: str) -> RunSettings:
+    return settings(PipelineOptions([*ENDS, *argv]), NOW)
 
 
 def test_defaults() -> None:
@@ -158,12 +158,12 @@ def test_stop_words_come_from_languages_and_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("runner", ["FlinkRunner", "PortableRunner"])
 def test_a_job_server_has_options_of_its_own(runner: str) -> None:
-    words = [f"--runner={runner}", "--max_bundle_size=100", "--object_reuse"]
-    launch.parse(words, {})
+    argv = [f"--runner={runner}", "--max_bundle_size=100", "--object_reuse"]
+    launch.parse(argv, {})
     with pytest.raises(UsageError, match="did you mean --top-words"):
-        launch.parse([*words, "--top_word=3"], {})
+        launch.parse([*argv, "--top_word=3"], {})
     with pytest.raises(UsageError, match="unknown option stray"):
-        launch.parse([*words, "stray"], {})
+        launch.parse([*argv, "stray"], {})
 
 
 def test_words_are_separated_by_dashes_or_underscores() -> None:

@@ -29,7 +29,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("words", "settings", "message"),
+    ("argv", "settings", "message"),
     [
         ([], {}, "no store: give --store sqlite:///FILE, or set DFPIPE_STORE"),
         (
@@ -69,7 +69,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(
-    words: list[str],
+    argv: list[str],
     settings: dict[str, str],
     message: str,
     here: Path,
@@ -79,7 +79,7 @@ def test_what_is_wrong_is_told_in_one_line(
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as ended:
-        main(["serve", *words])
+        main(["serve", *argv])
     assert ended.value.code == 2
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("launcher: ")

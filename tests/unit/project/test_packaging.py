@@ -84,9 +84,9 @@ def test_a_requirement_of_an_extra_is_none_of_workers(monkeypatch: pytest.Monkey
     assert staging.requirements() == [f"numpy=={metadata.version('numpy')}"]
 
 
-def setup_of(*words: str) -> tuple[list[str], bool | None]:
+def setup_of(*argv: str) -> tuple[list[str], bool | None]:
     """The names of the extra packages, and whether the main session is saved."""
-    options = PipelineOptions(list(words))
+    options = PipelineOptions(list(argv))
     with staging.staged(options):
         setup = options.view_as(SetupOptions)
         packages = setup.extra_packages or []
@@ -104,9 +104,9 @@ def test_a_job_of_dataflow_brings_the_package(runner: str) -> None:
     assert setup_of(f"--runner={runner}") == ([OURS], False)
 
 
-@pytest.mark.parametrize("words", [[], ["--runner=FlinkRunner"]], ids=["none", "flink"])
-def test_other_runners_are_left_alone(words: list[str]) -> None:
-    assert setup_of(*words) == ([], None)
+@pytest.mark.parametrize("argv", [[], ["--runner=FlinkRunner"]], ids=["none", "flink"])
+def test_other_runners_are_left_alone(argv: list[str]) -> None:
+    assert setup_of(*argv) == ([], None)
 
 
 @pytest.mark.parametrize(

@@ -47,10 +47,10 @@ def test_a_child_ends_with_its_starter(steady: str) -> None:
     wait_until(lambda: running([below]) == [])
 
 
-@pytest.mark.parametrize("words", [[], ["deaf"]], ids=["ends", "ignores SIGTERM"])
-def test_ending_a_child_ends_its_group(steady: str, words: list[str]) -> None:
-    child, below = started([steady, *words])
-    assert end_child(child, 0.1 if words else 60) == -(signal.SIGKILL if words else signal.SIGTERM)
+@pytest.mark.parametrize("argv", [[], ["deaf"]], ids=["ends", "ignores SIGTERM"])
+def test_ending_a_child_ends_its_group(steady: str, argv: list[str]) -> None:
+    child, below = started([steady, *argv])
+    assert end_child(child, 0.1 if argv else 60) == -(signal.SIGKILL if argv else signal.SIGTERM)
     wait_until(lambda: running([below]) == [])
     assert end_child(child) == child.returncode  # a second time changes nothing
 
@@ -68,7 +68,7 @@ def test_what_a_child_left_behind_is_killed() -> None:
 
 
 def test_groups_of_others_are_ended_together(steady: str) -> None:
-    groups = [started([steady, *words]) for words in ([], ["deaf"], [])]
+    groups = [started([steady, *argv]) for argv in ([], ["deaf"], [])]
     leaders = {child.pid: child for child, _ in groups}
 
     def is_alive(pid: int) -> bool:

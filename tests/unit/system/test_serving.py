@@ -97,7 +97,7 @@ def test_posts_that_are_too_old_to_be_analysed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("argv", "message"),
     [
         (["--shift-to-now"], "--shift-to-now moves the posts of --posts"),
         (["--posts", "nowhere.jsonl"], "nowhere.jsonl does not exist"),
@@ -106,23 +106,23 @@ def test_posts_that_are_too_old_to_be_analysed(tmp_path: Path) -> None:
     ],
     ids=["no posts", "no file", "store", "sink"],
 )
-def test_a_serve_that_is_refused(tmp_path: Path, words: list[str], message: str) -> None:
-    done = dfpipe("serve", *words, "--port", str(free_ports()), cwd=tmp_path)
+def test_a_serve_that_is_refused(tmp_path: Path, argv: list[str], message: str) -> None:
+    done = dfpipe("serve", *argv, "--port", str(free_ports()), cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"dfpipe: {message}")
 
 
 @pytest.mark.parametrize("demo", [True, False], ids=["demo", "own"])
 def test_what_is_made_up_has_a_folder_of_its_own(tmp_path: Path, demo: bool) -> None:
-    words = [*["--demo"] * demo, "--sink", "no://x", "--port", str(free_ports())]
-    assert dfpipe("serve", *words, cwd=tmp_path).returncode == 2
+    argv = [*["--demo"] * demo, "--sink", "no://x", "--port", str(free_ports())]
+    assert dfpipe("serve", *argv, cwd=tmp_path).returncode == 2
     [made] = tmp_path.iterdir()
     assert made.name == ("dfpipe-demo" if demo else "dfpipe-data")
 
 
 def test_a_store_that_cannot_be_made_is_told_before_anything_starts(tmp_path: Path) -> None:
-    words = ["--store", f"sqlite:///{tmp_path}/none/a.db", "--port", str(free_ports())]
-    done = dfpipe("serve", *words, cwd=tmp_path)
+    argv = ["--store", f"sqlite:///{tmp_path}/none/a.db", "--port", str(free_ports())]
+    done = dfpipe("serve", *argv, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert "none/a.db cannot be created: check that its folder exists" in done.stderr
 
@@ -244,7 +244,7 @@ def test_the_clock_calls_until_it_is_answered_well() -> None:
             self.send_response(500 if len(calls) == 1 else 200)
             self.end_headers()
 
-        def log_message(self, *words: object) -> None:
+        def log_message(self, *argv: object) -> None:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:

@@ -36,8 +36,8 @@ def bound(queues: Queues) -> Queues:
     return queues
 
 
-def started(stage: Any, **words: Any) -> Any:
-    stage.start(**words)
+def started(stage: Any, **kwargs: Any) -> Any:
+    stage.start(**kwargs)
     return stage
 
 
@@ -186,7 +186,7 @@ def test_start_later_and_at_a_time(queues: Queues) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("kwargs", "message"),
     [
         ({"idempotence_key": 5}, "the idempotence key is 5: give a text"),
         ({"eta": "noon"}, "the eta is 'noon': give a datetime"),
@@ -194,9 +194,9 @@ def test_start_later_and_at_a_time(queues: Queues) -> None:
     ],
     ids=["key", "eta", "countdown"],
 )
-def test_start_with_what_is_no_text_or_time(queues: Queues, words: Any, message: str) -> None:
+def test_start_with_what_is_no_text_or_time(queues: Queues, kwargs: Any, message: str) -> None:
     with pytest.raises(workflow.PipelineSetupError, match=message):
-        started(Nothing(), **words)
+        started(Nothing(), **kwargs)
     assert tasks(queues) == []
 
 
@@ -227,7 +227,7 @@ def test_start_in_a_transaction_that_fails(queues: Queues) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "words", "message"),
+    ("make", "kwargs", "message"),
     [
         (lambda: Nothing({1}), {}, r"Error starting .*Nothing\(\{1\}\)#None: \{1\} of type set"),
         (Nothing, {"queue_name": "unknown"}, "Error starting .*unknown"),
@@ -240,9 +240,9 @@ def test_start_in_a_transaction_that_fails(queues: Queues) -> None:
     ],
     ids=["arguments", "queue", "nan", "future", "none", "text", "negative", "nothing"],
 )
-def test_start_that_fails(queues: Queues, make: Any, words: Any, message: str) -> None:
+def test_start_that_fails(queues: Queues, make: Any, kwargs: Any, message: str) -> None:
     with pytest.raises(workflow.PipelineSetupError, match=message):
-        make().start(**words)
+        make().start(**kwargs)
     assert queues.stored("WorkflowPipeline") == []
 
 

@@ -50,21 +50,21 @@ class Run:
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self.capsys = capsys
 
-    def __call__(self, *words: str) -> str:
+    def __call__(self, *argv: str) -> str:
         """What a command that succeeds prints."""
-        status, out, err = self.all(*words)
+        status, out, err = self.all(*argv)
         assert (status, err) == (0, "")
         return out
 
-    def fails(self, *words: str) -> tuple[int, str]:
+    def fails(self, *argv: str) -> tuple[int, str]:
         """Status and message of one that fails."""
-        status, _, err = self.all(*words)
+        status, _, err = self.all(*argv)
         assert err.count("\n") == 1, err
         return status, err.removeprefix("collector: ").rstrip("\n")
 
-    def all(self, *words: str) -> tuple[int, str, str]:
+    def all(self, *argv: str) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as ended:
-            main(words)
+            main(argv)
         return int(str(ended.value.code)), *self.capsys.readouterr()
 
 
@@ -134,12 +134,12 @@ def test_what_the_source_says_is_told(
     ):
         with serving(lambda request, status=status: status) as server:  # type: ignore[misc]
             monkeypatch.setenv("COLLECTOR_MASTODON_URL", server.url)
-            code, told = run.fails("fetch", "mastodon:public")
-        assert (code, message in told) == (1, True), told
+            code, error = run.fails("fetch", "mastodon:public")
+        assert (code, message in error) == (1, True), error
     with serving(lambda request: 401) as server:
         monkeypatch.setenv("COLLECTOR_MASTODON_URL", server.url)
-        code, told = run.fails("fetch", "mastodon:public")
-    assert "returned 401" in told
+        code, error = run.fails("fetch", "mastodon:public")
+    assert "returned 401" in error
     assert json.loads(run("accounts", "--json"))[0]["state"] == "stopped"
 
 
@@ -164,18 +164,18 @@ WRONG = {
 
 @pytest.mark.parametrize("case", WRONG)
 def test_errors_are_one_line(run: Run, store: str, case: str) -> None:
-    words, message = WRONG[case]
-    status, told = run.fails(*words)
+    argv, message = WRONG[case]
+    status, error = run.fails(*argv)
     assert status == 2
-    assert message in told
+    assert message in error
 
 
 def test_a_queue_yaml_without_the_queue_is_told(run: Run, store: str, tmp_path: Path) -> None:
     (tmp_path / "q.yaml").write_text("queue:\n- name: other\n  mode: pull\n")
-    words = ("ingest-worker", "--queue-yaml", str(tmp_path / "q.yaml"))
-    status, told = run.fails(*words)
+    argv = ("ingest-worker", "--queue-yaml", str(tmp_path / "q.yaml"))
+    status, error = run.fails(*argv)
     assert status == 1
-    assert "queue 'ingest' is not defined in" in told
+    assert "queue 'ingest' is not defined in" in error
 
 
 def test_without_a_store_it_says_what_to_set(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

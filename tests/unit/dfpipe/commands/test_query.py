@@ -22,9 +22,9 @@ Ask = Callable[..., tuple[int, str, str]]
 def ask(capsys: pytest.CaptureFixture[str]) -> Ask:
     """Give the exit status, the output and the error of `dfpipe query`."""
 
-    def call(*words: str) -> tuple[int, str, str]:
+    def call(*argv: str) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as end:
-            cli.main(["query", *words])
+            cli.main(["query", *argv])
         return (int(end.value.code or 0), *capsys.readouterr())
 
     return call
@@ -143,7 +143,7 @@ def test_parameters_and_limits(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("argv", "message"),
     [
         ([], "the name of a query is required: give one of emerging_pairs, "),
         (["nope"], "there is no query 'nope': give one of emerging_pairs, "),
@@ -166,10 +166,10 @@ def test_parameters_and_limits(ask: Ask) -> None:
     ],
 )
 def test_wrong_words_are_one_line_and_status_2(
-    ask: Ask, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str
+    ask: Ask, monkeypatch: pytest.MonkeyPatch, argv: list[str], message: str
 ) -> None:
     monkeypatch.delenv("DFPIPE_SINK", raising=False)
-    status, output, error = ask(*words)
+    status, output, error = ask(*argv)
     assert (status, output) == (2, "")
     assert error.startswith(f"dfpipe: {message}")
     assert error.count("\n") == 1

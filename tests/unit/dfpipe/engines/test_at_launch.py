@@ -29,8 +29,8 @@ def no_worker() -> Iterator[None]:
     RuntimeValueProvider.runtime_options = before
 
 
-def template(*words: str) -> AtLaunch:
-    options = PipelineOptions([*ENDS, *words])
+def template(*argv: str) -> AtLaunch:
+    options = PipelineOptions([*ENDS, *argv])
     return leave_open(settings(options, NOW), options)
 
 

@@ -17,8 +17,8 @@ from tests.support.processes import free_port
 SECONDS = 60
 
 
-def told(*words: str) -> str:
-    with pytest.raises(DfpipeError) as raised, flink.serving(PipelineOptions([*words])):
+def refusal(*argv: str) -> str:
+    with pytest.raises(DfpipeError) as raised, flink.serving(PipelineOptions([*argv])):
         pass
     return str(raised.value)
 
@@ -37,7 +37,7 @@ def test_a_master_that_does_not_answer(master: str, reason: str) -> None:
     with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as other:
         Thread(target=other.serve_forever, daemon=True).start()
         given = master.format(free=free_port(), other=other.server_port)
-        text = told("--runner=FlinkRunner", f"--flink_master={given}")
+        text = refusal("--runner=FlinkRunner", f"--flink_master={given}")
         other.shutdown()
     assert text == (
         f"--flink_master={given} does not answer as Flink does ({reason}): give the address of "
@@ -50,25 +50,25 @@ def test_a_job_server_that_does_not_answer() -> None:
     expected = (
         f"{endpoint} does not answer (Connection refused): give the HOST:PORT of a job server"
     )
-    assert told("--runner=PortableRunner", endpoint) == expected
-    assert told("--runner=FlinkRunner", endpoint) == expected
-    assert "does not answer" in told("--runner=PortableRunner", "--job_endpoint=nowhere")
+    assert refusal("--runner=PortableRunner", endpoint) == expected
+    assert refusal("--runner=FlinkRunner", endpoint) == expected
+    assert "does not answer" in refusal("--runner=PortableRunner", "--job_endpoint=nowhere")
 
 
 def test_no_java() -> None:
-    text = told("--runner=FlinkRunner", "--job_server_java_launcher=absent")
+    text = refusal("--runner=FlinkRunner", "--job_server_java_launcher=absent")
     assert text.startswith("Flink's job server needs Java, but cannot run absent: install Java 17")
 
 
 def test_no_jar() -> None:
-    words = ["--runner=FlinkRunner", f"--job_server_java_launcher={sys.executable}"]
+    argv = ["--runner=FlinkRunner", f"--job_server_java_launcher={sys.executable}"]
     expected = "--flink_job_server_jar=absent is not a file: give the job server's jar"
-    assert told(*words, "--flink_job_server_jar=absent") == expected
+    assert refusal(*argv, "--flink_job_server_jar=absent") == expected
 
 
 def test_a_job_server_that_does_not_serve(tmp_path: Path) -> None:
     (tmp_path / "broken.jar").touch()
-    text = told(
+    text = refusal(
         "--runner=FlinkRunner",
         "--job_server_java_launcher=false",
         f"--flink_job_server_jar={tmp_path}/broken.jar",

@@ -40,14 +40,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def run(folder: Path, *words: str) -> tuple[int, str, str]:
+def run(folder: Path, *argv: str) -> tuple[int, str, str]:
     ends = ["--store=sqlite:///p.db", "--sink=duckdb:///r.duckdb", f"--until={END.isoformat()}"]
-    done = dfpipe("run", *ends, *words, cwd=folder, env={**OFFLINE, "HOME": str(folder)})
+    done = dfpipe("run", *ends, *argv, cwd=folder, env={**OFFLINE, "HOME": str(folder)})
     return done.returncode, done.stdout, done.stderr
 
 
 @pytest.mark.parametrize(
-    ("words", "status", "message"),
+    ("argv", "status", "message"),
     [
         (
             ["--prism_location=absent"],
@@ -79,8 +79,8 @@ def run(folder: Path, *words: str) -> tuple[int, str, str]:
     ],
     ids=["absent", "folder", "text", "silent", "told", "dies", "endpoint", "page", "offline"],
 )
-def test_mistakes_are_one_line(folder: Path, words: list[str], status: int, message: str) -> None:
-    code, said, errors = run(folder, "--runner=PrismRunner", *words)
+def test_mistakes_are_one_line(folder: Path, argv: list[str], status: int, message: str) -> None:
+    code, said, errors = run(folder, "--runner=PrismRunner", *argv)
     assert (code, said) == (status, "")
     assert errors.startswith("dfpipe: ")
     assert message in errors

@@ -37,7 +37,7 @@ def test_jobs_stand_in_the_order_of_the_file(records: Counted) -> None:
     assert [(job.name, job.state, job.needs) for job in view.jobs] == [
         (name, state, needs) for name, (state, needs) in FAN.items()
     ]
-    assert view.goes_on
+    assert view.may_change
     assert view.done == 2
     assert Board(records).find("nothing") is None
 

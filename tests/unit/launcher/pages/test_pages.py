@@ -247,7 +247,7 @@ def test_a_warehouse_without_runs(tmp_path: Path) -> None:
     assert "Run now" in page.text
     assert f"collector follow bluesky:NAME.bsky.social --store {site.settings.store}" in page.text
     # It waits for the first run.
-    assert [attrs["data-goes-on"] for _, attrs in page.tags if attrs.get("id") == "live"] == ["4"]
+    assert [attrs["data-refresh"] for _, attrs in page.tags if attrs.get("id") == "live"] == ["4"]
     assert site.get("/api/queries/popular_words.json").status_code == 404
 
 

@@ -145,7 +145,9 @@ def test_days_and_what_has_not_begun() -> None:
 
 def test_a_long_name_is_cut_in_its_box_and_told_beside_it() -> None:
     job = JobView(name="a-name-that-is-much-too-long-for-a-box", kind="local", state="running")
-    chain = ExecutionView(id="r", chain="c", slot=NOW, state="running", goes_on=True, jobs=(job,))
+    chain = ExecutionView(
+        id="r", chain="c", slot=NOW, state="running", may_change=True, jobs=(job,)
+    )
     (node,) = picture(chain, NOW).nodes
     assert node.text == "a-name-that-is-much-t…"
     assert (node.about, node.job.name) == ("running", job.name)
@@ -155,7 +157,7 @@ def test_a_long_name_is_cut_in_its_box_and_told_beside_it() -> None:
 def took(minutes: int | None, ended: bool = True) -> ExecutionView:
     started = None if minutes is None else NOW - timedelta(minutes=minutes)
     return ExecutionView(
-        id="r", chain="c", slot=NOW, state="running", goes_on=True,
+        id="r", chain="c", slot=NOW, state="running", may_change=True,
         started=started, ended=NOW if started and ended else None,
     )  # fmt: skip
 

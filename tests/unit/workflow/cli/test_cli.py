@@ -61,10 +61,10 @@ class Command:
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self._capsys = capsys
 
-    def __call__(self, *words: str, status: int = 0) -> str:
+    def __call__(self, *argv: str, status: int = 0) -> str:
         """What it prints, or where it fails what it says."""
         with pytest.raises(SystemExit) as end:
-            main.main(words)
+            main.main(argv)
         printed = self._capsys.readouterr()
         assert end.value.code == status, printed
         if status == 0:
@@ -72,12 +72,12 @@ class Command:
             return printed.out
         return printed.err or printed.out
 
-    def on_store(self, *words: str, status: int = 0) -> str:
-        return self(words[0], "--store", self.store, *words[1:], status=status)
+    def on_store(self, *argv: str, status: int = 0) -> str:
+        return self(argv[0], "--store", self.store, *argv[1:], status=status)
 
-    def refusal(self, *words: str, status: int = 2) -> str:
+    def refusal(self, *argv: str, status: int = 2) -> str:
         """The one line in which it says what is wrong."""
-        (line,) = self(*words, status=status).splitlines()
+        (line,) = self(*argv, status=status).splitlines()
         return line.removeprefix("workflow: ")
 
 
@@ -277,7 +277,7 @@ HERE = ["--store", "sqlite:///w.db"]
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("argv", "message"),
     [
         (["list"], "no store: give --store, or set DFPIPE_STORE"),
         (["show", "x", "--store", "sqlite:///w.db"], "there is no workflow with a stage 'x'"),
@@ -300,9 +300,9 @@ HERE = ["--store", "sqlite:///w.db"]
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_is_wrong_is_one_line(command: Command, words: list[str], message: str) -> None:
-    status = 1 if {"show", "--queue-name", "--countdown"} & {*words} else 2
-    assert message in command.refusal(*words, status=status)
+def test_what_is_wrong_is_one_line(command: Command, argv: list[str], message: str) -> None:
+    status = 1 if {"show", "--queue-name", "--countdown"} & {*argv} else 2
+    assert message in command.refusal(*argv, status=status)
 
 
 def test_verbose_adds_the_traceback(command: Command) -> None:
@@ -315,8 +315,8 @@ def test_verbose_adds_the_traceback(command: Command) -> None:
 def test_serve_answers_tasks_and_people(folder: Path) -> None:
     port = free_port()
     env = environment({"DFPIPE_TASK_TOKEN": TOKEN, "PYTHONPATH": str(ROOT)})
-    words = ["-m", "workflow", "serve", "--store", f"sqlite:///{folder}/w.db", "--port", str(port)]
-    words += ["--module", STAGES, "--workers", "1", "--log-level", "ERROR"]
+    argv = ["-m", "workflow", "serve", "--store", f"sqlite:///{folder}/w.db", "--port", str(port)]
+    argv += ["--module", STAGES, "--workers", "1", "--log-level", "ERROR"]
     url = f"http://127.0.0.1:{port}/_ah/pipeline/rpc/class_paths"
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {TOKEN}"})
 
@@ -327,7 +327,7 @@ def test_serve_answers_tasks_and_people(folder: Path) -> None:
         except OSError:
             return []
 
-    with process(*words, env=env, cwd=folder) as server:
+    with process(*argv, env=env, cwd=folder) as server:
         wait_until(lambda: f"{STAGES}.AddTwo" in names())
         server.send_signal(signal.SIGTERM)
         assert server.wait(60) == 0
@@ -379,9 +379,9 @@ def test_stages_of_the_current_folder_are_found(folder: Path) -> None:
 
 
 def test_the_benchmark_prints_a_row_for_each_workflow() -> None:
-    words = ["--how", "local", "--sizes", "5", "--depth", "3"]
+    argv = ["--how", "local", "--sizes", "5", "--depth", "3"]
     done = subprocess.run(
-        [sys.executable, ROOT / "benchmarks" / "workflow.py", *words],
+        [sys.executable, ROOT / "benchmarks" / "workflow.py", *argv],
         env=environment(),
         capture_output=True,
         text=True,

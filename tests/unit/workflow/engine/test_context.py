@@ -23,7 +23,7 @@ def always(record: Record) -> bool:
     return True
 
 
-def params(*slots: str, **words: Any) -> Params:
+def params(*slots: str, **kwargs: Any) -> Params:
     """Of a stage that takes these slots."""
     given: dict[str, Any] = {
         "args": [{"type": "slot", "slot": key} for key in slots],
@@ -38,7 +38,7 @@ def params(*slots: str, **words: Any) -> Params:
         "task_retry": False,
         "target": None,
     }
-    return Params(**{**given, **words})
+    return Params(**{**given, **kwargs})
 
 
 class Context:

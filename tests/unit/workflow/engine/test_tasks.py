@@ -65,9 +65,9 @@ KINDS = [Sync, Async, Childless, Parent]
 class Stage:
     """One started stage, whose tasks are delivered by hand."""
 
-    def __init__(self, queues: Queues, stage: workflow.Pipeline, **words: Any) -> None:
+    def __init__(self, queues: Queues, stage: workflow.Pipeline, **kwargs: Any) -> None:
         self.queues = queues
-        stage.start(**words)
+        stage.start(**kwargs)
         self.id = str(stage.pipeline_id)
 
     def run(self, attempt: int = 0) -> None:

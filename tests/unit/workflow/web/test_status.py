@@ -33,7 +33,7 @@ class Parent(workflow.Pipeline):
 class Waits(workflow.Pipeline):
     async_ = True
 
-    def run(self, *values: Any, **words: Any) -> None:
+    def run(self, *values: Any, **kwargs: Any) -> None:
         pass
 
     def try_cancel(self) -> bool:
@@ -64,8 +64,8 @@ def bound(queues: Queues) -> Queues:
     return queues
 
 
-def started(stage: Any, **words: Any) -> Any:
-    stage.start(**words)
+def started(stage: Any, **kwargs: Any) -> Any:
+    stage.start(**kwargs)
     return stage
 
 
@@ -385,14 +385,14 @@ def test_a_stage_that_waits_for_its_next_attempt_is_found(queues: Queues) -> Non
 
 
 @pytest.mark.parametrize(
-    "words",
+    "kwargs",
     [{"state": "new"}, {"state": "done", "count": 0}, {"state": "done", "cursor": "x"}],
     ids=repr,
 )
-def test_a_list_of_no_state(queues: Queues, words: Any) -> None:
+def test_a_list_of_no_state(queues: Queues, kwargs: Any) -> None:
     stage = started(Waits())
     with pytest.raises(workflow.PipelineStatusError):
-        get_stages_in(str(stage.pipeline_id), **words)
+        get_stages_in(str(stage.pipeline_id), **kwargs)
 
 
 def test_who_is_to_fill_a_waiting_slot(queues: Queues) -> None:

@@ -109,6 +109,7 @@ def test_the_package_is_all_that_is_staged(submission: Submission) -> None:
     ours = {name for name in names if name.startswith("dfpipe/")}
     assert names - ours == {"PKG-INFO", "pyproject.toml"}
     assert {Path(name).suffix for name in ours} == {".py"}
+    assert ours >= {f"dfpipe/slices/{name}.py" for name in ("reader", "folders", "bucket")}
 
 
 def test_the_packages_of_the_job_are_known_by_their_digests(submission: Submission) -> None:

@@ -152,8 +152,9 @@ def test_cores_are_compared_on_the_same_posts(tmp_path: Path) -> None:
         pytest.skip("there is one core only")
     cores.main([str(tmp_path / "posts.jsonl"), f"--output={tmp_path}/r.md", *options])
     written = (tmp_path / "r.md").read_text(encoding="utf-8")
-    assert "| 1 | 1 | " in written
-    assert "| 1 copies | " in written
+    for cache in ("no cache", "an empty cache", "a full cache"):
+        assert f"| 1 | {cache} | 1 | " in written
+        assert f"| 1 copies, {cache} | " in written
 
 
 def test_processes_use_the_chosen_cores_only() -> None:

@@ -10,7 +10,6 @@ from types import ModuleType
 
 import duckdb
 import pytest
-from gcp_storage_emulator.server import create_server
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,6 +23,7 @@ from dfpipe.slices.files import DamagedSliceError
 from dfpipe.slices.folder import Folder
 from dfpipe.slices.hours import hour_parts, hours_of
 from dfpipe.slices.tables import Piece, table_of, token_batches
+from tests.support.bucket import NAME, serving_bucket
 from tests.support.slices import posts_of
 
 START = datetime(2015, 1, 7, 10, tzinfo=UTC)
@@ -160,12 +160,9 @@ def folder(
     if request.param == "local":
         yield folders.folder(str(tmp_path / "cache"))
         return
-    server = create_server("127.0.0.1", 0, in_memory=True, default_bucket="bucket")
-    server.start()
-    port = server._api._httpd.server_address[1]
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
-    yield folders.folder("gs://bucket/a/cache")
-    server.stop()
+    with serving_bucket() as host:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", host)
+        yield folders.folder(f"gs://{NAME}/a/cache")
 
 
 def sizes(folder: Folder) -> dict[str, int]:

@@ -139,12 +139,16 @@ def add_tallies(tallies: Iterable[Tally]) -> Tally:
     )
 
 
-def tokenize(batch: PostBatch, tokenizer: Tokenizer, is_recent: bool) -> TokenBatch:
+def tokenize(
+    batch: PostBatch, tokenizer: Tokenizer, is_recent: bool, times: Ints | None = None
+) -> TokenBatch:
     """Return what the analysis needs of a batch's posts.
 
     A post whose text is not a string is skipped, and its URLs with it. An id that is not an integer
-    becomes 0.
+    becomes 0. The times may be given as numbers, if these are known.
     """
+    if times is None:
+        times = np.array([microseconds(time) for time in batch.times], np.int64)
     kept = [isinstance(text, str) for text in batch.texts]
     texts = [text for text in batch.texts if isinstance(text, str)]
     urls, users, tids = (
@@ -155,7 +159,7 @@ def tokenize(batch: PostBatch, tokenizer: Tokenizer, is_recent: bool) -> TokenBa
         urls=word_sets([NOTHING if v is None or v == [] else tokenizer.urls(v) for v in urls]),
         users=single_texts(users),
         tids=np.array([tid if isinstance(tid, int) else 0 for tid in tids], np.int64),
-        times=np.array([microseconds(time) for time in compress(batch.times, kept)], np.int64),
+        times=times[np.array(kept, np.bool_)],
         is_recent=is_recent,
         skipped=len(kept) - len(texts),
     )

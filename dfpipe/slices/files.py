@@ -27,7 +27,11 @@ class Writer:
         self._file = io.BytesIO()
         # Statistics would take space and tell a reader nothing: a file is one hour.
         self._parquet = pq.ParquetWriter(
-            self._file, SCHEMA, compression="zstd", write_statistics=False
+            self._file,
+            SCHEMA,
+            compression="zstd",
+            write_statistics=False,
+            use_dictionary=["user"],
         )
 
     def add(self, table: pa.Table) -> None:

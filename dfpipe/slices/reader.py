@@ -126,7 +126,7 @@ class SliceReader:
         for columns, created in batches:
             if piece is not None:
                 yield piece
-            table = table_of(PostBatch(*columns[: len(PROPERTIES)]), self._tokenizer)
+            table = table_of(PostBatch(*columns[: len(PROPERTIES)]), self._tokenizer, created)
             writer.add(table)
             versions.append(_versions(columns, created))
             piece = Piece(table, Reads(len(table)), is_cached=False)

@@ -43,9 +43,14 @@ class Piece:
     is_cached: bool
 
 
-def table_of(batch: PostBatch, tokenizer: Tokenizer) -> pa.Table:
-    """Return the table of some posts; those without a text come last."""
-    tokens = tokenize(batch, tokenizer, is_recent=False)
+def table_of(
+    batch: PostBatch, tokenizer: Tokenizer, times: npt.NDArray[np.int64] | None = None
+) -> pa.Table:
+    """Return the table of some posts; those without a text come last.
+
+    The times may be given in microseconds, if they are known.
+    """
+    tokens = tokenize(batch, tokenizer, is_recent=False, times=times)
     users = _lists(tokens.users)
     table = pa.Table.from_arrays(
         [

@@ -167,7 +167,7 @@ setup(
         "collector": ["templates/*"],
         "service": ["static/*", "templates/*"],
         "launcher": ["pages/static/*", "pages/templates/*"],
-        "workflow": ["web/ui/static/*", "web/ui/templates/*"],
+        "workflow": ["web/templates/*"],
     },
     cmdclass={"build_py": BuildWithDefaults},
     install_requires=[*COMMAND, *WORKER],

@@ -141,8 +141,11 @@ def secured(response: Response) -> Response:
 
 
 def page(template: str, code: int = 200, **values: Any) -> Response:
-    """A response that a template of a service's page fills."""
-    return make_response(render_template(template, **values), code)
+    """A response that a template of a service's page fills.
+
+    Halves of surrogate pairs, which texts from JSON may have but UTF-8 does not, become "?".
+    """
+    return make_response(render_template(template, **values).encode(errors="replace"), code)
 
 
 def message_page(code: int, title: str, text: str) -> Response:

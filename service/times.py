@@ -94,3 +94,18 @@ def format_duration(duration: timedelta) -> str:
         number, left = divmod(left, seconds)
         parts += [f"{number}{unit}"] * bool(number)
     return "".join(parts) or "0s"
+
+
+def spell_duration(duration: timedelta) -> str:
+    """Write a duration for people, in its two largest units; below zero it is zero.
+
+    >>> spell_duration(timedelta(seconds=3725)), spell_duration(timedelta(days=3, hours=2))
+    ('1 h 02 min', '3 d 02 h')
+    """
+    seconds = max(0, round(duration.total_seconds()))
+    minutes, hours = seconds // 60, seconds // 3600
+    if hours >= 48:
+        return f"{hours // 24} d {hours % 24:02} h"
+    if hours:
+        return f"{hours} h {minutes % 60:02} min"
+    return f"{minutes} min {seconds % 60:02} s" if minutes else f"{seconds} s"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from launcher.views.graph import HEIGHT, WIDTH, Box, Graph, draw
+from service.times import spell_duration
 
 # The colour of each state of a job or an execution; others look like waiting.
 LOOKS = {
@@ -147,15 +148,7 @@ def duration(started: datetime | None, ended: datetime | None, now: datetime) ->
     >>> duration(start, start + timedelta(seconds=3725), start)
     '1 h 02 min'
     """
-    if started is None:
-        return ""
-    seconds = _seconds(started, ended, now)
-    minutes, hours = seconds // 60, seconds // 3600
-    if hours >= 48:
-        return f"{hours // 24} d {hours % 24:02} h"
-    if hours:
-        return f"{hours} h {minutes % 60:02} min"
-    return f"{minutes} min {seconds % 60:02} s" if minutes else f"{seconds} s"
+    return "" if started is None else spell_duration((ended or now) - started)
 
 
 def _seconds(started: datetime, ended: datetime | None, now: datetime) -> int:

@@ -135,7 +135,7 @@ def test_a_newer_run_shows_without_a_reload(tmp_path: Path, page: "Page") -> Non
         page.evaluate("window.stays = true")
         page.locator("#live").evaluate("live => { live.dataset.refresh = 0.2; }")
         page.get_by_label("Filter the stories").fill("o")
-        page.evaluate("comeBack()")
+        page.evaluate("scheduleRefresh()")
         support.fill(own.warehouse, SLOT + SLOTS, words=("penguin", "escaped", "zoo"))
         page.get_by_role("link", name="penguin escaped zoo").wait_for()
         assert page.get_by_label("Filter the stories").input_value() == "o"

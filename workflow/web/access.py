@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response, abort
 
 from service import access
-from service.access import script_asks, to_login
+from service.access import other_site_asks, script_asks, to_login
 from service.auth import request_is_proven
 
 View = Callable[..., Any]
@@ -34,6 +34,18 @@ def viewers_only(view: View) -> View:
     @functools.wraps(view)
     def checked(*args: Any, **kwargs: Any) -> Any:
         return view(*args, **kwargs) if may_view() else to_login()
+
+    return checked
+
+
+def own_forms_only(view: View) -> View:
+    """Let viewers alone send a form, from a page of this application; others get an empty 403."""
+
+    @functools.wraps(view)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        if other_site_asks() or not may_view():
+            abort(Response(status=403))
+        return view(*args, **kwargs)
 
     return checked
 

@@ -33,9 +33,7 @@ def create_blueprint(base_path: str = DEFAULT_BASE_PATH) -> Blueprint:
         "workflow",
         __name__,
         url_prefix=base_path,
-        template_folder="ui/templates",
-        static_folder="ui/static",
-        static_url_path=pages.STATIC,
+        template_folder="templates",
     )
     add = blueprint.add_url_rule
     for name in HANDLERS:

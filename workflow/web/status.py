@@ -1,28 +1,21 @@
 """The status of workflows: the tree of one, and the list of all, as JSON values."""
 
-from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from typing import Any
 
 from google.api_core.exceptions import InvalidArgument
-from google.cloud.datastore.query import PropertyFilter
 
-from dfpipe.datastore import Query, count
-from workflow import registry, values
-from workflow.engine import large, model
-from workflow.engine.engine import Engine, current
-from workflow.engine.unit import Unit
-from workflow.errors import PipelineStatusError, UnknownPipelineError
-from workflow.records import LONGEST_ID, RUN, STATES, Params, Record, Slot, is_id
-from workflow.web import describing
-from workflow.web.describing import LONGEST_VALUE, Tree
+from dfpipe.datastore import count
+from workflow import registry
+from workflow.engine import model
+from workflow.engine.engine import current
+from workflow.errors import PipelineStatusError
+from workflow.records import STATES, Record, is_id
+from workflow.web.describing import Tree
+from workflow.web.reader import MOST_ARGUMENTS, Reader
 
-LOOKUP = 500  # entities
 MOST_ROOTS = 500  # in one list
 MOST_CHILDREN = 500  # in one page of a stage's
-MOST_ANCESTORS = 20
 MOST_STAGES = 100  # asked for by their ids
-MOST_ARGUMENTS = 100  # of one stage, in a page
 
 
 def get_pipeline_names() -> list[str]:
@@ -42,7 +35,7 @@ def get_root_list(
     """
     if not 1 <= count <= MOST_ROOTS:
         raise PipelineStatusError(f"the count is {count}: give 1 to {MOST_ROOTS}")
-    return _Reader(current()).roots(class_path, cursor, count)
+    return Reader(current()).roots(class_path, cursor, count)
 
 
 def get_status_tree(root_pipeline_id: str) -> Tree:
@@ -51,7 +44,7 @@ def get_status_tree(root_pipeline_id: str) -> Tree:
     The root of an aborted workflow has as `failure` the stage that was the reason: its pipelineId,
     classPath and message. Raises UnknownPipelineError for an unknown id.
     """
-    reader = _Reader(current())
+    reader = Reader(current())
     root = reader.root_of(reader.record(root_pipeline_id))
     records = {root.id: root}
     wave = [root]
@@ -71,7 +64,7 @@ def get_stage(pipeline_id: str, first: int = 0, count: int = 100) -> Tree:
     """
     if not 0 <= count <= MOST_CHILDREN:
         raise PipelineStatusError(f"the count is {count}: give 0 to {MOST_CHILDREN}")
-    reader = _Reader(current())
+    reader = Reader(current())
     record = reader.record(pipeline_id)
     root = reader.root_of(record)
     ids = record.child_ids(first, first + count)
@@ -81,17 +74,18 @@ def get_stage(pipeline_id: str, first: int = 0, count: int = 100) -> Tree:
     ancestors = reader.ancestors(record)
     briefs = reader.briefs(root, ancestors)
     tree["ancestors"] = [{"pipelineId": each.id, **briefs[each.id]} for each in ancestors]
-    tree["places"] = _places([*ancestors, record])
+    tree["places"] = places([*ancestors, record])
     return tree
 
 
-def _places(line: list[Record]) -> dict[str, int]:
-    places = {}
+def places(line: list[Record]) -> dict[str, int]:
+    """Which child of the one before it each stage of a line of descent is, from 0."""
+    found = {}
     for parent, child in pairwise(line):
         siblings = parent.child_ids()
         if child.id in siblings:  # it may be of an earlier attempt
-            places[child.id] = siblings.index(child.id)
-    return places
+            found[child.id] = siblings.index(child.id)
+    return found
 
 
 def get_stages(pipeline_ids: list[str]) -> Tree:
@@ -102,7 +96,7 @@ def get_stages(pipeline_ids: list[str]) -> Tree:
     """
     if len(pipeline_ids) > MOST_STAGES:
         raise PipelineStatusError(f"{len(pipeline_ids)} stages: ask for {MOST_STAGES} at a time")
-    reader = _Reader(current())
+    reader = Reader(current())
     records = reader.records([name for name in pipeline_ids if is_id(name)])
     root = reader.root_of(records[0]) if records else None
     return {"pipelines": reader.briefs(root, records)}
@@ -114,7 +108,7 @@ def get_counts(root_pipeline_id: str) -> Tree:
     States that no stage is in are left out; `finalizing` counts as `run`. The id may be that of any
     stage. Raises UnknownPipelineError.
     """
-    reader = _Reader(current())
+    reader = Reader(current())
     root = reader.record(root_pipeline_id).root
     counts = {state: count(reader.client, reader.in_state(root, state)) for state in STATES}
     return {"counts": {state: number for state, number in counts.items() if number}}
@@ -131,7 +125,7 @@ def get_stages_in(
         raise PipelineStatusError(f"the state is {state!r}: give {', '.join(STATES)}")
     if not 1 <= count <= MOST_STAGES:
         raise PipelineStatusError(f"the count is {count}: give 1 to {MOST_STAGES}")
-    reader = _Reader(current())
+    reader = Reader(current())
     root = reader.root_of(reader.record(root_pipeline_id))
     start = cursor.encode() if cursor else None
     try:
@@ -144,130 +138,3 @@ def get_stages_in(
     if token and len(records) == count:
         answer["cursor"] = token.decode() if isinstance(token, bytes) else token
     return answer
-
-
-class _Reader:
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.client = engine.client
-
-    def record(self, pipeline_id: str) -> Record:
-        found = self.engine.record(pipeline_id)
-        if found is None:
-            shown = pipeline_id if len(pipeline_id) <= 100 else f"{pipeline_id[:97]}..."
-            raise UnknownPipelineError(f"there is no workflow with a stage {shown!r}")
-        return found
-
-    def root_of(self, record: Record) -> Record:
-        return record if record.is_root else self.record(record.root)
-
-    def ancestors(self, record: Record) -> list[Record]:
-        """The nearest of those above a stage, the topmost first."""
-        found: list[Record] = []
-        while record.parent and len(found) < MOST_ANCESTORS:
-            record = self.record(record.parent)
-            found.insert(0, record)
-        return found
-
-    def records(self, names: list[str]) -> list[Record]:
-        """Those of the stages that are stored, in that order."""
-        return [model.pipeline_of(entity) for entity in self._entities(model.PIPELINE, names)]
-
-    def in_state(self, root: str, state: str) -> Query:
-        query: Query = self.client.query(kind=model.PIPELINE)
-        query.add_filter(filter=PropertyFilter("state", "=", model.state_key(root, state)))
-        return query
-
-    def _entities(self, kind: str, names: Iterable[str]) -> Iterator[Any]:
-        keys = [self.client.key(kind, name) for name in names]
-        for at in range(0, len(keys), LOOKUP):
-            found = {e.key.name: e for e in large.lookup(self.client, keys[at : at + LOOKUP])}
-            yield from (found[k.name] for k in keys[at : at + LOOKUP] if k.name in found)
-
-    def _slots(self, keys: Iterable[str]) -> dict[str, Slot]:
-        return {e.key.name: model.slot_of(e) for e in self._entities(model.SLOT, keys)}
-
-    def roots(self, class_path: str | None, cursor: str | None, count: int) -> Tree:
-        order = "listed_class" if class_path else "listed"
-        query = self.client.query(kind=model.PIPELINE, order=[order])
-        first, last = (f"{class_path}/", f"{class_path}0") if class_path else ("0", ":")
-        if not first <= (cursor or first) < last or len(f"{cursor}{last}") > LONGEST_ID:
-            raise PipelineStatusError("no such class or cursor: leave the cursor out to begin")
-        query.add_filter(filter=PropertyFilter(order, ">=", cursor or first))
-        query.add_filter(filter=PropertyFilter(order, "<", last))
-        found = list(query.fetch(limit=count + 1))
-        records = [model.pipeline_of(entity) for entity in found[:count]]
-        told = self.briefs(None, records)
-        for record in records:
-            told[record.id] |= describing.details(record, self._params(record), MOST_ARGUMENTS)
-        answer: Tree = {"pipelines": [{"pipelineId": r.id, **told[r.id]} for r in records]}
-        if len(found) > count:
-            answer["cursor"] = found[count][order]
-        return answer
-
-    def tree(
-        self, root: Record, records: dict[str, Record], most_arguments: int | None = None
-    ) -> Tree:
-        details = {
-            name: describing.details(record, self._params(record), most_arguments)
-            for name, record in records.items()
-        }
-        keys = sorted({key for each in details.values() for key in describing.slots_of(each)})
-        slots = self._slots(keys)
-        pipelines = self._all(root, list(records.values()), slots)
-        for name, told in pipelines.items():
-            told.update(details[name])
-        # An output that a stage leaves to the last one that it yields is in both: the later counts.
-        fillers = {root.stem: root.id}
-        fillers |= {key: name for name, each in details.items() for key in each["outputs"].values()}
-        return {
-            "rootPipelineId": root.id,
-            "slots": {key: self._slot(key, slots.get(key), fillers) for key in keys},
-            "pipelines": pipelines,
-        }
-
-    def briefs(self, root: Record | None, records: list[Record]) -> dict[str, Tree]:
-        """Stages in short: without their arguments, outputs and values."""
-        # Those that run and whose default output is filled are being finalized.
-        running = [record for record in records if record.status == RUN]
-        slots = self._slots(self._params(record).output_slots["default"] for record in running)
-        return self._all(root, records, slots)
-
-    def _all(
-        self, root: Record | None, records: list[Record], slots: dict[str, Slot]
-    ) -> dict[str, Tree]:
-        said = {e.key.name: e for e in self._entities(model.STATUS, [r.stem for r in records])}
-        failed = {r.id: r for r in self.records([r.failed for r in records if r.failed])}
-        return {
-            record.id: {
-                **describing.about(record, self._params(record), slots),
-                **describing.abort_message(root or record, record),
-                **describing.failure(record, failed.get(record.failed or "")),
-                **describing.said(said.get(record.stem)),
-            }
-            for record in records
-        }
-
-    def _params(self, record: Record) -> Params:
-        return Unit(self.client, self.engine.service, 0).params(record)
-
-    def _slot(self, key: str, slot: Slot | None, fillers: dict[str, str]) -> Tree:
-        if slot is None or slot.value is None:
-            stem = key.rpartition("/")[0]
-            return {
-                "status": "waiting",
-                "fillerPipelineId": fillers.get(key) or fillers.get(stem, stem),
-            }
-        return {
-            "status": "filled",
-            "fillTimeMs": (slot.fill_time or 0) // 1000,
-            "value": self._value(slot.value),
-            "fillerPipelineId": slot.filler,
-        }
-
-    def _value(self, text: str) -> Any:
-        if len(text) > LONGEST_VALUE:
-            return f"{text[:LONGEST_VALUE]}..."
-        if text.startswith("@"):
-            return f"{large.read(self.client, text)[:LONGEST_VALUE]}..."
-        return values.loads(text)

@@ -1,11 +1,5 @@
 "use strict";
-// The pages work without this; it adds plots, times in the reader's zone, a filter, questions before what cannot be
-// undone, and pages that stay current.
-
-const byId = (id) => document.getElementById(id);
-
-const local = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "short" });
-const zone = new Intl.DateTimeFormat(undefined, { timeZoneName: "short" });
+// Plots, and a filter of the stories; service/static/pages.js comes before it. The pages work without both.
 
 // Plots
 
@@ -89,19 +83,6 @@ if (plot) {
   });
 }
 
-// Times in the reader's zone; pointing at one gives it in UTC
-
-function localize(part) {
-  for (const time of part.querySelectorAll("time[datetime]")) {
-    time.title = `${time.dateTime.slice(0, 16).replace("T", " ")} UTC`;
-    time.textContent = local.format(new Date(time.dateTime));
-  }
-  for (const option of part.querySelectorAll("option[value$=Z]")) option.textContent = local.format(new Date(option.value));
-  for (const place of part.querySelectorAll(".zone")) {
-    place.textContent = zone.formatToParts(new Date()).find((each) => each.type === "timeZoneName").value;
-  }
-}
-
 // Stories are filtered while a person types; Enter searches everything
 
 function filter() {
@@ -122,51 +103,5 @@ document.addEventListener("keydown", (event) => {
   field.form.requestSubmit();
 });
 
-const given = byId("live")?.outerHTML;  // as the page came
-localize(document);
+document.addEventListener("refreshed", filter);
 filter();
-
-// Buttons that ask first
-
-document.addEventListener("submit", (event) => {
-  const question = event.target.dataset.confirm;
-  if (question && !window.confirm(question)) event.preventDefault();
-});
-
-// What goes on: the part of the page that changes is fetched again after so many seconds
-
-const refreshSeconds = () => Number(byId("live")?.dataset.refresh) || 0;
-const comeBack = () => { if (refreshSeconds()) setTimeout(refresh, 1000 * refreshSeconds()); };
-const isChosenFrom = (live) => live.contains(document.activeElement) && document.activeElement.matches("select");
-
-async function refresh() {
-  const live = byId("live");
-  if (!document.hidden && !isChosenFrom(live)) {
-    try {
-      const response = await fetch(location.href);
-      if (response.ok && !response.redirected) replace(live, await response.text());
-    } catch {
-      // The service may be starting again: the next time will do.
-    }
-  }
-  comeBack();
-}
-
-let shown = given;
-
-function replace(live, text) {
-  const fetched = new DOMParser().parseFromString(text, "text/html");
-  const next = fetched.getElementById("live");
-  if (!next || next.outerHTML === shown) return;
-  shown = next.outerHTML;
-  const focused = live.contains(document.activeElement) ? document.activeElement.id : "";
-  const typed = byId("filter")?.value ?? "";
-  document.title = fetched.title;
-  live.replaceWith(document.adoptNode(next));
-  if (byId("filter")) byId("filter").value = typed;
-  localize(next);
-  filter();
-  if (focused) byId(focused)?.focus({ preventScroll: true });
-}
-
-comeBack();

@@ -343,6 +343,7 @@ def test_secrets_among_the_arguments_are_not_told(queues: Queues, web: FlaskClie
 
 @pytest.mark.parametrize("page", ["list", "status?root=any%26id"])
 def test_pages_send_to_the_login_and_back(web: FlaskClient, page: str) -> None:
+    Leaf(1).start(idempotence_key="any&id")
     answer = web.get(f"{BASE}/{page}")
     assert answer.status_code == 302
     login = web.get(answer.location)
@@ -355,6 +356,67 @@ def test_pages_send_to_the_login_and_back(web: FlaskClient, page: str) -> None:
     assert web.get(f"{BASE}/login").location == f"{BASE}/list"
     assert web.post(f"{BASE}/logout").status_code == 303
     assert web.get(f"{BASE}/{page}").status_code == 302
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_who_may_press_the_buttons(queues: Queues, web: FlaskClient, name: str) -> None:
+    url, fields = f"{BASE}/status/{name}", {"root": "unknown", "stage": "unknown"}
+    assert web.post(url, data=fields).status_code == 403
+    assert web.post(url, data=fields, headers=PROOF).status_code == 403
+    log_in(web)
+    other = {"Origin": "https://evil.example"}
+    assert web.post(url, data=fields, headers=other).status_code == 403
+    assert web.get(url).status_code == 405
+    answer = web.post(url, data=fields)
+    assert answer.status_code == 404
+    assert "there is no workflow with a stage &#39;unknown&#39;" in answer.text
+
+
+def test_a_button_that_is_refused_says_why(queues: Queues, web: FlaskClient) -> None:
+    root = started(Leaf(1))
+    log_in(web)
+    answer = web.post(f"{BASE}/status/cleanup", data={"root": root})
+    assert answer.status_code == 409
+    assert "abort it first, or wait" in answer.text
+    assert f'href="{BASE}/status?root={root}"' in answer.text
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("root=unknown", 404),
+        ("root=ROOT&stage=unknown", 404),
+        ("root=ROOT&stage=OTHER", 404),
+        ("root=ROOT&first=-1", 400),
+        (f"root=ROOT&first={'9' * 5000}", 400),
+        ("root=ROOT&first=1000000", 200),
+        ("root=ROOT&state=odd", 400),
+        ("root=ROOT&state=done&cursor=junk", 400),
+        ("root=ROOT&state=done", 200),
+        ("root=%ED%A0%80%00", 404),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_addresses_of_the_status_page(
+    queues: Queues, web: FlaskClient, query: str, code: int
+) -> None:
+    query = query.replace("ROOT", started(Leaf(1))).replace("OTHER", started(Leaf(2)))
+    log_in(web)
+    answer = web.get(f"{BASE}/status?{query}")
+    assert answer.status_code == code
+    assert "<h1>" in answer.text
+    assert len(answer.text) < 10_000
+
+
+def test_hostile_values_stay_text(queues: Queues, web: FlaskClient) -> None:
+    root = started(Fan(1, secret_word="hush", hostile="<script>1</script>\ud800\u202e\0" * 3000))
+    log_in(web)
+    answer = web.get(f"{BASE}/status?root={root}")
+    assert answer.status_code == 200
+    assert "&lt;script&gt;1&lt;/script&gt;" in answer.text
+    assert "<script>" not in answer.text
+    assert "hush" not in answer.text
+    assert len(answer.text) < 20_000
 
 
 def test_the_first_page(web: FlaskClient) -> None:
@@ -390,12 +452,13 @@ def test_another_site_logs_nobody_in_or_out(web: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["list", "status", "login", "service/session", "static/workflow.js"]
+    "page", ["list", "status?root=ROOT", "login", "service/session", "service/static/pages.js"]
 )
-def test_pages_allow_no_foreign_script(web: FlaskClient, page: str) -> None:
+def test_pages_allow_no_foreign_script(queues: Queues, web: FlaskClient, page: str) -> None:
+    root = started(Leaf(1))
     if page not in ("login", "service/session"):
         log_in(web)
-    answer = web.get(f"{BASE}/{page}")
+    answer = web.get(f"{BASE}/{page.replace('ROOT', root)}")
     assert answer.status_code == 200
     policy = answer.headers["Content-Security-Policy"]
     assert "default-src 'none'; script-src 'self';" in policy

@@ -45,7 +45,6 @@ def completed(line: str) -> list[str]:
             "dfpipe run --top-",
             [f"--top-{x}" for x in ("words", "urls", "pairs", "rising", "stories")],
         ),
-        ("dfpipe export --s", ["--store", "--since"]),
         ("dfpipe query popular_", ["popular_not_interesting", "popular_words"]),
         ("dfpipe query pair_history --param w", ["w1=", "w2="]),
         ("dfpipe query popular_words --format ''", ["table", "json", "csv"]),

@@ -214,14 +214,14 @@ def test_a_name_that_leads_out_is_told_and_goes_nowhere(
 
 class TestBombs:
     BOMBS: dict[str, Callable[[], bytes]] = {
-        "gz": lambda: gzip.compress(line(1) * 600_000),
-        "zst": lambda: zstandard.ZstdCompressor().compress(line(1) * 600_000),
-        "xz": lambda: lzma.compress(line(1) * 600_000),
-        "zip": lambda: zipped({"a": line(1) * 600_000}),
-        "tar.gz": lambda: gzip.compress(tarred({"a.jpg": bytes(60_000_000)})),
-        "many in a zip": lambda: zipped({f"{n}.txt": line(1) * 10_000 for n in range(60)}),
+        "gz": lambda: gzip.compress(line(1) * 150_000),
+        "zst": lambda: zstandard.ZstdCompressor().compress(line(1) * 150_000),
+        "xz": lambda: lzma.compress(line(1) * 150_000),
+        "zip": lambda: zipped({"a": line(1) * 150_000}),
+        "tar.gz": lambda: gzip.compress(tarred({"a.jpg": bytes(15_000_000)})),
+        "many in a zip": lambda: zipped({f"{n}.txt": line(1) * 10_000 for n in range(15)}),
         "zips in a zip": lambda: zipped(
-            {f"{n}.zip": zipped({"a": b"#" * 5_000_000}) for n in range(12)}
+            {f"{n}.zip": zipped({"a": b"#" * 1_250_000}) for n in range(12)}
         ),
     }
 
@@ -229,7 +229,7 @@ class TestBombs:
     def test_what_unpacks_to_too_much(
         self, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(containers, "FREE_BYTES", 10_000_000)
+        monkeypatch.setattr(containers, "FREE_BYTES", 2_500_000)
         found = read(written(tmp_path, self.BOMBS[kind]()))
         assert set(failures(found)) == {
             "in unpacks to over 200 times its size, which archives of posts do not: if you trust "
@@ -291,8 +291,8 @@ def test_memory_is_bounded(tmp_path: Path, pack: Callable[[Files], bytes]) -> No
         f"data/tweets-part{n}.js": b"window.YTD.tweets.part%d = [" % n
         + b",\n".join(
             b'{"tweet": {"id_str": "%d", "full_text": "Storm %d %s", "created_at": '
-            b'"Fri Sep 08 07:00:00 +0000 2023"}}' % (10**6 * n + m, m, b"x" * 400)
-            for m in range(1, 10_000)
+            b'"Fri Sep 08 07:00:00 +0000 2023"}}' % (10**6 * n + m, m, b"x" * 1_900)
+            for m in range(1, 2_500)
         )
         + b"]"
         for n in range(1, 4)
@@ -303,7 +303,7 @@ def test_memory_is_bounded(tmp_path: Path, pack: Callable[[Files], bytes]) -> No
     count = sum(isinstance(what, Post) for _, what in archives.read(ArchiveFile("in", path)))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert count == 3 * 9_999
+    assert count == 3 * 2_499
     assert peak < 12 * 2**20
 
 

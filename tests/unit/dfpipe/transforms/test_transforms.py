@@ -132,8 +132,7 @@ def rank_with_beam(sets: list[set[str]], k: int, candidates: int) -> list[object
 SETS = [{"a", "b", "c"}, {"a", "b"}, {"b", "c", "d"}, {"a"}, {"d", "e"}, {"d", "e", "a"}, set()]
 
 
-@pytest.mark.parametrize("candidates", [1, 2, 3, 100])
-@pytest.mark.parametrize("k", [1, 3, 50])
+@pytest.mark.parametrize(("k", "candidates"), [(1, 1), (3, 1), (3, 2), (3, 3), (3, 100), (50, 2)])
 def test_pair_rankings_do_not_depend_on_the_candidates(k: int, candidates: int) -> None:
     assert rank_with_beam(SETS, k, candidates) == brute_force(SETS, k)
 

@@ -10,10 +10,9 @@ import duckdb
 import pytest
 
 from dfpipe.errors import DfpipeError
-from dfpipe.warehouse import connect
+from dfpipe.warehouse import connect, duckdb_warehouse
 from dfpipe.warehouse.duckdb_warehouse import (
     LONG_PATIENCE,
-    PAUSE,
     SHORT_PATIENCE,
     STALE,
     DuckDBWarehouse,
@@ -71,16 +70,21 @@ def path(tmp_path: Path) -> Path:
     ],
 )
 def test_a_held_file_is_waited_for_and_its_holder_named(
-    path: Path, call: Callable[[DuckDBWarehouse], object], patience: float
+    path: Path,
+    call: Callable[[DuckDBWarehouse], object],
+    patience: float,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pauses: list[float] = []
+    # Each try to open the file takes longer than the pauses, which nobody waits for here.
+    monkeypatch.setattr(duckdb_warehouse, "PAUSE", 1.0)
     with (
         process(HOLDER, str(path)) as holder,
         pytest.raises(DfpipeError, match=rf"results.duckdb is open in .*PID {holder.pid}\)"),
     ):
         call(DuckDBWarehouse(path, pauses.append))
     assert sum(pauses) == pytest.approx(patience)
-    assert set(pauses) == {PAUSE}
+    assert set(pauses) == {1.0}
 
 
 def test_a_file_that_is_released_in_time_is_written(path: Path) -> None:

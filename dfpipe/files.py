@@ -26,6 +26,7 @@ def appearing(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
             part.replace(path)
+        # Also on Ctrl-C; a part that is left would be written over, but takes room.
         except BaseException:
             part.unlink(missing_ok=True)
             raise

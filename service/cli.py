@@ -139,6 +139,7 @@ class ServiceGroup(click.Group):
         except ModuleNotFoundError as error:
             extra = f"run `pip install 'dfpipe[{self._extra}]'`"
             self._fail(f"the package {error.name} is not installed: {extra}", 1)
+        # Which errors are the user's is known by their class; the others are raised again.
         except Exception as error:
             expected = getattr(type(error), "exit_status", None)
             if expected is None and not isinstance(error, _google_errors()):

@@ -31,6 +31,7 @@ def write_whole(path: Path, content: str | bytes, *, mode: int = 0o644) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    # Also on Ctrl-C: the part would stay until it is stale.
     except BaseException:
         with suppress(OSError):
             os.unlink(temporary)

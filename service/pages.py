@@ -101,6 +101,7 @@ def install_pages(
     """
     frame = app.extensions.setdefault(_EXTENSION, _Frame(places or {}, search))
     frame.links += [link for link in navigation if link not in frame.links]
+    # A service and a blueprint in it may both ask for the frame.
     if "service" in app.blueprints:
         return
     blueprint = _blueprint(prefix)

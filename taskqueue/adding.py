@@ -65,8 +65,10 @@ def add(
     records = [task.record(queue, task.name or next(names), now) for task in tasks]
     failures = _store(service, records, transactional, now)
     for task, record, failure in zip(tasks, records, failures, strict=True):
+        # Tasks whose names can be used are added although others fail.
         if failure is None:
             task.mark_added(record)
+    # A dispatcher in this process need not wait for its next poll.
     for wake in service.added:
         wake()
     for failure in reversed(failures):

@@ -112,6 +112,7 @@ class Accounts:
         def change() -> None:
             account = self.get(account_id)
             if account is not None and account.is_active:
+                # Where it stopped stays, for the day when it is followed again.
                 stopped = replace(account, is_active=False, reason=reason[:LONGEST_ERROR])
                 self.put(replace(stopped, last_fetch=now, errors=account.errors + 1))
 

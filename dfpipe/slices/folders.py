@@ -103,6 +103,7 @@ class LocalFolder:
             with open(number, "wb") as stream:
                 stream.write(data)
             os.replace(part, file)
+        # Also on Ctrl-C: nothing else removes the part.
         except BaseException:
             os.unlink(part)
             raise

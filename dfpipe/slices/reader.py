@@ -57,6 +57,7 @@ class SliceReader:
         try:
             return self._folder.files(self._within)
         except OSError as error:
+            # A cache that fails costs time, not the run.
             _LOG.warning("the cache cannot be listed: %s", error)
             return []
 
@@ -77,6 +78,7 @@ class SliceReader:
             yield from token_batches(pieces, part)
 
     def _pieces(self, hours: range) -> Iterator[Piece]:
+        # A new store or new options: to ask for the states of posts would be a query for nothing.
         if not any(map(self._has, hours)):
             yield from self._read(hours)
             return
@@ -87,6 +89,7 @@ class SliceReader:
             if tables is None:
                 changed.append(hour)
                 continue
+            # The hours before a cached one, by one query: pieces come in the order of time.
             yield from self._read(changed)
             changed = []
             for n, table in enumerate(tables):
@@ -136,6 +139,7 @@ class SliceReader:
 
     def _keep(self, hour: int, writer: files.Writer, versions: list[Versions | None]) -> bool:
         """Keep a slice in place of older ones of its hour; say whether it could be."""
+        # A post without a version can change unnoticed, so its hour is not kept.
         known = [each for each in versions if each is not None]
         if len(known) < len(versions):
             return False

@@ -136,6 +136,7 @@ class Executions:
         overlap = self._context.settings.overlap
         if overlap == "skip":
             return self._end(replace(execution, error=f"{current} was still running"), SKIPPED)
+        # Of several slots that came meanwhile, only the newest is worth its start.
         passed = [self._records.execution(each) for each in waiting] if overlap == "cancel" else []
         before = self._records.execution(current) if overlap == "cancel" else None
         for each in passed:
@@ -196,6 +197,7 @@ def look_at(context: Context, execution_id: str) -> None:
 
 
 def _outcome(execution: ExecutionRecord, jobs: dict[str, JobRecord | None]) -> str:
+    # An error outside of all jobs, which keep their own.
     if execution.error:
         return FAILED
     if execution.is_cancelled:

@@ -99,6 +99,7 @@ def group_prefix(queue: str, tag: str | None) -> str:
 
 def end_of(prefix: str) -> str:
     """The first key after all that begin with a prefix, which ends with a slash."""
+    # "0" follows "/" in ASCII.
     return prefix[:-1] + "0"
 
 
@@ -177,6 +178,7 @@ def to_entity(task: StoredTask, client: Store) -> Entity:
     if task.dead is not None:
         entity["dead"] = order_key(prefix, task.dead)
     else:
+        # A dead letter has no `due`, so neither leasing nor sending finds it.
         entity["due"] = order_key(prefix, task.due)
         if task.is_pull:
             entity["group"] = order_key(group_prefix(task.queue, task.tag), task.due)
@@ -231,6 +233,7 @@ def _unpacked(packed: str) -> tuple[Request | None, TaskRetryOptions | None]:
 def from_entity(entity: Entity) -> StoredTask | None:
     """The task of an entity that `to_entity` made; None for a tombstone."""
     get = entity.get
+    # Only a tombstone has neither.
     order = get("due") or get("dead")
     if order is None:
         return None

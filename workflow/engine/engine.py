@@ -305,6 +305,7 @@ class Engine:
             root = str(stage.pipeline_id)
             ended = Ended(stage.class_path, root, stage.base_path, stage.was_aborted)
             send(*result_mail(ended, mail, sender))
+        # `send` is the user's own; the workflow has ended whether or not its mail is sent.
         except Exception:
             _logger.exception("the mail about %s could not be sent", stage)
 

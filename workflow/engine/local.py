@@ -62,6 +62,7 @@ class LocalRunner:
                 handle(self.engine, name, dict(parse_qsl(task.payload.decode())))
                 return Answer(200)
             return Answer(self._other(task) if self._other else 404, "no handler")
+        # As a server does: the answer 500 lets the queue retry the task.
         except Exception as error:
             _logger.warning("task %s has failed", task.name, exc_info=error)
             return Answer(500, f"{type(error).__name__}: {error}")

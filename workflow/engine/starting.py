@@ -111,6 +111,7 @@ def _start(
 
     try:
         transact_alone(step)
+    # Also after Ctrl-C: nothing was stored, so the stage can be started again.
     except BaseException:
         inside(stage).record = None
         raise

@@ -116,6 +116,7 @@ def _content(thing: object) -> tuple[str, list[str]]:
     links = [tag for tag in tags if inside(tag, "type") in ("Mention", "Hashtag")]
     named = {value.casefold() for key in ("href", "name") for value in _each(links, key)}
     text, urls = html_text(content, named)
+    # What people can vote for in a `Question` is part of what it says.
     options = [*items(inside(thing, "oneOf")), *items(inside(thing, "anyOf"))]
     emoji = _each([tag for tag in tags if inside(tag, "type") == "Emoji"], "name")
     return with_parts(text, inside(thing, "summary"), _each(options, "name"), emoji), urls
@@ -134,6 +135,7 @@ def _tid(uri: object) -> int:
     if not isinstance(uri, str) or "://" not in uri:
         raise RefusedError("id is not an address")
     number = uri.removesuffix("/activity").rpartition("/")[2]
+    # More digits than 20 are out of range, and millions of them take long to convert.
     is_number = number.isascii() and number.isdigit() and 0 < int(number[:20]) < 2**63
     return int(number) if is_number else hashed_tid(uri)
 

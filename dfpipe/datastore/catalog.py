@@ -8,10 +8,20 @@ from dataclasses import dataclass, field
 from itertools import product
 
 from dfpipe.datastore.indexes import Index
-from dfpipe.datastore.records import Indexed, Shape, check_rows, indexed, indexed_places
+from dfpipe.datastore.records import (
+    Indexed,
+    Shape,
+    check_rows,
+    indexed,
+    indexed_places,
+    unpack,
+    unpack_all,
+)
 
 # A row of the table of that name: the index's number, the encoded value, the entity's path.
 Entry = tuple[int, bytes, bytes]
+# Path, shape's number and packed values of an entity that is stored.
+Stored = tuple[bytes, int, bytes]
 # A row of the table of entities: kind, path, shape, data and checksum.
 Row = tuple[int, bytes, int, bytes, int | None]
 
@@ -107,16 +117,21 @@ class Writer:
         entries = (
             entry
             for _, path, shape, data, _ in rows
-            for entry in self._entries_in(number, index, path, indexed(places[shape], data))
+            for entry in self._entries_in(number, index, path, indexed(places[shape], unpack(data)))
         )
         self.connection.executemany("INSERT INTO entry VALUES (?, ?, ?)", entries)
 
-    def entries(self, kind: int, path: bytes, shape: int, data: bytes) -> list[Entry]:
-        """The rows of an entity in the indexes of its kind."""
-        values = indexed(self._places(kind, shape), data)
-        rows: list[Entry] = []
-        for index, number in self.catalog.indexes.get(kind, {}).items():
-            rows += self._entries_in(number, index, path, values)
+    def entries(self, kind: int, stored: Iterable[Stored]) -> set[Entry]:
+        """The rows of entities of one kind in its indexes."""
+        indexes = self.catalog.indexes.get(kind, {}).items()
+        needed = [(row, places) for row in stored if (places := self._places(kind, row[1]))]
+        every = unpack_all([row[2] for row, _ in needed])
+        rows: set[Entry] = set()
+        for (row, places), values in zip(needed, every, strict=True):
+            found = indexed(places, values)
+            for index, number in indexes:
+                if index[0] in found:
+                    rows.update(self._entries_in(number, index, row[0], found))
         return rows
 
     def _places(self, kind: int, shape: int) -> list[tuple[int, str]]:

@@ -13,7 +13,7 @@ from google.cloud.datastore.key import Key
 
 from dfpipe.datastore import catalog as catalogs
 from dfpipe.datastore.batch import Batch, Transaction
-from dfpipe.datastore.catalog import Catalog, Writer
+from dfpipe.datastore.catalog import Catalog, Stored, Writer
 from dfpipe.datastore.database import Database
 from dfpipe.datastore.errors import StoreError, UnwritableError
 from dfpipe.datastore.indexes import Index
@@ -22,7 +22,7 @@ from dfpipe.datastore.planner import Scan
 from dfpipe.datastore.query import Counting, Query
 from dfpipe.datastore.reading import entity_of, values_of
 from dfpipe.datastore.scanning import Source
-from dfpipe.datastore.writing import Known, Stored, Write, apply, stored_rows
+from dfpipe.datastore.writing import Known, Write, apply, stored_rows
 
 PROJECT = "local"
 MOST_KEYS = 1000  # in one lookup

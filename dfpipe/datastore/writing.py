@@ -9,7 +9,8 @@ from google.api_core.exceptions import InvalidArgument
 from google.cloud.datastore.entity import Entity
 from google.cloud.datastore.key import Key
 
-from dfpipe.datastore.catalog import Entry, Writer
+from dfpipe.datastore.catalog import Entry, Stored, Writer
+from dfpipe.datastore.encoding import LONGEST_INDEXED
 from dfpipe.datastore.keys import path_of
 from dfpipe.datastore.records import (
     Shape,
@@ -23,8 +24,6 @@ from dfpipe.datastore.records import (
 LARGEST_COMMIT = 10 * 1024 * 1024  # bytes
 LOOKED_UP = 100  # paths in one statement
 
-# Path, shape's number and packed values of an entity that is stored.
-Stored = tuple[bytes, int, bytes]
 # Rows by kind number and path; None for a missing entity.
 Known = Mapping[int, Mapping[bytes, Stored | None]]
 
@@ -53,7 +52,8 @@ def puts(entities: Iterable[Entity], project: str) -> Iterator[Write]:
         shape = shape_of(entity)
         values = list(entity.values())
         data = pack(values)
-        check_indexed(shape, values)
+        if len(data) > LONGEST_INDEXED:  # else no value in it can be longer
+            check_indexed(shape, values)
         yield Write(key.namespace or "", key.flat_path[0], path, shape, data)
 
 
@@ -133,23 +133,20 @@ def _collect(
     rows: Rows,
 ) -> None:
     """Add the rows of writes to one kind, given the rows that are stored."""
+    old_rows: list[Stored] = []
+    new_rows: list[Stored] = []
     for path, write in writes.items():
         old = stored.get(path)
-        before: list[Entry] = []
-        after: list[Entry] = []
         if write.shape is not None:
             new = path, writer.shape(write.shape), write.data
             if old == new:
                 continue
-            rows.entities.append((kind, *new, checksum(*new)))
-            after = writer.entries(kind, *new)
+            new_rows.append(new)
         elif old is not None:
             rows.gone.append((kind, path))
         if old is not None:
-            before = writer.entries(kind, *old)
-        kept = set(before).intersection(after) if before and after else None
-        if kept:
-            before = [entry for entry in before if entry not in kept]
-            after = [entry for entry in after if entry not in kept]
-        rows.gone_entries += before
-        rows.entries += after
+            old_rows.append(old)
+    rows.entities += [(kind, *row, checksum(*row)) for row in new_rows]
+    before, after = writer.entries(kind, old_rows), writer.entries(kind, new_rows)
+    rows.gone_entries += before - after
+    rows.entries += after - before

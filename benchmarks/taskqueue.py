@@ -1,8 +1,9 @@
 """Pull tasks through their whole cycle, beside two other queues that need no server.
 
-`python benchmarks/taskqueue.py` adds tasks by 100, leases 1,000 and deletes them while others wait,
-here, in huey over SQLite and in persist-queue, in one run; then it measures how a lease grows from
-1,000 to 1,000,000 waiting tasks. The figures are written to benchmarks/RESULTS-taskqueue.md.
+`python benchmarks/taskqueue.py` adds, leases and deletes tasks while others wait, here, in huey
+over SQLite and in persist-queue, in one run: in batches and one by one, with files on disk and in
+memory. Then it measures how a lease grows from 1,000 to 1,000,000 waiting tasks. The figures are
+written to benchmarks/RESULTS-taskqueue.md.
 """
 
 import argparse
@@ -26,10 +27,20 @@ sys.path[0] = str(Path(__file__).parents[1])
 from taskqueue import Queue, Task, TaskQueueService, parse_config  # noqa: E402  # after the path
 
 PAYLOAD = bytes(range(100))
-ADDED, LEASED = 100, 1000  # at a time
+MEMORY = Path("/dev/shm")  # files without a disk
 RESULTS = Path(__file__).with_name("RESULTS-taskqueue.md")
 
 Cycle = Callable[[int], None]
+
+
+class Sizes(NamedTuple):
+    """How many tasks one call or commit adds, and how many it takes."""
+
+    added: int
+    taken: int
+
+
+ONE, BATCHES = Sizes(1, 1), Sizes(100, 1000)
 
 
 class Cost(NamedTuple):
@@ -45,29 +56,29 @@ def open_queue(folder: str) -> Queue:
     return Queue("work", service=TaskQueueService(f"sqlite:///{folder}/queue.db", config))
 
 
-def add(queue: Queue, number: int) -> None:
-    """Add tasks, 100 at a time."""
-    for _ in range(0, number, ADDED):
-        queue.add([Task(PAYLOAD, method="PULL") for _ in range(ADDED)])
+def add(queue: Queue, number: int, at_once: int = BATCHES.added) -> None:
+    """Add tasks, so many in one call."""
+    for _ in range(0, number, at_once):
+        queue.add([Task(PAYLOAD, method="PULL") for _ in range(at_once)])
 
 
-def ours(folder: str, waiting: int) -> Cycle:
+def ours(folder: str, waiting: int, sizes: Sizes) -> Cycle:
     """The queue of this project."""
     queue = open_queue(folder)
     add(queue, waiting)
 
     def cycle(number: int) -> None:
-        add(queue, number)
-        for _ in range(0, number, LEASED):
-            tasks = queue.lease_tasks(600, LEASED)
-            assert len(tasks) == LEASED
+        add(queue, number, sizes.added)
+        for _ in range(0, number, sizes.taken):
+            tasks = queue.lease_tasks(600, sizes.taken)
+            assert len(tasks) == sizes.taken
             queue.delete_tasks(tasks)
 
     return cycle
 
 
-def hueys(folder: str, waiting: int) -> Cycle:
-    """Huey over SQLite: a message is gone when it is taken, there is no lease."""
+def hueys(folder: str, waiting: int, _: Sizes) -> Cycle:
+    """Huey over SQLite: a message is gone when it is taken, and each has its own commits."""
     storage = huey.SqliteHuey(filename=f"{folder}/huey.db").storage
     for _ in range(waiting):
         storage.enqueue(PAYLOAD)
@@ -81,37 +92,58 @@ def hueys(folder: str, waiting: int) -> Cycle:
     return cycle
 
 
-def persist_queues(folder: str, waiting: int) -> Cycle:
-    """persist-queue, its SQLite queue with commits of many items: no lease and no acknowledgement.
+def persist_queues(folder: str, waiting: int, sizes: Sizes) -> Cycle:
+    """persist-queue over SQLite: a message is gone when it is taken, without lease.
 
-    Its queue with acknowledgements commits each item, and is more than ten times slower.
+    It commits each put; without auto_commit it removes what was taken in one commit.
     """
-    queue = persistqueue.FIFOSQLiteQueue(f"{folder}/persist", auto_commit=False)
-
-    def put(number: int) -> None:
-        for at in range(1, number + 1):
-            queue.put(PAYLOAD)
-            if at % ADDED == 0:
-                queue.task_done()
-
-    put(waiting)
+    queue = persistqueue.FIFOSQLiteQueue(f"{folder}/persist", auto_commit=sizes == ONE)
+    for _ in range(waiting):
+        queue.put(PAYLOAD)
 
     def cycle(number: int) -> None:
-        put(number)
+        for _ in range(number):
+            queue.put(PAYLOAD)
         for at in range(1, number + 1):
             queue.get(block=False)
-            if at % LEASED == 0:
+            if at % sizes.taken == 0:
                 queue.task_done()
 
     return cycle
 
 
-def compare(number: int, waiting: int, rounds: int) -> dict[str, Cost]:
+def acknowledged(folder: str, waiting: int, sizes: Sizes) -> Cycle:
+    """persist-queue with acknowledgements, which survive the taker; each has its own commits."""
+    queue = persistqueue.SQLiteAckQueue(f"{folder}/acknowledged", auto_commit=True)
+    for _ in range(waiting):
+        queue.put(PAYLOAD)
+
+    def cycle(number: int) -> None:
+        for _ in range(number):
+            queue.put(PAYLOAD)
+        for at in range(1, number + 1):
+            queue.ack(queue.get(block=False))
+            if at % BATCHES.taken == 0:
+                queue.clear_acked_data(keep_latest=0)
+
+    return cycle
+
+
+MAKERS = {
+    "taskqueue": ours,
+    "huey": hueys,
+    "persist-queue": persist_queues,
+    "persist-queue, acknowledged": acknowledged,
+}
+
+
+def compare(
+    folder: Path | None, number: int, waiting: int, rounds: int, sizes: Sizes
+) -> dict[str, Cost]:
     """What a task costs in each, the medians of rounds that take turns."""
-    makers = {"taskqueue": ours, "huey": hueys, "persist-queue": persist_queues}
-    costs: dict[str, list[Cost]] = {name: [] for name in makers}
-    with TemporaryDirectory() as folder:
-        cycles = {name: make(folder, waiting) for name, make in makers.items()}
+    costs: dict[str, list[Cost]] = {name: [] for name in MAKERS}
+    with TemporaryDirectory(dir=folder) as place:
+        cycles = {name: make(place, waiting, sizes) for name, make in MAKERS.items()}
         for _ in range(rounds):
             for name, cycle in cycles.items():
                 start, cpu = time.perf_counter(), time.process_time()
@@ -136,26 +168,20 @@ def lease_growth(sizes: list[int]) -> dict[int, float]:
             times = []
             for _ in range(9):
                 start = time.perf_counter()
-                tasks = queue.lease_tasks(600, LEASED)
+                tasks = queue.lease_tasks(600, BATCHES.taken)
                 times.append(time.perf_counter() - start)
-                assert len(tasks) == LEASED
+                assert len(tasks) == BATCHES.taken
                 queue.delete_tasks(tasks)
-                add(queue, LEASED)
+                add(queue, BATCHES.taken)
             found[size] = statistics.median(times)
     return found
 
 
-def report(costs: dict[str, Cost], leases: dict[int, float], waiting: int) -> str:
-    """The figures as a page of Markdown."""
+def table(title: str, costs: dict[str, Cost]) -> list[str]:
+    """The costs of one comparison, as lines of Markdown."""
     base = costs["taskqueue"]
-    lines = [
-        "# Pull queues: figures of a run",
-        "",
-        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {platform.machine()}, "
-        f"Python {platform.python_version()}. Made by `python benchmarks/taskqueue.py`.",
-        "",
-        f"Added by {ADDED}, taken by {LEASED:,} and deleted, {waiting:,} waiting, "
-        f"{len(PAYLOAD)} bytes each:",
+    return [
+        f"{title}:",
         "",
         "| queue | tasks a second | CPU microseconds a task | its time / ours | its CPU / ours |",
         "|---|---|---|---|---|",
@@ -165,28 +191,57 @@ def report(costs: dict[str, Cost], leases: dict[int, float], waiting: int) -> st
             for name, cost in costs.items()
         ),
         "",
-        f"A lease of {LEASED:,}:",
+    ]
+
+
+def growth(leases: dict[int, float]) -> list[str]:
+    """How a lease grows with the waiting tasks, as lines of Markdown."""
+    first = next(iter(leases.values()), 1.0)
+    return [
+        f"A lease of {BATCHES.taken:,}:",
         "",
         "| waiting | milliseconds | against the first |",
         "|---|---|---|",
+        *(
+            f"| {size:,} | {seconds * 1000:.1f} | {seconds / first:.2f} |"
+            for size, seconds in leases.items()
+        ),
     ]
-    first = next(iter(leases.values()), 1.0)
-    for size, seconds in leases.items():
-        lines.append(f"| {size:,} | {seconds * 1000:.1f} | {seconds / first:.2f} |")
-    return "\n".join(lines) + "\n"
+
+
+def heading(waiting: int) -> list[str]:
+    """What was measured, where and how, as lines of Markdown."""
+    return [
+        "# Pull queues: figures of a run",
+        "",
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {platform.machine()}, "
+        f"Python {platform.python_version()}. Made by `python benchmarks/taskqueue.py`.",
+        "",
+        f"Each task has {len(PAYLOAD)} bytes; it is added, taken and deleted while {waiting:,} "
+        "wait. In batches: added by",
+        f"{BATCHES.added}, taken and deleted by {BATCHES.taken:,}. The queues take turns; the "
+        "figures are medians.",
+        "",
+    ]
 
 
 def main() -> None:
     """Measure, print, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=10_000, help="tasks in one round")
-    parser.add_argument("--waiting", type=int, default=100_000, help="tasks that wait meanwhile")
+    parser.add_argument("--waiting", type=int, default=20_000, help="tasks that wait meanwhile")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--most", type=int, default=1_000_000, help="waiting tasks at most")
     options = parser.parse_args()
-    costs = compare(options.tasks, options.waiting, options.rounds)
+    lines = heading(options.waiting)
+    places = {"on disk": None} | ({"in memory": MEMORY} if MEMORY.exists() else {})
+    for place, folder in places.items():
+        for how, sizes, share in (("In batches", BATCHES, 1), ("One by one", ONE, 10)):
+            number = options.tasks // share
+            costs = compare(folder, number, options.waiting // share, options.rounds, sizes)
+            lines += table(f"{how}, files {place}", costs)
     sizes = [size for size in (1_000, 10_000, 100_000, 1_000_000) if size <= options.most]
-    page = report(costs, lease_growth(sizes), options.waiting)
+    page = "\n".join([*lines, *growth(lease_growth(sizes))]) + "\n"
     print(page)
     if options.most == 1_000_000:
         RESULTS.write_text(page, encoding="utf-8")

@@ -20,7 +20,7 @@ from dfpipe.datastore.indexes import Index
 from dfpipe.datastore.keys import make_key, path_of
 from dfpipe.datastore.planner import Scan
 from dfpipe.datastore.query import Counting, Query
-from dfpipe.datastore.reading import entity_of, values_of
+from dfpipe.datastore.reading import entities_of, values_of
 from dfpipe.datastore.scanning import Source
 from dfpipe.datastore.writing import Known, Write, apply, stored_rows
 
@@ -110,11 +110,9 @@ class Client:
     ) -> list[Entity]:
         """Read the entities that exist, in the order of the keys."""
         with self._look_up(keys, transaction) as (stored, catalog):
-            return [
-                entity_of(key, row[1], row[2], catalog)
-                for key, row in zip(keys, stored, strict=True)
-                if row is not None
-            ]
+            found = [key for key, row in zip(keys, stored, strict=True) if row is not None]
+            rows = [row for row in stored if row is not None]
+            return entities_of(found, [row[1] for row in rows], [row[2] for row in rows], catalog)
 
     def get_values(self, keys: Sequence[Key], names: tuple[str, ...]) -> list[Any]:
         """Read some properties of each entity; None for an entity that does not exist."""

@@ -16,7 +16,7 @@ from dfpipe.datastore.planner import KEY, Scan, plan
 from dfpipe.datastore.reading import (
     check_order,
     empty_entity,
-    entity_of,
+    entities_of,
     values_of,
 )
 from dfpipe.datastore.records import check_rows
@@ -112,10 +112,8 @@ class Query:
         return entities
 
     def _entities(self, source: Source, rows: list[Any]) -> list[Any]:
-        return [
-            entity_of(key, row[2], row[3], source.catalog)
-            for key, row in zip(self._keys(source, rows), rows, strict=True)
-        ]
+        shapes, packed = [row[2] for row in rows], [row[3] for row in rows]
+        return entities_of(self._keys(source, rows), shapes, packed, source.catalog)
 
     def scan(self) -> Scan:
         """The scan that answers the query; raises what `plan` raises."""

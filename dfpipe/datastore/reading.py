@@ -10,7 +10,7 @@ from google.cloud.datastore.key import Key
 
 from dfpipe.datastore.catalog import Catalog
 from dfpipe.datastore.errors import DamageError
-from dfpipe.datastore.records import unpack, unpack_all
+from dfpipe.datastore.records import unpack_all
 
 
 def check_order(rows: Sequence[Any], descending: bool) -> None:
@@ -36,12 +36,20 @@ def empty_entity(key: Key, excluded: frozenset[str] = frozenset()) -> Entity:
     return entity
 
 
-def entity_of(key: Key, shape: int, data: bytes, catalog: Catalog) -> Entity:
-    """The entity of that key, given the number of its shape and its packed values."""
-    names, excluded = catalog.shapes_by_number[shape]
-    entity = empty_entity(key, excluded)
-    entity.update(zip(names, unpack(data), strict=True))
-    return entity
+def entities_of(
+    keys: Sequence[Key], shapes: Sequence[int], packed: Sequence[bytes], catalog: Catalog
+) -> list[Entity]:
+    """The entities of the keys, given the numbers of their shapes and their packed values.
+
+    Raises DamageError.
+    """
+    entities = []
+    for key, shape, values in zip(keys, shapes, unpack_all(packed), strict=True):
+        names, excluded = catalog.shapes_by_number[shape]
+        entity = empty_entity(key, excluded)
+        entity.update(zip(names, values, strict=True))
+        entities.append(entity)
+    return entities
 
 
 def values_of(

@@ -1,16 +1,19 @@
 """`dfpipe cache`."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dfpipe.commands.options import store_option
+from dfpipe.commands.options import FORMAT, store_option
 from dfpipe.errors import UsageError
 
 if TYPE_CHECKING:
     from dfpipe.slices.folder import File, Folder
 
+COLUMNS = ("folder", "store", "text", "hours", "first", "last", "bytes")
 EXAMPLES = """\b
 Examples:
   dfpipe cache list --store sqlite:///posts.db
@@ -55,27 +58,41 @@ def _folder(store: str | None, cache: str | None) -> "Folder":
 
 @command.command("list")
 @_of_a_cache
-def show(store: str | None, cache: str | None) -> None:
+@FORMAT
+@click.option("--limit", type=click.IntRange(1), help="Maximum number of rows.  [default: all]")
+def show(store: str | None, cache: str | None, format_: str, limit: int | None) -> None:
     """Show which hours of which stores are in the cache."""
+    from dfpipe.commands.query import as_csv, as_json
+    from dfpipe.slices import upkeep
+    from dfpipe.warehouse.named_queries import Result
+
+    folder = _folder(store, cache)
+    rows = [
+        (kept.folder, kept.source, kept.text, kept.hours, kept.first, kept.last, kept.size)
+        for kept in islice(upkeep.kept(folder), limit)
+    ]
+    if format_ != "table":
+        result = Result(COLUMNS, tuple(rows))
+        click.echo(as_json(result) if format_ == "json" else as_csv(result), nl=False)
+    elif rows:
+        _print_table(rows)
+    else:
+        click.echo(f"{folder.url} is empty")
+
+
+def _print_table(rows: Iterable[tuple[Any, ...]]) -> None:
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
-    from dfpipe.slices import upkeep
-
-    folder = _folder(store, cache)
-    table = Table("folder", box=SIMPLE, pad_edge=False)
-    table.add_column("store", overflow="fold")
-    table.add_column("text")
-    for name in ("hours", "first", "last", "bytes"):
+    table = Table(box=SIMPLE, pad_edge=False)
+    for name in COLUMNS[:3]:
+        table.add_column(name, overflow="fold")
+    for name in COLUMNS[3:]:
         table.add_column(name, justify="right", no_wrap=True)
-    for kept in upkeep.kept(folder):
-        hours = f"{kept.hours:,}", kept.first, kept.last
-        table.add_row(kept.folder, kept.source, kept.text, *hours, f"{kept.size:,}")
-    if table.row_count:
-        Console().print(table)
-    else:
-        click.echo(f"{folder.url} is empty")
+    for row in rows:
+        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else cell for cell in row))
+    Console().print(table)
 
 
 @command.command()

@@ -7,7 +7,7 @@ from functools import partial
 
 import click
 
-from dfpipe.commands.options import COLUMNS, is_quiet, store_option
+from dfpipe.commands.options import COLUMNS, FORMATS, is_quiet, store_option
 from dfpipe.errors import DfpipeError
 
 HELP = """Read archives of posts into a store; - is standard input.
@@ -53,14 +53,22 @@ Examples:
     help="Move all times by one constant, so that the newest post is from now; ids stay the same.",
 )
 @COLUMNS
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("--json", "format_", flag_value="json", hidden=True)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(FORMATS),
+    default="table",
+    show_default=True,
+    help="How to print the report; csv has a header and the counts.",
+)
 def command(
     files: tuple[str, ...],
     store: str,
     strict: bool,
     shift_to_now: bool,
     columns: str,
-    as_json: bool,
+    format_: str,
 ) -> None:
     """Import archives, as HELP says."""
     # None of this is needed for --help, and it takes half a second to import.
@@ -81,6 +89,6 @@ def command(
         shift_to = clock() if shift_to_now else None
         with closing(connect(store, verify=True)) as client:
             report = importing.store(archives, scanned, client, clock, shift_to=shift_to, show=show)
-    click.echo(import_report.json_text(report) if as_json else import_report.text(report))
+    click.echo(import_report.TEXTS[format_](report))
     if scanned.failures:
         raise DfpipeError(import_report.failed(scanned.failures))

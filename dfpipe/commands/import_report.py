@@ -123,3 +123,20 @@ def _places(skipped: importing.Skipped) -> str:
 def json_text(report: importing.Report) -> str:
     """Return the report as one JSON object, the fields of `importing.Report`."""
     return orjson.dumps(dataclasses.asdict(report), option=orjson.OPT_INDENT_2).decode()
+
+
+def csv_text(report: importing.Report) -> str:
+    """Return the counts as a header and a row."""
+    counts = {
+        "read": report.read,
+        "stored": report.stored,
+        "replaced": report.replaced,
+        "seen": report.seen,
+        "deleted": report.deleted,
+        "skipped": sum(skip.count for skip in report.skipped.values()),
+        "removed": report.removed,
+    }
+    return f"{','.join(counts)}\n{','.join(map(str, counts.values()))}"
+
+
+TEXTS = {"table": text, "json": json_text, "csv": csv_text}  # by --format

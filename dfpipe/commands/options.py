@@ -18,6 +18,16 @@ SINK = click.option(
     help=f"The results: {SINK_FORMS}.  [env var: {SINK_VARIABLES[0]}]",
 )
 
+FORMATS = ("table", "json", "csv")
+FORMAT = click.option(
+    "--format",
+    "format_",
+    type=click.Choice(FORMATS),
+    default="table",
+    show_default=True,
+    help="json is an array of objects; csv has a header.",
+)
+
 COLUMNS = click.option(
     "--columns",
     metavar="FIELD=COLUMN,...",

@@ -10,13 +10,12 @@ from typing import Any, Literal
 
 import click
 
-from dfpipe.commands.options import SINK, is_quiet, require_sink
+from dfpipe.commands.options import FORMAT, SINK, is_quiet, require_sink
 from dfpipe.errors import UsageError
 from dfpipe.warehouse import connect, named_queries
 from dfpipe.warehouse.named_queries import NamedQuery, Result
 from dfpipe.warehouse.notes import is_blank, notes_on
 
-FORMATS = ("table", "json", "csv")
 TABLE_ROWS = 20  # fit a terminal
 PIPE_WIDTH = 160
 EXAMPLES = """\b
@@ -54,14 +53,7 @@ def _parameters(ctx: click.Context, parameter: click.Parameter, incomplete: str)
     shell_complete=_parameters,
     help="Set a parameter of the query; repeatable.",
 )
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(FORMATS),
-    default="table",
-    show_default=True,
-    help="json is an array of objects; csv has a header.",
-)
+@FORMAT
 def command(
     name: str | None,
     list_: bool,

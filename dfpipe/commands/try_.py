@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dfpipe.commands.folders import make_folder, program_name, sink_in, store_in
-from dfpipe.commands.options import COLUMNS
+from dfpipe.commands.options import COLUMNS, is_quiet
 from dfpipe.errors import DfpipeError
 from dfpipe.importing import import_launch
 
@@ -71,16 +71,24 @@ def command(
     """
     folder = folder or Path(folder_name(files[0]))
     given = {"--until": until, "--days": days, "--languages": languages}
-    scanned = _import(files, columns, folder)
-    launch = import_launch()
     argv = [f"--store={store_in(folder)}", f"--sink={sink_in(folder)}"]
     argv += [f"{name}={value}" for name, value in given.items() if value is not None]
+    if any(given.values()):  # a wrong one ends this before anything is stored
+        launch = import_launch()
+        launch.settings(launch.parse(argv, {}), datetime.now(UTC))
+    scanned = _import(files, columns, folder)
+    launch = import_launch()
     window = _window(store_in(folder), launch, argv)
     click.echo(
         f"Analysing {window.start:%Y-%m-%d} to {window.end:%Y-%m-%d}, {window.what}. To choose "
         "other days, give --until and --days."
     )
-    click.echo(launch.launch([*argv, *window.options()], {}, now=window.end))
+    if window.users == 1:
+        click.echo(
+            "The posts are by one person, so stories need no more people: in `dfpipe run`, give "
+            "--story-users 1."
+        )
+    click.echo(launch.launch([*argv, *window.options()], {}, now=window.end, quiet=is_quiet()))
     _show(folder, window.end)
     if scanned.failures:
         from dfpipe.commands.import_report import failed
@@ -101,18 +109,20 @@ def folder_name(file: str) -> str:
 def _import(files: Sequence[str], columns: str, folder: Path) -> "Scan":
     # None of this is needed for --help, and it takes half a second to import.
     from dfpipe.commands import import_report
-    from dfpipe.datastore import connect
+    from dfpipe.datastore import connect, count
     from dfpipe.posts import importing, scanning
     from dfpipe.posts.formats.columns import parse_columns
+    from dfpipe.posts.post import KIND
 
     named = parse_columns(columns) if columns else {}
     sources = importing.sources(files, sys.stdin.buffer, named)
-    with sources as archives, import_report.bar() as show:
+    with sources as archives, import_report.bar(is_quiet()) as show:
         scanned = scanning.scan(archives, show=show)
         import_report.warn(scanned)
         make_folder(folder)
         with closing(connect(store_in(folder), verify=True)) as client:
             clock = partial(datetime.now, UTC)
+            before = count(client, client.query(kind=KIND))
             report = importing.store(archives, scanned, client, clock, show=show)
     skipped = sum(skip.count for skip in report.skipped.values())
     counts = [f"{report.stored + report.replaced:,} posts stored in {store_in(folder)}"]
@@ -121,6 +131,12 @@ def _import(files: Sequence[str], columns: str, folder: Path) -> "Scan":
     click.echo(", ".join(counts))
     if report.passed_over:
         click.echo(f"passed over: {scanning.counts(report.passed_over)}")
+    others = before - report.seen - report.replaced - report.removed
+    if others > 0:
+        click.echo(
+            f"{folder} also has posts from an earlier try ({others:,}), which are analysed too: "
+            "for these files alone, give another --folder"
+        )
     return scanned
 
 

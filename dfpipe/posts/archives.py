@@ -198,13 +198,16 @@ def _known(
         if len(head) == HEAD_RECORDS:
             break
     if head:
-        raise _no_known_format(member.name, *head[0])
+        raise _no_known_format(member, *head[0])
 
 
-def _no_known_format(name: str, place: str, first: Result | LongText) -> ArchiveError:
-    reason = first.reason if isinstance(first, Skip) else ""
+def _no_known_format(member: Member, place: str, first: Result | LongText) -> ArchiveError:
+    if first == BROKEN and not member.head.lstrip().startswith((b"{", b"[")):
+        what = f"{member.name} seems to be plain text"
+    else:
+        reason = first.reason if isinstance(first, Skip) else ""
+        what = f"{member.name}:{place}: {reason}, like the records after it"
     return UnknownFormatError(
-        f"{name}:{place}: {reason}, like the records after it. Give posts as JSON lines of this "
-        "project, as X, Bluesky or Mastodon write them, or as a table (CSV, Parquet), in UTF-8, "
-        "plain or as gz, bz2, xz, zst, zip or tar"
+        f"{what}. Give posts as JSON lines of this project, as X, Bluesky or Mastodon write them, "
+        "or as a table (CSV, Parquet), in UTF-8, plain or as gz, bz2, xz, zst, zip or tar"
     )

@@ -55,6 +55,11 @@ def test_a_report_in_json_from_standard_input(tmp_path: Path) -> None:
     done = dfpipe(
         "import", "-", "--store", STORE, "--json", cwd=tmp_path, given=lines(2).decode() + "x\n"
     )
+    options = ("--store", "sqlite:///other.db", "--format")
+    again = dfpipe("import", "-", *options, "json", cwd=tmp_path, given=lines(2).decode() + "x\n")
+    assert again.stdout == done.stdout
+    counts = dfpipe("import", "-", *options, "csv", cwd=tmp_path, given=lines(2).decode())
+    assert counts.stdout == "read,stored,replaced,seen,deleted,skipped,removed\n2,0,0,2,0,0,0\n"
     assert json.loads(done.stdout) == {
         "read": 3,
         "stored": 2,
@@ -104,7 +109,7 @@ def test_shift_to_now(tmp_path: Path) -> None:
         (["import", "none", "--store", STORE], b"", 2, "none does not exist: name a file"),
         (["import", ".", "--store", STORE], b"", 1, ". is empty: name a file with posts"),
         (["import", "-", "--store", STORE], b"", 1, "standard input is empty: name a file"),
-        (["import", "-", "--store", STORE], b"hello\n", 1, "standard input:1: broken JSON, like"),
+        (["import", "-", "--store", STORE], b"hello\n", 1, "standard input seems to be plain text"),
         (["import", "-", "--store", STORE], b"\x1f\x8b\x08", 1, "standard input is damaged ("),
         (
             ["import", "-", "--store", STORE, "--strict"],

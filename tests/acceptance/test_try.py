@@ -38,12 +38,14 @@ def test_a_personal_archive_ends_in_stories(tmp_path: Path) -> None:
     done = dfpipe("try", "twitter-2023-09-09-abc.zip", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert lines[:3] == [
+    assert lines[:4] == [
         "3,000 posts stored in sqlite:///twitter-2023-09-09-abc.dfpipe/posts.db",
         "passed over: 3 account files, 1 empty file, 1 file of deleted posts, 1 file of likes, "
         "1 media file, 1 other file",
         "Analysing 2023-02-11 to 2023-09-08, the days of the newest 1,000 posts. To choose other "
         "days, give --until and --days.",
+        "The posts are by one person, so stories need no more people: in `dfpipe run`, give "
+        "--story-users 1.",
     ]
     stories = lines[lines.index("Stories:") + 1 : lines.index("To go on:")]
     assert len(stories) == len(TOPICS)
@@ -60,7 +62,7 @@ def test_a_personal_archive_ends_in_stories(tmp_path: Path) -> None:
     ]
     again = dfpipe("try", "twitter-2023-09-09-abc.zip", cwd=tmp_path).stdout.splitlines()
     assert again[0].endswith("posts.db, 3,000 seen before")
-    assert again[2:3] + again[-6:] == lines[2:3] + lines[-6:]
+    assert again[2:4] + again[-6:] == lines[2:4] + lines[-6:]
 
 
 def test_a_window_of_ones_own_and_a_file_that_fails(tmp_path: Path) -> None:
@@ -166,6 +168,23 @@ def test_errors_are_one_line(tmp_path: Path, argv: list[str], message: str) -> N
     assert done.returncode in (1, 2)
     assert done.stderr.startswith(f"dfpipe: {message}")
     assert done.stderr.count("\n") == 1
+    is_early = "--days" in words or message.startswith("--until must")
+    assert (
+        (tmp_path / "a.dfpipe").exists()
+        == (done.stdout != "")
+        == ("--until" in words and not is_early)
+    )
+
+
+def test_posts_of_another_archive_in_the_folder_are_announced(tmp_path: Path) -> None:
+    for tid, name in enumerate(("a", "b"), 1):
+        post = {"tid": tid, "user": name, "text": "Storm", "created_at": "2020-01-01T00:00:00Z"}
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "outbox.json").write_text(json.dumps(post))
+    said = "outbox.dfpipe also has posts from an earlier try (1), which are analysed too: "
+    assert said not in dfpipe("try", "a/outbox.json", cwd=tmp_path).stdout
+    assert said not in dfpipe("try", "a/outbox.json", cwd=tmp_path).stdout
+    assert said in dfpipe("try", "b/outbox.json", cwd=tmp_path).stdout
 
 
 def test_an_archive_without_stories_shows_its_words(tmp_path: Path) -> None:

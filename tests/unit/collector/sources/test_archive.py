@@ -225,7 +225,7 @@ def test_a_file_that_is_followed_alone_and_is_no_archive_is_set_aside_once(bench
     for _ in range(2):
         assert bench.fetch().is_finished
         (error,) = bench.errors()
-        assert "broken JSON, like the records after it" in error
+        assert "seems to be plain text. Give posts as" in error
 
 
 def test_notices_remove_and_withheld_posts_are_passed_over(bench: Bench) -> None:

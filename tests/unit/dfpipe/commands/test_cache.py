@@ -1,5 +1,6 @@
 """`dfpipe cache`: what it shows, and what it removes."""
 
+import json
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -46,6 +47,16 @@ def test_list(posts: str) -> None:
         [text, "4", "2015-01-07T01", "2015-01-07T04"] for text in ("classic", "modern")
     ]
     assert {row[0] for row in shown} == {posts}
+
+
+def test_list_as_data(posts: str) -> None:
+    found = json.loads(call("list", "--store", posts, "--format", "json"))
+    assert [(row["store"], row["hours"]) for row in found] == [(posts, 4)] * 2
+    head, *rows = call("list", "--store", posts, "--format", "csv", "--limit", "1").splitlines()
+    assert head == "folder,store,text,hours,first,last,bytes"
+    assert len(rows) == 1
+    empty = f"--cache={posts.removeprefix('sqlite:///')}.none"
+    assert call("list", empty, "--format", "json") == "[]\n"
 
 
 def test_prune_and_clear(posts: str, tmp_path: Path) -> None:

@@ -214,15 +214,15 @@ class TestNoKnownFormat:
     @pytest.mark.parametrize(
         ("data", "why"),
         [
-            (b"Dear all.\n", r"posts:1: broken JSON"),
-            (b"\xff{\n", r"posts:1: not UTF-8"),
-            (b'{"a": 1}\n' * 200, r"posts:1: in no known format"),
-            (b'[{"tid": 1,\n"text": ', r"posts:1: broken JSON"),
-            (b'{"a":\n 1\n}', r"posts:item 1: in no known format"),
+            (b"Dear all.\n", r"posts seems to be plain text"),
+            (b"\xff{\n", r"posts:1: not UTF-8, like the records after it"),
+            (b'{"a": 1}\n' * 200, r"posts:1: in no known format, like the records after it"),
+            (b'[{"tid": 1,\n"text": ', r"posts:1: broken JSON, like the records after it"),
+            (b'{"a":\n 1\n}', r"posts:item 1: in no known format, like the records after it"),
         ],
     )
     def test_is_an_error(self, tmp_path: Path, data: bytes, why: str) -> None:
-        with pytest.raises(ArchiveError, match=f"^{why}, like the records after it. Give posts as"):
+        with pytest.raises(ArchiveError, match=f"^{why}. Give posts as"):
             read(tmp_path, data)
 
     def test_some_lines_before_the_first_post_are_not(self, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -129,7 +130,8 @@ class Leasing:
             first: Entity | None = next(iter(query.fetch(limit=1)), None)
             if first is None or "group" in first:
                 return first
-            self._take(queue, [first.key], now, limits.MAX_LEASE_PAYLOAD_BYTES, _other_mode)
+            with suppress(Aborted):  # another worker has set it aside: look again
+                self._take(queue, [first.key], now, limits.MAX_LEASE_PAYLOAD_BYTES, _other_mode)
 
     def _lease(
         self,

@@ -155,6 +155,27 @@ def test_push_tasks_in_a_queue_that_became_pull(
     in_mode(client, clock, PUSH).retry_dead_letter("a")
 
 
+def test_workers_that_set_the_same_push_task_aside(
+    client: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_mode(client, clock, PUSH).add(Task("one", name="a"))
+    first, second = (in_mode(client, clock, PULL) for _ in range(2))
+    clock.move(1)
+    first.add(pull_task(name="new"))
+    read = client.get_multi
+
+    def read_while_another_leases(keys: Any, **options: Any) -> Any:
+        found = read(keys, **options)
+        if keys[0].kind == "TaskqueueTask":
+            monkeypatch.undo()
+            assert names(second.lease_tasks_by_tag(60, 10)) == ["new"]
+        return found
+
+    monkeypatch.setattr(client, "get_multi", read_while_another_leases)
+    assert first.lease_tasks_by_tag(60, 10) == []
+    assert [task.name for task in first.dead_letters()] == ["a"]
+
+
 def test_pull_tasks_in_a_queue_that_became_push(client: Any, clock: Clock) -> None:
     before = in_mode(client, clock, PULL)
     before.add([pull_task("one", name="a"), pull_task(LARGE), pull_task(name="held")])

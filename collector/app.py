@@ -32,7 +32,7 @@ from service.access import Access, viewers_only, viewers_or_proven
 from service.auth import Guard, Headers, bearer, changing, proven, same
 from service.clock import Clock, utc_now
 from service.logging import configure_logging
-from service.pages import Link, install_pages, page, secured
+from service.pages import SYNTHETIC, Link, install_pages, page, secured
 from taskqueue import TaskQueueService
 from taskqueue.errors import Error
 
@@ -61,7 +61,13 @@ def create_app(settings: CollectorSettings | None = None, *, clock: Clock = utc_
     service = open_service(settings, clock)
     Guard(settings.auth).install(app)
     Access(settings.auth, service.client).install(app)
-    install_pages(app, [Link("status", "Collector")], prefix="/pages", places=settings.places)
+    install_pages(
+        app,
+        [Link("status", "Collector")],
+        prefix="/pages",
+        places=settings.places,
+        notice=SYNTHETIC if settings.is_synthetic else "",
+    )
     app.after_request(secured)
     _Routes(app, settings, service)
     app.register_error_handler(HTTPException, _http_error)

@@ -41,7 +41,7 @@ class CollectorSettings(EnvironmentSettings):
     one task may fetch before it leaves the rest to another; `history` is how far back a newly
     followed account is fetched; `ingest_backlog` is how many tasks may wait on the queue before
     /ingest takes no more; posts older than `keep` are purged; `places` are
-    the pages of all services.
+    the pages of all services; `is_synthetic` makes the page say that the posts are synthetic.
     """
 
     model_config = SettingsConfigDict(env_prefix="COLLECTOR_")
@@ -67,6 +67,7 @@ class CollectorSettings(EnvironmentSettings):
     mastodon_url: ServerUrl = "https://mastodon.social"
     mastodon_token: str = Field(default="", repr=False)
     places: Places = Field(default={}, validation_alias="DFPIPE_NAVIGATION")
+    is_synthetic: bool = Field(default=False, validation_alias="COLLECTOR_SYNTHETIC")
     # Read from variables of its own.
     auth: AuthSettings = Field(default=AuthSettings(), repr=False, validation_alias="-auth")
 

@@ -27,14 +27,13 @@ from service.access import Access, may_view
 from service.auth import Guard
 from service.clock import Clock, utc_now
 from service.logging import configure_logging
-from service.pages import install_pages
+from service.pages import SYNTHETIC, install_pages
 from taskqueue import TaskQueueService
 from taskqueue.errors import Error as TaskqueueError
 from workflow.engine.engine import Engine
 from workflow.web.handlers import create_blueprint
 
 MOST_BODY = 64 * 1024  # bytes
-SYNTHETIC = "The posts here are synthetic: made up by the demo, about events that never happened."
 _logger = logging.getLogger(__name__)
 
 

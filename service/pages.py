@@ -39,6 +39,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+SYNTHETIC = "The posts here are synthetic: made up by the demo, about events that never happened."
 _EXTENSION = "service.pages"
 
 

@@ -117,6 +117,7 @@ class System:
             "LAUNCHER_OVERLAP": "skip",
             "LAUNCHER_KEEP": "1d",
             "LAUNCHER_SYNTHETIC": "true",
+            "COLLECTOR_SYNTHETIC": "true",
         }
         return {
             "PYTHONUNBUFFERED": "1",

@@ -50,6 +50,37 @@ def call(api: FlaskClient, operation: str, **kwargs: Any) -> Any:
     return api.open(path, method=method.upper(), **kwargs)
 
 
+# The page
+
+
+def test_the_page_names_failing_accounts_first(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path, f"sqlite:///{tmp_path}/s.db")
+    api, clock = make_api(settings, Clock()), Clock()
+    service = TaskQueueService(f"sqlite:///{tmp_path}/s.db", f"{tmp_path}/queue.yaml", clock=clock)
+    accounts = Accounts(service.client)
+    names = [f"mastodon:#{name}" for name in ("good", "left", "bad", "refused")]
+    for name in names:
+        accounts.follow(name, clock())
+    accounts.unfollow(names[1])
+    assert "Failing accounts" not in api.get("/status").text
+    accounts.failed(names[2], "<b>the server is away</b>", clock())
+    accounts.disable(names[3], "it is private", clock())
+    text = api.get("/status").text
+    failing = text[text.index("Failing accounts") : text.index("Queues")]
+    assert "&lt;b&gt;the server is away&lt;/b&gt;" in failing
+    assert "it is private" in failing
+    assert [name in failing for name in names] == [False, False, True, True]
+    assert 'data-refresh="10"' in text
+    service.client.close()
+
+
+@pytest.mark.parametrize("is_synthetic", [False, True], ids=["real", "synthetic"])
+def test_the_page_says_that_posts_are_synthetic(tmp_path: Path, is_synthetic: bool) -> None:
+    settings = settings_in(tmp_path, f"sqlite:///{tmp_path}/s.db", is_synthetic=is_synthetic)
+    text = make_api(settings, Clock()).get("/status").text
+    assert ('aria-label="Notice"' in text) is is_synthetic
+
+
 # Access
 
 

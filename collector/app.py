@@ -15,6 +15,7 @@ from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from werkzeug.exceptions import HTTPException
 
+from collector.bodies import Taken
 from collector.fetching import scheduling
 from collector.fetching.accounts import Accounts, parse_account
 from collector.fetching.fetching import Context, Outcome, fetch
@@ -113,8 +114,8 @@ class _Routes:
         except RefusedBodyError as error:
             return _error(error.status, str(error))
         self.metrics.ingested(len(reading.lines), len(reading.refused))
-        errors = [dataclasses.asdict(refused) for refused in reading.refused]
-        return _json({"taken": len(reading.lines), "errors": errors}, 202)
+        answer = Taken(taken=len(reading.lines), errors=reading.refused)
+        return _json(answer.model_dump(), 202)
 
     # Cron
 

@@ -2,67 +2,21 @@
 
 from typing import Any
 
+from pydantic import BaseModel, TypeAdapter
+
+from collector.bodies import ANSWERS, ErrorBody, FetchForm, PostBody, PurgeForm, Taken
+from collector.fetching.scheduling import Counts
 from collector.ingest.intake import MOST_BODY, MOST_POSTS
-from dfpipe.posts.formats.result import MAX_TID
 from dfpipe.version import VERSION
 
 Json = dict[str, Any]
 
-POST: Json = {
-    "type": "object",
-    "required": ["tid", "text", "created_at"],
-    "properties": {
-        "tid": {
-            "description": "The post's id: an integer, or digits in a string.",
-            "oneOf": [
-                {"type": "integer", "minimum": 1, "maximum": MAX_TID},
-                {"type": "string", "pattern": "^[0-9]{1,19}$"},
-            ],
-        },
-        "user": {"type": ["string", "null"], "maxLength": 1500},
-        "text": {"type": "string"},
-        "created_at": {
-            "type": "string",
-            "description": "RFC 3339 with an offset, or a date as X's v1.1 writes it.",
-            "examples": ["2026-01-07T12:00:00Z"],
-        },
-        "urls": {
-            "description": "The expanded links.",
-            "oneOf": [
-                {"type": "array", "items": {"type": "string"}},
-                {"type": "string"},
-                {"type": "null"},
-            ],
-        },
-    },
-}
-TAKEN: Json = {
-    "type": "object",
-    "required": ["taken", "errors"],
-    "properties": {
-        "taken": {"type": "integer", "minimum": 0, "maximum": MOST_POSTS},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["index", "error"],
-                "properties": {"index": {"type": "integer"}, "error": {"type": "string"}},
-            },
-        },
-    },
-}
-ERROR: Json = {
-    "type": "object",
-    "required": ["error"],
-    "properties": {"error": {"type": "string"}},
-}
-COUNTS: Json = {
-    "type": "object",
-    "required": ["accounts", "enqueued", "already"],
-    "properties": {
-        name: {"type": "integer", "minimum": 0} for name in ("accounts", "enqueued", "already")
-    },
-}
+_ADAPTERS: list[tuple[Any, Any, TypeAdapter[Any]]] = [
+    (answer, "serialization", TypeAdapter(answer)) for answer in ANSWERS
+]
+_NAMES, _DEFINED = TypeAdapter.json_schemas(_ADAPTERS, ref_template="#/components/schemas/{model}")
+TAKEN, ERROR, COUNTS = (_NAMES[answer, "serialization"] for answer in (Taken, ErrorBody, Counts))
+POST = PostBody.model_json_schema()
 
 
 def _answer(text: str, schema: Json | None = None, mimetype: str = "application/json") -> Json:
@@ -74,13 +28,10 @@ _STORE = {"503": _answer("The store cannot answer now; the same request may succ
 _DONE = _answer("What was done.", {"type": "object"})
 
 
-def _form(**properties: Json) -> Json:
-    schema = {"type": "object", "required": list(properties), "properties": properties}
-    content = {"application/x-www-form-urlencoded": {"schema": schema}}
+def _form(model: type[BaseModel]) -> Json:
+    content = {"application/x-www-form-urlencoded": {"schema": model.model_json_schema()}}
     return {"required": True, "content": content}
 
-
-_PART: Json = {"type": "integer", "minimum": 0}
 
 PATHS: Json = {
     "/ingest": {
@@ -135,9 +86,7 @@ PATHS: Json = {
             "operationId": "fetchAccount",
             "summary": "Task: fetch what is new of one account.",
             "security": [{"platform": []}],
-            "requestBody": _form(
-                account={"type": "string"}, slot=_PART, chain={"type": "string"}, number=_PART
-            ),
+            "requestBody": _form(FetchForm),
             "responses": {
                 "200": _DONE,
                 "400": _answer("The form is wrong.", ERROR),
@@ -153,7 +102,7 @@ PATHS: Json = {
             "operationId": "purgePosts",
             "summary": "Task: remove old posts.",
             "security": [{"platform": []}],
-            "requestBody": _form(day={"type": "string"}, part=_PART),
+            "requestBody": _form(PurgeForm),
             "responses": {
                 "200": _DONE,
                 "400": _answer("The form is wrong.", ERROR),
@@ -214,6 +163,7 @@ DESCRIPTION: Json = {
     },
     "paths": PATHS,
     "components": {
+        "schemas": _DEFINED["$defs"],
         "securitySchemes": {
             "ingestToken": {"type": "http", "scheme": "bearer"},
             "platform": {
@@ -222,6 +172,6 @@ DESCRIPTION: Json = {
                 "description": "The token of cron and task queue, shared or OIDC; on App Engine "
                 "its own headers.",
             },
-        }
+        },
     },
 }

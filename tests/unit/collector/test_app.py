@@ -222,10 +222,8 @@ def test_what_there_is_not(api: FlaskClient, path: str) -> None:
 
 def from_schema(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
     """Values of a schema, as far as this service's description needs it."""
-    if "oneOf" in schema:
-        return st.one_of(*map(from_schema, schema["oneOf"]))
-    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    return st.one_of(*(of_kind(kind, schema) for kind in kinds))
+    among = schema.get("anyOf") or schema.get("oneOf")
+    return st.one_of(*map(from_schema, among)) if among else of_kind(schema["type"], schema)
 
 
 def of_kind(kind: str, schema: dict[str, Any]) -> st.SearchStrategy[Any]:

@@ -64,8 +64,7 @@ def launch(
         return _describe(chosen, options)
     # This process cannot see the progress of a remote job, but Beam's log shows it. Beam's options
     # have set up logging already.
-    level = logging.CRITICAL if in_process and not verbose else logging.INFO
-    logging.getLogger().setLevel(level)
+    logging.getLogger().setLevel(logging.CRITICAL if in_process and not verbose else logging.INFO)
     progress.reset()
     console = Console(file=sys.stderr, quiet=quiet)
     line = Live(_Line(), console=console, transient=True, refresh_per_second=8)

@@ -104,25 +104,37 @@ def fetch(
         if not isinstance(error, BadRequestError) or run.account.progress is None:
             _disable(accounts, account_id, error, context.clock())
             raise
-        # What it does not understand may be where this fetch resumed.
-        accounts.restart(run.account)
-        accounts.failed(account_id, str(error), context.clock())
-        raise UnavailableError(f"{error}, so the fetch starts over") from error
+        raise _starting_over(accounts, run.account, error, context.clock()) from error
     except UnavailableError as error:
         accounts.failed(account_id, str(error), context.clock())
         raise
     except (StoreError, GoogleAPIError, GoogleAuthError):
         raise  # the store does not answer: nothing can be written down
     except Exception as error:  # a library's or our own fault: the list of accounts must show it
-        _logger.exception("fetch failed", extra={"account": account_id})
-        reason = f"unexpected {type(error).__name__}: {error}"
-        accounts.failed(account_id, reason, context.clock())
-        raise UnavailableError(reason) from error
+        raise _unexpected(accounts, account_id, error, context.clock()) from error
 
 
 def _disable(accounts: Accounts, account_id: str, error: Exception, now: datetime) -> None:
     accounts.disable(account_id, str(error), now)
     _logger.error("account disabled", extra={"account": account_id, "reason": str(error)})
+
+
+def _starting_over(
+    accounts: Accounts, account: Account, error: Exception, now: datetime
+) -> UnavailableError:
+    # What the source does not understand may be where this fetch resumed.
+    accounts.restart(account)
+    accounts.failed(account.id, str(error), now)
+    return UnavailableError(f"{error}, so the fetch starts over")
+
+
+def _unexpected(
+    accounts: Accounts, account_id: str, error: Exception, now: datetime
+) -> UnavailableError:
+    _logger.exception("fetch failed", extra={"account": account_id}, exc_info=error)
+    reason = f"unexpected {type(error).__name__}: {error}"
+    accounts.failed(account_id, reason, now)
+    return UnavailableError(reason)
 
 
 class _Fetch:

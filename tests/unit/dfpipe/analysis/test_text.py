@@ -105,7 +105,7 @@ def test_runs_of_marks_are_cut_before_they_cost_quadratic_time(run: str) -> None
 
 def test_words_of_recorded_posts_are_those_of_the_oracle(data: Path) -> None:
     tokenizer = Tokenizer("modern", set())
-    for network in ("bluesky", "mastodon", "v2"):
+    for network in ("bluesky", "mastodon", "v11", "v2"):
         for place, result in records(data / network):
             if isinstance(result, Post):
                 assert tokenizer.words(result.text) == oracle.modern_words(result.text), place

@@ -7,19 +7,23 @@ from typing import TYPE_CHECKING
 import pytest
 from flask import Flask
 
+import workflow
 from collector.app import create_app as create_collector
 from collector.fetching.accounts import Accounts
 from collector.settings import CollectorSettings
 from dfpipe.datastore import connect
 from launcher.chains import context as launcher_context
 from launcher.chains.stages import start_workflow
-from service.auth import AuthSettings
+from service.auth import AuthSettings, Guard
 from tests.support import launcher_pages as support
 from tests.support.in_browser import SITE, Served, unreached, violations
 from tests.support.launcher_pages import FAN, SLOT, SLOTS
 from tests.support.launcher_site import HOSTILE, RUN, SECRET, Site
 from tests.support.processes import ROOT
 from tests.support.screenshots import SCHEMES, SIZES
+from tests.support.workflow_page import Fails, Fan, Later, Outer, make_engine
+from workflow.engine.local import LocalRunner
+from workflow.web.handlers import create_blueprint
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -79,6 +83,59 @@ def collector(tmp_path_factory: pytest.TempPathFactory) -> Flask:
     for name in ("bluesky:" + "long-name." * 5 + "example", "mastodon:public"):
         accounts.follow(name, SLOT)
     return app
+
+
+@pytest.fixture(scope="module")
+def workflows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The addresses of a running, a failed, a retried and a finished workflow, and of a list."""
+    engine = make_engine(f"sqlite:///{tmp_path_factory.mktemp('workflows')}/store.db")
+    workflow.bind(engine)
+    stages = {
+        "running": Later(),
+        "failed": Outer(120, 100),
+        "retry": Fails("long " * 100).with_params(backoff_seconds=3600),
+        "done": Fan(60, note="word" * 200),
+    }
+    for stage in stages.values():
+        stage.start()
+    runner = LocalRunner(engine)
+    while runner.step():
+        pass
+    page = "/_ah/pipeline/status?root="
+    found = {name: f"{page}{stage.pipeline_id}" for name, stage in stages.items()}
+    yield {"list": "/_ah/pipeline/list", **found, "state": f"{found['failed']}&state=done"}
+    workflow.bind(None)
+    engine.client.close()
+
+
+def workflow_pages() -> Flask:
+    app = Flask(__name__)
+    settings = AuthSettings(page_access="loopback")
+    Guard(settings).install(app)
+    app.register_blueprint(create_blueprint())
+    return app
+
+
+def test_the_pages_of_workflows_have_no_barriers(
+    workflows: dict[str, str], screen: "BrowserContext"
+) -> None:
+    served, page = Served(workflow_pages(), screen), screen.new_page()
+    found = [each for url in workflows.values() for each in problems(page, url)]
+    assert not found, "\n".join(found)
+    page.goto(f"{SITE}{workflows['running']}")
+    page.get_by_text("Abort…").click()
+    assert violations(page) == []
+    assert set(served.statuses.values()) == {200}
+
+
+@pytest.mark.parametrize("name", ["list", "running", "failed", "done", "state"])
+def test_the_keyboard_reaches_everything_of_a_workflow(
+    workflows: dict[str, str], page: "Page", name: str
+) -> None:
+    Served(workflow_pages(), page.context)
+    page.goto(f"{SITE}{workflows[name]}")
+    page.wait_for_load_state("networkidle")
+    assert unreached(page) == 0
 
 
 @pytest.fixture(params=[(size, scheme) for size in SIZES for scheme in SCHEMES], ids="-".join)

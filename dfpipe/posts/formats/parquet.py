@@ -13,6 +13,8 @@ _MAGIC = b"PAR1"
 _BATCH = 1_000  # rows that are held at a time
 # A Parquet file is read from its end: one within another archive is held in memory.
 MOST_HELD = 64 * 2**20
+# What a row group may unpack to: so many bytes, or so many times its size.
+FREE_GROUP, MOST_RATIO = 2**27, 200
 
 
 def is_parquet(head: bytes) -> bool:
@@ -36,6 +38,11 @@ def results(stream: BinaryIO, named: Mapping[str, str]) -> Iterator[tuple[str, R
     try:
         # Columns are read in pieces, not whole.
         file = parquet.ParquetFile(_seekable(stream), pre_buffer=False, buffer_size=2**20)
+        if any(map(_is_bomb, map(file.metadata.row_group, range(file.num_row_groups)))):
+            raise ArchiveError(
+                f"a Parquet file that unpacks to over {MOST_RATIO} times its size, which posts do "
+                "not: export them again"
+            )
         names = _needed(file.schema_arrow.names, named)
         columns = known_columns(names, named)
         number = 0
@@ -46,6 +53,11 @@ def results(stream: BinaryIO, named: Mapping[str, str]) -> Iterator[tuple[str, R
     except pyarrow.ArrowException as error:
         reason = str(error).partition("\n")[0]
         raise ArchiveError(f"a damaged Parquet file ({reason}): get it again") from error
+
+
+def _is_bomb(group: Any) -> bool:
+    packed = sum(group.column(n).total_compressed_size for n in range(group.num_columns))
+    return bool(group.total_byte_size > max(FREE_GROUP, MOST_RATIO * packed))
 
 
 def _needed(names: list[str], named: Mapping[str, str]) -> list[str]:

@@ -278,6 +278,12 @@ class TestParquet:
         with pytest.raises(ArchiveError, match=r"a damaged Parquet file \(.+\): get it again"):
             from_parquet(data[:size])
 
+    def test_a_row_group_that_unpacks_to_too_much(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        data = parquet_bytes({"id": [TID], "text": ["x" * 99_999]}, compression="zstd")
+        monkeypatch.setattr(parquet, "FREE_GROUP", 9_999)
+        with pytest.raises(ArchiveError, match="^a Parquet file that unpacks to over 200 times"):
+            list(parquet.results(io.BytesIO(data), {}))
+
     def test_without_pyarrow(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "pyarrow", None)
         with pytest.raises(ArchiveError, match="only pyarrow reads: install it with `pip install"):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:  # pages use this too, and do without numpy
     from dfpipe.analysis.ranking import Ints
@@ -34,16 +34,16 @@ def start_of(part: int, start: datetime, end: datetime) -> datetime:
     return start + part * (end - start) / PARTS
 
 
+Time = TypeVar("Time", datetime, int)
+
+
 def columns(
-    parts: Sequence[datetime],
-    counts: Sequence[int],
-    start: datetime,
-    end: datetime,
-    number: int = PARTS,
+    parts: Sequence[Time], counts: Sequence[int], start: Time, end: Time, number: int = PARTS
 ) -> list[int]:
     """Return the posts of each of so many columns over a window, 1 to PARTS.
 
-    `parts` are the beginnings of the parts that have posts, `counts` their posts.
+    `parts` are the beginnings of the parts that have posts, `counts` their posts. Times may be
+    numbers, all of them.
 
     >>> day = [datetime(2026, 3, 5, hour) for hour in (0, 12)]
     >>> columns(day, [8, 4], day[0], datetime(2026, 3, 6), 4)

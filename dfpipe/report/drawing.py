@@ -31,12 +31,13 @@ def sparkline(
     `label` is what a screen reader says instead. `recent` is where the recent part begins, 0 to 1
     from left to right; at 1 there is none.
     """
-    shade = round(width * recent, 1)
+    # A unit for each count, which makes a short path: a page has many of them.
+    units = len(counts) or 1
     return Svg(
-        f'<svg class="spark" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        f'<svg class="spark" viewBox="0 0 {units} {height}" width="{width}" height="{height}" '
         f'preserveAspectRatio="none" role="img" aria-label="{escape(label)}">'
-        + _shade(shade, width, height)
-        + f'<path class="bars" fill="currentColor" d="{outline(counts, width, height)}"/></svg>'
+        + _shade(round(units * recent, 2), units, height)
+        + f'<path class="bars" fill="currentColor" d="{outline(counts, units, height)}"/></svg>'
     )
 
 
@@ -52,20 +53,20 @@ def _shade(start: float, width: int, height: int) -> str:
 def outline(counts: Sequence[int], width: int, height: int) -> str:
     """Return the path around bars side by side, which is shorter than one of each bar.
 
-    A count above 0 is seen, however small it is beside the highest.
+    Heights are whole numbers. A count above 0 is seen, however small it is beside the highest.
 
     >>> outline([0, 4, 4, 1], 8, 10)
-    'M0 10H2V0H6V7.5H8V10Z'
+    'M0 10H2V0H6V8H8V10Z'
     >>> outline([], 8, 10)
     'M0 10V10Z'
     """
     most = max(counts, default=0) or 1
-    path, level = [f"M0 {height}"], float(height)
+    path, level = [f"M0 {height}"], height
     for place, count in enumerate(counts):
-        top = round(height - max(height * count / most, 1 if count else 0), 1)
+        top = round(height - max(height * count / most, 1 if count else 0))
         if top != level:
             path.append(f"H{round(width * place / len(counts), 1):g}" if place else "")
-            path.append(f"V{top:g}")
+            path.append(f"V{top}")
             level = top
     path.append(f"H{width}" if counts else "")
     return "".join(path) + f"V{height}Z"

@@ -98,7 +98,12 @@ class Result:
     @classmethod
     def of(cls, columns: Iterable[str], rows: Iterable[Sequence[Any]]) -> "Result":
         """Return the result of a driver's columns and rows."""
-        return cls(tuple(columns), tuple(tuple(map(_in_utc, row)) for row in rows))
+        # Most values are neither, and a page of the launcher asks for some ten thousand.
+        times = datetime, list
+        return cls(
+            tuple(columns),
+            tuple(tuple([_in_utc(v) if isinstance(v, times) else v for v in row]) for row in rows),
+        )
 
     def dicts(self) -> list[dict[str, Any]]:
         """Return each row by the names of its columns."""

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from dfpipe.analysis.parts import PARTS, columns
 from dfpipe.report.drawing import outline
+from dfpipe.times import microseconds
 from launcher.views.figures import HOUR, Figures
 
 WIDTH, HEIGHT = 960, 160  # of the drawing, which a page stretches to its own width
@@ -39,7 +40,7 @@ class Chart:
 
 
 def chart(
-    parts: Sequence[datetime] | None, counts: Sequence[int] | None, figures: Figures
+    parts: Sequence[int] | None, counts: Sequence[int] | None, figures: Figures
 ) -> Chart | None:
     """Draw a window; None if its run recorded no parts, as runs of old versions."""
     if not parts or not counts:
@@ -74,9 +75,9 @@ def ticks(start: datetime, end: datetime) -> Iterator[Tick]:
             yield Tick(round(place, 2), f"{moment:%a} {moment.day} {moment:%b}")
 
 
-def by_part(parts: Sequence[datetime], counts: Sequence[int], figures: Figures) -> list[int]:
-    """Return the posts of each part of a window."""
-    return columns(parts, counts, figures.start, figures.end)
+def by_part(parts: Sequence[int], counts: Sequence[int], figures: Figures) -> list[int]:
+    """Return the posts of each part of a window, given where parts begin in microseconds."""
+    return columns(parts, counts, microseconds(figures.start), microseconds(figures.end))
 
 
 @dataclass(frozen=True, slots=True)

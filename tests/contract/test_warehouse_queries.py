@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
+from dfpipe.times import microseconds
 from dfpipe.warehouse import connect, named_queries, tables
 from dfpipe.warehouse.tables import (
     WORD_COOCCUR,
@@ -306,7 +307,7 @@ def parts_of(parts: list[Any]) -> tuple[Any, Any]:
     """The two lists of a timeline; None for both if it is empty."""
     if not parts:
         return None, None
-    return [part.part_start for part in parts], [part.count for part in parts]
+    return [microseconds(part.part_start) for part in parts], [part.count for part in parts]
 
 
 def of_story(found: Results, ts: datetime, table: Table, rank: int) -> list[Any]:

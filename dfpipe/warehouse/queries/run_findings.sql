@@ -2,21 +2,22 @@
 -- `item` says what a row is: run, story, earlier, word, rising_word, pair, rising_pair or url;
 -- columns of others are empty. `w1` is the word of a word, `text` has the words of a story or the
 -- URL, `value` is its percent, weight or score. `earlier` rows are the stories of the run
--- `compared`. `counts` are the posts of the parts of the window that begin at `parts`.
+-- `compared`. `counts` are the posts of the parts of the window that begin at `parts`, which are
+-- microseconds of the Unix epoch.
 -- table: item, rank, w1, w2, text, count, value
 -- param ts TIMESTAMP: the run
 -- param compared TIMESTAMP = NULL: another run
 WITH timelines AS (
   SELECT
     0 AS story,
-    ARRAY_AGG(part_start ORDER BY part_start) AS parts,
+    ARRAY_AGG(UNIX_MICROS(part_start) ORDER BY part_start) AS parts,
     ARRAY_AGG(count ORDER BY part_start) AS counts
   FROM timeline
   WHERE ts = @ts
   UNION ALL
   SELECT
     story,
-    ARRAY_AGG(part_start ORDER BY part_start),
+    ARRAY_AGG(UNIX_MICROS(part_start) ORDER BY part_start),
     ARRAY_AGG(count ORDER BY part_start)
   FROM story_timeline
   WHERE ts = @ts

@@ -13,7 +13,7 @@ WITH chosen AS (
 ),
 timelines AS (
   SELECT
-    ARRAY_AGG(part_start ORDER BY part_start) AS parts,
+    ARRAY_AGG(UNIX_MICROS(part_start) ORDER BY part_start) AS parts,
     ARRAY_AGG(story_timeline.count ORDER BY part_start) AS counts
   FROM story_timeline
   JOIN chosen ON story_timeline.story = chosen.rank

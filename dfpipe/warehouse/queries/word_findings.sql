@@ -15,7 +15,7 @@ WITH wanted AS (
 timelines AS (
   SELECT
     story,
-    ARRAY_AGG(part_start ORDER BY part_start) AS parts,
+    ARRAY_AGG(UNIX_MICROS(part_start) ORDER BY part_start) AS parts,
     ARRAY_AGG(count ORDER BY part_start) AS counts
   FROM story_timeline
   WHERE ts = @ts

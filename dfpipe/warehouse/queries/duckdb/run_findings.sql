@@ -1,7 +1,7 @@
 WITH timelines AS (
   SELECT
     0 AS story,
-    ARRAY_AGG(part_start ORDER BY part_start NULLS FIRST) AS parts,
+    ARRAY_AGG(EPOCH_US(part_start) ORDER BY part_start NULLS FIRST) AS parts,
     ARRAY_AGG(count ORDER BY part_start NULLS FIRST) AS counts
   FROM timeline
   WHERE
@@ -9,7 +9,7 @@ WITH timelines AS (
   UNION ALL
   SELECT
     story,
-    ARRAY_AGG(part_start ORDER BY part_start NULLS FIRST),
+    ARRAY_AGG(EPOCH_US(part_start) ORDER BY part_start NULLS FIRST),
     ARRAY_AGG(count ORDER BY part_start NULLS FIRST)
   FROM story_timeline
   WHERE

@@ -8,7 +8,7 @@ WITH chosen AS (
     stories.ts = $ts AND w1 = $w1 AND w2 = $w2
 ), timelines AS (
   SELECT
-    ARRAY_AGG(part_start ORDER BY part_start NULLS FIRST) AS parts,
+    ARRAY_AGG(EPOCH_US(part_start) ORDER BY part_start NULLS FIRST) AS parts,
     ARRAY_AGG(story_timeline.count ORDER BY part_start NULLS FIRST) AS counts
   FROM story_timeline
   JOIN chosen

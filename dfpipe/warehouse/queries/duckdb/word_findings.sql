@@ -5,7 +5,7 @@ WITH wanted AS (
 ), timelines AS (
   SELECT
     story,
-    ARRAY_AGG(part_start ORDER BY part_start NULLS FIRST) AS parts,
+    ARRAY_AGG(EPOCH_US(part_start) ORDER BY part_start NULLS FIRST) AS parts,
     ARRAY_AGG(count ORDER BY part_start NULLS FIRST) AS counts
   FROM story_timeline
   WHERE

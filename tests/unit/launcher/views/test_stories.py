@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dfpipe.times import microseconds
 from launcher.views import charts, figures, posts, stories
 from launcher.views.charts import bars, chart, ticks
 from launcher.views.figures import Figures
@@ -58,7 +59,7 @@ def test_figures_of_a_run_of_an_old_version() -> None:
 def test_a_run_without_a_timeline_has_no_chart() -> None:
     assert chart(None, None, FIGURES) is None
     assert chart([], [], FIGURES) is None
-    found = chart([FIGURES.start, NOW - DAY], [3, 9], FIGURES)
+    found = chart([microseconds(FIGURES.start), microseconds(NOW - DAY)], [3, 9], FIGURES)
     assert found
     assert (found.recent, found.peak) == (75.0, "9 posts an hour")
     assert found.label == "Posts over time, at most 9 posts an hour, on 2026-01-06 at 12:00 UTC"

@@ -67,7 +67,7 @@ class Figures:
             return None
         times = self.times(row["recent"], row["before"])
         note = f"{row['recent']:,} posts in the last {self.recent_hours}, {row['before']:,} before"
-        return Rise("new" if times is None else f"×{times_text(times)}", note)
+        return Rise("from 0" if times is None else f"×{times_text(times)}", note)
 
 
 def times_text(times: float) -> str:

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from benchmarks import launcher as benchmark
@@ -57,6 +58,13 @@ def test_the_front_page_of_a_full_run_is_light(tmp_path: Path) -> None:
         if tag == "script" or (tag == "link" and attrs.get("rel") in ("stylesheet", "icon"))
     ]
     assert len(text.encode()) + sum(len(site.get(file).data) for file in files) < 100_000
+
+
+def test_the_page_says_how_many_posts_were_read_anew(tmp_path: Path) -> None:
+    site = Site(tmp_path, runs=1)
+    with duckdb.connect(str(tmp_path / "results.duckdb")) as connection:
+        connection.execute("UPDATE runs SET posts_read = 12, posts_cached = 3456")
+    assert "12 posts read anew, the others from the cache" in site.text("/")
 
 
 def test_stories_are_sorted_by_their_rise(place: Site) -> None:

@@ -47,7 +47,7 @@ def test_a_rise_is_shown_only_if_it_is_not_by_chance() -> None:
     assert found.note == "70 posts in the last 24 h, 30 before"
     new = FIGURES.rise(row("a b", before=0, **sure))
     assert new
-    assert new.text == "new"
+    assert new.text == "from 0"
 
 
 def test_figures_of_a_run_of_an_old_version() -> None:

@@ -30,6 +30,7 @@ def store_posts(url: str, posts: Iterable[Mapping[str, Any]]) -> None:
         entities.append(entity)
     for i in range(0, len(entities), 500):
         client.put_multi(entities[i : i + 500])
+    client.close()
 
 
 def run(source: str, sink: str, *argv: str) -> pipeline.Summary:

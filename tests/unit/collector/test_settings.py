@@ -33,6 +33,7 @@ def test_everything_is_read() -> None:
             "COLLECTOR_KEEP": "36h",
             "COLLECTOR_HISTORY": "2w",
             "COLLECTOR_RATE_HEADROOM": "0",
+            "COLLECTOR_SYNTHETIC": "1",
             "COLLECTOR_REQUEST_TIMEOUT": "5",
             "COLLECTOR_TASK_SECONDS": "60",
             "COLLECTOR_X_URL": "http://127.0.0.1:1/",

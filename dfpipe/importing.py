@@ -4,8 +4,6 @@ import gc
 import logging
 from types import ModuleType
 
-from dfpipe.garbage import collect_rarely
-
 
 def import_launch() -> ModuleType:
     """Import dfpipe.launch, and with it Beam: that takes a second, which other commands do not pay.
@@ -17,9 +15,9 @@ def import_launch() -> ModuleType:
     gc.disable()
     logging.disable(logging.WARNING)
     try:
-        from dfpipe import launch
+        from dfpipe import launch, memory
     finally:
         logging.disable(logging.NOTSET)
-        collect_rarely()
         gc.enable()
+    memory.tune()
     return launch

@@ -9,7 +9,7 @@ import pickle
 import sys
 from typing import BinaryIO
 
-from dfpipe.garbage import collect_rarely
+from dfpipe import memory
 from dfpipe.slices.reader import tokens_of
 
 
@@ -23,5 +23,5 @@ def serve(asked: BinaryIO, answers: BinaryIO) -> None:
 
 
 if __name__ == "__main__":
-    collect_rarely()
+    memory.tune()
     serve(sys.stdin.buffer, sys.stdout.buffer)

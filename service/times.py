@@ -24,7 +24,7 @@ _TIME = re.compile(
 
 
 def parse_time(text: str) -> datetime:
-    """Read an RFC 3339 time, or a date, which stands for its first moment in UTC.
+    """Read an RFC 3339 time, or a date, which means its first moment in UTC.
 
     Returns an aware time in UTC; digits beyond microseconds are dropped. Raises ValueError.
 

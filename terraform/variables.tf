@@ -40,7 +40,7 @@ variable "settings" {
 }
 
 variable "mail" {
-  description = "Who is told about problems. Empty: no alerts."
+  description = "The e-mail address that gets alerts. Empty: no alerts."
   type        = string
   default     = ""
 }

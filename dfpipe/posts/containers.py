@@ -80,7 +80,7 @@ def nothing_beside(name: str, size: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    """A member that is no archive of posts, by its kind in the plural, such as "media files"."""
+    """A member without posts, by its kind in the plural, such as "media files"."""
 
     kind: str
 

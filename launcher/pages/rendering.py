@@ -91,7 +91,7 @@ def _store_error(error: Exception) -> Response:
 
 
 def _message(code: int, title: str, text: str, is_early: bool = False) -> Response:
-    """A message; if there are no results yet, that is no error, and the page waits for them."""
+    """A message; if there are no results yet, that is not an error, and the page waits for them."""
     if request.path.startswith("/api/"):
         response = jsonify(error=text)
         response.status_code = code

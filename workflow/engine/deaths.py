@@ -1,6 +1,6 @@
 """Stages that end their process: out of memory, or killed by themselves.
 
-Such a stage reports no failure: its task comes again, and would for ever. So the store records the
+Such a stage reports no failure: its task is delivered again, without end. So the store records the
 process that calls a stage's code, before it does. If a task comes again and that process is dead,
 the stage may have killed it, or another stage that ran in the same process. A stage that has seen
 its process die therefore runs alone in its process from then on. If that process dies too, the

@@ -22,7 +22,7 @@ from dfpipe.posts.formats import (
 )
 from dfpipe.posts.formats.result import UNKNOWN, Result, shielded
 
-HEAD_BYTES = 2**16  # of a file, by which its format is told
+HEAD_BYTES = 2**16  # of a file, from which its format is recognised
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ WORKER = 0.056 + 3.75 * 0.003557
 POST_BYTES = 1_500  # with its index entries
 KEPT = 30  # days: COLLECTOR_KEEP
 # Of a job: its launcher and a worker's start, and CPU for a post (docs/scale.md).
-START_HOURS, POST_SECONDS = 0.25, 50e-6
+START_HOURS, POST_SECONDS = 0.25, 55e-6
 
 
 def costs(posts: int) -> dict[str, float]:

@@ -33,6 +33,7 @@ class ReadAhead:
 
     AHEAD = 2  # slices assigned to a process, so that it need not wait for the next one
     PIPE = 1 << 20  # bytes that it can write before this process reads them
+    PATIENCE = 2.0  # seconds that they have to end
 
     def __init__(self, reading: Reading, slices: Sequence[Slice], processes: int) -> None:
         """Start that many processes, or one per slice if there are fewer slices."""
@@ -70,6 +71,10 @@ class ReadAhead:
         global _current
         _current = None
         for process in self._processes:
+            process.terminate()  # so that it closes the store
+        for process in self._processes:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(self.PATIENCE)
             process.kill()
         for thread in self._threads:
             thread.join()

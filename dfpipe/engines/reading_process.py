@@ -6,6 +6,7 @@ reports the error.
 """
 
 import pickle
+import signal
 import sys
 from typing import BinaryIO
 
@@ -24,4 +25,5 @@ def serve(asked: BinaryIO, answers: BinaryIO) -> None:
 
 if __name__ == "__main__":
     memory.tune()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     serve(sys.stdin.buffer, sys.stdout.buffer)

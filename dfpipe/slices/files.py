@@ -31,7 +31,8 @@ class Writer:
             SCHEMA,
             compression="zstd",
             write_statistics=False,
-            use_dictionary=["user"],
+            use_dictionary=False,
+            column_encoding=dict.fromkeys(["tid", "created_at"], "DELTA_BINARY_PACKED"),
         )
 
     def add(self, table: pa.Table) -> None:

@@ -3,8 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby, pairwise
-from operator import itemgetter
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from dfpipe.analysis.tokenizer import Tokenizer
-from dfpipe.analysis.tokenizing import PostBatch, Reads, TokenBatch
+from dfpipe.analysis.tokenizing import PostBatch, Reads, TokenBatch, tokenize
 from dfpipe.datastore import connect, fetch_values
 from dfpipe.posts.post import VERSION
 from dfpipe.posts.reading import BATCH, PROPERTIES, Reader, post_columns
@@ -93,7 +92,7 @@ class SliceReader:
             yield from self._read(changed)
             changed = []
             for n, table in enumerate(tables):
-                yield Piece(table, Reads(slices_cached=int(n == 0)), is_cached=True)
+                yield Piece(table, Reads(slices_cached=int(n == 0)))
         yield from self._read(changed)
 
     def _has(self, hour: int) -> bool:
@@ -118,55 +117,75 @@ class SliceReader:
             return
         query = posts_of(self._client, range(hours[0], hours[-1] + 1))
         rows = fetch_values(query, *PROPERTIES, *VERSION[1:])
-        parts = (part for columns in post_columns(rows) for part in _by_hour(columns))
-        for hour, group in groupby(parts, itemgetter(0)):
-            yield from self._made(hour, ((columns, created) for _, columns, created in group))
-
-    def _made(self, hour: int, batches: Iterator[tuple[Columns, Ints]]) -> Iterator[Piece]:
-        """Make the slice of an hour; the last of its pieces is given once it is kept."""
-        writer, versions = files.Writer(), []
         piece: Piece | None = None
-        for columns, created in batches:
+        under_way = _Slice(hours[0])
+        for columns in post_columns(rows):
             if piece is not None:
                 yield piece
-            table = table_of(PostBatch(*columns[: len(PROPERTIES)]), self._tokenizer, created)
-            writer.add(table)
-            versions.append(_versions(columns, created))
-            piece = Piece(table, Reads(len(table)), is_cached=False)
+            created = _times(columns[PROPERTIES.index("created_at")])
+            batch = PostBatch(*columns[: len(PROPERTIES)])
+            tokens = tokenize(batch, self._tokenizer, is_recent=False, times=created)
+            table, made = table_of(batch, tokens, created), 0
+            for hour, start, end in _by_hour(created):
+                if hour != under_way.hour:
+                    made += self._keep(under_way)
+                    under_way = _Slice(hour)
+                versions = _versions([column[start:end] for column in columns], created[start:end])
+                under_way.add(table.slice(start, end - start), versions)
+            piece = Piece(table, Reads(len(table), slices_made=made), tokens)
         if piece is not None:
-            made = int(self._keep(hour, writer, versions))
+            made = self._keep(under_way)
             yield replace(piece, reads=piece.reads + Reads(slices_made=made))
 
-    def _keep(self, hour: int, writer: files.Writer, versions: list[Versions | None]) -> bool:
-        """Keep a slice in place of older ones of its hour; say whether it could be."""
-        # A post without a version can change unnoticed, so its hour is not kept.
-        known = [each for each in versions if each is not None]
-        if len(known) < len(versions):
-            return False
-        name = naming.name_of(hour, state(np.concatenate(known)))
-        others = {each for each in self._known if each.startswith(f"{naming.prefix_of(hour)}-")}
+    def _keep(self, made: "_Slice") -> int:
+        """Keep a slice in place of older ones of its hour; return how many are kept: 1 or 0."""
+        found = made.state()
+        if found is None:
+            return 0
+        name = naming.name_of(made.hour, found)
+        others = {e for e in self._known if e.startswith(f"{naming.prefix_of(made.hour)}-")}
         others -= {name}
         try:
             path = f"{self._within}/{name}"
-            self._folder.write(path, writer.finish(path, self._about))
+            self._folder.write(path, made.writer.finish(path, self._about))
             self._folder.remove([f"{self._within}/{other}" for other in others])
         except OSError as error:
             _LOG.warning("the cache cannot be written to: %s", error)
-            return False
+            return 0
         self._known -= others
-        return True
+        return 1
 
 
-def _by_hour(columns: Columns) -> Iterator[tuple[int, Columns, Ints]]:
-    """Cut posts in the order of time where an hour ends.
+class _Slice:
+    """The slice of an hour, while its posts are read."""
 
-    Yield the number of each hour, its posts, and their `created_at` in microseconds.
-    """
-    created = _times(columns[PROPERTIES.index("created_at")])
+    def __init__(self, hour: int) -> None:
+        self.hour = hour
+        self.writer = files.Writer()
+        self._versions: list[Versions | None] = []
+
+    def add(self, table: pa.Table, versions: Versions | None) -> None:
+        """Add posts; their versions are None if another program has stored one of them."""
+        self.writer.add(table)
+        self._versions.append(versions)
+
+    def state(self) -> str | None:
+        """Return the state of the hour; None without posts, or if it has no state.
+
+        A post without a version can change unnoticed.
+        """
+        known = [each for each in self._versions if each is not None]
+        if not known or len(known) < len(self._versions):
+            return None
+        return state(np.concatenate(known))
+
+
+def _by_hour(created: Ints) -> Iterator[tuple[int, int, int]]:
+    """Yield the number of each hour of posts in the order of time, and which posts are its own."""
     hours = created // HOUR
     bounds = [0, *(np.flatnonzero(np.diff(hours)) + 1).tolist(), len(hours)]
     for start, end in pairwise(bounds):
-        yield int(hours[start]), [column[start:end] for column in columns], created[start:end]
+        yield int(hours[start]), start, end
 
 
 def _versions(columns: Columns, created: Ints) -> Versions | None:
@@ -180,7 +199,7 @@ def _versions(columns: Columns, created: Ints) -> Versions | None:
 
 
 def _times(values: Sequence[Any]) -> Ints:
-    return _no_nulls(pa.array(values, TIME).cast(pa.int64()))
+    return _no_nulls(pa.array(values, TIME).view(pa.int64()))
 
 
 def _integers(values: Sequence[Any]) -> Ints:

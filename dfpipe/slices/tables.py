@@ -8,18 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from dfpipe.analysis.tokenizer import Tokenizer
-from dfpipe.analysis.tokenizing import (
-    NO_READS,
-    PostBatch,
-    Reads,
-    TokenBatch,
-    tokenize,
-)
+from dfpipe.analysis.tokenizing import NO_READS, PostBatch, Reads, TokenBatch
 from dfpipe.analysis.word_sets import WordSets, numbered_sets
 from dfpipe.posts.slices import Window
 from dfpipe.times import microseconds
 
+Ints = npt.NDArray[np.int64]
 TIME = pa.timestamp("us", "UTC")
 TEXT = pa.dictionary(pa.int32(), pa.string())
 # A post that does not count, as it has no text, has nulls from `user` on.
@@ -36,55 +30,51 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Posts of one hour; those of a slice from the cache were not read in the store."""
+    """Some posts, in the order of time; their tokens if they were read in the store."""
 
     table: pa.Table
     reads: Reads
-    is_cached: bool
+    tokens: TokenBatch | None = None
 
 
-def table_of(
-    batch: PostBatch, tokenizer: Tokenizer, times: npt.NDArray[np.int64] | None = None
-) -> pa.Table:
-    """Return the table of some posts; those without a text come last.
+def table_of(batch: PostBatch, tokens: TokenBatch, times: Ints) -> pa.Table:
+    """Return the table of some posts, of which the tokens and the times in microseconds are given.
 
-    The times may be given in microseconds, if they are known.
+    An id that is not an integer becomes 0.
     """
-    tokens = tokenize(batch, tokenizer, is_recent=False, times=times)
-    users = _lists(tokens.users)
-    table = pa.Table.from_arrays(
+    has_text = np.array([isinstance(text, str) for text in batch.texts], np.bool_)
+    tids = [tid if isinstance(tid, int) else 0 for tid in batch.tids]
+    return pa.Table.from_arrays(
         [
-            pa.array(tokens.tids),
-            pa.array(tokens.times).cast(TIME),
-            # One user a post, or none
-            users.values.take(pa.array(*_first(tokens.users))),
-            _lists(tokens.words),
-            _lists(tokens.urls),
+            pa.array(np.array(tids, np.int64)),
+            pa.array(times).view(TIME),
+            _first_texts(tokens.users, has_text),
+            _lists(tokens.words, has_text),
+            _lists(tokens.urls, has_text),
         ],
         schema=SCHEMA,
     )
-    if not tokens.skipped:
-        return table
-    posts = zip(batch.texts, batch.tids, batch.times, strict=True)
-    others = [(tid, time) for text, tid, time in posts if not isinstance(text, str)]
-    columns = {
-        "tid": [tid if isinstance(tid, int) else 0 for tid, _ in others],
-        "created_at": [microseconds(time) for _, time in others],
-    }
-    nulls = {name: [None] * len(others) for name in SCHEMA.names[2:]}
-    return pa.concat_tables([table, pa.table({**columns, **nulls}, SCHEMA)]).combine_chunks()
 
 
-def _first(sets: WordSets) -> tuple[npt.NDArray[np.int32], None, npt.NDArray[np.bool_]]:
-    """Return the arguments of an array of where each post's only text is, if it has one."""
-    return sets.indptr[:-1], None, sets.lengths == 0
+def _first_texts(sets: WordSets, has_text: npt.NDArray[np.bool_]) -> pa.DictionaryArray:
+    """Return the only text of each post, or null, given the sets of those that have a text."""
+    has_any = has_text.copy()
+    has_any[has_text] = sets.lengths > 0
+    numbers = np.zeros(len(has_text), np.int32)
+    numbers[has_any] = sets.indices
+    return _dictionary(pa.array(numbers, mask=~has_any), sets)
 
 
-def _lists(sets: WordSets) -> pa.ListArray:
-    texts = pa.DictionaryArray.from_arrays(
-        pa.array(sets.indices), pa.array(sets.words, pa.string())
-    )
-    return pa.ListArray.from_arrays(pa.array(sets.indptr), texts)
+def _lists(sets: WordSets, has_text: npt.NDArray[np.bool_]) -> pa.ListArray:
+    """Return the set of each post, or null, given the sets of those that have a text."""
+    offsets = sets.indptr[np.concatenate(([0], np.cumsum(has_text)))]
+    mask = None if has_text.all() else pa.array(~has_text)
+    texts = _dictionary(pa.array(sets.indices), sets)
+    return pa.ListArray.from_arrays(pa.array(offsets), texts, mask=mask)
+
+
+def _dictionary(numbers: pa.Array, sets: WordSets) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(numbers, pa.array(sets.words, pa.string()))
 
 
 def token_batches(pieces: Sequence[Piece], part: Window) -> Iterator[TokenBatch]:
@@ -93,9 +83,8 @@ def token_batches(pieces: Sequence[Piece], part: Window) -> Iterator[TokenBatch]
     The first of them has all the pieces' reads; if no post is in the window, there is one without
     posts.
     """
-    table = pa.concat_tables([piece.table for piece in pieces]).combine_chunks()
-    every = _columns(table)
-    is_cached = np.repeat([p.is_cached for p in pieces], [len(p.table) for p in pieces])
+    every = _columns(pieces)
+    is_cached = np.repeat([p.tokens is None for p in pieces], [len(p.table) for p in pieces])
     start, since, end = map(microseconds, (part.start, part.since, part.end))
     is_recent = every.times >= since
     inside = (every.times >= start) & (every.times < end)
@@ -110,7 +99,7 @@ def token_batches(pieces: Sequence[Piece], part: Window) -> Iterator[TokenBatch]
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """The columns of a table."""
+    """The columns of some posts."""
 
     words: WordSets
     urls: WordSets
@@ -131,7 +120,12 @@ class _Columns:
         return TokenBatch(*sets, tids, times, is_recent, skipped, reads)
 
 
-def _columns(table: pa.Table) -> _Columns:
+def _columns(pieces: Sequence[Piece]) -> _Columns:
+    first, *others = pieces
+    if not others and (found := first.tokens) is not None and not found.skipped:
+        has_text = np.ones(len(found.tids), np.bool_)
+        return _Columns(found.words, found.urls, found.users, found.tids, found.times, has_text)
+    table = pa.concat_tables([piece.table for piece in pieces]).combine_chunks()
     tids, times, users, words, urls = (table.column(name) for name in SCHEMA.names)
     user = users.combine_chunks()
     has_user = user.is_valid().to_numpy(zero_copy_only=False)
@@ -144,7 +138,7 @@ def _columns(table: pa.Table) -> _Columns:
             user.indices.drop_null().to_numpy(),
         ),
         tids=tids.to_numpy(),
-        times=times.cast(pa.int64()).to_numpy(),
+        times=times.combine_chunks().view(pa.int64()).to_numpy(),
         has_text=words.is_valid().to_numpy(),
     )
 

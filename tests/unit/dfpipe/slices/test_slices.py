@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import duckdb
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ from dfpipe.slices.files import DamagedSliceError
 from dfpipe.slices.folder import Folder
 from dfpipe.slices.hours import hour_parts, hours_of
 from dfpipe.slices.tables import Piece, table_of, token_batches
+from dfpipe.times import microseconds
 from tests.support.bucket import NAME, serving_bucket
 from tests.support.slices import posts_of
 
@@ -94,8 +96,7 @@ def test_tables_keep_what_the_analysis_needs(
     window = Window(*times(-120, 300), START)
     pieces, expected = [], []
     for some in filter(None, (posts, more)):
-        batch = PostBatch(*zip(*some, strict=True))  # type: ignore[arg-type]
-        pieces.append(Piece(table_of(batch, TOKENIZER), Reads(len(some)), is_cached=False))
+        pieces.append(piece_of(PostBatch(*zip(*some, strict=True))))  # type: ignore[arg-type]
         for recent in (False, True):
             chosen = [
                 each
@@ -109,11 +110,18 @@ def test_tables_keep_what_the_analysis_needs(
     assert sum((batch.reads for batch in found), Reads()) == Reads(len(posts) + len(more))
 
 
+def piece_of(batch: PostBatch) -> Piece:
+    """Return posts as they are read in the store."""
+    at = np.array([microseconds(time) for time in batch.times], np.int64)
+    tokens = tokenize(batch, TOKENIZER, is_recent=False, times=at)
+    return Piece(table_of(batch, tokens, at), Reads(len(at)), tokens)
+
+
 def a_file(name: str = "2015-01-07T10-ab.parquet") -> bytes:
     writer = files.Writer()
     for text in ("the storm hits", "paris", None):
         batch = PostBatch([text], [["http://a.com"]], ["anna"], [7], [START])
-        writer.add(table_of(batch, TOKENIZER))
+        writer.add(piece_of(batch).table)
     return writer.finish(name, {"dfpipe.text": "modern"})
 
 

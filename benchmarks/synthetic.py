@@ -4,8 +4,8 @@ Measured on 38,672 real posts of four days, and drawn from here: how many words 
 often each word is used (the word of rank r as (1 + r / SCALE) ** -EXPONENT, without a last one, so
 that new words never cease to come); how many posts have a link, and how often each; the length of
 texts; how many posts repeat another one, as retweets do. Some posts are on one of the STORIES,
-whose words come together, as real posts are. A test compares how words, links and repeated posts
-grow with those of real posts.
+whose words come together, and each story has its hours, as real ones have. A test compares how
+words, links and repeated posts grow with those of real posts.
 """
 
 import itertools
@@ -36,6 +36,8 @@ REPEATED = 0.12  # of posts, those that have the words and links of a post that 
 REPEAT_EXPONENT, REPEAT_SCALE = 1.7, 150.0
 STORIES, STORY_SHARE, STORY_WORDS = 200, 0.35, 10
 STORY_USES = 0.85  # of each next word of a story, against the one before
+BURST_LENGTH, BURST = 0.05, 100.0  # of the window, and how many times as many posts it has then
+GOLDEN = (5**0.5 - 1) / 2  # its multiples spread the bursts over the window
 SYLLABLES = [c + v for c in "bdfghjklmnprstvz" for v in "aeiou"]
 FILLERS = (
     "of the",
@@ -50,6 +52,7 @@ FILLERS = (
 )
 
 Ranks = npt.NDArray[np.int64]
+Places = npt.NDArray[np.float64]
 
 
 def word_of(rank: int) -> str:
@@ -71,12 +74,15 @@ def ranks(rng: np.random.Generator, n: int, exponent: float, scale: float) -> Ra
     return np.minimum(drawn, 2.0**40).astype(np.int64)
 
 
-def posts(n: int, seed: int = 2015) -> Iterator[list[Post]]:
-    """Yield n posts, evenly from START to END, in batches; the same for the same seed."""
+def posts(n: int, seed: int = 2015, burst: float = BURST) -> Iterator[list[Post]]:
+    """Yield n posts, evenly from START to END, in batches; the same for the same seed.
+
+    A story has `burst` times as many posts in its hours: with 1.0, no story rises.
+    """
     apart = (END - START) / n
     for first in range(0, n, BATCH):
         rng = np.random.default_rng([seed, first])
-        texts, urls = _texts(rng), _urls(rng)
+        texts, urls = _texts(rng, (first + np.arange(BATCH)) / n, burst), _urls(rng)
         _repeat(rng, seed, texts, urls)
         users = ranks(rng, BATCH, 1.5, 4000.0).tolist()
         yield [
@@ -111,13 +117,15 @@ def _repeated(seed: int, rank: int) -> tuple[str, tuple[str, ...]]:
 @lru_cache(maxsize=64)
 def _originals(seed: int, batch: int) -> tuple[list[str], list[tuple[str, ...]]]:
     rng = np.random.default_rng([seed, batch, BATCH])
-    return _texts(rng), _urls(rng)
+    return _texts(rng, rng.random(BATCH), BURST), _urls(rng)
 
 
-def _texts(rng: np.random.Generator) -> list[str]:
+def _texts(rng: np.random.Generator, at: Places, burst: float) -> list[str]:
+    """Return the texts of a batch; `at` are its places in the window, from 0 to 1."""
     lengths = rng.choice(len(WORDS), BATCH, p=np.array(WORDS) / sum(WORDS))
     starts = np.concatenate(([0], np.cumsum(lengths))).tolist()
-    chosen = _with_stories(rng, lengths, ranks(rng, starts[-1], EXPONENT, SCALE))
+    chosen = ranks(rng, starts[-1], EXPONENT, SCALE)
+    _tell_stories(rng, _stories(rng, at, burst), lengths, chosen)
     words = list(map(word_of, chosen.tolist()))
     fillers = rng.integers(len(FILLERS), size=(BATCH, 3)).tolist()
     names = rng.integers(36**4, size=(BATCH, 2)).tolist()
@@ -135,15 +143,22 @@ def _text(words: list[str], fillers: list[str], name: int, link: int) -> str:
     return f"{prefix}{' '.join(parts)} http://t.co/{link:010d}"
 
 
-def _with_stories(rng: np.random.Generator, lengths: Ranks, chosen: Ranks) -> Ranks:
-    """Let some posts have words of a story: those of rank STORY_WORDS * story and after."""
-    popularity = 1 / np.arange(1, STORIES + 1)
-    story = rng.choice(STORIES, BATCH, p=popularity / popularity.sum())
-    story[rng.random(BATCH) >= STORY_SHARE] = -1
+def _stories(rng: np.random.Generator, at: Places, burst: float) -> Ranks:
+    """Return which story each post is on, or -1."""
+    number = np.arange(1, STORIES + 1)
+    is_burst = (at[:, None] - number * GOLDEN) % 1 < BURST_LENGTH
+    popularity = np.cumsum(np.where(is_burst, burst, 1.0) / number, axis=1)
+    drawn = rng.random((BATCH, 1)) * popularity[:, -1:]
+    has_story = rng.random(BATCH) < STORY_SHARE
+    return np.where(has_story, np.count_nonzero(popularity <= drawn, axis=1), -1)
+
+
+def _tell_stories(rng: np.random.Generator, story: Ranks, lengths: Ranks, chosen: Ranks) -> None:
+    """Replace words by those of the posts' stories: of rank STORY_WORDS * story and after."""
     of_word = np.repeat(story, lengths)
     place = np.arange(len(chosen)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     use = (of_word >= 0) & (place < STORY_WORDS) & (rng.random(len(chosen)) < STORY_USES**place)
-    return np.where(use, of_word * STORY_WORDS + place, chosen)
+    chosen[use] = of_word[use] * STORY_WORDS + place[use]
 
 
 def _urls(rng: np.random.Generator) -> list[tuple[str, ...]]:

@@ -183,7 +183,7 @@ def store(path: Path, posts: int, copies: int) -> str:
     """Made-up posts so many times, with other ids: the same words, in more posts."""
     url = f"sqlite:///{path}/{posts}x{copies}.db"
     client = datastore.connect(url)
-    for batch in synthetic.posts(posts):
+    for batch in synthetic.posts(posts, burst=1.0):
         for copy in range(copies):
             more = [replace(post, tid=post.tid + copy) for post in batch]
             client.put_multi([to_entity(post, client, post.created_at) for post in more])

@@ -147,8 +147,9 @@ def print_table(
     from rich.text import Text
 
     heading, skip = query.name.replace("_", " "), 0
-    if result.rows and any(parameter.name == "ts" for parameter in query.parameters):
-        heading, skip = f"{heading}, run {_rfc3339(result.rows[0][0])}", 1
+    runs = {row[0] for row in result.rows} if result.columns[0] == "ts" else set()
+    if len(runs) == 1 and any(parameter.name == "ts" for parameter in query.parameters):
+        heading, skip = f"{heading}, run {_rfc3339(runs.pop())}", 1
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     lists = {i for row in result.rows for i, value in enumerate(row) if isinstance(value, list)}
     shown = set(query.table_columns or result.columns)

@@ -33,7 +33,8 @@ def notes_on(
         if names:
             notes.append(
                 f"the runs compared were made with different settings ({', '.join(names)}): "
-                "differences between them may come from that (see `dfpipe query latest_runs`)"
+                "differences between them may come from that "
+                "(see `dfpipe query latest_runs --format json`)"
             )
     return notes
 

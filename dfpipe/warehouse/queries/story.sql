@@ -1,5 +1,6 @@
 -- One story of the newest run: itself, its example posts, its links and its timeline.
 -- `item` says which a row is: story, post, url or part; columns of the others are empty.
+-- table: item, rank, words, count, users, recent, before, tid, url
 -- param w1 STRING: a word of the story's leading edge
 -- param w2 STRING: the other, in any order
 -- param ts TIMESTAMP = NULL: use the newest run at or before this time

@@ -1,5 +1,6 @@
 -- The stories of earlier runs like one of the newest run, newest first.
 -- They have the same leading edge, or at least half of its words.
+-- table: ts, rank, words, posts, users, percent, recent, before
 -- compares: all
 -- param w1 STRING: a word of the story's leading edge
 -- param w2 STRING: the other, in any order

@@ -94,7 +94,7 @@ def test_runs_made_differently_are_not_compared_silently(ask: Ask, sink: str) ->
     connect(sink).replace_run(a_run(languages="en,fr"), {})
     assert ask(*ask_emerging)[2] == (
         "dfpipe: the runs compared were made with different settings (languages): differences "
-        "between them may come from that (see `dfpipe query latest_runs`)\n"
+        "between them may come from that (see `dfpipe query latest_runs --format json`)\n"
     )
     assert ask("popular_words", "--format", "csv")[2] == ""
 
@@ -197,3 +197,16 @@ def test_a_table_shows_the_columns_that_the_query_names(
     shown = capsys.readouterr().out
     assert shown.split()[1:3] == ["word", "count"]
     assert "url" not in shown
+
+
+@pytest.mark.parametrize("name", named_queries.names())
+def test_a_table_has_its_headers_on_one_line(ask: Ask, sink: str, name: str) -> None:
+    needed = {"ts": "2015-01-11T00:00:00Z", "word": "word1", "w1": "word1", "w2": "word2"}
+    asked = [p.name for p in named_queries.load(name).parameters if p.default is None]
+    status, output, _ = ask(name, *(f"--param={each}={needed[each]}" for each in asked))
+    columns = (
+        named_queries.load(name).table_columns
+        or connect(sink).query(name, **{each: needed[each] for each in asked}).columns
+    )
+    assert status == 0
+    assert set(columns) - {"ts"} <= set(output.splitlines()[2].split())

@@ -1,5 +1,7 @@
 """`dfpipe serve`."""
 
+import fcntl
+import os
 import secrets
 from importlib.util import find_spec
 from pathlib import Path
@@ -72,6 +74,7 @@ def command(
     if shift_to_now and not posts:
         raise UsageError("--shift-to-now moves the posts of --posts: give --posts FILE too")
     folder = _made(folder or Path(DEMO_FOLDER if demo else FOLDER))
+    _take(folder)
     tokens = {name: _token(folder / f"{name}-token") for name in TOKENS}
     system = System(
         folder=folder,
@@ -113,6 +116,24 @@ def _made(folder: Path) -> Path:
         raise UsageError(
             f"cannot create the folder {folder}: {error.strerror}: name another with --folder"
         ) from error
+
+
+def _take(folder: Path) -> None:
+    """Keep other systems out of the folder until this process ends. Raises UsageError."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise UsageError(
+            f"another `dfpipe serve` uses the folder {folder}: stop it, or name another with "
+            "--folder"
+        ) from error
+    if os.fstat(handle).st_mode & 0o005:
+        click.echo(
+            f"dfpipe: other users of this machine can read the posts in {folder}: `chmod 700 "
+            f"{folder}` keeps them private",
+            err=True,
+        )
 
 
 def _token(file: Path) -> str:

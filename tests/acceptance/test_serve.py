@@ -86,13 +86,20 @@ def test_a_killed_process_is_started_again(system: Serving) -> None:
     system.wait_for("/status")
 
 
-def test_another_on_the_same_port_is_refused(system: Serving) -> None:
-    done = dfpipe("serve", f"--port={system.port}", *system.argv, cwd=system.folder)
+@pytest.mark.parametrize("is_same_folder", [False, True])
+def test_another_on_the_same_port_or_in_the_same_folder_is_refused(
+    system: Serving, is_same_folder: bool
+) -> None:
+    argv = ["--folder=data"] if is_same_folder else ["--folder=other", f"--port={system.port}"]
+    done = dfpipe("serve", *argv, cwd=system.folder)
     assert done.returncode == 2
     assert done.stdout == ""
-    [line] = done.stderr.splitlines()
-    assert line.startswith(f"dfpipe: cannot listen on port {system.port} of 127.0.0.1: ")
-    assert line.endswith("give another --port")
+    if is_same_folder:
+        line = "another `dfpipe serve` uses the folder data: stop it, or name another with --folder"
+    else:
+        line = f"cannot listen on port {system.port} of 127.0.0.1: "
+    assert done.stderr.startswith(f"dfpipe: {line}")
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_service_that_refuses_its_files_ends_the_system(tmp_path: Path) -> None:

@@ -306,3 +306,11 @@ def test_a_new_folder_is_its_owners_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in folder.iterdir()}
     assert modes == dict.fromkeys(("task-token", "ingest-token", "cron.header"), 0o600)
+
+
+def test_a_folder_that_others_can_read_is_named(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    wrong = ("serve", "--folder", str(tmp_path), "--sink", "no://x", "--port", str(free_ports()))
+    assert f"can read the posts in {tmp_path}: `chmod 700 {tmp_path}`" in dfpipe(*wrong).stderr
+    tmp_path.chmod(0o700)
+    assert "chmod" not in dfpipe(*wrong).stderr

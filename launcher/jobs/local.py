@@ -94,12 +94,17 @@ class LocalRunner:
 
     def state(self, name: str, job_id: str) -> JobStatus:
         """The state of the job, from its result or from whether it is alive."""
-        folder = self._folder / name
+        try:
+            return self._state(self._folder / name, name)
+        except OSError as error:
+            raise UnavailableError(f"the job's files cannot be read: {error}") from error
+
+    def _state(self, folder: Path, name: str) -> JobStatus:
         # Looked at before the result: a job that ends between the two has one.
         alive = is_alive(folder)
         code = _number(folder / "result.json", "code")
-        if code is not None:
-            return self._ended(folder, name, int(code))
+        if isinstance(code, int):
+            return self._ended(folder, name, code)
         if alive:
             return JobStatus(job_id=name, state=JobState.RUNNING)
         if (folder / "pid").exists():
@@ -107,7 +112,8 @@ class LocalRunner:
         started = _number(folder / "job.json", "started")
         if started is None:
             raise UnknownJobError(f"there is no local job {name}")
-        if self._clock() - started < START_SECONDS:
+        # Also where the clock was set back meanwhile.
+        if 0 <= self._clock() - started < START_SECONDS or not _forbid(folder):
             return JobStatus(job_id=name, state=JobState.WAITING)
         return JobStatus(job_id=name, state=JobState.FAILED, error="its process did not start")
 
@@ -191,18 +197,23 @@ def end_all(folder: str | Path) -> list[str]:
 def remove_old(folder: str | Path, until: float, is_kept: Callable[[str], bool]) -> int:
     """Remove the folders of jobs without output since a time; returns how many.
 
-    Jobs that are alive are kept, and those that `is_kept` wants.
+    Jobs that are alive are kept, those that `is_kept` wants, and folders of anything else.
     """
     removed = 0
     for each in sorted(Path(folder).glob("*/")):
         if each.name.startswith(_REMOVED):
             shutil.rmtree(each, ignore_errors=True)  # left by a call that was killed
-        elif _last_written(each) < until and not is_alive(each) and not is_kept(each.name):
+        elif _is_old(each, until) and not is_alive(each) and not is_kept(each.name):
             # Renamed first: half a folder would say wrong things about its job.
             gone = each.rename(each.with_name(_REMOVED + each.name))
             shutil.rmtree(gone, ignore_errors=True)
             removed += 1
     return removed
+
+
+def _is_old(folder: Path, until: float) -> bool:
+    is_of_a_job = any((folder / name).exists() for name in ("job.json", "cancelled"))
+    return is_of_a_job and _last_written(folder) < until
 
 
 def _last_written(folder: Path) -> float:
@@ -221,6 +232,15 @@ def _leader(folder: Path) -> int:
         return 0
 
 
+def _forbid(folder: Path) -> bool:
+    """Keep a job from starting late, beside its next attempt; False if it has started just now."""
+    try:
+        (folder / "pid").touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
 def _without_result(folder: Path, name: str) -> JobStatus:
     """The state of a job that has begun and left no result, or a torn one after a power loss."""
     if (folder / "cancelled").exists():
@@ -229,7 +249,7 @@ def _without_result(folder: Path, name: str) -> JobStatus:
     return JobStatus(job_id=name, state=JobState.FAILED, error=error)
 
 
-def _number(file: Path, name: str) -> float | None:
+def _number(file: Path, name: str) -> int | float | None:
     """A number in a JSON file; None if the file is missing or does not have it."""
     try:
         found = json.loads(file.read_bytes())[name]

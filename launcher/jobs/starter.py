@@ -10,7 +10,9 @@ The starter reads the names of jobs from a named pipe in their folder. Where not
 import os
 import signal
 import stat
+import sys
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -64,6 +66,7 @@ def serve(folder: Path, environment: Mapping[str, str]) -> None:
             for name in names:
                 job = folder / os.path.basename(name.decode(errors="replace"))
                 if os.path.isfile(job / "job.json") and os.fork() == 0:
+                    pipe.close()  # or `ask` would find a reader when the starter is gone
                     _be_job(job)
 
 
@@ -104,10 +107,7 @@ class _Fork:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         if self._pid == 0:
-            from dfpipe import cli
-
-            # Ends with SystemExit, up to the interpreter, so that what Beam does at exit is done.
-            cli.main(argv)
+            _be_command(argv)
 
     def terminate(self) -> None:
         """Send SIGTERM, unless it has ended."""
@@ -125,3 +125,18 @@ class _Fork:
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
             os.kill(self._pid, number)
+
+
+def _be_command(argv: Sequence[str]) -> NoReturn:
+    """Become a command of dfpipe.
+
+    It ends with SystemExit, up to the interpreter, so that what Beam does at exit is done.
+    """
+    from dfpipe import cli  # after the fork, as most jobs are other commands
+
+    try:
+        cli.main(argv)
+    except Exception:  # what the wrapper catches would look like a success
+        traceback.print_exc()
+        sys.exit(1)
+    sys.exit(0)

@@ -63,7 +63,10 @@ def run_job(folder: Path, begin: Callable[[Sequence[str], int], Child] = begin_p
 
 
 def _run(folder: Path, lock: int, begin: Callable[[Sequence[str], int], Child]) -> int:
-    argv = json.loads((folder / "job.json").read_text())["argv"]
+    argv = _argv(folder)
+    if argv is None:
+        print("job.json is damaged: launch the job again", file=sys.stderr)  # noqa: T201
+        return 127
     is_asked = threading.Event()  # to end, before the child exists
     signal.signal(signal.SIGTERM, lambda *_: is_asked.set())
     try:
@@ -84,6 +87,16 @@ def _run(folder: Path, lock: int, begin: Callable[[Sequence[str], int], Child]) 
     if is_asked.is_set() or (folder / "cancelled").exists():
         end()
     return child.wait()
+
+
+def _argv(folder: Path) -> list[str] | None:
+    """The command line of a job; None if its file is missing or damaged."""
+    try:
+        argv = json.loads((folder / "job.json").read_bytes())["argv"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+    is_sound = isinstance(argv, list) and argv and all(isinstance(word, str) for word in argv)
+    return argv if is_sound else None
 
 
 if __name__ == "__main__":

@@ -116,6 +116,15 @@ def test_a_living_job_is_kept(launcher: Launcher) -> None:
     assert not folder.exists()
 
 
+def test_a_folder_that_is_not_of_a_job_is_kept(launcher: Launcher) -> None:
+    """The folder of jobs may have others: a person has named it."""
+    folder = left(launcher, "photos", launcher.clock())
+    (folder / "job.json").unlink()
+    launcher.clock.move(99 * DAY)
+    assert sweep(launcher.context) == {"executions": 0, "folders": 0}
+    assert folder.exists()
+
+
 def test_a_run_that_is_retried_meanwhile_is_kept(launcher: Launcher, fake: FakeDataflow) -> None:
     fake.script = lambda labels: ["FAILED"]
     failed = launcher.run(step("one"))

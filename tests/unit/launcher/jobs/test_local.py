@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from launcher.jobs import CancelRefusedError, JobState, UnknownJobError
+from launcher.jobs import CancelRefusedError, JobState, UnavailableError, UnknownJobError
 from launcher.jobs.local import CANCEL_SECONDS, LocalRunner, argv_of, is_alive
 from tests.support.jobs import PYTHON, python, spec
 from tests.support.processes import ROOT, wait_until
@@ -149,6 +149,69 @@ def test_a_local_job_that_did_not_start(tmp_path: Path) -> None:
     assert local.state("job-1", "job-1").error == "its process did not start"
 
 
+@pytest.mark.parametrize("step", [200, -200], ids=["later", "clock set back"])
+def test_a_job_that_did_not_start_in_time_does_not_start_later(tmp_path: Path, step: int) -> None:
+    """Or it would run beside the step's next attempt."""
+    now = [1000.0]
+    local = LocalRunner(tmp_path, {}, clock=lambda: now[0])
+    given = python("print('beside the next')")
+    (tmp_path / "job-1").mkdir()
+    (tmp_path / "job-1" / "job.json").write_text(
+        json.dumps({"argv": argv_of(given), "started": now[0]})
+    )
+    now[0] += step
+    assert local.state("job-1", "job-1").state is JobState.FAILED
+    wrapper = [PYTHON, "-m", "launcher.jobs.wrapper", str(tmp_path / "job-1")]
+    subprocess.run(wrapper, check=True, cwd=ROOT)
+    local.launch(given)
+    assert local.state("job-1", "job-1").state is JobState.FAILED
+    assert "beside the next" not in str(local.log("job-1"))
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        "",
+        '{"argv": ["pyth',
+        "\0" * 20,
+        "[]",
+        "{}",
+        '{"argv": []}',
+        '{"argv": [1]}',
+        '{"argv": "ls"}',
+        '{"argv": null}',
+    ],
+    ids=["empty", "cut", "zeros", "list", "nothing", "no words", "number", "text", "null"],
+)
+def test_a_job_whose_command_line_is_damaged(
+    local: LocalRunner, tmp_path: Path, damaged: str
+) -> None:
+    folder = tmp_path / "job-1"
+    folder.mkdir()
+    (folder / "job.json").write_text(damaged)
+    with (folder / "log").open("wb") as log:
+        subprocess.run(
+            [PYTHON, "-m", "launcher.jobs.wrapper", str(folder)],
+            stderr=log,
+            cwd=ROOT,
+            start_new_session=True,
+            check=False,
+        )
+    assert local.state("job-1", "job-1").error == (
+        "exit code 127: job.json is damaged: launch the job again"
+    )
+
+
+def test_files_that_cannot_be_read_are_not_an_answer(local: LocalRunner, tmp_path: Path) -> None:
+    """The step shows it as a warning, and looks again."""
+    (tmp_path / "job-1" / "result.json").mkdir(parents=True)
+    with pytest.raises(UnavailableError, match="the job's files cannot be read: .*result.json"):
+        local.state("job-1", "job-1")
+    (tmp_path / "job-2").touch()
+    with pytest.raises(UnavailableError, match="the job's files cannot be read: .*job-2"):
+        local.state("job-2", "job-2")
+
+
 def test_secrets_are_kept_from_local_jobs(
     local: LocalRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,8 +228,32 @@ def test_dfpipe_is_the_one_of_this_installation() -> None:
 
 @pytest.mark.parametrize(
     "torn",
-    [b"", b"{", b"\x00" * 12, b"null", b"[]", b"{}", b'{"code": "x"}', b"\xff", b"[" * 10**5],
-    ids=["empty", "cut", "zeros", "null", "list", "nothing", "text", "bytes", "deep"],
+    [
+        b"",
+        b"{",
+        b"\x00" * 12,
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"code": "x"}',
+        b'{"code": NaN}',
+        b'{"code": 1e999}',
+        b"\xff",
+        b"[" * 10**5,
+    ],
+    ids=[
+        "empty",
+        "cut",
+        "zeros",
+        "null",
+        "list",
+        "nothing",
+        "text",
+        "nan",
+        "infinite",
+        "bytes",
+        "deep",
+    ],
 )
 @pytest.mark.parametrize("is_cancelled", [False, True], ids=["failed", "cancelled"])
 def test_a_torn_result_is_none(

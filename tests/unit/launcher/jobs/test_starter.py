@@ -3,8 +3,11 @@
 import os
 import signal
 import stat
+import subprocess
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -26,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-def starting(folder: Path) -> Iterator[object]:
+def starting(folder: Path) -> AbstractContextManager["subprocess.Popen[Any]"]:
     variables = {"LAUNCHER_JOBS_FOLDER": str(folder), "DFPIPE_TASK_TOKEN": SECRET}
     variables |= {"DFPIPE_STORE": f"sqlite:///{folder}/posts.db"}
     return process("-m", "launcher", "job-starter", env={**environment(), **variables})
@@ -129,3 +132,47 @@ def test_without_a_starter_a_job_starts_as_well(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / starter.PIPE).stat().st_mode) == 0o600
     local.launch(spec("dfpipe", "--version", name="alone"))
     assert ended(local, "alone").state is JobState.SUCCEEDED
+
+
+def test_a_command_that_raises_has_failed(tmp_path: Path) -> None:
+    """Whatever it raises: the fork must not go on as the wrapper that it was."""
+    code = f"""
+import os
+from pathlib import Path
+from dfpipe import cli
+from launcher.jobs import starter
+
+def broken(argv):
+    raise {{}}
+
+cli.main = broken
+starter.serve(Path({str(tmp_path)!r}), dict(os.environ))
+"""
+    local = LocalRunner(tmp_path, {})
+    for error in ("ValueError('it is broken')", "OSError('it is broken')", "KeyError('broken')"):
+        name = error.partition("(")[0].lower()
+        with process("-c", code.format(error), env=environment()):
+            wait_until(lambda: is_ready(tmp_path), 120)
+            local.launch(spec("dfpipe", "run", name=name))
+            status = ended(local, name)
+        assert status.state is JobState.FAILED
+        assert "broken" in status.error
+
+
+def test_a_starter_that_is_killed_leaves_no_reader(tmp_path: Path) -> None:
+    """Its jobs go on, and later ones start at once, without it."""
+    local = LocalRunner(tmp_path, {})
+    fifo = tmp_path / "words"
+    os.mkfifo(fifo)
+    with starting(tmp_path) as child:
+        wait_until(lambda: is_ready(tmp_path), 120)
+        local.launch(spec("dfpipe", "stopwords", f"--stopwords-file={fifo}", name="kept"))
+        assert "job-starter" in leader(tmp_path, "kept").cmdline()
+        child.kill()
+        child.wait()
+        assert not is_ready(tmp_path)
+    local.launch(spec("dfpipe", "--version", name="alone"))
+    assert ended(local, "alone").state is JobState.SUCCEEDED
+    fifo.write_text("kept-word\n")
+    assert ended(local, "kept").state is JobState.SUCCEEDED
+    assert "kept-word" in str(local.log("kept"))

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import secrets
 from importlib.util import find_spec
 from pathlib import Path
@@ -138,12 +139,20 @@ def _take(folder: Path) -> None:
 
 def _token(file: Path) -> str:
     """The secret in a file that only its owner may read, made now if there is none."""
+    from service.auth import SHORTEST_TOKEN  # not for --help, which it would delay
+
     try:
         if not file.exists():
             write_whole(file, f"{secrets.token_urlsafe()}\n", mode=0o600)
-        return file.read_text(encoding="utf-8").strip()
+        token = file.read_text(encoding="ascii", errors="replace").strip()
     except OSError as error:
         raise _unusable(file, error) from error
+    if not re.fullmatch(rf"[!-~]{{{SHORTEST_TOKEN},}}", token):
+        raise UsageError(
+            f"{file} holds no token, which is a line of at least {SHORTEST_TOKEN} characters: "
+            "remove it, and the next start makes another"
+        )
+    return token
 
 
 def _secret(file: Path, text: str) -> Path:

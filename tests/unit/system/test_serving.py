@@ -120,6 +120,17 @@ def test_what_is_made_up_has_a_folder_of_its_own(tmp_path: Path, demo: bool) -> 
     assert made.name == ("dfpipe-demo" if demo else "dfpipe-data")
 
 
+@pytest.mark.parametrize(
+    "content", [b"", b" \n", b"\xed" * 40, b"short", b"a" * 20 + b"\n" + b"b" * 20]
+)
+def test_a_damaged_token_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "task-token").write_bytes(content)
+    done = dfpipe("serve", "--folder=.", "--port", str(free_ports()), cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "task-token holds no token, which is a line of at least 16" in done.stderr
+    assert done.stderr.endswith("remove it, and the next start makes another\n")
+
+
 def test_a_store_that_cannot_be_made_is_told_before_anything_starts(tmp_path: Path) -> None:
     argv = ["--store", f"sqlite:///{tmp_path}/none/a.db", "--port", str(free_ports())]
     done = dfpipe("serve", *argv, cwd=tmp_path)

@@ -1,6 +1,7 @@
 """The bodies and parameters of REST requests, checked."""
 
 import json
+import re
 from typing import Annotated, Any
 
 from flask import request
@@ -24,8 +25,13 @@ class ApiError(errors.Error):
         self.reason = reason
 
 
+# What `int` takes besides, such as 1_0, +1 and digits of other scripts, is refused.
+_WHOLE = re.compile(r"-?[0-9]{1,19}")
+
+
 def _whole(value: object) -> object:
-    if isinstance(value, bool | float):
+    is_text = isinstance(value, str)
+    if isinstance(value, bool | float) or (is_text and not _WHOLE.fullmatch(str(value))):
         raise ValueError("expected a whole number")
     return value
 
@@ -79,13 +85,9 @@ def number_of(name: str, low: int, high: int) -> int:
     text = request.args.get(name)
     if text is None:
         raise ApiError(400, f"the parameter {name} is missing", "required")
-    try:
-        number = int(text)
-    except ValueError:
-        number = low - 1
-    if not low <= number <= high:
+    if not _WHOLE.fullmatch(text) or not low <= int(text) <= high:
         raise ApiError(400, f"{name} is {text!r}: give a whole number from {low} to {high}")
-    return number
+    return int(text)
 
 
 def boolean_of(name: str) -> bool:

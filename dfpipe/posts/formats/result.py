@@ -194,6 +194,8 @@ def _undated(value: object) -> object:
         return value
     date = value["$date"]
     number = inside(date, "$numberLong")
+    if number is not None and not _NUMBER.fullmatch(str(number)):
+        raise ValueError(number)
     return date if number is None else int(str(number))
 
 

@@ -400,7 +400,14 @@ def test_other_forms_of_a_time(value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [True, [], {}, {"$date": None}, {"$date": {"$numberLong": "x"}}, float("nan"), 1e300]
+    "value",
+    [
+        *(True, [], {}, float("nan"), 1e300),
+        *(
+            {"$date": date}
+            for date in (None, {"$numberLong": "x"}, {"$numberLong": "1_562_155_200"})
+        ),
+    ],
 )
 def test_no_time(value: object) -> None:
     assert reason(own(created_at=value)) == "created_at is not a time"

@@ -41,8 +41,10 @@ class Daily:
     def after(self, last: datetime) -> datetime:
         """The first time after `last`, in UTC."""
         local = last.astimezone(self.zone)
-        at = local.replace(hour=self.hour, minute=self.minute, second=0, microsecond=0)
-        while at <= local or at.weekday() not in self.days:
+        # Of a time that comes twice, as summer time ends, the first counts. Two times of one zone
+        # are compared without regard to that, so they are compared in UTC.
+        at = local.replace(hour=self.hour, minute=self.minute, second=0, microsecond=0, fold=0)
+        while at.astimezone(UTC) <= last or at.weekday() not in self.days:
             at += timedelta(days=1)
         return at.astimezone(UTC)
 

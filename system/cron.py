@@ -6,11 +6,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from fnmatch import fnmatchcase
 from http.client import HTTPException
 from pathlib import Path
 
+from service import clock
 from service.cron_yaml import read_cron
 from service.errors import UsageError
 from service.fields import Section
@@ -21,6 +22,7 @@ from service.yaml_file import read_yaml
 DEFAULT_SERVICE = "default"
 SECONDS = 60.0  # that a call may take
 FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0  # seconds, after a call that failed
+LOOK = 30.0  # seconds between two looks at the time: it may be set, and a laptop may sleep
 
 _logger = logging.getLogger(__name__)
 
@@ -87,6 +89,8 @@ class Clock:
         addresses: Mapping[str, str],
         token: str,
         say: Callable[[str], None],
+        now: clock.Clock = clock.utc_now,
+        stop: threading.Event | None = None,
     ) -> None:
         for job in jobs:
             if job.service not in addresses:
@@ -98,11 +102,12 @@ class Clock:
         self._addresses = addresses
         self._token = token
         self._say = say
-        self._stop = threading.Event()
+        self._now = now
+        self._stop = stop or threading.Event()
 
     def run(self) -> None:
         """Follow the clock; returns after `stop`."""
-        now = datetime.now(UTC)
+        now = self._now()
         due = {
             job: now if isinstance(job.schedule, Every) else job.schedule.after(now)
             for job in self._jobs
@@ -113,13 +118,17 @@ class Clock:
                 self._stop.wait()
                 return
             job = min(due, key=lambda job: due[job])
-            if self._stop.wait(max(0.0, (due[job] - datetime.now(UTC)).total_seconds())):
-                return
-            if self.call(job):
+            seconds = (due[job] - self._now()).total_seconds()
+            if seconds > 0:
+                self._stop.wait(min(seconds, LOOK))
+                now = self._now()
+                # Earlier than before only if the clock was set back.
+                due = {each: min(at, each.schedule.after(now)) for each, at in due.items()}
+            elif self.call(job):
                 waits[job].reset()
-                due[job] = job.schedule.after(datetime.now(UTC))
+                due[job] = job.schedule.after(self._now())
             else:
-                due[job] = datetime.now(UTC) + timedelta(seconds=waits[job].next())
+                due[job] = self._now() + timedelta(seconds=waits[job].next())
 
     def call(self, job: Job) -> bool:
         """Call a job now; returns whether the answer is a success."""

@@ -1,6 +1,6 @@
 """Executions on both stores: overlap, failures, retries, limits, cancelling, lost tasks."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from launcher.jobs import JobSpec, JobState, JobStatus, LaunchRefusedError, Unav
 from launcher.pages.board import execution_view
 from tests.support.fake_dataflow import FakeDataflow, Faults, log_event, serving, status_event
 from tests.support.launching import Launcher, ScriptedRunner, step, unbind
+from tests.support.workflow_faults import KilledError
 
 DONE = JobStatus(job_id="7", state=JobState.SUCCEEDED, outputs={"posts": 12})
 
@@ -446,4 +447,65 @@ def test_a_launch_that_goes_on_is_nobody_elses(
     execution = launcher.run(Step(name="check", kind="check"))
     assert execution.state == "succeeded"
     assert slow.calls == 1
+    unbind()
+
+
+class Late(ScriptedRunner):
+    """A launch during which its process sleeps, and another process comes by."""
+
+    def __init__(self, meanwhile: Callable[[], None], *launches: Any) -> None:
+        super().__init__(*launches)
+        self.meanwhile: Callable[[], None] | None = meanwhile
+        self.cancelled: list[str] = []
+
+    def launch(self, spec: JobSpec) -> JobStatus:
+        if meanwhile := self.meanwhile:
+            self.meanwhile = None
+            meanwhile()
+        return super().launch(spec)
+
+    def state(self, name: str, job_id: str) -> JobStatus:
+        return JobStatus(job_id=job_id, state=JobState.RUNNING)
+
+    def cancel(self, name: str, job_id: str) -> None:
+        self.cancelled.append(job_id)
+
+
+RUNS = JobStatus(job_id="7", state=JobState.RUNNING)
+
+
+def test_a_launch_that_comes_after_the_cancel_is_cancelled(
+    client: Any, fake: FakeDataflow, tmp_path: Path
+) -> None:
+    """Or its job would run with nobody watching it."""
+
+    def meanwhile() -> None:
+        launcher.clock.move(3600)
+        launcher.executions.cancel(execution.id)
+        assert drive(launcher.context, f"{execution.id}/check").state == "cancelled"
+
+    late = Late(meanwhile, RUNS)
+    launcher = Launcher(client, fake, tmp_path, runners={"check": late})
+    execution = launcher.start(Step(name="check", kind="check"))
+    launcher.deliveries.run()
+    assert launcher.now(execution).state == "cancelled"
+    assert late.cancelled == ["7"]
+    unbind()
+
+
+def test_a_claim_ends_although_the_clock_was_set_back(
+    client: Any, fake: FakeDataflow, tmp_path: Path
+) -> None:
+    def meanwhile() -> None:
+        launcher.clock.move(-7 * 24 * 3600)
+        raise KilledError
+
+    late = Late(meanwhile, DONE)
+    launcher = Launcher(client, fake, tmp_path, runners={"check": late})
+    execution = launcher.start(Step(name="check", kind="check"))
+    while late.meanwhile:
+        launcher.deliveries.run(1)
+    job = drive(launcher.context, f"{execution.id}/check")
+    assert job is not None
+    assert job.state == "succeeded"
     unbind()

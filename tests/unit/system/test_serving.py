@@ -8,17 +8,20 @@ import stat
 import threading
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service import schedules
 from service.errors import UsageError
 from service.listening import KEEP_ALIVE
 from service.schedules import Daily, Every, parse
 from system import printing
-from system.cron import Clock, Job, read_jobs, service_of
+from system.cron import LOOK, Clock, Job, read_jobs, service_of
 from system.filling import import_files
 from system.supervisor import Program, Supervisor
 from system.system import POLL
@@ -144,6 +147,50 @@ def test_a_schedule_in_another_zone() -> None:
     assert schedule.after(MONDAY) == datetime(2026, 11, 24, 8, 40, tzinfo=UTC)
 
 
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("at", "last", "expected"),
+    [
+        # The hour from 2 comes twice on 25 October: 0:00 to 1:00 UTC, and 1:00 to 2:00.
+        ("02:30", (10, 25, 0, 10), (10, 25, 0, 30)),
+        ("02:30", (10, 25, 0, 30), (10, 26, 1, 30)),
+        ("02:30", (10, 25, 1, 10), (10, 26, 1, 30)),
+        ("02:30", (10, 25, 1, 40), (10, 26, 1, 30)),
+        ("03:00", (10, 25, 1, 40), (10, 25, 2, 0)),
+        # On 29 March there is no such hour.
+        ("02:30", (3, 28, 12, 0), (3, 29, 1, 30)),
+        ("02:30", (3, 29, 1, 30), (3, 30, 0, 30)),
+        ("12:00", (3, 28, 11, 0), (3, 29, 10, 0)),
+    ],
+)
+def test_a_schedule_as_summer_time_begins_and_ends(
+    at: str, last: tuple[int, ...], expected: tuple[int, ...]
+) -> None:
+    found = parse(f"every day {at}", BERLIN).after(datetime(2026, *last, tzinfo=UTC))
+    assert found == datetime(2026, *expected, tzinfo=UTC)
+
+
+@given(
+    at=st.tuples(st.integers(0, 23), st.integers(0, 59)),
+    zone=st.sampled_from(["Europe/Berlin", "Australia/Lord_Howe", "America/New_York", "UTC"]),
+    days=st.sets(st.integers(0, 6), min_size=1),
+    last=st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)),
+)
+def test_a_daily_schedule_is_due_once_a_day(
+    at: tuple[int, int], zone: str, days: set[int], last: datetime
+) -> None:
+    schedule = Daily(frozenset(days), *at, ZoneInfo(zone))
+    seen = [last.replace(tzinfo=UTC)]
+    for _ in range(9):
+        seen.append(schedule.after(seen[-1]))
+    assert all(earlier < later for earlier, later in pairwise(seen))
+    dates = [each.astimezone(schedule.zone).date() for each in seen[1:]]
+    assert len(set(dates)) == len(dates)
+    assert {each.weekday() for each in dates} <= days
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -244,6 +291,47 @@ def test_a_clock_without_jobs_goes_on_until_it_is_stopped() -> None:
 def test_a_cron_yaml_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read .*dispatch.yaml: No such file"):
         read_jobs(tmp_path / "cron.yaml", tmp_path / "dispatch.yaml")
+
+
+class MovedClock(Clock):
+    """Its time passes as it waits, and is set now and then: "wall" is what clocks show."""
+
+    def __init__(self, job: Job, sets: dict[int, timedelta]) -> None:
+        self.wall, self.passed, self.sets = MONDAY, 0.0, dict(sets)
+        self.calls: list[tuple[float, datetime]] = []
+        stop = threading.Event()
+        stop.wait = self._wait  # type: ignore[method-assign, assignment]
+        super().__init__([job], {"default": ""}, "", print, lambda: self.wall, stop)
+
+    def _wait(self, seconds: float) -> bool:
+        self.passed += seconds
+        self.wall += timedelta(seconds=seconds)
+        for after in [each for each in self.sets if each <= self.passed]:
+            self.wall += self.sets.pop(after)
+        return False
+
+    def call(self, job: Job) -> bool:
+        self.calls.append((self.passed, self.wall))
+        if len(self.calls) == 4:
+            self.stop()
+        return True
+
+
+def test_the_clock_calls_although_the_time_is_set_back() -> None:
+    job = Job("/a", "default", Every(timedelta(minutes=5)), "")
+    moved = MovedClock(job, {100: timedelta(hours=-7), 700: timedelta(days=-30)})
+    moved.run()
+    waits = [later - earlier for (earlier, _), (later, _) in pairwise(moved.calls)]
+    assert max(waits) <= 2 * 300
+
+
+def test_the_clock_calls_soon_after_a_laptop_has_slept() -> None:
+    """Its waiting does not count while the machine sleeps."""
+    moved = MovedClock(
+        Job("/a", "default", Every(timedelta(hours=5)), ""), {100: timedelta(hours=8)}
+    )
+    moved.run()
+    assert moved.calls[1][0] < 100 + LOOK + 1
 
 
 def test_the_clock_calls_until_it_is_answered_well() -> None:

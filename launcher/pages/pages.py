@@ -15,6 +15,7 @@ from launcher.pages.timeline_pages import TimelinePages
 from launcher.settings import LauncherSettings
 from launcher.views.posts import Posts
 from launcher.views.results import NoWarehouse, Results
+from launcher.views.windows import Windows
 from service.clock import Clock, utc_now
 from service.pages import Link
 
@@ -62,7 +63,7 @@ def create_pages(
     results = Results(warehouse or NoWarehouse())
     posts = Posts(store, settings.is_synthetic)
     TimelinePages(pages, results, posts)
-    StoryPages(pages, results, posts)
+    StoryPages(pages, results, posts, Windows(store))
     FeedPage(pages, results, settings.url, clock)
     ExecutionPages(
         pages, Board(records), executions, results, start, read_log, settings.cron_yaml, clock

@@ -16,6 +16,7 @@ from launcher.views.posts import Posts
 from launcher.views.results import Results
 from launcher.views.searching import Found, find
 from launcher.views.stories import host_of
+from launcher.views.windows import Windows, Within, within
 from service.access import viewers_only
 from service.pages import page
 from service.times import rfc3339
@@ -26,9 +27,10 @@ MOST_ROWS = 24  # runs in the table of a history; the plot, the JSON and the CSV
 class StoryPages:
     """The pages of what a run has found."""
 
-    def __init__(self, pages: Blueprint, results: Results, posts: Posts) -> None:
+    def __init__(self, pages: Blueprint, results: Results, posts: Posts, windows: Windows) -> None:
         self.results = results
         self.posts = posts
+        self.windows = windows
         add = pages.add_url_rule
         add("/timeline/story", "story", viewers_only(self.story))
         add("/timeline/word", "word", viewers_only(self.word))
@@ -61,7 +63,11 @@ class StoryPages:
         params = {"w1": w1, "w2": w2, "ts": run["ts"]}
         answer = self.results.history("word_findings", params)
         found = word_page(answer, run, self.results.runs().rows, (w1, w2) if w2 else (w1,))
-        return self._shown("launcher_word.html", found, run)
+        return self._shown("launcher_word.html", found, run, within=self._within(run, found.words))
+
+    def _within(self, run: dict[str, Any], words: tuple[str, ...]) -> Within | None:
+        window = self.windows.posts(run)
+        return within(window, window.with_words(words), Figures.of(run)) if window else None
 
     def _shown(
         self, template: str, found: StoryPage | WordPage, run: dict[str, Any], **values: Any

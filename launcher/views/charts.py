@@ -45,10 +45,15 @@ def chart(
     """Draw a window; None if its run recorded no parts, as runs of old versions."""
     if not parts or not counts:
         return None
-    every = by_part(parts, counts, figures)
+    return drawn(by_part(parts, counts, figures), figures)
+
+
+def drawn(every: Sequence[int], figures: Figures) -> Chart:
+    """Draw the posts of each part of a window."""
     hours = (figures.end - figures.start).total_seconds() / HOUR / PARTS
     highest = max(every)
-    peak = f"{highest / hours:,.0f} posts an hour"
+    rate = round(highest / hours)
+    peak = f"{rate:,} post{'' if rate == 1 else 's'} an hour"
     at = figures.start + every.index(highest) * (figures.end - figures.start) / PARTS
     return Chart(
         path=outline(every, WIDTH, HEIGHT),

@@ -116,10 +116,16 @@ def story_rows(ts: datetime, words: Sequence[str], links: Sequence[str]) -> Tabl
     }
 
 
-def put_posts(url: str, texts: Sequence[str], user: str = "anna") -> None:
+def put_posts(
+    url: str,
+    texts: Sequence[str],
+    user: str = "anna",
+    time: datetime = SLOT,
+    urls: tuple[str, ...] = (),
+) -> None:
     """Store posts with the ids of the examples: 100, 101 and so on."""
     client = connect(url)
-    posts = [Post(100 + i, user, text, SLOT, ()) for i, text in enumerate(texts)]
+    posts = [Post(100 + i, user, text, time, urls) for i, text in enumerate(texts)]
     client.put_multi([to_entity(post, client, SLOT) for post in posts])
 
 

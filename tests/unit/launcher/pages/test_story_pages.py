@@ -11,6 +11,7 @@ from benchmarks import launcher as benchmark
 from dfpipe import datastore
 from dfpipe.posts.post import KIND
 from dfpipe.warehouse.duckdb_warehouse import DuckDBWarehouse
+from launcher.views import windows
 from tests.support import launcher_pages as support
 from tests.support.launcher_pages import SLOT, SLOTS
 from tests.support.launcher_site import Page, Site
@@ -151,6 +152,39 @@ def test_a_pair_has_its_history_and_the_stories_of_both(place: Site) -> None:
         assert "Ranked in 3 of 3 runs, at best number 1." in Page(text).text
         assert titles(text) == ["harbour storm ferry"]
     assert "Strongest partners" not in text
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("word?word=harbour", "2 posts have this word, at most 2 posts an hour"),
+        ("pair?w1=harbour&w2=wall", "1 post has both words, at most 1 post an hour"),
+        ("word?word=storm", "No post that the store has now has this word."),
+    ],
+)
+def test_a_word_and_a_pair_have_their_posts_within_the_window(
+    tmp_path: Path, query: str, says: str
+) -> None:
+    site = Site(tmp_path, runs=3)
+    texts = ["The harbour wall is closed", "Ferries leave the #harbour", "Brainstorm"]
+    support.put_posts(site.settings.store, texts, time=SLOT - SLOTS)
+    page = Page(site.text(f"/timeline/{query}"))
+    assert says in page.text
+    assert "The store now has 3 posts of this window; the run had 1,000." in page.text
+    charts = [attrs["aria-label"] for _, attrs in page.tags if attrs.get("class") == "chart"]
+    assert [label.partition(", on ")[2] for label in charts if label] == (
+        [] if "No post" in says else ["2026-01-07 at 05:00 UTC"]
+    )
+
+
+def test_a_word_page_says_that_the_store_cannot_be_read(
+    place: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise datastore.StoreError("it is away")
+
+    monkeypatch.setattr(windows, "fetch_values", failing)
+    assert "The store cannot be read now" in Page(place.text("/timeline/word?word=storm")).text
 
 
 def test_the_earlier_address_of_histories_redirects(place: Site) -> None:

@@ -4,14 +4,13 @@ import importlib
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
-from importlib import metadata
 from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
+from dfpipe.added_commands import AddedCommand, added_commands
 from dfpipe.version import VERSION
 
 # Name: (module in dfpipe.commands, short help). The help is repeated here so that `dfpipe --help`
@@ -29,9 +28,6 @@ COMMANDS = {
     "try": ("try_", "Show what an archive talks about, in one command."),
     "demo": ("demo", "Run the whole pipeline on a synthetic timeline."),
 }
-# Distributions add subcommands through this group of entry points: an object
-# `module:command` each. To list them imports these modules, so they should import little.
-ENTRY_POINTS = "dfpipe.commands"
 
 # The name of an option in all subcommands, for other names that it has had.
 OPTION_NAMES = dict.fromkeys(("to", "from", "source"), "store")
@@ -55,8 +51,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the command of that name; None if there is none."""
         if cmd_name in (added := _added()):
-            found: click.Command = added[cmd_name].load()
-            return found
+            return added[cmd_name].load()
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"dfpipe.commands.{COMMANDS[cmd_name][0]}")
@@ -68,8 +63,8 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except ModuleNotFoundError as error:
-            point = _added().get(ctx.invoked_subcommand or "")
-            extra = ",".join(point.extras) if point else "local"
+            added = _added().get(ctx.invoked_subcommand or "")
+            extra = ",".join(added.extras) if added else "local"
             if not extra:  # of a distribution that names none
                 raise
             raise click.ClickException(
@@ -90,26 +85,26 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing dfpipe's own."""
         own = [(name, text) for name, (_, text) in COMMANDS.items()]
-        added = [(name, _short_help(point)) for name, point in sorted(_added().items())]
+        added = [(name, _short_help(command)) for name, command in sorted(_added().items())]
         with formatter.section("Commands"):
             formatter.write_dl([*own, *added])
 
 
-def _added() -> dict[str, metadata.EntryPoint]:
+def _added() -> dict[str, AddedCommand]:
     """Return the subcommands that installed distributions add, by name."""
-    points = {point.name: point for point in metadata.entry_points(group=ENTRY_POINTS)}
-    for name in sorted(points.keys() & COMMANDS.keys()):
+    added = added_commands()
+    for name in sorted(added.keys() & COMMANDS.keys()):
         raise click.ClickException(
-            f"{points[name].value} adds the subcommand {name}, which dfpipe already has: "
+            f"{added[name].value} adds the subcommand {name}, which dfpipe already has: "
             "uninstall the distribution that adds it, or rename its subcommand"
         )
-    return points
+    return added
 
 
-def _short_help(point: metadata.EntryPoint) -> str:
+def _short_help(added: AddedCommand) -> str:
     """Return the short help of an added command; its module is imported, as only that has it."""
     try:
-        return str(point.load().short_help)
+        return str(added.load().short_help)
     except Exception as error:  # of any module: the other commands stay listed
         return f"(cannot be imported: {_first_line(error)})"
 
@@ -238,6 +233,8 @@ def _one_line(error: click.ClickException) -> str:
 
 def _fail(message: str, status: int, verbose: bool) -> None:
     if verbose:
+        import traceback  # late, for the start-up of all other calls
+
         traceback.print_exc()
     click.echo(f"dfpipe: {message}", err=True)
     sys.exit(status)

@@ -85,7 +85,9 @@ class LauncherSettings(EnvironmentSettings):
     webhook: WebUrl = Field(default="", repr=False)
     # Read from variables of their own.
     auth: AuthSettings = Field(default=AuthSettings(), repr=False, validation_alias="-auth")
-    dataflow: DataflowSettings = Field(default=DataflowSettings(), validation_alias="-dataflow")
+    dataflow: DataflowSettings = Field(
+        default_factory=DataflowSettings, validation_alias="-dataflow"
+    )
 
 
 def read_settings(environment: Mapping[str, str]) -> LauncherSettings:

@@ -36,7 +36,11 @@ class EnvironmentSettings(BaseSettings):
     """Settings that `read_environment` reads; they cannot be changed."""
 
     model_config = SettingsConfigDict(
-        frozen=True, populate_by_name=True, validate_default=False, enable_decoding=False
+        frozen=True,
+        populate_by_name=True,
+        validate_default=False,
+        enable_decoding=False,
+        defer_build=True,
     )
 
     @classmethod

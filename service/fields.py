@@ -89,7 +89,12 @@ WebUrl = Annotated[str, AfterValidator(_web_url)]
 class Section(BaseModel):
     """A mapping with known fields alone; it cannot be changed once it is read."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        defer_build=True,  # most processes read one file and need few models
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -1,16 +1,11 @@
 """`dfpipe serve`."""
 
-import fcntl
-import os
-import re
-import secrets
 from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
 from service.errors import UsageError
-from service.files import private_folder, write_whole
 
 # A library of each extra that the started processes need: without it they would end at once.
 LIBRARIES = ("apache_beam", "atproto", "plotly")
@@ -70,13 +65,15 @@ def command(
     with the name of its process; a process that ends is restarted.
     """
     _check_libraries()
+    # Late: `dfpipe --help` imports this module.
+    from system.folder import made_folder, take_folder, token_in, write_secret
     from system.system import System, run_system
 
     if shift_to_now and not posts:
         raise UsageError("--shift-to-now moves the posts of --posts: give --posts FILE too")
-    folder = _made(folder or Path(DEMO_FOLDER if demo else FOLDER))
-    _take(folder)
-    tokens = {name: _token(folder / f"{name}-token") for name in TOKENS}
+    folder = made_folder(folder or Path(DEMO_FOLDER if demo else FOLDER))
+    take_folder(folder)
+    tokens = {name: token_in(folder / f"{name}-token") for name in TOKENS}
     system = System(
         folder=folder,
         store=store or f"sqlite:///{(folder / 'posts.db').absolute()}",
@@ -84,7 +81,7 @@ def command(
         config=config or _config(),
         host=host,
         port=port,
-        cron_header=_secret(
+        cron_header=write_secret(
             folder.absolute() / "cron.header", f"Authorization: Bearer {tokens['task']}"
         ),
         is_demo=demo,
@@ -107,62 +104,3 @@ def _config() -> Path:
         if (folder / "cron.yaml").is_file():
             return folder
     raise UsageError("no cron.yaml found here: name the folder of the YAML files with --config")
-
-
-def _made(folder: Path) -> Path:
-    """The folder, which only its owner may enter if it is new: posts and results are in it."""
-    try:
-        return private_folder(folder)
-    except OSError as error:
-        raise UsageError(
-            f"cannot create the folder {folder}: {error.strerror}: name another with --folder"
-        ) from error
-
-
-def _take(folder: Path) -> None:
-    """Keep other systems out of the folder until this process ends. Raises UsageError."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise UsageError(
-            f"another `dfpipe serve` uses the folder {folder}: stop it, or name another with "
-            "--folder"
-        ) from error
-    if os.fstat(handle).st_mode & 0o005:
-        click.echo(
-            f"dfpipe: other users of this machine can read the posts in {folder}: `chmod 700 "
-            f"{folder}` keeps them private",
-            err=True,
-        )
-
-
-def _token(file: Path) -> str:
-    """The secret in a file that only its owner may read, made now if there is none."""
-    from service.auth import SHORTEST_TOKEN  # not for --help, which it would delay
-
-    try:
-        if not file.exists():
-            write_whole(file, f"{secrets.token_urlsafe()}\n", mode=0o600)
-        token = file.read_text(encoding="ascii", errors="replace").strip()
-    except OSError as error:
-        raise _unusable(file, error) from error
-    if not re.fullmatch(rf"[!-~]{{{SHORTEST_TOKEN},}}", token):
-        raise UsageError(
-            f"{file} holds no token, which is a line of at least {SHORTEST_TOKEN} characters: "
-            "remove it, and the next start makes another"
-        )
-    return token
-
-
-def _secret(file: Path, text: str) -> Path:
-    """Write a file that only its owner may read."""
-    try:
-        write_whole(file, f"{text}\n", mode=0o600)
-    except OSError as error:
-        raise _unusable(file, error) from error
-    return file
-
-
-def _unusable(file: Path, error: OSError) -> UsageError:
-    return UsageError(f"cannot use {file}: {error.strerror}: check its permissions")

@@ -14,6 +14,7 @@ from google.api_core.exceptions import DeadlineExceeded
 from google.auth.exceptions import DefaultCredentialsError
 
 from dfpipe import cli
+from dfpipe.added_commands import GROUP, AddedCommand, added_commands
 from dfpipe.errors import DfpipeError, UsageError
 from tests.support.command import DFPIPE, environment
 from tests.support.processes import wait_until
@@ -37,11 +38,37 @@ def test_the_short_help_is_the_subcommand_s_own(name: str) -> None:
     assert (command.name, command.get_short_help_str(200)) == (name, cli.COMMANDS[name][1])
 
 
+def _distribution(folder: Path, entry_point: str) -> Path:
+    """Add a distribution with that entry point to a folder of sys.path."""
+    info = folder / "other-1.0.dist-info"
+    info.mkdir()
+    (info / "entry_points.txt").write_text(
+        f"[console_scripts]\nother = other:main\n\n[{GROUP}]\n{entry_point}\n\n[more]\na = b:c\n"
+    )
+    return folder
+
+
+def test_added_commands_are_those_that_importlib_finds() -> None:
+    points = metadata.entry_points(group=GROUP)
+    assert {name: (each.value, each.extras) for name, each in added_commands().items()} == {
+        point.name: (point.value.partition(" ")[0], tuple(point.extras)) for point in points
+    }
+
+
+def test_the_first_distribution_on_the_path_adds_a_command(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("first", "second")]
+    for folder in folders:
+        folder.mkdir()
+        _distribution(folder, f"more = {folder.name}.module:command [a, b]")
+    assert added_commands(["/nothing", *map(str, folders)]) == {
+        "more": AddedCommand("more", "first.module:command", ("a", "b"))
+    }
+
+
 def test_a_distribution_cannot_take_the_place_of_a_subcommand(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    point = metadata.EntryPoint("run", "other.module:command", cli.ENTRY_POINTS)
-    monkeypatch.setattr(cli.metadata, "entry_points", lambda **_: metadata.EntryPoints([point]))
+    monkeypatch.syspath_prepend(_distribution(tmp_path, "run = other.module:command"))
     for argv in (["run", "--help"], ["--help"]):
         with pytest.raises(SystemExit) as ended:
             cli.main(argv)
@@ -52,10 +79,9 @@ def test_a_distribution_cannot_take_the_place_of_a_subcommand(
 
 
 def test_help_lists_commands_although_an_added_one_cannot_be_imported(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    point = metadata.EntryPoint("broken", "no_such_module:command", cli.ENTRY_POINTS)
-    monkeypatch.setattr(cli.metadata, "entry_points", lambda **_: metadata.EntryPoints([point]))
+    monkeypatch.syspath_prepend(_distribution(tmp_path, "broken = no_such_module:command"))
     with pytest.raises(SystemExit) as ended:
         cli.main(["--help"])
     assert ended.value.code == 0

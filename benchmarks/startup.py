@@ -1,5 +1,6 @@
-"""Measure how soon a local job gets to work: `python -m benchmarks.startup`.
+"""Measure how soon services and local jobs get to work: `python -m benchmarks.startup`.
 
+A service is imported, and `dfpipe` shows its help, in turns.
 Each job is a `dfpipe run` over a store that does not exist, which it says once it has imported Beam
 and read its options. Jobs with and without `launcher job-starter` take turns.
 """
@@ -18,6 +19,8 @@ import psutil
 from benchmarks import lab
 from launcher.jobs import JobSpec, starter
 from launcher.jobs.local import LocalRunner
+
+IMPORTS = ("launcher.app", "collector.app", "workflow.web.server", "taskqueue.rest.blueprint")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -39,10 +42,14 @@ def main(argv: Sequence[str] | None = None) -> None:
             process.terminate()
     rows = [[name, *lab.milliseconds(values).split(" | ")] for name, values in seconds.items()]
     ratio = lab.percentile(seconds["without"], 50) / lab.percentile(seconds["with"], 50)
+    samples = lab.take_turns(imports(), args.repeat)
+    starts = [[name, *lab.figures(found).split(" | ")] for name, found in samples.items()]
     lab.write(
         args,
         "startup.py",
-        f"""Milliseconds from the launch of a local job until `dfpipe run` ends, as its store does
+        f"""{lab.table(["start", *lab.FIGURES], starts)}
+
+Milliseconds from the launch of a local job until `dfpipe run` ends, as its store does
 not exist, {args.repeat} jobs of each kind, taking turns.
 
 {lab.table(["starter", "median", "99th percentile", "worst"], rows)}
@@ -50,6 +57,13 @@ not exist, {args.repeat} jobs of each kind, taking turns.
 Without / with, by the medians: {ratio:.1f}. The starter itself takes {megabytes:.0f} MB.
 """,
     )
+
+
+def imports() -> list[lab.Variant]:
+    """Return what a process does before its service reads a setting."""
+    python = (sys.executable, "-c")
+    services = [lab.Variant(name, (*python, f"import {name}")) for name in IMPORTS]
+    return [*services, lab.Variant("dfpipe --help", (*lab.DFPIPE, "--help"))]
 
 
 def job(folder: Path, name: str) -> float:

@@ -1,5 +1,6 @@
-"""gunicorn without a configuration file, with a deadline for requests that come slowly."""
+"""gunicorn without a configuration file, with deadlines for clients that send or read slowly."""
 
+import errno
 import os
 import select
 import signal
@@ -14,6 +15,8 @@ from gunicorn.workers.gthread import ThreadWorker
 
 READ_SECONDS = 10.0  # for the head of a request, and then for its body
 READ_RATE = 10_000  # bytes; each so many that arrive give a body one second more
+# Longer: the system takes much of an answer at once, and then nothing until the client has read it.
+SEND_SECONDS = 30.0
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
@@ -51,7 +54,8 @@ def end_at_hangup(_: object) -> None:
 class DeadlineSocket(socket.socket):
     """A connection on which reading a request has a deadline: then it is as if the client left.
 
-    Otherwise few clients that send half a request each would hold all threads of a service.
+    Otherwise few clients that send half a request each, or do not read their answers, would hold
+    all threads of a service.
     """
 
     deadline = 0.0  # on the monotonic clock
@@ -67,9 +71,29 @@ class DeadlineSocket(socket.socket):
         self.deadline += len(found) / READ_RATE
         return found
 
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """Send all as long as the client reads; raises ConnectionResetError if it does not."""
+        poll = select.poll()
+        poll.register(self, select.POLLOUT)
+        rest, deadline = memoryview(data), time.monotonic() + SEND_SECONDS
+        while rest:
+            left = deadline - time.monotonic()
+            if left <= 0 or not poll.poll(left * 1000):
+                raise ConnectionResetError(errno.ECONNRESET, "the client does not read its answer")
+            sent = self.send(rest, flags | socket.MSG_DONTWAIT)
+            rest = rest[sent:]
+            deadline = min(deadline + sent / READ_RATE, time.monotonic() + SEND_SECONDS)
+
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+        """Send a file, which is small here, like any data."""
+        file.seek(offset)
+        data = file.read(-1 if count is None else count)
+        self.sendall(data)
+        return len(data)
+
 
 class DeadlineWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """gunicorn's worker of threads, which waits for the bytes of a request only so long."""
+    """gunicorn's worker of threads, which waits only so long for a client to send or to read."""
 
     def enqueue_req(self, conn: Any) -> None:
         """Handle a request of a connection in a thread."""

@@ -5,11 +5,13 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from service.gunicorn_server import READ_RATE, DeadlineSocket
 from tests.support.command import environment
+from tests.support.plain_service import LARGE
 from tests.support.processes import free_port, process, wait_until
 
 
@@ -29,9 +31,9 @@ def is_up(port: int) -> bool:
         return False
 
 
-def answer(port: int, body: bytes | None = None) -> bytes:
+def answer(port: int, body: bytes | None = None, path: str = "/") -> bytes:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-    connection.request("POST" if body is not None else "GET", "/", body)
+    connection.request("POST" if body is not None else "GET", path, body)
     found = connection.getresponse().read()
     connection.close()
     return found
@@ -43,8 +45,9 @@ def answer(port: int, body: bytes | None = None) -> bytes:
         b"GET / HTTP/1.1\r\nHost: a\r\n",
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc",
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+        b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n",
     ],
-    ids=["head", "body", "chunk"],
+    ids=["head", "body", "chunk", "answer that is not read"],
 )
 def test_unfinished_requests_do_not_hold_all_threads(port: int, part: bytes) -> None:
     waiting = [socket.create_connection(("127.0.0.1", port), timeout=120) for _ in range(5)]
@@ -59,6 +62,24 @@ def test_unfinished_requests_do_not_hold_all_threads(port: int, part: bytes) -> 
 
 def test_a_large_body_arrives_whole(port: int) -> None:
     assert answer(port, bytes(5_000_000)) == b"5000000"
+
+
+def test_a_large_answer_arrives_whole(port: int) -> None:
+    assert answer(port, path="/large") == bytes(LARGE)
+
+
+def test_a_file_is_sent_from_its_offset(tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()
+    (tmp_path / "a").write_bytes(b"0123456789")
+    with (
+        DeadlineSocket(fileno=ours.detach()) as connection,
+        theirs,
+        open(tmp_path / "a", "rb") as file,
+    ):
+        assert connection.sendfile(file, 3, 4) == 4
+        assert theirs.recv(99) == b"3456"
+        assert connection.sendfile(file, 8) == 2
+        assert theirs.recv(99) == b"89"
 
 
 def test_a_read_ends_at_the_deadline_and_bytes_extend_it() -> None:

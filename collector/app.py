@@ -260,7 +260,7 @@ class _Refused(HTTPException):
     code = 400
 
 
-def _json(body: Mapping[str, Any], status: int = 200) -> Response:
+def _json(body: Mapping[str, object], status: int = 200) -> Response:
     response = jsonify(body)
     response.status_code = status
     return response

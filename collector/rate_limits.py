@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 PREFIXES = ("x-rate-limit-", "x-ratelimit-", "ratelimit-")
 # Clocks differ: a new window is begun a little after the old one's end.
@@ -63,7 +63,7 @@ class Limits(Protocol):
         """Take one request from what is left; raises RateLimitedError, or UnavailableError."""
         ...
 
-    def learn(self, bucket: str, headers: Any) -> None:
+    def learn(self, bucket: str, headers: Mapping[str, str]) -> None:
         """Learn from the headers of an answer."""
         ...
 

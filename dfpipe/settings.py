@@ -350,7 +350,7 @@ def _recent(hours: Any, window: timedelta) -> timedelta:
     return recent
 
 
-def _count(name: str, value: Any, least: int = 1) -> int:
+def _count(name: str, value: object, least: int = 1) -> int:
     text = str(value)
     is_count = text.isascii() and text.isdigit()
     if not is_count or len(text) > MOST_DIGITS or int(text) < least:

@@ -251,7 +251,7 @@ def _time(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
 
 
-def _json(body: Mapping[str, Any], status: int = 200) -> Response:
+def _json(body: Mapping[str, object], status: int = 200) -> Response:
     response = jsonify(body)
     response.status_code = status
     return response

@@ -50,7 +50,7 @@ class Access:
     knows its own.
     """
 
-    def __init__(self, settings: AuthSettings, store: Any = None) -> None:
+    def __init__(self, settings: AuthSettings, store: object = None) -> None:
         self.way = settings.page_access or ("iap" if settings.iap_audience else "token")
         self._token = settings.token
         self._iap_audience = settings.iap_audience

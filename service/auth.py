@@ -119,7 +119,7 @@ class CachingTransport:
         self._lock = threading.Lock()
         self._kept: dict[str, tuple[float, Any]] = {}
 
-    def __call__(self, url: str, method: str = "GET", **options: Any) -> Any:
+    def __call__(self, url: str, method: str = "GET", **options: object) -> Any:
         """The answer to a GET, perhaps one of the last hour."""
         with self._lock:
             until, response = self._kept.get(url, (0.0, None))

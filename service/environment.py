@@ -16,7 +16,7 @@ value, and NAME_FILE may name a file that holds it. Settings are made by name in
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 from pydantic import ValidationError
 from pydantic_settings import (
@@ -48,13 +48,13 @@ class EnvironmentSettings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        *others: Any,
-        **named: Any,
+        *others: object,
+        **named: object,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Take what the constructor is given and nothing else."""
         return (init_settings,)
 
-    def changed(self, **fields: Any) -> Self:
+    def changed(self, **fields: object) -> Self:
         """A copy with other values, which are not checked."""
         return self.model_copy(update=fields)
 

@@ -98,7 +98,7 @@ class Section(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _knows_its_fields(cls, values: Any) -> Any:
+    def _knows_its_fields(cls, values: object) -> Any:
         """Refuse other fields with a list of those that there are, which pydantic leaves out."""
         known = [field.alias or name for name, field in cls.model_fields.items()]
         for name in values if isinstance(values, Mapping) else ():
@@ -110,7 +110,7 @@ class Section(BaseModel):
                 )
         return values
 
-    def changed(self, **fields: Any) -> Self:
+    def changed(self, **fields: object) -> Self:
         """A copy with other values, which are not checked."""
         return self.model_copy(update=fields)
 

@@ -25,7 +25,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     `make_app` is called once in each worker process, so that no connection to a store is shared.
     """
 
-    def __init__(self, make_app: Callable[[], Flask], **settings: Any) -> None:
+    def __init__(self, make_app: Callable[[], Flask], **settings: object) -> None:
         self._make_app = make_app
         self._settings = settings
         super().__init__()

@@ -142,7 +142,7 @@ def secured(response: Response) -> Response:
     return response
 
 
-def page(template: str, code: int = 200, **values: Any) -> Response:
+def page(template: str, code: int = 200, **values: object) -> Response:
     """A response that a template of a service's page fills.
 
     Halves of surrogate pairs, which texts from JSON may have but UTF-8 does not, become "?".

@@ -120,7 +120,7 @@ def _check_transactional(service: TaskQueueService, tasks: Sequence[NewTask]) ->
         raise InvalidTaskNameError("a task that is added in a transaction has no name")
 
 
-def _check_transaction(transaction: Any, records: Sequence[StoredTask]) -> None:
+def _check_transaction(transaction: object, records: Sequence[StoredTask]) -> None:
     """Enforce the limits of a transactional add."""
     number, size = _added.get(transaction, (0, 0))
     number += len(records)

@@ -101,7 +101,7 @@ def _split(url: object) -> SplitResult | None:
         return None
 
 
-def checked_target(target: Any) -> Any:
+def checked_target(target: object) -> Any:
     """The name of a service, DEFAULT_APP_VERSION or None; raises InvalidTaskError."""
     if target is None or target is DEFAULT_APP_VERSION or isinstance(target, str):
         return target
@@ -149,7 +149,7 @@ def checked_dispatch_deadline(usec: int | None) -> int | None:
     return usec
 
 
-def eta_usec(eta: Any) -> int:
+def eta_usec(eta: object) -> int:
     """Microseconds since 1970 of a datetime, in UTC if it is naive; raises InvalidTaskError."""
     if not isinstance(eta, datetime):
         raise InvalidTaskError(f"the eta is {eta!r}: give a datetime")

@@ -29,7 +29,7 @@ class Call:
         self._error: Exception | None = None
         self.done = False
 
-    def make(self, function: Callable[[], Any]) -> "Call":
+    def make(self, function: Callable[[], object]) -> "Call":
         """Make the call and keep its result or its error."""
         try:
             self._result = function()
@@ -56,7 +56,7 @@ class Call:
         return self._result
 
 
-def make_call(rpc: Call | None, function: Callable[[], Any]) -> Call:
+def make_call(rpc: Call | None, function: Callable[[], object]) -> Call:
     """Make a call with the object that `create_rpc` returned, or else with a new one."""
     if rpc is not None and not isinstance(rpc, Call):
         raise TypeError(f"rpc is {rpc!r:.60}: give what create_rpc returned")

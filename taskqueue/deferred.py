@@ -42,14 +42,14 @@ def register(function: Function) -> Function:
     return function
 
 
-def name_of(function: Callable[..., Any]) -> str:
+def name_of(function: Callable[..., object]) -> str:
     """The name under which a function is registered."""
     return f"{function.__module__}.{function.__qualname__}"
 
 
 def defer(
-    function: Callable[..., Any],
-    *args: Any,
+    function: Callable[..., object],
+    *args: object,
     _countdown: float | None = None,
     _eta: datetime | None = None,
     _name: str | None = None,
@@ -60,7 +60,7 @@ def defer(
     _headers: dict[str, str] | None = None,
     _transactional: bool = False,
     _service: TaskQueueService | None = None,
-    **kwargs: Any,
+    **kwargs: object,
 ) -> Task:
     """Add a task that calls the function with these arguments, and return the task.
 
@@ -83,7 +83,9 @@ def defer(
     return task
 
 
-def _body(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+def _body(
+    function: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, Any]
+) -> bytes:
     name = name_of(function)
     if _functions.get(name) is not function:
         raise InvalidTaskError(f"{name} is not registered: put @deferred.register before it")

@@ -270,7 +270,7 @@ class QueueStatistics:
         return [cls.of(queue) for queue in _queues(queue_or_queues)]
 
     @classmethod
-    def fetch_async(cls, queue_or_queues: Any, rpc: Call | None = None) -> Call:
+    def fetch_async(cls, queue_or_queues: object, rpc: Call | None = None) -> Call:
         """`fetch` as a Call."""
         return make_call(rpc, lambda: cls.fetch(queue_or_queues))
 

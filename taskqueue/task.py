@@ -41,12 +41,12 @@ class Task:
         name: str | None = None,
         method: str = "POST",
         url: str = "",
-        headers: Mapping[str, Any] | None = None,
-        params: Mapping[Any, Any] | None = None,
+        headers: Mapping[str, object] | None = None,
+        params: Mapping[Any, object] | None = None,
         countdown: float | None = None,
         eta: datetime | None = None,
         retry_options: TaskRetryOptions | None = None,
-        target: Any = None,
+        target: object = None,
         tag: str | bytes | None = None,
         dispatch_deadline_usec: int | None = None,
     ) -> None:
@@ -76,7 +76,7 @@ class Task:
         self._check_size()
 
     def _check_together(
-        self, payload: Any, query: str, headers: Any, params: Mapping[Any, Any]
+        self, payload: object, query: str, headers: object, params: Mapping[Any, object]
     ) -> None:
         method = self._method
         if method not in METHODS:
@@ -96,7 +96,7 @@ class Task:
         elif method == "POST" and query:
             raise InvalidTaskError("the URL of a POST task has no query: give params instead")
 
-    def _check_pull(self, payload: Any, headers: Any, params: Mapping[Any, Any]) -> None:
+    def _check_pull(self, payload: object, headers: object, params: Mapping[Any, object]) -> None:
         if self._url or headers or self._target:
             given = {"url": self._url, "headers": headers, "target": self._target}
             wrong = next(what for what, value in given.items() if value)
@@ -104,7 +104,7 @@ class Task:
         if payload is None and not params:
             raise InvalidTaskError("a pull task needs a payload or params")
 
-    def _body(self, payload: Any, params: Mapping[Any, Any]) -> bytes | None:
+    def _body(self, payload: object, params: Mapping[Any, object]) -> bytes | None:
         if params and self._method in ("POST", "PULL"):
             self._headers.setdefault("Content-Type", _FORM)
             return arguments.encoded(params).encode()
@@ -116,7 +116,7 @@ class Task:
             raise InvalidTaskError(f"the payload is {payload!r}: give a string or bytes")
         return payload
 
-    def _add_query(self, query: str, params: Mapping[Any, Any]) -> None:
+    def _add_query(self, query: str, params: Mapping[Any, object]) -> None:
         if params and self._method not in ("POST", "PULL"):
             query = arguments.encoded(params)
         if query:

@@ -34,13 +34,13 @@ def params_of(stage: Any, after: list[str]) -> Params:
     )
 
 
-def take_settings(stage: Any, params: Params) -> None:
+def take_settings(stage: object, params: Params) -> None:
     """Give a stage the settings that were stored."""
     for name in (*SETTINGS, "task_retry", "queue_name", "base_path"):
         setattr(stage, name, getattr(params, name))
 
 
-def argument_of(value: Any) -> dict[str, Any]:
+def argument_of(value: object) -> dict[str, Any]:
     """An argument as Params have it: a value, or the slot that it comes from."""
     slot = value.default if isinstance(value, PipelineFuture) else value
     if isinstance(slot, Slot):

@@ -11,7 +11,7 @@ _bound: list[Any] = []
 _makers: dict[str, Callable[..., Any]] = {}
 
 
-def bind(engine: Any) -> None:
+def bind(engine: object) -> None:
     """Bind this process to an engine; with None, to the one of the bound task queue service."""
     _bound[:] = [engine] if engine else []
 
@@ -24,11 +24,11 @@ def current() -> Any:
     return _bound[0] if _bound else _makers["engine"]()
 
 
-def enter(name: str, maker: Callable[..., Any]) -> None:
+def enter(name: str, maker: Callable[..., object]) -> None:
     """Say what makes the `engine` of the bound queues, or runs a root in `test mode`."""
     _makers[name] = maker
 
 
-def run_in_test_mode(stage: Any, idempotence_key: str | bytes, base_path: str) -> None:
+def run_in_test_mode(stage: object, idempotence_key: str | bytes, base_path: str) -> None:
     """Run a workflow here and now; see workflow.testing."""
     _makers["test mode"](stage, idempotence_key, base_path)

@@ -110,7 +110,7 @@ class PipelineFuture:
 # For the engine and test mode. They are functions because a future has no names but its outputs'.
 
 
-def fill(slot: Slot, value: Any, filler: str | None, time: datetime | None) -> None:
+def fill(slot: Slot, value: object, filler: str | None, time: datetime | None) -> None:
     """Give a slot its value, the stage that filled it, and when."""
     slot._value, slot._filler, slot._fill_datetime = value, filler, time
     slot._is_filled = True

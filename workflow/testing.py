@@ -107,7 +107,7 @@ def _yields(stage: Pipeline, generator: Evaluation) -> tuple[Pipeline | None, An
         children.append(child)
 
 
-def _last(stage: Pipeline, children: list[Pipeline], result: Any) -> Pipeline | None:
+def _last(stage: Pipeline, children: list[Pipeline], result: object) -> Pipeline | None:
     """The stage yielded last; refuses outputs of the others that nobody has asked for."""
     if children and result is not None:
         raise UnexpectedPipelineError(f"{stage!r} yields stages and returns a value")

@@ -10,7 +10,7 @@ TAG = "__pipeline_json_type"
 _TIME = "%Y-%m-%d %H:%M:%S.%f"
 
 
-def dumps(value: Any) -> str:
+def dumps(value: object) -> str:
     """Write a value as JSON; tuples become lists and the keys of dictionaries strings.
 
     Raises TypeError or ValueError for what JSON does not have, NaN among it.
@@ -23,7 +23,7 @@ def loads(text: str) -> Any:
     return json.loads(text, object_hook=_untagged)
 
 
-def _tagged(value: Any) -> dict[str, Any]:
+def _tagged(value: object) -> dict[str, Any]:
     if isinstance(value, datetime):
         utc = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
         return {TAG: "datetime", "value": utc.isoformat(" ", "microseconds")}

@@ -106,7 +106,7 @@ class StoredLimits:
     def _get(self, bucket: str) -> Any:
         return self._client.get(self._client.key(KIND, bucket))
 
-    def _put(self, bucket: str, *values: Any) -> None:
+    def _put(self, bucket: str, *values: object) -> None:
         entity = Entity(self._client.key(KIND, bucket), exclude_from_indexes=UNINDEXED)
         entity.update(zip(UNINDEXED, values, strict=True))
         self._client.put(entity)

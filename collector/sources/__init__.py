@@ -100,7 +100,7 @@ def canonical_name(source: str, name: str) -> str:
     return known
 
 
-def read(source: str, raw: Any) -> Iterator[Result]:
+def read(source: str, raw: object) -> Iterator[Result]:
     """Read again what a source had set aside; of no source, as of an archive."""
     results: Iterator[Result] = _module(source if source in names() else "archive").read(raw)
     return results

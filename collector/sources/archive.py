@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import orjson
 
@@ -35,7 +34,7 @@ def canonical(name: str) -> str | None:
     return os.path.normpath(name) if name.startswith("/") and "\0" not in name else None
 
 
-def read(raw: Any) -> Iterator[Result]:
+def read(raw: object) -> Iterator[Result]:
     """Read a document, or a line that could not be parsed."""
     document = parse(raw.encode()) if isinstance(raw, str) else raw
     if isinstance(document, Skip):

@@ -54,7 +54,7 @@ def canonical(name: str) -> str | None:
     return handle if _HANDLE.fullmatch(handle) and len(handle) <= 253 else None
 
 
-def read(raw: Any) -> Iterator[Result]:
+def read(raw: object) -> Iterator[Result]:
     """Read one item of a feed or of a search."""
     return (found.result for found in _found([raw]))
 
@@ -122,7 +122,7 @@ class Bluesky:
         nsid = f"app.bsky.feed.{method[0].lower()}{method[1:]}"
         return self._query(nsid, params)
 
-    def _query(self, nsid: str, params: Any) -> dict[str, Any]:
+    def _query(self, nsid: str, params: object) -> dict[str, Any]:
         import httpx
         from atproto.exceptions import AtProtocolError
 
@@ -168,7 +168,7 @@ class Bluesky:
         with self._lock:
             self._client, self._is_logged_in = None, False
 
-    def _before(self, request: Any) -> None:
+    def _before(self, request: object) -> None:
         self._limits.take(_bucket(request))
 
     def _after(self, response: Any) -> None:

@@ -30,7 +30,7 @@ def canonical(name: str) -> str | None:
     return name if _TAG.fullmatch(name) or _ACCOUNT.fullmatch(name) else None
 
 
-def read(raw: Any) -> Iterator[Result]:
+def read(raw: object) -> Iterator[Result]:
     """Read one status, as the API gives it."""
     if isinstance(raw, dict):
         yield from shielded(mastodon.results(raw))
@@ -114,7 +114,7 @@ class Mastodon:
             self._ids[name] = found
         return self._ids[name]
 
-    def _ask(self, method: Any, *args: Any, **kwargs: Any) -> list[Any]:
+    def _ask(self, method: object, *args: object, **kwargs: object) -> list[Any]:
         answer = self._answer(method, *args, **kwargs)
         if not isinstance(answer, list):
             raise UnavailableError("mastodon did not return a list of statuses")

@@ -47,7 +47,7 @@ def canonical(name: str) -> str | None:
     return name.lower() if _NAME.fullmatch(name) else None
 
 
-def read(raw: Any) -> Iterator[Result]:
+def read(raw: object) -> Iterator[Result]:
     """Read a page of one tweet."""
     return (found.result for found in _found(raw if isinstance(raw, dict) else {}))
 

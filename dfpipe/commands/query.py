@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 import click
 
@@ -171,7 +171,7 @@ def print_table(
         console.print(f"{left:,} more{': give --limit' if is_default else ''}")
 
 
-def readable(value: Any) -> str:
+def readable(value: object) -> str:
     r"""Return a table's text for a value: two decimals, and nothing that moves a cursor.
 
     >>> readable(3.14159), readable(None), readable("a\x1b[2Jb")
@@ -183,7 +183,7 @@ def readable(value: Any) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if isinstance(value, datetime):
         return _rfc3339(value)
     if isinstance(value, list):

@@ -170,7 +170,7 @@ class Transaction(Batch):
             if connection.execute(sql, parameters).fetchall() != rows:
                 raise Aborted(CONTENTION)
 
-    def read(self, sql: str, parameters: tuple[Any, ...]) -> list[Any]:
+    def read(self, sql: str, parameters: tuple[object, ...]) -> list[Any]:
         """Run a statement on the snapshot and record its rows."""
         if self._connection is None:
             raise InvalidArgument("The referenced transaction has expired or is no longer valid.")

@@ -214,7 +214,7 @@ def indexed_places(shape: Shape, wanted: Container[str]) -> list[tuple[int, str]
     return [(at, name) for at, name in enumerate(names) if name not in excluded and name in wanted]
 
 
-def indexed(places: Sequence[tuple[int, str]], values: Sequence[Any]) -> Indexed:
+def indexed(places: Sequence[tuple[int, str]], values: Sequence[object]) -> Indexed:
     """What indexes hold of an entity, of which they need the values in some places.
 
     An empty list counts as null; an embedded entity's properties are named `outer.inner`.

@@ -8,6 +8,7 @@ from dfpipe.datastore.protocol import Query, Store
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    from google.cloud.datastore import Key
 
 
 def count(client: Store, query: Query) -> int:
@@ -76,7 +77,7 @@ def fetch_numbers(query: Query) -> "npt.NDArray[np.int64]":
     return array(rows, "int64").reshape(-1, 1 + len(query.projection))
 
 
-def get_values(client: Store, keys: Sequence[Any], *names: str) -> list[tuple[Any, ...] | None]:
+def get_values(client: Store, keys: Sequence["Key"], *names: str) -> list[tuple[Any, ...] | None]:
     """Some properties of the entity of each key, in order; None if there is no entity.
 
     Joins the current transaction. A property that an entity does not have is None.

@@ -72,17 +72,19 @@ def leave_open(settings: RunSettings, options: PipelineOptions) -> AtLaunch:
     return AtLaunch(settings, has_end)
 
 
-def part(settings: RunSettings, given: AtLaunch | None, take: Callable[[RunSettings], Any]) -> Any:
+def part(
+    settings: RunSettings, given: AtLaunch | None, take: Callable[[RunSettings], object]
+) -> Any:
     """Return a part of the settings, or a ValueProvider of it in a template."""
     return take(settings) if given is None else NestedValueProvider(given, take)
 
 
-def value_of(value: Any) -> Any:
+def value_of(value: object) -> Any:
     """Return the value of a ValueProvider, on a worker; return any other value as it is."""
     return value.get() if isinstance(value, ValueProvider) else value
 
 
-def now(_: Any) -> float:
+def now(_: object) -> float:
     """Return the time, in seconds of the Unix epoch.
 
     Workers do not learn when they were launched, so a template's first step takes the time once.

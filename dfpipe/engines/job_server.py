@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 from urllib.error import HTTPError
 
 from dfpipe.errors import DfpipeError
@@ -84,7 +84,7 @@ class _Stderr:
     Everything else goes to the stream itself.
     """
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self.shut = True
 
@@ -92,7 +92,7 @@ class _Stderr:
         """Write the text, or drop it; return its length."""
         if self.shut or threading.current_thread() is not threading.main_thread():
             return len(text)
-        return int(self._stream.write(text))
+        return self._stream.write(text)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

@@ -29,7 +29,7 @@ class PrismRunner(prism_runner.PrismRunner):  # type: ignore[misc]  # Beam has n
                 if time.monotonic() > end:
                     raise
 
-    def create_job_service_handle(self, job_service: Any, options: PipelineOptions) -> Any:
+    def create_job_service_handle(self, job_service: object, options: PipelineOptions) -> Any:
         """Return a handle without a time limit."""
         handle = super().create_job_service_handle(job_service, options)
         handle.timeout = None

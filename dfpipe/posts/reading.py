@@ -28,13 +28,13 @@ def read_posts(client: Store, time_slice: TimeSlice) -> Iterator[PostBatch]:
     return post_batches(fetch_values(query, *PROPERTIES))
 
 
-def post_batches(posts: Iterable[tuple[Any, ...]]) -> Iterator[PostBatch]:
+def post_batches(posts: Iterable[tuple[object, ...]]) -> Iterator[PostBatch]:
     """Cut posts, which are their PROPERTIES, into batches as `post_columns` does."""
     for columns in post_columns(posts):
         yield PostBatch(*columns)
 
 
-def post_columns(posts: Iterable[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+def post_columns(posts: Iterable[tuple[object, ...]]) -> Iterator[list[tuple[Any, ...]]]:
     """Cut posts into batches of BATCH, or fewer where they are long; yield the columns of each.
 
     A post is its properties, of which the text is first.

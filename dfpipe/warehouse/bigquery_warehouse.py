@@ -228,7 +228,7 @@ class BigQueryWarehouse:
     def _query(
         self,
         sql: str,
-        parameters: Sequence[Any] = (),
+        parameters: Sequence[object] = (),
         dry_run: bool = False,
         job_retry: Retry | None = None,
     ) -> Any:
@@ -305,7 +305,7 @@ def _swap_sql(ts: datetime, staging: Mapping[Table, str]) -> str:
     return ";\n".join([*statements, "COMMIT TRANSACTION;"])
 
 
-def _parameters(query: NamedQuery, values: Mapping[str, Any]) -> list[Any]:
+def _parameters(query: NamedQuery, values: Mapping[str, object]) -> list[Any]:
     return [
         bigquery.ScalarQueryParameter(parameter.name, parameter.kind, values[parameter.name])
         for parameter in query.parameters

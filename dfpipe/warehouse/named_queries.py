@@ -96,7 +96,7 @@ class Result:
     rows: tuple[tuple[Any, ...], ...]
 
     @classmethod
-    def of(cls, columns: Iterable[str], rows: Iterable[Sequence[Any]]) -> "Result":
+    def of(cls, columns: Iterable[str], rows: Iterable[Sequence[object]]) -> "Result":
         """Return the result of a driver's columns and rows."""
         # Most values are neither, and a page of the launcher asks for some ten thousand.
         times = datetime, list
@@ -170,7 +170,7 @@ def _moment(given: object) -> datetime | None:
         return None
 
 
-def _in_utc(value: Any) -> Any:
+def _in_utc(value: object) -> Any:
     if isinstance(value, list):
         return list(map(_in_utc, value))
     return value.astimezone(UTC) if isinstance(value, datetime) else value

@@ -223,7 +223,7 @@ class Table:
         return [list(map(attrgetter(name), rows)) for name in self.columns]
 
 
-def _column(hint: Any) -> Column:
+def _column(hint: object) -> Column:
     kinds = [kind for kind in get_args(hint) or (hint,) if kind is not type(None)]
     return Column(SQL_TYPES[kinds[0]], nullable=bool(get_args(hint)))
 

@@ -146,7 +146,7 @@ class NoteRunner(OwnRunner):
         return outputs
 
 
-def _is_new(found: Warehouse, story: Mapping[str, Any]) -> bool:
+def _is_new(found: Warehouse, story: Mapping[str, object]) -> bool:
     """Whether no story of an earlier run with the same leading edge or words was rising."""
     edge = {name: story[name] for name in ("w1", "w2", "ts")}
     earlier = found.query("story_history", **edge).dicts()

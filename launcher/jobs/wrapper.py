@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from service.files import write_whole
 
@@ -76,7 +76,7 @@ def _run(folder: Path, lock: int, begin: Callable[[Sequence[str], int], Child]) 
         print(f"{argv[0]} cannot be run: {reason}", file=sys.stderr)  # noqa: T201
         return 127
 
-    def end(*_: Any) -> None:
+    def end(*_: object) -> None:
         # Once: a second request while the job is alive must not put off the SIGKILL.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         child.terminate()

@@ -198,12 +198,14 @@ def _plain(view: Any) -> dict[str, Any]:
     return found
 
 
-def _cells(view: Any, columns: Iterable[str]) -> list[Any]:
+def _cells(view: object, columns: Iterable[str]) -> list[Any]:
     values = (getattr(view, name) for name in columns)
     return [rfc3339(v) if isinstance(v, datetime) else "" if v is None else v for v in values]
 
 
-def _csv(form: str, name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Response:
+def _csv(
+    form: str, name: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
+) -> Response:
     if form != "csv":
         abort(404)
     text = io.StringIO()

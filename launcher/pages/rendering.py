@@ -40,7 +40,7 @@ def minute(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
-def harmless(cell: Any) -> Any:
+def harmless(cell: object) -> Any:
     """A cell of a CSV that no spreadsheet takes for a formula: strangers write posts."""
     return f"'{cell}" if isinstance(cell, str) and cell[:1] in tuple("=+-@\t\r") else cell
 

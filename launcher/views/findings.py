@@ -47,7 +47,7 @@ class Findings:
         return {host_of(row["url"]) for row in self.rankings["top_urls"]} - {""}
 
 
-def findings_of(result: Result, run: Mapping[str, Any]) -> Findings:
+def findings_of(result: Result, run: Mapping[str, object]) -> Findings:
     """Return what a run has found."""
     rows, figures = by_item(result), Figures.of(run)
     (own,) = rows["run"]

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import quote
 
 from dfpipe.datastore import Store, get_values
@@ -51,7 +50,7 @@ class Posts:
         return [replace(e, address="") for e in examples] if self._is_synthetic else examples
 
 
-def example(tid: int, copies: int, values: Sequence[Any] | None) -> Example:
+def example(tid: int, copies: int, values: Sequence[object] | None) -> Example:
     """Return a post by the user, text and time that are stored, whatever they are."""
     user, text, time = values or (None, None, None)
     if not isinstance(text, str):

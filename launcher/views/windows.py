@@ -88,7 +88,7 @@ def words_of(texts: Sequence[str], mode: Mode) -> Iterator[set[str]]:
         yield own
 
 
-def links_of(value: Any, mode: Mode) -> set[str]:
+def links_of(value: object, mode: Mode) -> set[str]:
     """The links of a post as a run counts them, given its property `urls`."""
     values = value if isinstance(value, list | tuple) else (value,)
     urls = [url for url in values if isinstance(url, str)]

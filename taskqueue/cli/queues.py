@@ -1,7 +1,5 @@
 """Commands that show and change queues and tasks."""
 
-from typing import Any
-
 import click
 
 from service.options import format_option, limit_option
@@ -32,7 +30,7 @@ SIZE_SHOWN = click.option(
 @command(short_help="Show a queue.")
 @api_options
 @click.option("--get-stats", is_flag=True, help="Count its tasks too.")
-def getqueue(get_stats: bool, taskqueue_name: str, **options: Any) -> None:
+def getqueue(get_stats: bool, taskqueue_name: str, **options: object) -> None:
     """Show a queue: its acl and, with --get-stats, its number of tasks."""
     show(connected(options).get_queue(taskqueue_name, get_stats))
 
@@ -41,7 +39,7 @@ def getqueue(get_stats: bool, taskqueue_name: str, **options: Any) -> None:
 @api_options
 @format_option("json")
 @limit_option(MOST_LISTED, most=MOST_LISTED)
-def listtasks(taskqueue_name: str, format_: str, limit: int, **options: Any) -> None:
+def listtasks(taskqueue_name: str, format_: str, limit: int, **options: object) -> None:
     """List the first tasks of a queue, leased or not, without their payloads.
 
     `taskqueue gettask` shows the payload of one.
@@ -52,7 +50,7 @@ def listtasks(taskqueue_name: str, format_: str, limit: int, **options: Any) -> 
 @command(short_help="Show a task.")
 @api_options
 @TASK_NAME
-def gettask(task_name: str, taskqueue_name: str, **options: Any) -> None:
+def gettask(task_name: str, taskqueue_name: str, **options: object) -> None:
     """Show a task with its payload, in Base64."""
     show(connected(options).get_task(taskqueue_name, task_name))
 
@@ -83,7 +81,7 @@ def addtask(
     method: str | None,
     countdown: float | None,
     taskqueue_name: str,
-    **options: Any,
+    **options: object,
 ) -> None:
     """Add a task to a queue, and show it."""
     api = connected(options)
@@ -120,7 +118,7 @@ def leasetask(
     group_by_tag: bool,
     payload_size_to_display: int,
     taskqueue_name: str,
-    **options: Any,
+    **options: object,
 ) -> None:
     """Lease tasks, so that no other worker gets them, and show them."""
     by_tag = group_by_tag or tag is not None
@@ -144,7 +142,7 @@ def modifytask(
     lease_secs: int,
     lease_timestamp: int | None,
     taskqueue_name: str,
-    **options: Any,
+    **options: object,
 ) -> None:
     """Make the lease of a task end this many seconds from now."""
     show(connected(options).modify(taskqueue_name, task_name, lease_secs, lease_timestamp))
@@ -153,7 +151,7 @@ def modifytask(
 @command(short_help="Delete a task.")
 @api_options
 @TASK_NAME
-def deletetask(task_name: str, taskqueue_name: str, **options: Any) -> None:
+def deletetask(task_name: str, taskqueue_name: str, **options: object) -> None:
     """Delete a task, leased or not."""
     connected(options).delete(taskqueue_name, task_name)
 
@@ -161,7 +159,7 @@ def deletetask(task_name: str, taskqueue_name: str, **options: Any) -> None:
 @command(short_help="Delete the first tasks of a queue.")
 @api_options
 @click.option("--max-delete", type=click.IntRange(min=0), default=100, show_default=True)
-def clear(max_delete: int, taskqueue_name: str, **options: Any) -> None:
+def clear(max_delete: int, taskqueue_name: str, **options: object) -> None:
     """Delete the first tasks of a queue, and print how many."""
     show({"deleted": connected(options).clear(taskqueue_name, max_delete)})
 
@@ -170,7 +168,7 @@ def clear(max_delete: int, taskqueue_name: str, **options: Any) -> None:
 @api_options
 @format_option("json")
 @limit_option(MOST_LISTED)
-def deadletters(format_: str, limit: int, taskqueue_name: str, **options: Any) -> None:
+def deadletters(format_: str, limit: int, taskqueue_name: str, **options: object) -> None:
     """List dead letters, the oldest first, without their payloads.
 
     `taskqueue gettask` shows the payload of one, `taskqueue retry` puts it back into its queue, and
@@ -182,7 +180,7 @@ def deadletters(format_: str, limit: int, taskqueue_name: str, **options: Any) -
 @command(short_help="Put dead letters back into their queue.")
 @api_options
 @click.option("--task-name", metavar="NAME", help="Only this one.  [default: all]")
-def retry(task_name: str | None, taskqueue_name: str, **options: Any) -> None:
+def retry(task_name: str | None, taskqueue_name: str, **options: object) -> None:
     """Put dead letters back into their queue, due at once, and show them."""
     api = local(options)
     if task_name:

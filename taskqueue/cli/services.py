@@ -281,7 +281,7 @@ def puller(
     log_level: str,
     program: tuple[str, ...],
     taskqueue_name: str,
-    **options: Any,
+    **options: object,
 ) -> None:
     """Run PROGRAM for each task of a pull queue, until SIGTERM.
 

@@ -6,7 +6,6 @@ docs/reference/taskqueue-rest.md has the reference.
 import json
 import logging
 from collections.abc import Callable
-from typing import Any
 
 from flask import Blueprint, Flask, Response, request
 from prometheus_client import CollectorRegistry, generate_latest
@@ -54,7 +53,7 @@ def error_response(status: int, message: str, reason: str | None = None) -> Resp
     return _json({"error": {"code": status, "message": message, "errors": [detail]}}, status)
 
 
-def _json(body: Any, status: int = 200) -> Response:
+def _json(body: object, status: int = 200) -> Response:
     return Response(json.dumps(body), status, mimetype="application/json")
 
 

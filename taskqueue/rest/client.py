@@ -1,7 +1,6 @@
 """A client of the REST API, with the methods of QueueResources."""
 
 import json
-from typing import Any
 from urllib.parse import quote, urlencode
 
 import urllib3
@@ -95,7 +94,7 @@ class RestClient:
         return deleted
 
     def _call(
-        self, method: str, path: str, body: Resource | None = None, **parameters: Any
+        self, method: str, path: str, body: Resource | None = None, **parameters: object
     ) -> Resource:
         url = f"{self._root}/{path}" + (f"?{urlencode(parameters)}" if parameters else "")
         headers = {**self._headers, "Content-Type": "application/json"}

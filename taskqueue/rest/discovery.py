@@ -19,7 +19,7 @@ _SCOPES = {
 Json = dict[str, Any]
 
 
-def _parameter(kind: str, description: str, **more: Any) -> Json:
+def _parameter(kind: str, description: str, **more: object) -> Json:
     return {"type": kind, "location": "query", "description": description, **more}
 
 

@@ -38,7 +38,7 @@ def parse_fields(text: str) -> Tree:
     return root
 
 
-def select(value: Any, tree: Tree) -> Any:
+def select(value: object, tree: Tree) -> Any:
     """The part of a resource that the tree names; of a list, that part of each item."""
     if not tree:
         return value

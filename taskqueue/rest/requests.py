@@ -2,7 +2,7 @@
 
 import json
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
 from flask import request
 from pydantic import BaseModel, BeforeValidator, Field, StrictStr, ValidationError
@@ -98,6 +98,6 @@ def boolean_of(name: str) -> bool:
     return text in ("true", "1")
 
 
-def plain_project(project: Any) -> str:
+def plain_project(project: object) -> str:
     """A project without the prefix of a region, as in s~project."""
     return str(project).rpartition("~")[2]

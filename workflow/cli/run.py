@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,6 +23,9 @@ from workflow.errors import Error, UsageError
 from workflow.records import ABORTED, Record
 from workflow.settings import open_engine, read_settings
 from workflow.web.status import get_status_tree
+
+if TYPE_CHECKING:
+    from rich.live import Live
 
 LOOK = 0.5  # seconds between two looks at the tree, at least
 PART = 10  # of the time at most one in so many parts is spent on looking
@@ -156,7 +159,7 @@ class _EndOnly(_Progress):
 class _LiveProgress(_Progress):
     """Draws the tree anew on a terminal."""
 
-    def __init__(self, root: str, live: Any) -> None:
+    def __init__(self, root: str, live: "Live") -> None:
         super().__init__(root)
         self._live = live
 

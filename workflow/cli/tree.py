@@ -112,7 +112,7 @@ def _said(about: Tree) -> str:
     return said
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return _cut(values.dumps(value))
 
 

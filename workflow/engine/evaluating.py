@@ -60,7 +60,7 @@ def _collect(stage: Pipeline, generator: Evaluation, yields: list[tuple[Pipeline
 
 
 def _adopt(
-    stage: Pipeline, given: Any, number: int, yields: list[tuple[Pipeline, Params]]
+    stage: Pipeline, given: object, number: int, yields: list[tuple[Pipeline, Params]]
 ) -> PipelineFuture:
     child = check_yielded(stage, given)
     record = record_of(stage)
@@ -86,7 +86,7 @@ def _key_of(future: PipelineFuture) -> str:
     return key
 
 
-def check_yielded(stage: Pipeline, child: Any) -> Pipeline:
+def check_yielded(stage: Pipeline, child: object) -> Pipeline:
     """The stage that was yielded; refuses anything else, and a stage that was used before."""
     if not isinstance(child, Pipeline):
         raise UnexpectedPipelineError(
@@ -97,7 +97,7 @@ def check_yielded(stage: Pipeline, child: Any) -> Pipeline:
     return child
 
 
-def fill_default(stage: Pipeline, result: Any) -> None:
+def fill_default(stage: Pipeline, result: object) -> None:
     """Fill the default output with what `run` has returned, unless it was filled and that is None.
 
     Raises ReturnValueError.

@@ -124,7 +124,7 @@ class Unit:
         self._entities.append(entity)
 
     def enqueue(
-        self, record: Record, handler: str, *, eta: int | None = None, **values: Any
+        self, record: Record, handler: str, *, eta: int | None = None, **values: object
     ) -> str:
         """Add a task for a handler of the stage's workflow; returns queue/name of the task."""
         if record.incarnation:

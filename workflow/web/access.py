@@ -32,7 +32,7 @@ def viewers_only(view: View) -> View:
     """Let viewers alone see a page; others are sent to the login, or get an empty 403."""
 
     @functools.wraps(view)
-    def checked(*args: Any, **kwargs: Any) -> Any:
+    def checked(*args: object, **kwargs: object) -> Any:
         return view(*args, **kwargs) if may_view() else to_login()
 
     return checked
@@ -42,7 +42,7 @@ def own_forms_only(view: View) -> View:
     """Let viewers alone send a form, from a page of this application; others get an empty 403."""
 
     @functools.wraps(view)
-    def checked(*args: Any, **kwargs: Any) -> Any:
+    def checked(*args: object, **kwargs: object) -> Any:
         if other_site_asks() or not may_view():
             abort(Response(status=403))
         return view(*args, **kwargs)
@@ -57,7 +57,7 @@ def asked(view: View) -> View:
     """
 
     @functools.wraps(view)
-    def checked(*args: Any, **kwargs: Any) -> Any:
+    def checked(*args: object, **kwargs: object) -> Any:
         if not (request_is_proven() or (script_asks() and may_view())):
             abort(Response(status=403))
         return view(*args, **kwargs)

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from workflow import values
 from workflow.web.describing import Tree
@@ -49,7 +48,7 @@ def awaited(keys: Iterable[str], slots: Tree) -> Iterator[Shown]:
         yield _slot(str(place), key, slots)
 
 
-def text_of(value: Any) -> str:
+def text_of(value: object) -> str:
     """A value as it is shown: texts as they are, everything else as indented JSON.
 
     >>> print(text_of("a text"), text_of({"b": [1]}))

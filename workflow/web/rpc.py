@@ -33,7 +33,7 @@ def install(blueprint: Blueprint) -> None:
         blueprint.add_url_rule(f"/rpc/{name}", f"rpc_{name}", view, methods=["POST"])
 
 
-def to_json(value: Any, code: int = 200) -> Response:
+def to_json(value: object, code: int = 200) -> Response:
     """An answer that must not be cached."""
     return Response(
         values.dumps(value), status=code, content_type="application/json", headers=NO_STORE

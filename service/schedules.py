@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 ALLOWED = "every N minutes|hours [synchronized], or every day|monday|... HH:MM"
-_EVERY = re.compile(r"every (\d{1,6}) (minutes?|mins?|hours?)( synchronized)?")
-_DAILY = re.compile(r"every ([a-z]+(?:\s*,\s*[a-z]+)*) ([01]?\d|2[0-3]):([0-5]\d)")
+_EVERY = re.compile(r"every ([0-9]{1,6}) (minutes?|mins?|hours?)( synchronized)?")
+_DAILY = re.compile(r"every ([a-z]+(?:\s*,\s*[a-z]+)*) ([01]?[0-9]|2[0-3]):([0-5][0-9])")
 
 
 @dataclass(frozen=True, slots=True)

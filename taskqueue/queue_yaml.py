@@ -48,7 +48,7 @@ def parse_config(text: str, source: str = "queue.yaml") -> QueueConfig:
 
 def _rate(text: object) -> float:
     """Tasks a second of `0`, `5/s`, `10/m`, `1/h` or `1/d`."""
-    match = re.fullmatch(r"(\d{1,9}(?:\.\d*)?|\.\d{1,9})/([smhd])", str(text))
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]*)?|\.[0-9]{1,9})/([smhd])", str(text))
     rate = float(match[1]) / _UNIT_SECONDS[match[2]] if match else 0.0
     if rate > MOST_RATE or (match is None and text != "0"):
         raise ValueError(f"expected 0, or a number and /s, /m, /h or /d, at most {MOST_RATE:.0f}/s")
@@ -57,7 +57,7 @@ def _rate(text: object) -> float:
 
 def _bytes(text: object) -> int:
     """Bytes of `1000`, or of a number with B, K, M, G or T (powers of 1024)."""
-    match = re.fullmatch(r"(\d{1,15}(?:\.\d*)?|\.\d{1,9})([BKMGT]?)", str(text))
+    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]*)?|\.[0-9]{1,9})([BKMGT]?)", str(text))
     if not match:
         raise ValueError("expected a number and one of B, K, M, G, T, such as 500M")
     return int(float(match[1]) * 1024 ** "BKMGT".index(match[2] or "B"))

@@ -38,7 +38,7 @@ class TaskQueueService:
         if not isinstance(store, str) and not hasattr(store, "current_transaction"):
             raise TypeError(f"the store is {store!r:.60}: give a URL or a client of a store")
         with translated():
-            self.client = connect(store) if isinstance(store, str) else store
+            self.client = connect(store, verify=True) if isinstance(store, str) else store
         self.config = config if isinstance(config, QueueConfig) else _config(config)
         self.clock = clock
         # Not seeded once: processes that are forked off must not draw the same.

@@ -48,7 +48,7 @@ def client_of(settings: "CollectorSettings") -> Iterator["Store"]:
     from dfpipe.datastore import check, connect
 
     check(settings.store)
-    client = connect(settings.store)
+    client = connect(settings.store, verify=True)
     try:
         yield client
     finally:

@@ -46,8 +46,8 @@ class Catalog:
 
 def generation(connection: sqlite3.Connection) -> int:
     """The number that grows with each change to the tables of the catalog."""
-    number: int = connection.execute("SELECT generation FROM meta").fetchone()[0]
-    return number
+    (number,) = connection.execute("SELECT generation FROM meta").fetchone()
+    return int(number)  # an error if the row is damaged
 
 
 def load(connection: sqlite3.Connection) -> Catalog:

@@ -291,6 +291,7 @@ _FULL = "the disk is full: make room and try again"
 _EXPLANATIONS = {
     sqlite3.SQLITE_NOTADB: "this is not an SQLite database: choose another file",
     sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_CONSTRAINT: _DAMAGED,  # a row that is there was not found
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened or created: check that its folder exists and "
     "that you may write there",
     sqlite3.SQLITE_READONLY: "it cannot be written to: check its permissions and its folder's",

@@ -150,7 +150,8 @@ class Leasing:
                 return _other_mode(entity)
             leases = entity["retries"]
             if not may_retry(leases + 1, 0.0, effective(retry_options(entity), queue.retry)):
-                return f"leased {leases} times, as often as task_retry_limit allows"
+                times = "once" if leases == 1 else f"{leases} times"
+                return f"leased {times}, as often as task_retry_limit allows"
             entity["retries"] = leases + 1
             postponed(entity, until, leased=True)
             return None

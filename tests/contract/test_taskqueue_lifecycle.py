@@ -95,7 +95,7 @@ def test_a_pull_task_over_its_limit_is_a_dead_letter(
     queue.purge()
     (dead,) = queue.dead_letters()
     assert (dead.name, dead.payload, dead.tag, dead.retries) == (leased.name, payload, "t", 1)
-    assert dead.reason == "leased 1 times, as often as task_retry_limit allows"
+    assert dead.reason == "leased once, as often as task_retry_limit allows"
     queue.retry_dead_letter(dead.name)
     assert queue.dead_letters() == []
     (again,) = queue.lease_tasks(5, 1)

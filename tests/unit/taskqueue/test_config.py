@@ -154,6 +154,7 @@ WRONG = [
     (in_queue("", "rate: 5"), ":3: .*rate: '5': expected 0, or a number and /s, /m, /h or /d, at"),
     (in_queue("", "rate: 501/s"), ":3: .*rate: '501/s': expected .* at most 500/s"),
     (in_queue("", "rate: -1/s"), ":3: .*rate: '-1/s'"),
+    (in_queue("", "rate: \u0663/s"), ":3: .*rate: '\u0663/s'"),
     (in_queue("bucket_size: 0"), ":4: .*bucket_size: '0': expected a number of at least 1"),
     (in_queue("bucket_size: 501"), ":4: .*bucket_size: '501': expected a number of at most 500"),
     (in_queue("bucket_size: x"), ":4: .*bucket_size: 'x': expected a whole number"),

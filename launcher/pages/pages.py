@@ -25,7 +25,17 @@ NAVIGATION = (
         "Timeline",
         tuple(
             f"pages.{name}"
-            for name in ("runs", "ranking", "story", "word", "pair", "host", "search", "meaning")
+            for name in (
+                "runs",
+                "ranking",
+                "story",
+                "word",
+                "pair",
+                "link",
+                "host",
+                "search",
+                "meaning",
+            )
         ),
     ),
     Link("pages.executions", "Jobs", ("pages.execution",)),

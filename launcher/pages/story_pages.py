@@ -12,6 +12,7 @@ from launcher.views import talk
 from launcher.views.figures import Figures
 from launcher.views.findings import Findings, near
 from launcher.views.histories import StoryPage, WordPage, story_page, word_page
+from launcher.views.links import LinkPage, counted_as, link_page
 from launcher.views.posts import Posts
 from launcher.views.results import Results
 from launcher.views.searching import Found, find
@@ -21,6 +22,7 @@ from service.access import viewers_only
 from service.pages import page
 from service.times import rfc3339
 
+MOST_TEXT = 4000  # characters of an address's word, link or host
 MOST_ROWS = 24  # runs in the table of a history; the plot, the JSON and the CSV have all
 
 
@@ -35,6 +37,7 @@ class StoryPages:
         add("/timeline/story", "story", viewers_only(self.story))
         add("/timeline/word", "word", viewers_only(self.word))
         add("/timeline/pair", "pair", viewers_only(self.pair))
+        add("/timeline/link", "link", viewers_only(self.link))
         add("/timeline/host", "host", viewers_only(self.host))
         add("/timeline/search", "search", viewers_only(self.search))
         add("/timeline/history", "history", viewers_only(self.history))
@@ -69,8 +72,27 @@ class StoryPages:
         window = self.windows.posts(run)
         return within(window, window.with_words(words), Figures.of(run)) if window else None
 
+    def link(self) -> Response:
+        """A link: its rank over the runs, and the stories, posts and words of one run."""
+        run = chosen_run(self.results)
+        url = counted_as(_text("url", "https://example.org/"), run["text_mode"])
+        params = {"url": url, "ts": run["ts"]}
+        answer = self.results.history("link_findings", params)
+        found = link_page(answer, run, self.results.runs().rows, url)
+        window = self.windows.posts(run)
+        posts = window.with_link(url) if window else []
+        there = within(window, posts, Figures.of(run), found.words) if window else None
+        examples = self.posts.examples(there.examples) if there else []
+        return self._shown(
+            "launcher_link.html", found, run, within=there, examples=examples, params=params
+        )
+
     def _shown(
-        self, template: str, found: StoryPage | WordPage, run: dict[str, Any], **values: Any
+        self,
+        template: str,
+        found: StoryPage | WordPage | LinkPage,
+        run: dict[str, Any],
+        **values: Any,
     ) -> Response:
         newest = self.results.runs().newest
         return page(
@@ -86,7 +108,7 @@ class StoryPages:
 
     def host(self) -> Response:
         """The ranked links of a host, and the stories that link to it most."""
-        host, run = _text("host"), chosen_run(self.results)
+        host, run = _text("host", "example.org"), chosen_run(self.results)
         findings = run_findings(self.results, run, None)
         rows = [row for row in findings.rankings["top_urls"] if host_of(row["url"]) == host]
         return page(
@@ -138,10 +160,11 @@ class StoryPages:
         return redirect(url_for(f"pages.{name}", **params), 301)
 
 
-def _text(name: str) -> str:
+def _text(name: str, example: str = "storm") -> str:
     text = request.args.get(name, "").strip()
-    if not text or len(text) > 1000:
+    if not text or len(text) > MOST_TEXT:
         raise UsageError(
-            f"the address needs {name}, a word as the results have it, such as {name}=storm"
+            f"the address needs {name} as the results have it, such as {name}={example}, "
+            f"of at most {MOST_TEXT:,} characters"
         )
     return text

@@ -116,7 +116,11 @@ def word_page(
     }
     history = tuple(ranked.get(each["ts"], Moment(each["ts"])) for each in runs)
     rising = rows["rising_word" if len(words) == 1 else "rising_pair"]
-    partners = [row | {"log_weight": row["value"]} for row in rows["pair"]]
+    partners = [
+        row | {"log_weight": row["value"]}
+        for row in rows["pair"]
+        if {row["w1"], row["w2"]} != {*words}
+    ]
     values = [round(1000 * (moment.value or 0)) for moment in reversed(history[:DRAWN])]
     is_word = len(words) == 1
     return WordPage(

@@ -6,7 +6,7 @@ from typing import Any
 
 from dfpipe.analysis.text import END, modern_word, runs
 from launcher.views.findings import Findings
-from launcher.views.stories import StoryView, host_of
+from launcher.views.stories import StoryView
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,11 @@ class Found:
 
 def find(text: str, findings: Findings) -> Found:
     """Find what a text means in a run; what the run has not ranked leads nowhere."""
-    host = host_of(text) if "://" in text else text.lower().removeprefix("www.")
+    host = text.lower().removeprefix("www.")
     if host in findings.hosts:
         return Found("host", {"host": host})
+    if "://" in text or host.partition("/")[0] in findings.hosts:
+        return Found("link", {"url": text})
     words = tuple(_words(text))
     known = [word for word in words if word in findings.words]
     having = tuple(story for story in findings.stories if {*words} <= {*story.words})

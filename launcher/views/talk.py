@@ -114,6 +114,12 @@ def _host(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _count_of_word(row: dict[str, Any]) -> dict[str, Any]:
+    value = f"{row['count']:,}"
+    return {"words": (row["word"],), "value": value, "note": f"in {_posts(row['count'])}"}
+
+
+WORDS_OF_POSTS = Kind("Words", "in how many of these posts", "count", _count_of_word)
 STORY_PAIRS = Kind("Pairs", "in how many posts of the run", "count", _count_of_pair)
 KINDS: Mapping[str, Kind] = {
     "popular_words": Kind("Popular words", "in how many of the posts", "percent", _word),

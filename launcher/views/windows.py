@@ -19,11 +19,13 @@ from dfpipe.datastore import Store, StoreError, fetch_values
 from dfpipe.posts.post import KIND
 from launcher.views.charts import Chart, drawn
 from launcher.views.figures import Figures
+from launcher.views.talk import KINDS, WORDS_OF_POSTS, Line, lines
 
 # What a page waits for, and keeps in memory: some 20 MB a window.
 MOST_POSTS, MOST_CHARACTERS = 50_000, 10_000_000
 DEADLINE, KEPT = 2.0, 900.0  # seconds
 MOST_WINDOWS = 2
+MOST_LINES, MOST_EXAMPLES = 15, 5
 Row = Mapping[str, Any]
 _logger = logging.getLogger(__name__)
 
@@ -101,21 +103,52 @@ def links_of(value: object, mode: Mode) -> set[str]:
 class Within:
     """The posts of a window with a word, pair or link: how many, when, and among how many.
 
-    `stored` of the window's posts were read; see WindowPosts for `reaches`.
+    `stored` of the window's posts were read; see WindowPosts for `reaches`. `links`, `words` and
+    `examples`, which are ids with the number of copies, are those of most of the posts.
     """
 
     posts: int
     stored: int
     reaches: datetime | None
     timeline: Chart
+    links: tuple[Line, ...]
+    words: tuple[Line, ...]
+    examples: tuple[tuple[int, int], ...]
 
 
-def within(window: WindowPosts, posts: Sequence[StoredPost], figures: Figures) -> Within:
-    """Count some posts of a window in its parts."""
+def within(
+    window: WindowPosts,
+    posts: Sequence[StoredPost],
+    figures: Figures,
+    known: frozenset[str] = frozenset(),
+) -> Within:
+    """Describe some posts of a window; their words are counted if they are among the known."""
     length = figures.end - figures.start
     parts = Counter(int(PARTS * (post.time - figures.start) // length) for post in posts)
-    chart = drawn([parts[part] for part in range(PARTS)], figures)
-    return Within(len(posts), len(window.posts), window.reaches, chart)
+    links = Counter(url for post in posts for url in links_of(post.urls, window.mode))
+    words = Counter[str]()
+    for own in words_of([post.text for post in posts], window.mode) if known else ():
+        words.update(own & known)
+    return Within(
+        posts=len(posts),
+        stored=len(window.posts),
+        reaches=window.reaches,
+        timeline=drawn([parts[part] for part in range(PARTS)], figures),
+        links=lines(KINDS["top_urls"], [{"url": u, "count": n} for u, n in _most(links)]),
+        words=lines(WORDS_OF_POSTS, [{"word": w, "count": n} for w, n in _most(words)]),
+        examples=_examples(posts),
+    )
+
+
+def _most(counts: Counter[str]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda each: (-each[1], each[0]))[:MOST_LINES]
+
+
+def _examples(posts: Sequence[StoredPost]) -> tuple[tuple[int, int], ...]:
+    """The earliest of the posts with each of the most frequent texts, and how many have it."""
+    earliest = {post.text: post.tid for post in posts}  # they are newest first
+    copies = Counter(post.text for post in posts)
+    return tuple((earliest[text], number) for text, number in copies.most_common(MOST_EXAMPLES))
 
 
 class Windows:

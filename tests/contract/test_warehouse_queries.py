@@ -457,8 +457,8 @@ def word_findings(
         for s in others[tables.STORIES]
         if wanted <= {*s.words.split()}
     ]
+    rows += [paired("pair", ts, r) for r in found.pairs[ts] if wanted & {r.w1, r.w2}]
     if w2 is None:
-        rows += [paired("pair", ts, r) for r in found.pairs[ts] if w1 in (r.w1, r.w2)]
         rows += [
             (
                 "rising_word",
@@ -490,6 +490,31 @@ def word_findings(
         )
         for r in others[tables.RISING_PAIRS]
         if wanted <= {r.w1, r.w2}
+    ]
+    return in_order(rows)
+
+
+def link_findings(found: Results, ts: datetime, url: str) -> list[tuple[Any, ...]]:
+    none = (None,) * 9
+    rows: list[tuple[Any, ...]] = [
+        ("ranked", run.ts, r.rank, None, None, r.url, r.count, *none)
+        for run in found.runs
+        for r in found.urls[run.ts]
+        if r.url == url
+    ]
+    if ts not in found.others:
+        return in_order(rows)
+    others = found.others[ts]
+    having = {r.story for r in others[tables.STORY_URLS] if r.url == url}
+    rows += [
+        ("story", ts, *described(s), *parts_of(of_story(found, ts, tables.STORY_TIMELINE, s.rank)))
+        for s in others[tables.STORIES]
+        if s.rank in having
+    ]
+    rows += [("url", ts, r.rank, None, None, r.url, r.count, *none) for r in found.urls[ts]]
+    rows += [
+        ("word", ts, r.rank, r.word, None, None, r.count, *none[:3], r.percent, *none[:5])
+        for r in found.words[ts]
     ]
     return in_order(rows)
 
@@ -532,6 +557,11 @@ ASKED: list[tuple[Callable[..., list[tuple[Any, ...]]], dict[str, Any]]] = [
         (word_findings, {"ts": ts, **words})
         for ts in RUNS
         for words in ({"w1": "apple"}, {"w1": "no"}, {"w1": "café", "w2": "apple"})
+    ],
+    *[
+        (link_findings, {"ts": ts, "url": url})
+        for ts in RUNS
+        for url in (URLS[0], "https://a.org/1")
     ],
     (word_history, {"word": "日本"}),
     (word_history, {"word": "Café"}),

@@ -1,7 +1,7 @@
 -- One word, or one pair of words, for its page: its ranks in all runs, and what one run says of it.
 -- `item` says what a row is: ranked, story, pair, rising_word or rising_pair; columns of others are
 -- empty. There is a `ranked` row for each run that has ranked it, which `run` names; the others are
--- of the run `ts`. `value` is the percent, weight or score, `text` has the words of a story.
+-- of the run `ts`, and the `pair` rows have any of the words. `value` is the percent, weight or score, `text` has the words of a story.
 -- table: item, run, rank, w1, w2, text, count, value
 -- compares: all
 -- param ts TIMESTAMP: the run
@@ -51,7 +51,8 @@ items AS (
     'pair', ts, rank, word_cooccur.w1, word_cooccur.w2, NULL, count, NULL, NULL, NULL, log_weight,
     NULL, NULL, NULL
   FROM word_cooccur
-  WHERE ts = @ts AND @w2 IS NULL AND @w1 IN (word_cooccur.w1, word_cooccur.w2)
+  WHERE ts = @ts
+    AND (@w1 IN (word_cooccur.w1, word_cooccur.w2) OR @w2 IN (word_cooccur.w1, word_cooccur.w2))
   UNION ALL
   SELECT
     'rising_word', ts, rank, word, NULL, NULL, recent + before, NULL, recent, before, score,

@@ -94,7 +94,11 @@ WITH wanted AS (
     NULL
   FROM word_cooccur
   WHERE
-    ts = $ts AND $w2 IS NULL AND $w1 IN (word_cooccur.w1, word_cooccur.w2)
+    ts = $ts
+    AND (
+      $w1 IN (word_cooccur.w1, word_cooccur.w2)
+      OR $w2 IN (word_cooccur.w1, word_cooccur.w2)
+    )
   UNION ALL
   SELECT
     'rising_word',

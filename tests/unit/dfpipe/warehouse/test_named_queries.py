@@ -31,6 +31,7 @@ SPECIFIED = {
     "pair_history": ["w1", "w2"],
     "popular_not_interesting": ["ts"],
     "run_findings": ["ts", "compared"],
+    "link_findings": ["ts", "url"],
     "story_findings": ["ts", "w1", "w2"],
     "word_findings": ["ts", "w1", "w2"],
 }

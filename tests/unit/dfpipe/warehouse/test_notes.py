@@ -37,6 +37,7 @@ def test_the_queries_that_compare_runs() -> None:
         "story_history": "all",
         "word_history": "all",
         "pair_history": "all",
+        "link_findings": "all",
         "story_findings": "all",
         "word_findings": "all",
     }

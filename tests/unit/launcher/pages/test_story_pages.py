@@ -151,7 +151,9 @@ def test_a_pair_has_its_history_and_the_stories_of_both(place: Site) -> None:
         text = place.text(f"/timeline/pair?{query}")
         assert "Ranked in 3 of 3 runs, at best number 1." in Page(text).text
         assert titles(text) == ["harbour storm ferry"]
-    assert "Strongest partners" not in text
+    partners = Page(text).text.split("Strongest partners")[1]
+    assert "ferry + storm" in partners
+    assert "harbour + storm" not in partners
 
 
 @pytest.mark.parametrize(
@@ -210,7 +212,9 @@ def test_what_no_run_has_ranked_leads_to_a_search(place: Site) -> None:
         ("storm harbour", "/timeline/pair?w1=harbour&w2=storm"),
         ("#storm, ferry!", "/timeline/pair?w1=ferry&w2=storm"),
         ("news1.example", "/timeline/host?host=news1.example"),
-        ("https://www.news1.example/story/1", "/timeline/host?host=news1.example"),
+        ("www.News1.example", "/timeline/host?host=news1.example"),
+        ("news1.example/story/1", "/timeline/link?url=news1.example/story/1"),
+        ("https://other.example/", "/timeline/link?url=https://other.example/"),
     ],
 )
 def test_a_search_leads_to_a_page(place: Site, text: str, leads_to: str) -> None:
@@ -242,6 +246,54 @@ def test_a_host_has_its_links_and_stories(place: Site) -> None:
     assert titles(text)
 
 
+LINK = "https://news1.example/story/1?page=0"
+
+
+def test_a_link_has_its_history_stories_posts_and_words(tmp_path: Path) -> None:
+    site = Site(tmp_path, runs=3)
+    texts = ["Storm at the harbour", "Storm at the harbour", "Nobody said storm"]
+    support.put_posts(
+        site.settings.store, texts, time=SLOT - SLOTS, urls=(LINK, "https://b.example/")
+    )
+    text = site.text(f"/timeline/link?url={LINK.replace('https', 'HTTPS')}%26utm_source=x")
+    page = Page(text)
+    assert "Ranked in 3 of 3 runs, at best number 2." in page.text
+    assert "3 posts have this link" in page.text
+    assert titles(text) == ["harbour storm ferry"]
+    assert "Storm at the harbour — anna" in page.text
+    assert "2 copies" in page.text
+    words = page.text.split("ranked words in how many of its posts")[1]
+    assert words.index("storm") < words.index("harbour")
+    assert "nobody" not in words
+    assert "/timeline/host?host=news1.example" in page.links()
+    (data,) = [each for each in page.links() if each.startswith("/api/") and ".json" in each]
+    assert {row["item"] for row in site.rows(data)} == {"ranked", "story", "url", "word"}
+
+
+def test_an_unranked_link_says_so_and_offers_what_is_near(place: Site) -> None:
+    page = Page(place.text("/timeline/link?url=https://news1.example/story/999"))
+    assert "No run has ranked this link." in page.text
+    near = page.text.split("Near it")[1].split("Within")[0]
+    assert "news1.example/story/1?" in near
+    assert "No post that the store has now has this link." in page.text
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "not a link"])
+def test_a_text_that_is_no_web_address_is_not_a_link_on_its_page(place: Site, url: str) -> None:
+    page = Page(place.text(f"/timeline/link?url={url}"))
+    assert "No run has ranked this link." in page.text
+    assert not [each for each in page.links() if each.startswith(url[:4])]
+
+
+def test_words_and_pairs_have_the_links_of_their_posts(tmp_path: Path) -> None:
+    site = Site(tmp_path, runs=1)
+    support.put_posts(site.settings.store, ["Storm, harbour"], time=SLOT - SLOTS, urls=(LINK,))
+    for query in ("word?word=storm", "pair?w1=harbour&w2=storm"):
+        links = Page(site.text(f"/timeline/{query}")).links()
+        assert LINK in links
+        assert any(each.startswith("/timeline/link?url=https://news1") for each in links)
+
+
 def test_synthetic_posts_are_announced_and_at_no_network(tmp_path: Path) -> None:
     site = Site(tmp_path, is_synthetic=True)
     for url in ("/", STORY, "/jobs"):
@@ -267,6 +319,7 @@ class Counting:
     [
         *("/", "/?sort=rise", STORY, "/timeline/word?word=storm", "/timeline/search?q=nothing"),
         *("/timeline/pair?w1=harbour&w2=storm", "/timeline/host?host=news1.example"),
+        f"/timeline/link?url={LINK}",
         *("/timeline/rankings/rising_words", "/timeline/rankings/popular_not_interesting"),
     ],
 )

@@ -137,7 +137,7 @@ class _Driver:
         now = self._context.now()
         if job.job_id:
             return "watch", execution, self._watched(execution, job)
-        if job.tries and job.claimed_until is not None and job.claimed_until > now:
+        if job.tries and self._is_claimed(job):
             return "none", execution, job
         if not job.tries:
             if execution.is_cancelled or execution.is_stopped:
@@ -146,6 +146,12 @@ class _Driver:
             if job.not_before is not None and job.not_before > now:
                 return "none", execution, job
         return self._claim(execution, job)
+
+    def _is_claimed(self, job: JobRecord) -> bool:
+        if job.claimed_until is None:
+            return False
+        # A claim that lasts longer is from before the clock was set back.
+        return timedelta() < job.claimed_until - self._context.now() <= self._context.settings.claim
 
     def _watched(self, execution: ExecutionRecord, job: JobRecord) -> JobRecord:
         """Mark a job that has exceeded its time limit."""
@@ -184,7 +190,7 @@ class _Driver:
             spec = spec_of(self._context, execution, job)
             status = runner.find(spec) if action == "find" else None
             if status is None and (execution.is_cancelled or execution.is_stopped):
-                self._transact(lambda: self._end_unlaunched(execution, job))
+                self._transact(lambda: self._end_missing(execution, job))
                 return
             status = status or runner.launch(spec)
         except LaunchRefusedError as error:
@@ -194,15 +200,26 @@ class _Driver:
                 raise
             status = JobStatus(job_id="", state=JobState.FAILED, error=str(error))
         link = runner.log_link(spec, status.job_id) if spec and status.job_id else ""
-        self._launched(job, status, link)
+        if not self._launched(job, status, link) and not status.state.is_over:
+            # The claim expired during the launch, as on a laptop that slept.
+            _logger.warning("%s was launched too late: its job is cancelled", self._id)
+            _cancel(runner, replace(job, job_id=status.job_id))
 
-    def _launched(self, seen: JobRecord, status: JobStatus, link: str) -> None:
+    def _end_missing(self, execution: ExecutionRecord, seen: JobRecord) -> None:
+        job = self._records.job(self._id)
+        if job is not None and (job.tries, job.job_id) == (seen.tries, "") and not job.is_over:
+            self._end_unlaunched(execution, job)
+
+    def _launched(self, seen: JobRecord, status: JobStatus, link: str) -> bool:
+        """Store the launch; returns whether the job is still wanted."""
         limit = self._step_of(seen).time_limit
 
-        def change() -> None:
+        def change() -> bool:
             job = self._records.job(self._id)
-            if job is None or job.is_over or job.attempt != seen.attempt or job.job_id:
-                return
+            if job is None or job.attempt != seen.attempt or (job.is_over and not job.job_id):
+                return False
+            if job.is_over or job.job_id:
+                return True  # another process has stored it
             now = self._context.now()
             job = replace(
                 job,
@@ -217,8 +234,9 @@ class _Driver:
                 self._ended(job, status)
             else:
                 self._records.put_job(job)
+            return True
 
-        self._transact(change)
+        return self._transact(change)
 
     def _put_off(self, job: JobRecord, error: UnavailableError) -> None:
         """Give up the claim, so that the next call tries again."""

@@ -497,7 +497,7 @@ def test_a_claim_ends_although_the_clock_was_set_back(
     client: Any, fake: FakeDataflow, tmp_path: Path
 ) -> None:
     def meanwhile() -> None:
-        launcher.clock.move(-7 * 24 * 3600)
+        launcher.clock.step_back(7 * 24 * 3600)
         raise KilledError
 
     late = Late(meanwhile, DONE)

@@ -137,12 +137,23 @@ def run_once(run: Run, tree: Tree, kill_rate: float, key: str = "") -> None:
 
 
 @settings(max_examples=100)
-@given(trees(), st.integers(0, 2**32), st.sampled_from([0.0, 0.05, 0.2]))
+@given(
+    trees(),
+    st.integers(0, 2**32),
+    st.sampled_from([0.0, 0.05, 0.2]),
+    st.sampled_from([0.0, 0.0, 0.2]),
+)
 def test_random_workflows_on_the_embedded_store(
-    tmp_path_factory: pytest.TempPathFactory, tree: Tree, seed: int, kill_rate: float
+    tmp_path_factory: pytest.TempPathFactory,
+    tree: Tree,
+    seed: int,
+    kill_rate: float,
+    set_back: float,
 ) -> None:
     client = connect(f"sqlite:///{tmp_path_factory.mktemp('store')}/store.db")
-    run_tree(client, tree, seed, kill_rate)
+    run = Run(client, seed)
+    run.deliveries.set_back = set_back
+    run_once(run, tree, kill_rate)
     client.close()
 
 
@@ -173,6 +184,31 @@ def test_random_workflows_in_small_pages(tmp_path_factory: pytest.TempPathFactor
     def check(tree: Tree, seed: int, kill_rate: float) -> None:
         client = connect(f"sqlite:///{tmp_path_factory.mktemp('store')}/store.db")
         run_tree(client, tree, seed, kill_rate)
+        client.close()
+
+    check()
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_random_workflows_that_are_deleted_as_they_run(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Nothing is left of them, and their late tasks leave a second one alone."""
+
+    @settings(max_examples=50)
+    @given(*[trees(2)] * 2, st.integers(0, 2**32), st.integers(0, 40), st.sampled_from([0.0, 0.05]))
+    def check(first: Tree, second: Tree, seed: int, deliveries: int, kill_rate: float) -> None:
+        client = connect(f"sqlite:///{tmp_path_factory.mktemp('store')}/store.db")
+        run = Run(client, seed)
+        run.deliveries.set_back = 0.1
+        root = stage_of(first)
+        root.start(idempotence_key="nightly")
+        run.kill_rate = kill_rate
+        run.deliveries.run(deliveries)
+        run.clean_up(root)
+        run.deliveries.late = list(run.deliveries.seen.values())
+        run.kill_rate = 0.0
+        run_once(run, second, kill_rate, "nightly")
         client.close()
 
     check()

@@ -105,8 +105,9 @@ class Deliveries:
     """The tasks of a service, delivered in any order, some of them more than once.
 
     A task whose handler was killed, or has failed, stays in the queue. `again` is the share of
-    tasks that are delivered twice; `seen` are all tasks so far, and `late` are tasks of former
-    workflows, which are delivered between the others.
+    tasks that are delivered twice, `set_back` of those before which the clock is set back; `seen`
+    are all tasks so far, and `late` are tasks of former workflows, which are delivered between the
+    others.
     """
 
     def __init__(self, engine: Engine, clock: Clock, rng: random.Random, again: float) -> None:
@@ -115,6 +116,7 @@ class Deliveries:
         self.clock = clock
         self.rng = rng
         self.again = again
+        self.set_back = 0.0
         self.kills = 0
         self.seen: dict[str, StoredTask] = {}
         self.late: list[StoredTask] = []
@@ -123,6 +125,8 @@ class Deliveries:
     def run(self, most: int | None = None) -> None:
         """Deliver at most so many tasks; without a limit, all until none is left."""
         for _ in range(MOST if most is None else most):
+            if self.set_back and self.rng.random() < self.set_back:
+                self.clock.step_back(self.rng.choice([1, 100, 10_000]))
             tasks = self.service.store.tasks("default", 50)
             due = [task for task in tasks if task.due <= self.service.now()]
             if self.late:

@@ -25,7 +25,7 @@ def abort(engine: Engine, pipeline_id: str, message: str = "") -> str:
     Raises UnknownPipelineError, and RefusedError where it is over or aborted already.
     """
     record = _record(engine, pipeline_id)
-    if not engine.abort_root(record.root, message or "aborted by hand"):
+    if not engine.abort_root(record.root, message or "aborted by hand", record.incarnation):
         root = _record(engine, record.root)
         raise RefusedError(
             "the workflow is over" if root.is_over else "the workflow is being aborted already"
@@ -42,7 +42,7 @@ def cleanup(engine: Engine, pipeline_id: str) -> str:
     root = _record(engine, _record(engine, pipeline_id).root)
     if not root.is_over and not root.end_attempt:
         raise RefusedError("the workflow is not over: abort it first, or wait")
-    engine.cleanup_root(root.id)
+    engine.cleanup_root(root.id, root.incarnation)
     return root.id
 
 
@@ -67,7 +67,7 @@ def _retry_now(engine: Engine, record: Record) -> None:
     """Run a waiting stage now, by another task than that which was to do it later."""
 
     def step(unit: Unit) -> str | None:
-        now = unit.pipeline(record.id)
+        now = unit.again(record)
         if now is None or now.status != WAITING or now.attempt != record.attempt:
             raise RefusedError("the stage has gone on meanwhile")
         barrier = unit.barrier(barrier_id(record.stem, START))
@@ -87,7 +87,7 @@ def _retry_now(engine: Engine, record: Record) -> None:
 def _retry_async(engine: Engine, record: Record, message: str) -> None:
     if not _class_of(record).is_async():
         raise RefusedError("the stage has run, and waits for those that it yielded")
-    stage = engine.stage(record.id)
+    stage = engine.stage(record.id, incarnation=record.incarnation)
     if stage is not None and record.attempt + 1 >= stage.max_attempts:
         raise RefusedError("the stage has no attempt left: run the workflow again")
     if stage is None or not stage.retry(message):

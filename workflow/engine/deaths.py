@@ -13,7 +13,7 @@ import platform
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from workflow.records import Record
@@ -26,13 +26,22 @@ class BusyError(Exception):
 
 
 def this_process() -> str:
-    """The name of this process: machine, number and start."""
+    """The name of this process: machine and its start, number, and the start of the process."""
     return _name(os.getpid())
 
 
 @lru_cache(maxsize=1)
 def _name(pid: int) -> str:
-    return f"{platform.node()}/{pid}/{_started(pid)}"
+    return f"{_machine()}/{pid}/{_started(pid)}"
+
+
+@cache
+def _machine() -> str:
+    """The machine or container, since it was started: numbers of processes recur after that."""
+    with suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{platform.node()}/{boot}"
+    return platform.node()
 
 
 def _started(pid: int) -> str:
@@ -50,8 +59,8 @@ def is_alive(process: str) -> bool:
     >>> is_alive(this_process()), is_alive("elsewhere/1/1")
     (True, False)
     """
-    node, _, rest = process.rpartition("/")[0].rpartition("/")
-    if node != platform.node():
+    machine, _, rest = process.rpartition("/")[0].rpartition("/")
+    if machine != _machine():
         return False
     try:
         os.kill(int(rest), 0)

@@ -60,31 +60,35 @@ def _reap_root(engine: Engine, root: str, report: Report) -> None:
     query = engine.client.query(kind=model.PIPELINE)
     query.add_filter(filter=PropertyFilter("root", "=", root))
     is_aborting, is_over = False, True
+    top: Record | None = None
     for entity in query.fetch():
         record = model.pipeline_of(entity)
+        top = record if record.is_root else top
         is_aborting = is_aborting or record.abort_requested
         if not record.is_over:
             is_over = False
             _reap_stage(engine, record, report)
+    if top is None:
+        return  # deleted meanwhile
     if is_over:
-        engine.transact(partial(_close, root))
+        engine.transact(partial(_close, top))
     elif is_aborting:
         # Stages that its tasks have not reached are aborted now; others do not change.
-        engine.transact(partial(_abort_again, root))
+        engine.transact(partial(_abort_again, top))
 
 
-def _close(root: str, unit: Unit) -> None:
+def _close(seen: Record, unit: Unit) -> None:
     """Look at it no more: all its stages are over, so there will be no others."""
-    top = unit.pipeline(root)
+    top = unit.again(seen)
     if top is not None:
         top.is_open = False
         unit.change(top)
 
 
-def _abort_again(root: str, unit: Unit) -> None:
-    top = unit.pipeline(root)
+def _abort_again(seen: Record, unit: Unit) -> None:
+    top = unit.again(seen)
     if top is not None:
-        unit.enqueue(top, "abort", root=root)
+        unit.enqueue(top, "abort", root=top.id)
 
 
 def _reap_stage(engine: Engine, record: Record, report: Report) -> None:
@@ -176,7 +180,7 @@ def _reap_run(engine: Engine, record: Record, report: Report) -> None:
 def _revive(engine: Engine, record: Record) -> bool:
     """Let an asynchronous stage go on that waits for something lost; whether it did."""
     try:
-        stage = engine.stage(record.id)
+        stage = engine.stage(record.id, incarnation=record.incarnation)
         return stage is not None and revive(stage, engine.service.now())
     except Exception:  # of the class, that may take other arguments by now
         _logger.exception("the stage %s cannot be looked at", record.id)

@@ -1,6 +1,7 @@
 """Tasks, objects and callbacks of a workflow leave a later one with the same key alone."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -10,7 +11,8 @@ import workflow
 from taskqueue.storage.record import StoredTask
 from tests.support.workflow_running import Queues
 from workflow import common
-from workflow.engine import ending, running
+from workflow.engine import actions, ending, running
+from workflow.engine.reaper import reap
 from workflow.engine.tasks import HANDLERS, handle
 from workflow.pipeline import record_of
 
@@ -222,3 +224,74 @@ def test_a_late_delay(queues: Queues) -> None:
     assert not queues.now(second).outputs.default.filled
     queues.drain()
     assert queues.now(second).outputs.default.value == 60
+
+
+class FailsOnce(workflow.Pipeline):
+    def run(self, mark: str) -> str:
+        if mark == "first" and self.current_attempt == 1:
+            raise workflow.Retry("not yet")
+        return mark
+
+
+def swapped(queues: Queues, monkeypatch: pytest.MonkeyPatch, second: workflow.Pipeline) -> None:
+    """Replace the workflow by a later one just before the next transaction."""
+    transact = queues.engine.transact
+
+    def swap(step: Any) -> Any:
+        monkeypatch.undo()
+        old = queues.engine.record(KEY)
+        assert old is not None
+        ending.cleanup(queues.engine, KEY, old.incarnation)
+        second.start(idempotence_key=KEY, countdown=60)
+        return transact(step)
+
+    monkeypatch.setattr(queues.engine, "transact", swap)
+
+
+def fails(queues: Queues) -> None:
+    FailsOnce("first").start(idempotence_key=KEY)
+    queues.runner.step()
+
+
+def is_aborted(queues: Queues) -> None:
+    first = Waits("first")
+    first.start(idempotence_key=KEY)
+    queues.runner.step()
+    queues.engine.abort_root(KEY, "by hand")
+
+
+def is_over(queues: Queues) -> None:
+    common.Return("first").start(idempotence_key=KEY)
+    queues.drain()
+
+
+SEEN_BEFORE: dict[str, tuple[Callable[[Queues], None], Callable[[Queues], Any]]] = {
+    "reap what is over": (is_over, lambda queues: reap(queues.engine)),
+    "reap what is aborted": (is_aborted, lambda queues: reap(queues.engine)),
+    "abort": (fails, lambda queues: actions.abort(queues.engine, KEY)),
+    "clean up": (is_over, lambda queues: actions.cleanup(queues.engine, KEY)),
+    "retry": (fails, lambda queues: actions.retry(queues.engine, KEY)),
+}
+
+
+@pytest.mark.parametrize("name", list(SEEN_BEFORE))
+def test_what_was_seen_of_the_first_workflow_does_nothing_to_the_second(
+    queues: Queues, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The second begins between the look at the first and the transaction that acts."""
+    first, act = SEEN_BEFORE[name]
+    first(queues)
+    second = FailsOnce("second")
+    swapped(queues, monkeypatch, second)
+    with suppress(actions.RefusedError):
+        act(queues)
+    record = queues.engine.record(KEY)
+    assert record is not None
+    assert record.incarnation == incarnation_of(second)
+    assert record.is_open
+    assert not record.abort_requested
+    assert record.task is not None
+    due = queues.engine.service.store.get(*record.task.split("/", 1)).due
+    assert due > queues.engine.service.now()  # it was not sent at once
+    queues.drain()
+    assert queues.now(second).outputs.default.value == "second"

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from dfpipe.datastore.connecting import embedded_file
 from service.options import Command
 from service.tables import print_csv, print_table
 from taskqueue import limits
@@ -77,8 +78,11 @@ def api_options(command: Command) -> Command:
     return command
 
 
-def connected(options: dict[str, Any]) -> Api:
-    """The queues that the options of `api_options` name. Raises UsageError."""
+def connected(options: dict[str, Any], *, create: bool = False) -> Api:
+    """The queues that the options of `api_options` name. Raises UsageError.
+
+    A file is created only where `create` or a queue.yaml asks for it.
+    """
     host, store = options["api_host"], options["store"]
     if host and click.get_current_context().get_parameter_source("store") is _COMMAND_LINE:
         raise UsageError("--store and --api-host are both given: give one of them")
@@ -89,7 +93,12 @@ def connected(options: dict[str, Any]) -> Api:
             token_of(options["credentials_file"]),
             service_version=options["service_version"],
         )
-    return QueueResources(service_of(store, options["queue_yaml"]), options["project_name"])
+    queue_yaml = options["queue_yaml"]
+    if store and not (create or queue_yaml):
+        file = embedded_file(store)
+        if file and not file.exists():
+            raise UsageError(f"{file} does not exist: check the path, or give --queue-yaml")
+    return QueueResources(service_of(store, queue_yaml), options["project_name"])
 
 
 _COMMAND_LINE = click.core.ParameterSource.COMMANDLINE

@@ -84,7 +84,7 @@ def addtask(
     **options: object,
 ) -> None:
     """Add a task to a queue, and show it."""
-    api = connected(options)
+    api = connected(options, create=True)
     if payload is not None and payload_file:
         raise UsageError("--payload and --payload-file are both given: give one of them")
     if isinstance(api, QueueResources):

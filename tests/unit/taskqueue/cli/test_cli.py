@@ -322,7 +322,7 @@ def test_wrong_words(
         (["getqueue", *HOST], "http://127.0.0.1:1/taskqueue/v1beta2/projects/default/taskqueues"),
         (["puller", *HOST, "cat"], "http://127.0.0.1:1/taskqueue/v1beta2/projects/default"),
         (
-            ["getqueue", "--store=sqlite:///never/q.db"],
+            ["addtask", "--store=sqlite:///never/q.db", "--url=/w"],
             "never/q.db: it cannot be opened or created",
         ),
     ],
@@ -392,6 +392,33 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
         status, out, _ = run(capsys, name, "--help")
         assert status == 0
         assert out.startswith(f"Usage: taskqueue {name} [OPTIONS]")
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["getqueue"],
+        ["listtasks"],
+        ["gettask", "--task-name=one"],
+        ["leasetask", "--lease-secs=1"],
+        ["modifytask", "--task-name=one", "--lease-secs=1"],
+        ["deletetask", "--task-name=one"],
+        ["clear"],
+        ["deadletters"],
+        ["retry", "--task-name=one"],
+        ["puller", "cat"],
+    ],
+    ids=lambda argv: argv[0],
+)
+def test_a_store_that_is_not_there(
+    folder: Path, capsys: pytest.CaptureFixture[str], argv: list[str]
+) -> None:
+    status, out, err = run(capsys, argv[0], "--store=sqlite:///typo.db", *argv[1:])
+    assert (status, out) == (2, "")
+    assert err == "taskqueue: typo.db does not exist: check the path, or give --queue-yaml\n"
+    assert not (folder / "typo.db").exists()
+    assert run(capsys, "addtask", "--store=sqlite:///typo.db", "--url=/w")[0] == 0
+    assert run(capsys, "getqueue", "--store=sqlite:///typo.db")[0] == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

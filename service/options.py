@@ -1,5 +1,6 @@
 """Options that the commands of several services have."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ STORE = click.option(
     show_envvar=True,
     help="sqlite:///FILE or datastore://PROJECT?namespace=N.",
 )
+MOST_SECONDS = 7 * 24 * 3600  # as long as a lease may be
 FORMATS = ("table", "json", "csv")
 
 
@@ -52,3 +54,17 @@ LOG_LEVEL = click.option(
     default="INFO",
     show_default=True,
 )
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds, at most a week."""
+
+    def __init__(self, low: float) -> None:
+        super().__init__(low, MOST_SECONDS)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """The number; refuses NaN, which every range accepts."""
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
+        return number

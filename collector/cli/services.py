@@ -11,7 +11,7 @@ import click
 from collector.cli.options import QUEUE_YAML_OPTION, settings_of
 from service.listening import Listening, listening_options, run_gunicorn, with_login
 from service.logging import configure_logging
-from service.options import LOG_LEVEL, STORE
+from service.options import LOG_LEVEL, STORE, Seconds
 from service.signals import on_stop
 
 
@@ -54,7 +54,7 @@ def _metrics_folder() -> Iterator[None]:
 @QUEUE_YAML_OPTION
 @click.option(
     "--lease-secs",
-    type=click.FloatRange(1),
+    type=Seconds(1),
     default=60.0,
     show_default=True,
     help="Seconds until the tasks of a killed worker go to another.",
@@ -68,7 +68,7 @@ def _metrics_folder() -> Iterator[None]:
 )
 @click.option(
     "--poll-secs",
-    type=click.FloatRange(0.01),
+    type=Seconds(0.01),
     default=0.5,
     show_default=True,
     help="Seconds between polls while the queue holds fewer.",

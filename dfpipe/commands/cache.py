@@ -1,5 +1,6 @@
 """`dfpipe cache`."""
 
+import math
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -99,7 +100,7 @@ def _print_table(rows: Iterable[tuple[Any, ...]]) -> None:
 @_of_a_cache
 @click.option(
     "--days",
-    type=click.FloatRange(0),
+    type=click.FloatRange(0, 36_500),
     default=30,
     show_default=True,
     help="Remove what was written more than so many days ago.",
@@ -108,6 +109,8 @@ def prune(store: str | None, cache: str | None, days: float) -> None:
     """Remove old slices, and what runs that were killed have left."""
     from dfpipe.slices import upkeep
 
+    if math.isnan(days):  # which every range accepts
+        raise UsageError("--days must be a number of days from 0 to 36500 (got nan)")
     folder, now = _folder(store, cache), datetime.now(UTC)
     _remove(folder, upkeep.old(folder.files(), now - timedelta(days=days), now))
 

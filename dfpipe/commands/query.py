@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -101,8 +102,8 @@ def row_limit(given: str | None, format_: str) -> int | None:
     """Return how many rows to print, None for all. Raises UsageError."""
     if given is None:
         return TABLE_ROWS if format_ == "table" else None
-    if not given.isascii() or not given.isdigit() or int(given) == 0:
-        raise UsageError(f"--limit must be a whole number of at least 1 (got {given})")
+    if not re.fullmatch("0*[1-9][0-9]{0,17}", given):
+        raise UsageError(f"--limit must be a whole number of at least 1 (got {given[:80]})")
     return int(given)
 
 

@@ -1,7 +1,6 @@
 """Options shared by several commands, and the queues, files and tokens that they name."""
 
 import json
-import math
 import os
 import sys
 from pathlib import Path
@@ -12,7 +11,6 @@ import click
 from dfpipe.datastore.connecting import embedded_file
 from service.options import Command
 from service.tables import print_csv, print_table
-from taskqueue import limits
 from taskqueue.errors import UsageError
 from taskqueue.rest.client import RestClient
 from taskqueue.rest.resources import QueueResources, Resource, decoded, encoded
@@ -36,21 +34,6 @@ QUEUE_YAML = click.option(
     type=click.Path(dir_okay=False),
     help="Read the queues from this file.  [default: those in the store]",
 )
-
-
-class Seconds(click.FloatRange):
-    """A number of seconds, at most a week."""
-
-    def __init__(self, low: float) -> None:
-        super().__init__(low, limits.MAX_LEASE_SECONDS)
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        """The number; refuses NaN, which every range accepts."""
-        number = float(super().convert(value, param, ctx))
-        if math.isnan(number):
-            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
-        return number
-
 
 TASK_NAME = click.option("--task-name", metavar="NAME", required=True)
 _API = (

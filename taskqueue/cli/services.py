@@ -11,14 +11,13 @@ import click
 from service import auth
 from service.listening import Listening, listening_options, run_gunicorn
 from service.logging import configure_logging
-from service.options import LOG_LEVEL
+from service.options import LOG_LEVEL, Seconds
 from service.signals import on_stop
 from taskqueue.cli.old_options import command
 from taskqueue.cli.options import (
     QUEUE_YAML,
     STORE,
     Api,
-    Seconds,
     api_options,
     connected,
     service_of,

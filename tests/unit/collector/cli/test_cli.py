@@ -157,6 +157,8 @@ WRONG = {
     "store": (["accounts", "--store", "file.db"], "file.db"),
     "queues": (["serve", "--queue-yaml", "missing.yaml"], "cannot read missing.yaml: No such"),
     "worker": (["ingest-worker", "--queue-yaml", "missing.yaml"], "cannot read missing.yaml"),
+    "lease": (["ingest-worker", "--lease-secs", "nan"], "'nan' is not a number of seconds"),
+    "poll": (["ingest-worker", "--poll-secs", "1e400"], "inf is not in the range"),
     "command": (["folow"], "No such command"),
     "option": (["fetch", "x:home", "--now"], "--now"),
 }

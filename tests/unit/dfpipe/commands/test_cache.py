@@ -5,6 +5,7 @@ import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -88,3 +89,11 @@ def test_prune_and_clear(posts: str, tmp_path: Path) -> None:
 def test_no_cache(argv: tuple[str, ...], match: str) -> None:
     with pytest.raises(UsageError, match=match):
         call("list", *argv)
+
+
+@pytest.mark.parametrize("days", ["nan", "inf", "1e9", "9" * 5000, "-1"])
+def test_days_that_no_time_is_before(days: str, tmp_path: Path) -> None:
+    argv = ["prune", f"--cache={tmp_path}", f"--days={days}"]
+    result = CliRunner().invoke(command, argv, standalone_mode=False)
+    assert isinstance(result.exception, UsageError | click.UsageError)
+    assert "days from 0" in str(result.exception) or "0<=x<=36500" in str(result.exception)

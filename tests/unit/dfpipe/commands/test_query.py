@@ -147,6 +147,7 @@ def test_parameters_and_limits(ask: Ask) -> None:
     [
         ([], "the name of a query is required: give one of emerging_pairs, "),
         (["nope"], "there is no query 'nope': give one of emerging_pairs, "),
+        (["popular_words", "--limit", "9" * 5000], "--limit must be a whole number of at least 1"),
         (["popular_words", "--limit", "0"], "--limit must be a whole number of at least 1 (got 0)"),
         (
             ["popular_words", "--limit", "-1"],

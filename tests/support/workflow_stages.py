@@ -167,6 +167,15 @@ class Fails(Pipeline):
         raise ValueError("it is broken")
 
 
+class FailsAt(Pipeline):
+    """One of many stages, the one of that number, fails."""
+
+    def run(self, width: int, broken: int) -> Any:
+        for number in range(width):
+            stage = Fails() if number == broken else AddOne(number)
+            yield stage.with_params(max_attempts=1)
+
+
 class Waits(Pipeline):
     """Is completed by nobody."""
 

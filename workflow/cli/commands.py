@@ -58,7 +58,16 @@ def _row(about: dict[str, Any]) -> dict[str, object]:
         "status": about["status"],
         "id": about["pipelineId"],
         "class": about["classPath"],
+        "message": _message(about),
     }
+
+
+def _message(about: dict[str, Any]) -> str:
+    """The first failure of a workflow, or else what it says of itself."""
+    if failed := about.get("failure"):
+        return f"{failed['classPath']}: {failed['message']}"
+    names = ("abortMessage", "lastRetryMessage", "statusMessage")
+    return next((about[name] for name in names if about.get(name)), "")
 
 
 @click.command(short_help="Show the stages of a workflow.")

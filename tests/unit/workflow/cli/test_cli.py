@@ -1,5 +1,6 @@
 """The command `workflow`: what it prints, stores and refuses."""
 
+import csv
 import doctest
 import json
 import os
@@ -189,7 +190,7 @@ def test_run_draws_the_tree_on_a_terminal(no_color: str, is_colored: bool) -> No
 def test_start_list_and_show(command: Command) -> None:
     root = command.on_store("start", f"{STAGES}.AddTwo", "15").strip()
     listed = command.on_store("list", "--format", "csv")
-    assert re.fullmatch(rf"started,status,id,class\n\S+Z,waiting,{root},\S+AddTwo\n", listed)
+    assert re.fullmatch(rf"started,status,id,class,message\n\S+Z,waiting,{root},\S+Two,\n", listed)
     assert root in command.on_store("list")
     work()
     assert command.on_store("show", root) == (
@@ -205,6 +206,19 @@ def test_start_list_and_show(command: Command) -> None:
     (listed,) = json.loads(command.on_store("list", "--json"))["pipelines"]
     assert listed["pipelineId"] == root
     assert listed["status"] == "done"
+
+
+def test_one_failure_among_many_is_named(command: Command) -> None:
+    root = command.on_store("start", f"{STAGES}.FailsAt", "60", "40", "--id", "wide").strip()
+    work()
+    (row,) = csv.DictReader(command.on_store("list", "--format=csv").splitlines())
+    assert row["message"] == f"{STAGES}.Fails: ValueError: it is broken"
+    assert "ValueError" in command.on_store("list")
+    shown = command.on_store("show", root, "--children=2").splitlines()
+    (failed,) = [line for line in shown if f"{STAGES}.Fails(" in line]
+    assert failed.startswith("aborted      ")
+    assert re.fullmatch(rf"first failure: {STAGES}.Fails \w{{32}}", shown[-2])
+    assert shown[-1] == "  ValueError: it is broken"
 
 
 def test_list_goes_on_and_filters(command: Command) -> None:

@@ -277,6 +277,8 @@ def test_processes(monkeypatch: pytest.MonkeyPatch) -> None:
         name = child.stdout.readline().strip()
         assert is_alive(name)
         assert not is_alive(f"{name}9")  # another process that has the number by now
+        node, *_, number, start = name.split("/")
+        assert not is_alive(f"{node}/an-earlier-boot/{number}/{start}")
         child.kill()
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         assert not is_alive(name)  # nobody has waited for it yet

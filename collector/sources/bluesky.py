@@ -20,6 +20,7 @@ from collector.sources import (
 from dfpipe.posts.formats import bluesky
 from dfpipe.posts.formats.result import (
     Deletion,
+    Json,
     RefusedError,
     Result,
     inside,
@@ -82,7 +83,7 @@ class Bluesky:
 
     def pages(self, name: str, watermark: str, progress: str | None) -> Iterator[Page]:
         """Yield pages from the newest post to the watermark, the newest time seen before."""
-        state: dict[str, Any] = {"newest": watermark, "cursor": None, "until": None}
+        state: Json = {"newest": watermark, "cursor": None, "until": None}
         state |= orjson.loads(progress) if progress else {}
         floor = datetime.fromisoformat(watermark) - OVERLAP
         while True:
@@ -102,12 +103,10 @@ class Bluesky:
                 _move_until(state, times)
             yield Page(list(_found(found)), progress=orjson.dumps(state).decode())
 
-    def _ask(
-        self, name: str, floor: datetime, cursor: str | None, until: str | None
-    ) -> dict[str, Any]:
+    def _ask(self, name: str, floor: datetime, cursor: str | None, until: str | None) -> Json:
         from atproto import models
 
-        fields: dict[str, Any] = {"limit": PAGE, "cursor": cursor}
+        fields: Json = {"limit": PAGE, "cursor": cursor}
         kind, _, rest = name.partition("/")
         if name == "timeline":
             method = "GetTimeline"
@@ -122,7 +121,7 @@ class Bluesky:
         nsid = f"app.bsky.feed.{method[0].lower()}{method[1:]}"
         return self._query(nsid, params)
 
-    def _query(self, nsid: str, params: object) -> dict[str, Any]:
+    def _query(self, nsid: str, params: object) -> Json:
         import httpx
         from atproto.exceptions import AtProtocolError
 
@@ -186,7 +185,7 @@ def _bucket(request: Any) -> str:
     return BUCKETS[".server." in request.url.path]
 
 
-def _move_until(state: dict[str, Any], times: list[datetime]) -> None:
+def _move_until(state: Json, times: list[datetime]) -> None:
     """Continue below the oldest post: the cursor of a search only says how many posts to skip.
 
     Where all of a page have one time the cursor is used, as there is no other way. A few backdated

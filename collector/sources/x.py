@@ -12,7 +12,7 @@ from collector.settings import CollectorSettings
 from collector.snowflakes import id_of_time, ids_within
 from collector.sources import AccountRefusedError, Found, Limits, Page, PostSource, UnavailableError
 from dfpipe.posts.formats import v2
-from dfpipe.posts.formats.result import Deletion, Result, Skip, inside, items, shielded
+from dfpipe.posts.formats.result import Deletion, Json, Result, Skip, inside, items, shielded
 from dfpipe.posts.formats.x_posts import WITHHELD
 from dfpipe.posts.post import Post
 
@@ -81,7 +81,7 @@ class X:
 
     def pages(self, name: str, watermark: str, progress: str | None) -> Iterator[Page]:
         """Yield pages from the newest post to the watermark, which is the newest id seen before."""
-        state: dict[str, Any] = {"newest": watermark, "token": None}
+        state: Json = {"newest": watermark, "token": None}
         state |= orjson.loads(progress) if progress else {}
         since = max(1, int(watermark) - ids_within(OVERLAP, _BITS))
         while True:
@@ -94,14 +94,14 @@ class X:
             state = {"newest": newest, "token": token}
             yield Page(list(_found(page)), progress=orjson.dumps(state).decode())
 
-    def _newest(self, page: dict[str, Any]) -> int:
+    def _newest(self, page: Json) -> int:
         """The newest id of a page; ids from the future would hide later posts and do not count."""
         most = id_of_time(self._limits.now() + CLOCKS_DIFFER, _EPOCH, _BITS)
         ids = [inside(tweet, "id") for tweet in items(page.get("data"))]
         numbers = [int(tid) for tid in ids if isinstance(tid, str) and _is_id(tid)]
         return max((number for number in numbers if number < most), default=0)
 
-    def _page(self, name: str, since: int, token: str | None) -> dict[str, Any]:
+    def _page(self, name: str, since: int, token: str | None) -> Json:
         fields = {"max_results": PAGE, "since_id": since, "pagination_token": token, **FIELDS}
         fields["user_auth"] = self._by_user
         if name == "home":
@@ -142,7 +142,7 @@ def _client(settings: CollectorSettings, limits: Limits) -> Any:
     return client
 
 
-def _answer(method: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+def _answer(method: Any, *args: Any, **kwargs: Any) -> Json:
     """Return the JSON object of an answer to a request of tweepy."""
     try:
         page = orjson.loads(method(*args, **kwargs).content)
@@ -154,12 +154,12 @@ def _answer(method: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
     return page
 
 
-def _error(page: dict[str, Any]) -> str:
+def _error(page: Json) -> str:
     first = next(iter(items(page.get("errors"))), None)
     return str(inside(first, "detail") or inside(first, "title") or "no error is given")
 
 
-def _found(page: dict[str, Any]) -> Iterator[Found]:
+def _found(page: Json) -> Iterator[Found]:
     """Yield the results of a page, tweet by tweet, each with what is needed to read it again.
 
     Withheld posts, versions that were edited since, and posts that others refer to and that are
@@ -185,7 +185,7 @@ def _by_id(included: object) -> dict[str, object]:
     return {tid: thing for tid, thing in found if isinstance(tid, str)}
 
 
-def _included(tweet: object, included: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _included(tweet: object, included: dict[str, Json]) -> Json:
     """Return what a page includes of a tweet: its author, its poll, and the tweets it refers to."""
     references = [inside(item, "id") for item in items(inside(tweet, "referenced_tweets"))]
     tweets = _chosen(included["tweets"], references)
@@ -197,7 +197,7 @@ def _included(tweet: object, included: dict[str, dict[str, Any]]) -> dict[str, A
     }
 
 
-def _chosen(things: dict[str, Any], keys: list[object]) -> list[Any]:
+def _chosen(things: Json, keys: list[object]) -> list[Any]:
     return [things[key] for key in keys if isinstance(key, str) and key in things]
 
 

@@ -8,9 +8,10 @@ import click
 
 from dfpipe.commands.options import SINK, require_sink, store_option
 from dfpipe.commands.query import readable
-from dfpipe.commands.story_text import Row, bars, rise, size
+from dfpipe.commands.story_text import bars, rise, size
 from dfpipe.errors import NoResultsError
 from dfpipe.warehouse import Warehouse
+from dfpipe.warehouse.named_queries import ResultRow
 
 
 @click.command("story", short_help="Show one story with its timeline, links and posts.")
@@ -43,7 +44,7 @@ def command(w1: str, w2: str, sink: str | None, store: str | None, ts: str | Non
         click.echo(line)
 
 
-def find(warehouse: Warehouse, w1: str, w2: str, ts: str | None) -> Row:
+def find(warehouse: Warehouse, w1: str, w2: str, ts: str | None) -> ResultRow:
     """Return a story of a run by its leading edge. Raises NoResultsError."""
     stories = warehouse.query("stories", ts=ts).dicts()
     for story in stories:
@@ -54,7 +55,7 @@ def find(warehouse: Warehouse, w1: str, w2: str, ts: str | None) -> Row:
     raise NoResultsError(f"the run has no story with the leading edge {w1} {w2}: {hint}")
 
 
-def story_lines(story: Row, own: Sequence[Row], run: Row) -> Iterator[str]:
+def story_lines(story: ResultRow, own: Sequence[ResultRow], run: ResultRow) -> Iterator[str]:
     """Give the lines on a story, but for its examples."""
     yield readable(story["words"])
     yield f"{size(story)} ({story['percent']:.2f} % of the run's posts){rise(story)}"
@@ -68,7 +69,7 @@ def story_lines(story: Row, own: Sequence[Row], run: Row) -> Iterator[str]:
         yield f"  {row['count']:,} × {readable(row['url'])}"
 
 
-def examples(posts: Sequence[Row], store: str | None) -> Iterator[str]:
+def examples(posts: Sequence[ResultRow], store: str | None) -> Iterator[str]:
     """Give the lines on example posts, which are looked up in the store."""
     yield "Posts:"
     texts: dict[int, Any] = _look_up([row["tid"] for row in posts], store) if store else {}

@@ -1,17 +1,15 @@
 """Stories as text for a terminal: a line each, and a timeline drawn in characters."""
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from dfpipe.analysis.level import LEVEL
 from dfpipe.analysis.parts import PARTS, columns
 from dfpipe.commands.query import readable
 from dfpipe.warehouse import Warehouse
+from dfpipe.warehouse.named_queries import ResultRow
 
 BARS = " ▁▂▃▄▅▆▇█"
 LARGEST, RISING = 5, 3  # stories that a run ends with
-Row = Mapping[str, Any]
 
 
 def closing_lines(warehouse: Warehouse, ts: datetime) -> list[str]:
@@ -23,18 +21,18 @@ def closing_lines(warehouse: Warehouse, ts: datetime) -> list[str]:
     return [*lines, "Rising:", *map(line, rising)] if rising else lines
 
 
-def line(story: Row) -> str:
+def line(story: ResultRow) -> str:
     """Return a story in one line."""
     return f"  {readable(story['words'])}: {size(story)}{rise(story)}"
 
 
-def size(story: Row) -> str:
+def size(story: ResultRow) -> str:
     """Return how many posts and people a story has."""
     people = "person" if story["users"] == 1 else "people"
     return f"{story['posts']:,} posts by {story['users']:,} {people}"
 
 
-def rise(story: Row) -> str:
+def rise(story: ResultRow) -> str:
     """Return by how much a story's share has risen, empty if it does not rise."""
     if story["score"] <= 0 or story["p_value"] >= LEVEL:
         return ""
@@ -42,7 +40,7 @@ def rise(story: Row) -> str:
     return f", {times} in the recent part"
 
 
-def bars(story: Row, run: Row, width: int = PARTS) -> str:
+def bars(story: ResultRow, run: ResultRow, width: int = PARTS) -> str:
     """Draw a story's timeline over the window of its run, so many characters wide.
 
     >>> day = [datetime(2026, 3, 5, hour) for hour in (0, 12)]

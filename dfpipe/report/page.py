@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -12,19 +11,19 @@ from dfpipe.analysis.parts import columns
 from dfpipe.errors import NoResultsError
 from dfpipe.report.drawing import Svg, sparkline
 from dfpipe.warehouse import Warehouse
+from dfpipe.warehouse.named_queries import ResultRow
 
 STORIES, LINES = 20, 15  # of the file
 WIDTH, HEIGHT = 288, 40  # pixels of a story's timeline
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
     """The run of a report, and the rows of the lists in it."""
 
-    run: Row
-    stories: Sequence[Row]
-    lists: Mapping[str, Sequence[Row]]
+    run: ResultRow
+    stories: Sequence[ResultRow]
+    lists: Mapping[str, Sequence[ResultRow]]
 
 
 def read(warehouse: Warehouse, ts: datetime | None = None) -> Findings:
@@ -56,12 +55,12 @@ def render(found: Findings, texts: Mapping[int, str]) -> str:
     )
 
 
-def rises(story: Row) -> bool:
+def rises(story: ResultRow) -> bool:
     """Whether a story rises by more than chance."""
     return bool(story["score"] > 0 and story["p_value"] < LEVEL)
 
 
-def badge(story: Row) -> str:
+def badge(story: ResultRow) -> str:
     """By how much a story's share of the posts has risen; empty if it does not rise.
 
     >>> badge({"score": 9.0, "p_value": 0.001, "before": 4, "times": 6.96})
@@ -72,7 +71,7 @@ def badge(story: Row) -> str:
     return f"×{story['times']:.1f}" if story["before"] else "new"
 
 
-def spark(story: Row, run: Row) -> Svg:
+def spark(story: ResultRow, run: ResultRow) -> Svg:
     """Draw a story's timeline over the window of its run."""
     start, end = run["window_start"], run["window_end"]
     counts = columns(story["parts"], story["counts"], start, end)
@@ -104,6 +103,6 @@ def _environment() -> Environment:
     return made
 
 
-def _rows(warehouse: Warehouse, query: str, **params: object) -> list[Row]:
+def _rows(warehouse: Warehouse, query: str, **params: object) -> list[ResultRow]:
     result = warehouse.query(query, **params)
     return [dict(zip(result.columns, row, strict=True)) for row in result.rows]

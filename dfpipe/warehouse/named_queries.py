@@ -27,6 +27,9 @@ TABLE = re.compile(r"table: (?P<columns>\w+(, \w+)*)")
 # More than anyone needs, but as hours still within the range of a TIMESTAMP.
 INT64_LIMIT = 1_000_000
 
+# A row of an answer: its values by the names of the columns, of the types that these have.
+ResultRow = dict[str, Any]
+
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
@@ -105,7 +108,7 @@ class Result:
             tuple(tuple([_in_utc(v) if isinstance(v, times) else v for v in row]) for row in rows),
         )
 
-    def dicts(self) -> list[dict[str, Any]]:
+    def dicts(self) -> list[ResultRow]:
         """Return each row by the names of its columns."""
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
 

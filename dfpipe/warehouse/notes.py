@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from dfpipe.warehouse import Warehouse
-from dfpipe.warehouse.named_queries import NamedQuery, Result
+from dfpipe.warehouse.named_queries import NamedQuery, Result, ResultRow
 
 # The columns of `runs` on which the rankings depend.
 SETTINGS = ("text_mode", "languages", "stop_words", "top_words", "top_urls", "top_pairs")
@@ -18,11 +18,9 @@ KNOWN_WORDS = {
     "w2": ("interesting_pairs", ("w1", "w2")),
 }
 
-_Run = Mapping[str, Any]
-
 
 def notes_on(
-    warehouse: Warehouse, query: NamedQuery, values: Mapping[str, object], result: Result
+    warehouse: Warehouse, query: NamedQuery, values: Mapping[str, Any], result: Result
 ) -> list[str]:
     """Return notes on an answer to a query, each a line; `values` are those of its `bind`."""
     notes = []
@@ -68,7 +66,7 @@ def nearest(warehouse: Warehouse, parameter: str, word: str) -> Sequence[str]:
     return get_close_matches(unicodedata.normalize("NFKC", word).lower(), sorted(known), n=3)
 
 
-def different_settings(query: NamedQuery, values: Mapping[str, object], runs: Result) -> list[str]:
+def different_settings(query: NamedQuery, values: Mapping[str, Any], runs: Result) -> list[str]:
     """Return the settings in which the runs differ that a query compares.
 
     `runs` is the answer to latest_runs. What an older version did not record is not compared.
@@ -83,7 +81,9 @@ def different_settings(query: NamedQuery, values: Mapping[str, object], runs: Re
     return names or (["settings"] if len(digests) > 1 else [])
 
 
-def _compared(query: NamedQuery, values: Mapping[str, Any], runs: Sequence[_Run]) -> Iterable[_Run]:
+def _compared(
+    query: NamedQuery, values: Mapping[str, Any], runs: Sequence[ResultRow]
+) -> Iterable[ResultRow]:
     """Return the runs, newest first, that a query looks at."""
     if query.compares == "all":
         return runs

@@ -2,18 +2,16 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from flask import request
 
 from dfpipe.errors import NoResultsError, UsageError
+from dfpipe.warehouse.named_queries import ResultRow
 from launcher.views import talk
 from launcher.views.results import Results, Runs
 
-Row = dict[str, Any]
 
-
-def chosen_run(results: Results) -> Row:
+def chosen_run(results: Results) -> ResultRow:
     """The run that the address names, or the newest. Raises DfpipeError."""
     runs = results.runs()
     given = request.args.get("run", "") or request.args.get("ts", "")
@@ -41,7 +39,7 @@ def span() -> int:
     return int(given) if given in map(str, talk.SPANS) else talk.DEFAULT_SPAN
 
 
-def compared_run(runs: Runs, run: Row) -> Row | None:
+def compared_run(runs: Runs, run: ResultRow) -> ResultRow | None:
     """The run to compare with: that of a time, or the newest one that is so many hours older."""
     given = comparison()
     hours = given.isascii() and given.isdigit()

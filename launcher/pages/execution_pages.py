@@ -10,6 +10,7 @@ from typing import Any
 from flask import Blueprint, Response, abort, jsonify, redirect, request, url_for
 
 from dfpipe.errors import DfpipeError
+from dfpipe.warehouse.named_queries import ResultRow
 from launcher.chains.executions import Executions, UnknownExecutionError
 from launcher.chains.records import ExecutionRecord
 from launcher.pages.board import Board
@@ -133,7 +134,7 @@ class ExecutionPages:
             if text is not None:
                 yield job, "\n".join(text.splitlines()[-LOG_LINES:])
 
-    def _run(self, execution: ExecutionView) -> dict[str, Any] | None:
+    def _run(self, execution: ExecutionView) -> ResultRow | None:
         """The analysis of the slot, if it is in the warehouse, which need not be readable."""
         try:
             run = self.results.runs().at(execution.slot)

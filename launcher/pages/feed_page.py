@@ -1,11 +1,11 @@
 """/feed.atom: the rising stories for readers of feeds."""
 
 from datetime import datetime
-from typing import Any
 
 from flask import Blueprint, Response, request, url_for
 
 from dfpipe.errors import DfpipeError, NoResultsError
+from dfpipe.warehouse.named_queries import ResultRow
 from launcher.views import feed
 from launcher.views.results import Results
 from service.access import current_access, readers_only
@@ -32,7 +32,7 @@ class FeedPage:
         text = feed.atom(feed.rises(rows, newest), newest, site, f"{site}{request.full_path}")
         return Response(text, content_type="application/atom+xml; charset=utf-8")
 
-    def _rising(self) -> tuple[datetime, list[dict[str, Any]]]:
+    def _rising(self) -> tuple[datetime, list[ResultRow]]:
         """The newest run and what rose until then; now and nothing, if there is no run yet."""
         try:
             run = self.results.runs().newest

@@ -6,6 +6,7 @@ from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from dfpipe.errors import UsageError
+from dfpipe.warehouse.named_queries import ResultRow
 from launcher.pages.choosing import chosen_run, names_run
 from launcher.pages.timeline_pages import run_findings
 from launcher.views import talk
@@ -68,7 +69,7 @@ class StoryPages:
         found = word_page(answer, run, self.results.runs().rows, (w1, w2) if w2 else (w1,))
         return self._shown("launcher_word.html", found, run, within=self._within(run, found.words))
 
-    def _within(self, run: dict[str, Any], words: tuple[str, ...]) -> Within | None:
+    def _within(self, run: ResultRow, words: tuple[str, ...]) -> Within | None:
         window = self.windows.posts(run)
         return within(window, window.with_words(words), Figures.of(run)) if window else None
 
@@ -91,7 +92,7 @@ class StoryPages:
         self,
         template: str,
         found: StoryPage | WordPage | LinkPage,
-        run: dict[str, Any],
+        run: ResultRow,
         **values: Any,
     ) -> Response:
         newest = self.results.runs().newest
@@ -132,9 +133,7 @@ class StoryPages:
             return redirect(url_for(f"pages.{found.leads_to}", **where, **found.params))
         return self._unranked(text, found, findings, run)
 
-    def _unranked(
-        self, text: str, found: Found, findings: Findings, run: dict[str, Any]
-    ) -> Response:
+    def _unranked(self, text: str, found: Found, findings: Findings, run: ResultRow) -> Response:
         return page(
             "launcher_search.html",
             text=text,

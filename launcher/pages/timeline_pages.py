@@ -7,7 +7,7 @@ from flask import Blueprint, Response, abort, jsonify, make_response, request
 
 from dfpipe.commands.query import as_csv, as_json
 from dfpipe.warehouse import named_queries
-from dfpipe.warehouse.named_queries import NamedQuery, Result
+from dfpipe.warehouse.named_queries import NamedQuery, Result, ResultRow
 from launcher.pages.choosing import (
     chosen,
     chosen_run,
@@ -158,7 +158,7 @@ def _described(query: NamedQuery) -> dict[str, Any]:
     }
 
 
-def run_findings(results: Results, run: dict[str, Any], other: dict[str, Any] | None) -> Findings:
+def run_findings(results: Results, run: ResultRow, other: ResultRow | None) -> Findings:
     """What a run has found, beside the stories of another one."""
     asked = "run_findings", {"compared": other and other["ts"]}
     (answer,) = results.about(run, [asked])

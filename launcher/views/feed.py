@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 from urllib.parse import urlencode, urlsplit
 from xml.etree import ElementTree
 
+from dfpipe.warehouse.named_queries import ResultRow
 from service.times import rfc3339
 
 ATOM = "http://www.w3.org/2005/Atom"
@@ -20,19 +20,18 @@ MOST_ENTRIES = 100
 TITLE = "Rising stories"
 # What XML 1.0 cannot hold.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-Row = Mapping[str, Any]
 
 
 @dataclass(slots=True)
 class Rise:
     """A story from the first run in which it rises, `first`, to the last."""
 
-    first: Row
+    first: ResultRow
     last: datetime
     words: list[frozenset[str]] = field(default_factory=list)
     edges: list[tuple[str, str]] = field(default_factory=list)
 
-    def continues_in(self, row: Row) -> bool:
+    def continues_in(self, row: ResultRow) -> bool:
         """Whether a story of a later run is this one: the same leading edge, or half its words."""
         if row["ts"] - self.last >= PAUSE or row["ts"] == self.last:
             return False
@@ -40,14 +39,14 @@ class Rise:
         is_alike = any(2 * len(words & known) >= len(words) for known in self.words)
         return is_alike or (row["w1"], row["w2"]) in self.edges
 
-    def add(self, row: Row) -> None:
+    def add(self, row: ResultRow) -> None:
         """Add the story of a run."""
         self.last = row["ts"]
         self.words.append(frozenset(row["words"].split()))
         self.edges.append((row["w1"], row["w2"]))
 
 
-def rises(rows: Iterable[Row], newest: datetime) -> list[Row]:
+def rises(rows: Iterable[ResultRow], newest: datetime) -> list[ResultRow]:
     """The stories that began to rise lately, each as in its first run, the newest first.
 
     `rows` are the answer to `recent_rises` over HOURS before the run `newest`. What this returns of
@@ -64,7 +63,7 @@ def rises(rows: Iterable[Row], newest: datetime) -> list[Row]:
     return sorted(lately, key=lambda row: (row["ts"], -row["rank"]), reverse=True)[:MOST_ENTRIES]
 
 
-def atom(stories: Sequence[Row], newest: datetime, site: str, own_address: str) -> bytes:
+def atom(stories: Sequence[ResultRow], newest: datetime, site: str, own_address: str) -> bytes:
     """The feed's document; `site` is the address of the service, `own_address` the feed's."""
     ElementTree.register_namespace("", ATOM)
     feed = ElementTree.Element(f"{{{ATOM}}}feed")
@@ -79,7 +78,7 @@ def atom(stories: Sequence[Row], newest: datetime, site: str, own_address: str) 
     return bytes(ElementTree.tostring(feed, encoding="utf-8", xml_declaration=True))
 
 
-def _add_entry(feed: ElementTree.Element, story: Row, site: str) -> None:
+def _add_entry(feed: ElementTree.Element, story: ResultRow, site: str) -> None:
     ts = rfc3339(story["ts"])
     edge = {"w1": story["w1"], "w2": story["w2"], "ts": ts}
     entry = _add(feed, "entry")
@@ -95,7 +94,7 @@ def _add_entry(feed: ElementTree.Element, story: Row, site: str) -> None:
     _add(entry, "summary", f"{text} First link: {story['url']}" if story["url"] else text)
 
 
-def how_much(story: Row) -> str:
+def how_much(story: ResultRow) -> str:
     """By how much a story's share of the posts has risen.
 
     >>> how_much({"before": 3, "times": 7.04}), how_much({"before": 0, "times": None})

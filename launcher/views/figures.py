@@ -1,12 +1,11 @@
 """What the figures of a run mean beside each other: shares, rises and times in its window."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from dfpipe.analysis.level import LEVEL
 from dfpipe.analysis.parts import PARTS
+from dfpipe.warehouse.named_queries import ResultRow
 
 HOUR = 3600  # seconds
 
@@ -30,7 +29,7 @@ class Figures:
     since: datetime
 
     @classmethod
-    def of(cls, run: Mapping[str, Any]) -> "Figures":
+    def of(cls, run: ResultRow) -> "Figures":
         """Take the figures of a row of `latest_runs`; runs of old versions have no recent part."""
         since = run["recent_start"] or run["window_end"]
         window = run["window_start"], run["window_end"]
@@ -61,7 +60,7 @@ class Figures:
             return None
         return recent * (self.posts - self.recent) / (before * self.recent)
 
-    def rise(self, row: Mapping[str, Any]) -> Rise | None:
+    def rise(self, row: ResultRow) -> Rise | None:
         """Return the rise of something by its `recent`, `before`, `value` (a score), `p_value`."""
         if row["value"] <= 0 or row["p_value"] >= LEVEL:
             return None

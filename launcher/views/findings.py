@@ -4,20 +4,18 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
 
-from dfpipe.warehouse.named_queries import Result
+from dfpipe.warehouse.named_queries import Result, ResultRow
 from launcher.views.charts import Chart, chart
 from launcher.views.figures import Figures
 from launcher.views.stories import StoryView, compared, host_of, story_view
 
-Row = dict[str, Any]
 MOST_NEAR = 8
 
 
-def by_item(result: Result) -> Mapping[str, list[Row]]:
+def by_item(result: Result) -> Mapping[str, list[ResultRow]]:
     """Return the rows of each item, in their order."""
-    found: defaultdict[str, list[Row]] = defaultdict(list)
+    found: defaultdict[str, list[ResultRow]] = defaultdict(list)
     for row in result.dicts():
         found[row["item"]].append(row)
     return found
@@ -31,7 +29,7 @@ class Findings:
     timeline: Chart | None
     stories: tuple[StoryView, ...]
     gone: tuple[tuple[str, str, str], ...]  # edge and words of stories that the run has no more
-    rankings: Mapping[str, Sequence[Row]]
+    rankings: Mapping[str, Sequence[ResultRow]]
 
     @property
     def words(self) -> set[str]:
@@ -47,7 +45,7 @@ class Findings:
         return {host_of(row["url"]) for row in self.rankings["top_urls"]} - {""}
 
 
-def findings_of(result: Result, run: Mapping[str, object]) -> Findings:
+def findings_of(result: Result, run: ResultRow) -> Findings:
     """Return what a run has found."""
     rows, figures = by_item(result), Figures.of(run)
     (own,) = rows["run"]
@@ -67,22 +65,22 @@ def findings_of(result: Result, run: Mapping[str, object]) -> Findings:
     )
 
 
-def _word(row: Row) -> Row:
+def _word(row: ResultRow) -> ResultRow:
     return {name: row[name] for name in ("rank", "count", "recent", "before")} | {"word": row["w1"]}
 
 
-def _rise(row: Row, figures: Figures) -> Row:
+def _rise(row: ResultRow, figures: Figures) -> ResultRow:
     return {"score": row["value"], "times": figures.times(row["recent"], row["before"])}
 
 
-def with_times(row: Row, figures: Figures) -> Row:
+def with_times(row: ResultRow, figures: Figures) -> ResultRow:
     """Return a row of a ranking; one of what rises has its `times` too."""
     if "score" not in row:
         return row
     return row | {"times": figures.times(row["recent"], row["before"])}
 
 
-def _gone(earlier: Sequence[Row], stories: Sequence[StoryView]) -> list[tuple[str, str, str]]:
+def _gone(earlier: Sequence[ResultRow], stories: Sequence[StoryView]) -> list[tuple[str, str, str]]:
     """Return the stories of another run that no story of this run is like."""
     these = [({story.w1, story.w2}, {*story.words}) for story in stories]
     found = []

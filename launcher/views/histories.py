@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from dfpipe.errors import UsageError
 from dfpipe.report.drawing import Svg, sparkline
-from dfpipe.warehouse.named_queries import Result
+from dfpipe.warehouse.named_queries import Result, ResultRow
 from launcher.views import talk
 from launcher.views.charts import Chart, chart
 from launcher.views.figures import Figures, Rise
@@ -16,7 +15,6 @@ from launcher.views.stories import StoryView, story_view
 from launcher.views.talk import Card
 from service.times import rfc3339
 
-Row = dict[str, Any]
 DRAWN = 96  # runs in a small drawing
 PARTNERS = 15
 
@@ -38,11 +36,11 @@ class StoryPage:
     examples: tuple[tuple[int, int], ...]
     urls: tuple[talk.Line, ...]
     pairs: tuple[talk.Line, ...]
-    others: tuple[Row, ...]
+    others: tuple[ResultRow, ...]
     drawn: Svg
 
 
-def story_page(result: Result, run: Mapping[str, Any], w1: str, w2: str) -> StoryPage:
+def story_page(result: Result, run: ResultRow, w1: str, w2: str) -> StoryPage:
     """Return the page of the rows of `story_findings`. Raises UnknownStoryError."""
     rows, figures = by_item(result), Figures.of(run)
     if not rows["story"]:
@@ -106,7 +104,7 @@ class WordPage:
 
 
 def word_page(
-    result: Result, run: Mapping[str, Any], runs: Sequence[Mapping[str, Any]], words: Sequence[str]
+    result: Result, run: ResultRow, runs: Sequence[ResultRow], words: Sequence[str]
 ) -> WordPage:
     """Return the page of the rows of `word_findings`, given all runs, newest first."""
     rows, figures = by_item(result), Figures.of(run)

@@ -7,14 +7,12 @@ from typing import Any
 
 from dfpipe.analysis.text import normalise_url
 from dfpipe.report.drawing import Svg, sparkline
-from dfpipe.warehouse.named_queries import Result
+from dfpipe.warehouse.named_queries import Result, ResultRow
 from launcher.views import talk
 from launcher.views.figures import Figures
 from launcher.views.findings import MOST_NEAR, by_item
 from launcher.views.histories import DRAWN, Moment
 from launcher.views.stories import StoryView, host_of, story_view, web_address
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ def counted_as(text: str, mode: str) -> str:
 
 
 def link_page(
-    result: Result, run: Mapping[str, Any], runs: Sequence[Mapping[str, Any]], url: str
+    result: Result, run: ResultRow, runs: Sequence[Mapping[str, Any]], url: str
 ) -> LinkPage:
     """Return the page of the rows of `link_findings`, given all runs, newest first."""
     rows, figures = by_item(result), Figures.of(run)
@@ -77,7 +75,7 @@ def link_page(
     )
 
 
-def _near(url: str, rows: Sequence[Row]) -> tuple[talk.Line, ...]:
+def _near(url: str, rows: Sequence[ResultRow]) -> tuple[talk.Line, ...]:
     """Ranked links that are spelled alike, then others of the same host."""
     counts = {row["text"]: row["count"] for row in rows}
     host = host_of(url)

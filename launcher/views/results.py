@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from dfpipe.errors import DfpipeError, NoResultsError
-from dfpipe.warehouse.named_queries import Result
+from dfpipe.warehouse.named_queries import Result, ResultRow
 
 FRESH_SECONDS = 5.0  # how old the list of runs may be
 KEPT_SECONDS = 900.0  # how old an answer may be at most, in case a person has changed rows
@@ -49,25 +49,25 @@ class Runs:
     The mark of a run changes when it or an older one is replaced, as the answers about it may.
     """
 
-    rows: tuple[dict[str, Any], ...]
+    rows: tuple[ResultRow, ...]
     marks: dict[datetime, int]
 
     @property
-    def newest(self) -> dict[str, Any] | None:
+    def newest(self) -> ResultRow | None:
         """The newest run, if there is one."""
         return self.rows[0] if self.rows else None
 
-    def at(self, moment: datetime) -> dict[str, Any] | None:
+    def at(self, moment: datetime) -> ResultRow | None:
         """The newest run at or before a time."""
         return next((row for row in self.rows if row["ts"] <= moment), None)
 
-    def around(self, run: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    def around(self, run: ResultRow) -> tuple[ResultRow | None, ResultRow | None]:
         """The run before one of these, and the one after it."""
         place = self.rows.index(run)
         older = self.rows[place + 1] if place + 1 < len(self.rows) else None
         return older, self.rows[place - 1] if place else None
 
-    def near(self, run: dict[str, Any], number: int) -> tuple[dict[str, Any], ...]:
+    def near(self, run: ResultRow, number: int) -> tuple[ResultRow, ...]:
         """A run with those before and after it, so many in all, newest first."""
         place = self.rows.index(run)
         start = max(0, min(place - number // 2, len(self.rows) - number))
@@ -113,7 +113,7 @@ class Results:
         self._runs = self._clock(), runs
         return runs
 
-    def about(self, run: dict[str, Any], asked: Iterable[Question]) -> list[Result]:
+    def about(self, run: ResultRow, asked: Iterable[Question]) -> list[Result]:
         """The answers to questions as of a run, in their order. Raises DfpipeError."""
         mark = self.runs().marks.get(run["ts"])
         return self._answers([(mark, name, {**params, "ts": run["ts"]}) for name, params in asked])

@@ -1,17 +1,16 @@
 """The stories of a run, as rows of its page and as a page of their own."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 from urllib.parse import urlsplit
 
 from dfpipe.report.drawing import Svg, sparkline
+from dfpipe.warehouse.named_queries import ResultRow
 from launcher.views.charts import by_part
 from launcher.views.figures import Figures, Rise
 from launcher.views.posts import Example
 
-Row = Mapping[str, Any]
 # How the stories of a page are ordered.
 SORTS = {"size": "Largest", "rise": "Rising"}
 
@@ -55,7 +54,7 @@ class StoryView:
         return sparkline(self.counts, label, recent=self.recent_at)
 
 
-def story_view(row: Row, figures: Figures) -> StoryView:
+def story_view(row: ResultRow, figures: Figures) -> StoryView:
     """Return the story of a row of item `story`, of any of the queries of findings."""
     url = web_address(row.get("url") or "")
     return StoryView(
@@ -80,7 +79,7 @@ def story_view(row: Row, figures: Figures) -> StoryView:
     )
 
 
-def compared(stories: Iterable[StoryView], earlier: Sequence[Row]) -> list[StoryView]:
+def compared(stories: Iterable[StoryView], earlier: Sequence[ResultRow]) -> list[StoryView]:
     """Return stories with the posts of the most similar story of another run."""
     others = [({row["w1"], row["w2"]}, {*row["text"].split()}, row["count"]) for row in earlier]
     return [replace(story, earlier=_most_similar(story, others)) for story in stories]

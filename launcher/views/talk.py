@@ -1,9 +1,9 @@
 """The rankings of a run as lists: made from the answers to named queries."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
+from dfpipe.warehouse.named_queries import ResultRow
 from launcher.views.figures import times_text
 from launcher.views.results import Question
 from launcher.views.stories import web_address
@@ -24,7 +24,7 @@ class Line:
     `note` says more of the value, for those who point at it and for those who hear it.
     """
 
-    rank: int
+    rank: int = 0
     words: tuple[str, ...] = ()
     url: str = ""
     host: str = ""
@@ -54,7 +54,7 @@ class Kind:
     title: str
     hint: str
     weight: str
-    line: Callable[[dict[str, Any]], dict[str, Any]]
+    line: Callable[[ResultRow], Line]
     empty: str = "Nothing in this run."
     is_recent: bool = False
 
@@ -63,60 +63,60 @@ def _posts(count: int) -> str:
     return f"{count:,} post" if count == 1 else f"{count:,} posts"
 
 
-def _word(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "words": (row["word"],),
-        "value": f"{row['percent']:.2f} %",
-        "note": f"in {_posts(row['count'])}",
-    }
+def _word(row: ResultRow) -> Line:
+    return Line(
+        words=(row["word"],),
+        value=f"{row['percent']:.2f} %",
+        note=f"in {_posts(row['count'])}",
+    )
 
 
-def _rise(row: dict[str, Any]) -> dict[str, Any]:
+def _rise(row: ResultRow) -> Line:
     was = f"{row['recent']:,} recent posts, {row['before']:,} before; score {row['score']:,.0f}"
-    return {"value": "new" if row["times"] is None else f"×{times_text(row['times'])}", "note": was}
+    return Line(value="new" if row["times"] is None else f"×{times_text(row['times'])}", note=was)
 
 
-def _rising_word(row: dict[str, Any]) -> dict[str, Any]:
-    return {"words": (row["word"],), **_rise(row)}
+def _rising_word(row: ResultRow) -> Line:
+    return replace(_rise(row), words=(row["word"],))
 
 
-def _pair(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "words": (row["w1"], row["w2"]),
-        "value": f"{row['log_weight']:,.1f}",
-        "note": f"together in {_posts(row['count'])}",
-    }
+def _pair(row: ResultRow) -> Line:
+    return Line(
+        words=(row["w1"], row["w2"]),
+        value=f"{row['log_weight']:,.1f}",
+        note=f"together in {_posts(row['count'])}",
+    )
 
 
-def _rising_pair(row: dict[str, Any]) -> dict[str, Any]:
-    return {"words": (row["w1"], row["w2"]), **_rise(row)}
+def _rising_pair(row: ResultRow) -> Line:
+    return replace(_rise(row), words=(row["w1"], row["w2"]))
 
 
-def _url(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "url": web_address(row["url"]),
-        "text": row["url"],
-        "value": f"{row['count']:,}",
-        "note": f"in {_posts(row['count'])}",
-    }
+def _url(row: ResultRow) -> Line:
+    return Line(
+        url=web_address(row["url"]),
+        text=row["url"],
+        value=f"{row['count']:,}",
+        note=f"in {_posts(row['count'])}",
+    )
 
 
-def _count_of_pair(row: dict[str, Any]) -> dict[str, Any]:
+def _count_of_pair(row: ResultRow) -> Line:
     posts = _posts(row["count"])
-    return {"words": (row["w1"], row["w2"]), "value": f"{row['count']:,}", "note": f"in {posts}"}
+    return Line(words=(row["w1"], row["w2"]), value=f"{row['count']:,}", note=f"in {posts}")
 
 
-def _host(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "host": row["host"],
-        "value": f"{row['count']:,}",
-        "note": f"by {row['urls']:,} ranked link{'' if row['urls'] == 1 else 's'}",
-    }
+def _host(row: ResultRow) -> Line:
+    return Line(
+        host=row["host"],
+        value=f"{row['count']:,}",
+        note=f"by {row['urls']:,} ranked link{'' if row['urls'] == 1 else 's'}",
+    )
 
 
-def _count_of_word(row: dict[str, Any]) -> dict[str, Any]:
+def _count_of_word(row: ResultRow) -> Line:
     value = f"{row['count']:,}"
-    return {"words": (row["word"],), "value": value, "note": f"in {_posts(row['count'])}"}
+    return Line(words=(row["word"],), value=value, note=f"in {_posts(row['count'])}")
 
 
 WORDS_OF_POSTS = Kind("Words", "in how many of these posts", "count", _count_of_word)
@@ -167,7 +167,7 @@ def question(name: str, span: int) -> Question:
     return name, ({"since": span} if KINDS[name].is_recent else {})
 
 
-def card(asked: Question, rows: Sequence[dict[str, Any]], shown: int = SHOWN) -> Card:
+def card(asked: Question, rows: Sequence[ResultRow], shown: int = SHOWN) -> Card:
     """The card of a query's rows, with no more than so many lines; rises have their `times`."""
     name, params = asked
     kind = KINDS[name]
@@ -175,21 +175,21 @@ def card(asked: Question, rows: Sequence[dict[str, Any]], shown: int = SHOWN) ->
     return Card(name, kind.title, kind.hint, found, len(rows), kind.empty, params)
 
 
-def lines(kind: Kind, rows: Sequence[dict[str, Any]]) -> tuple[Line, ...]:
+def lines(kind: Kind, rows: Sequence[ResultRow]) -> tuple[Line, ...]:
     """The rows of a list as its lines, with bars beside the longest."""
     top = max((row[kind.weight] for row in rows), default=0) or 1
     return tuple(
-        Line(rank=place, share=max(0.0, 100 * row[kind.weight] / top), **kind.line(row))
+        replace(kind.line(row), rank=place, share=max(0.0, 100 * row[kind.weight] / top))
         for place, row in enumerate(rows, 1)
     )
 
 
-def cards(rankings: Mapping[str, Sequence[dict[str, Any]]]) -> list[Card]:
+def cards(rankings: Mapping[str, Sequence[ResultRow]]) -> list[Card]:
     """The short lists of the page of a run."""
     return [card((name, {}), rankings[name]) for name in CARDS]
 
 
-def contrast(rankings: Mapping[str, Sequence[dict[str, Any]]]) -> list[Card]:
+def contrast(rankings: Mapping[str, Sequence[ResultRow]]) -> list[Card]:
     """What is popular and not interesting, and what is interesting and not popular."""
     words, pairs = rankings["popular_words"], rankings["interesting_pairs"]
     paired = {word for row in pairs for word in (row["w1"], row["w2"])}
@@ -197,12 +197,10 @@ def contrast(rankings: Mapping[str, Sequence[dict[str, Any]]]) -> list[Card]:
     return [card((CONTRAST, {}), alone, len(alone)), interesting_not_popular(words, pairs)]
 
 
-def interesting_not_popular(
-    words: Iterable[dict[str, Any]], pairs: Sequence[dict[str, Any]]
-) -> Card:
+def interesting_not_popular(words: Iterable[ResultRow], pairs: Sequence[ResultRow]) -> Card:
     """The words of interesting pairs that are not among the popular, by their best pair."""
     ranks = {row["word"]: row["rank"] for row in words}
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, ResultRow] = {}
     for row in pairs:
         for word in (row["w1"], row["w2"]):
             if ranks.get(word, POPULAR + 1) > POPULAR:

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -17,6 +17,7 @@ from dfpipe.analysis.parts import PARTS
 from dfpipe.analysis.text import END, Mode, classic_word, modern_word, normalise_url, runs
 from dfpipe.datastore import Store, StoreError, fetch_values
 from dfpipe.posts.post import KIND
+from dfpipe.warehouse.named_queries import ResultRow
 from launcher.views.charts import Chart, drawn
 from launcher.views.figures import Figures
 from launcher.views.talk import KINDS, WORDS_OF_POSTS, Line, lines
@@ -26,7 +27,6 @@ MOST_POSTS, MOST_CHARACTERS = 50_000, 10_000_000
 DEADLINE, KEPT = 2.0, 900.0  # seconds
 MOST_WINDOWS = 2
 MOST_LINES, MOST_EXAMPLES = 15, 5
-Row = Mapping[str, Any]
 _logger = logging.getLogger(__name__)
 
 
@@ -163,7 +163,7 @@ class Windows:
         self._lock = threading.Lock()
         self._kept: OrderedDict[datetime, tuple[float, WindowPosts]] = OrderedDict()
 
-    def posts(self, run: Row) -> WindowPosts | None:
+    def posts(self, run: ResultRow) -> WindowPosts | None:
         """The posts of a run's window; None if the store cannot be read."""
         with self._lock:
             until, window = self._kept.pop(run["ts"], (0.0, None))
@@ -178,7 +178,7 @@ class Windows:
                 self._kept.popitem(last=False)
             return window
 
-    def _read(self, run: Row) -> WindowPosts:
+    def _read(self, run: ResultRow) -> WindowPosts:
         query = self._store.query(kind=KIND, order=["-created_at"])
         for sign, name in ((">=", "window_start"), ("<", "window_end")):
             query.add_filter(filter=PropertyFilter("created_at", sign, run[name]))

@@ -5,13 +5,13 @@ boosts one. An activity or a post may also be a separate document.
 """
 
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import urlsplit
 
 from dfpipe.posts.formats.html_text import html_text, with_parts
 from dfpipe.posts.formats.result import (
     UNKNOWN,
     Deletion,
+    Json,
     RefusedError,
     Result,
     Skip,
@@ -30,22 +30,22 @@ _COLLECTIONS = ("OrderedCollection", "OrderedCollectionPage")
 _POSTS = ("Note", "Article", "Page", "Question")
 
 
-def is_collection(document: dict[str, Any]) -> bool:
+def is_collection(document: Json) -> bool:
     """Tell whether a document is an outbox or a page of one."""
     return document.get("type") in _COLLECTIONS and "orderedItems" in document
 
 
-def is_activity(document: dict[str, Any]) -> bool:
+def is_activity(document: Json) -> bool:
     """Tell whether a document is an activity."""
     return {"type", "actor", "object"} <= document.keys()
 
 
-def is_object(document: dict[str, Any]) -> bool:
+def is_object(document: Json) -> bool:
     """Tell whether a document is a post as an activity holds it."""
     return "attributedTo" in document and document.get("type") in _POSTS
 
 
-def collection_results(collection: dict[str, Any]) -> Iterator[Result]:
+def collection_results(collection: Json) -> Iterator[Result]:
     """Yield what the activities of an outbox give.
 
     Lists of likes and of bookmarks are collections too, but hold only addresses of posts.
@@ -57,7 +57,7 @@ def collection_results(collection: dict[str, Any]) -> Iterator[Result]:
             yield UNKNOWN
 
 
-def activity_results(activity: dict[str, Any]) -> Iterator[Result]:
+def activity_results(activity: Json) -> Iterator[Result]:
     """Yield the post of a `Create` or an `Announce`, or the deletion of a `Delete`.
 
     A boost is a separate post by the account that boosted. Usually the activity has only the
@@ -74,7 +74,7 @@ def activity_results(activity: dict[str, Any]) -> Iterator[Result]:
         yield OTHER_ACTIVITY
 
 
-def object_results(thing: dict[str, Any]) -> Iterator[Result]:
+def object_results(thing: Json) -> Iterator[Result]:
     """Yield the post of an object that is in no activity."""
     yield attempt(_object_post, thing)
 
@@ -91,7 +91,7 @@ def _object_post(thing: object) -> Post:
     )
 
 
-def _boost(activity: dict[str, Any]) -> Post:
+def _boost(activity: Json) -> Post:
     original = activity["object"]
     text, urls = ("", [original]) if isinstance(original, str) else _content(original)
     return make_post(

@@ -6,10 +6,10 @@ The Python SDK's `model_dump_json` writes the same objects with other names, suc
 import re
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
 from dfpipe.posts.formats.result import (
     Deletion,
+    Json,
     RefusedError,
     Result,
     Skip,
@@ -37,22 +37,22 @@ _GIF_HOSTS = {"media.tenor.com", "static.klipy.com", "media.giphy.com", "i.giphy
 _MOST_SEARCHED = 10_000  # bytes of a text; Bluesky itself allows 3,000
 
 
-def is_item(document: dict[str, Any]) -> bool:
+def is_item(document: Json) -> bool:
     """Tell whether a document is an item of a feed, a bare post, or a record with its URI."""
     return isinstance(document.get("post"), dict) or _is_uri(document.get("uri"))
 
 
-def is_thread(document: dict[str, Any]) -> bool:
+def is_thread(document: Json) -> bool:
     """Tell whether a document is an answer of `getPostThread`."""
     return isinstance(document.get("thread"), dict)
 
 
-def is_event(document: dict[str, Any]) -> bool:
+def is_event(document: Json) -> bool:
     """Tell whether a document is a line of Jetstream."""
     return {"did", "time_us", "kind"} <= document.keys()
 
 
-def results(item: dict[str, Any]) -> Iterator[Result]:
+def results(item: Json) -> Iterator[Result]:
     """Yield the post of an item of a feed, of a bare post, or of a record with its URI.
 
     A repost is a separate post by the account that reposted, at that time, with the text and the
@@ -70,7 +70,7 @@ def results(item: dict[str, Any]) -> Iterator[Result]:
         yield attempt(_post, post)
 
 
-def thread_results(answer: dict[str, Any]) -> Iterator[Result]:
+def thread_results(answer: Json) -> Iterator[Result]:
     """Yield the posts of a thread: those above the one asked for, itself, and all replies."""
     waiting: list[object] = [answer["thread"]]
     while waiting:
@@ -81,7 +81,7 @@ def thread_results(answer: dict[str, Any]) -> Iterator[Result]:
             waiting.append(parent)
 
 
-def event_results(event: dict[str, Any]) -> Iterator[Result]:
+def event_results(event: Json) -> Iterator[Result]:
     """Yield what a line of Jetstream tells: a post, a repost, or the deletion of a post."""
     commit = event.get("commit")
     collection = inside(commit, "collection")

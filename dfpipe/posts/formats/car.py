@@ -8,12 +8,12 @@ which key each record is kept (https://atproto.com/specs/repository).
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from libipld import decode_dag_cbor
 
 from dfpipe.posts.formats.bluesky import POSTS, REPOSTS, record_result
-from dfpipe.posts.formats.result import ArchiveError, Result
+from dfpipe.posts.formats.result import ArchiveError, Json, Result
 
 _ROOTS = b"eroots"  # a key of the header, which is a map of two
 _CID = b"\x01\x71\x12\x20"  # how the CID of a block begins: version 1, DAG-CBOR, SHA-256
@@ -86,7 +86,7 @@ def _read(stream: BinaryIO) -> _Repository:
     return found
 
 
-def _entries(entries: list[dict[str, Any]]) -> Iterator[tuple[str, bytes]]:
+def _entries(entries: list[Json]) -> Iterator[tuple[str, bytes]]:
     """Yield the keys of posts and reposts in a node of the tree, and the CIDs of the records.
 
     An entry has the end of its key, and how many bytes it shares with the key before it.

@@ -1,10 +1,10 @@
 """Statuses of Mastodon's API, one by one or in lists; their content is HTML."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from dfpipe.posts.formats.html_text import html_text, with_parts
 from dfpipe.posts.formats.result import (
+    Json,
     RefusedError,
     Result,
     attempt,
@@ -19,12 +19,12 @@ from dfpipe.posts.formats.result import (
 from dfpipe.posts.post import Post
 
 
-def is_status(document: dict[str, Any]) -> bool:
+def is_status(document: Json) -> bool:
     """Tell whether a document is a status."""
     return "content" in document and "account" in document
 
 
-def results(status: dict[str, Any]) -> Iterator[Result]:
+def results(status: Json) -> Iterator[Result]:
     """Yield the post of a status.
 
     A boost is a separate post by the account that boosted, at that time, with the text and the
@@ -33,7 +33,7 @@ def results(status: dict[str, Any]) -> Iterator[Result]:
     yield attempt(_post, status)
 
 
-def _post(status: dict[str, Any]) -> Post:
+def _post(status: Json) -> Post:
     original = status.get("reblog") or status
     content = inside(original, "content")
     if not isinstance(content, str):
@@ -66,7 +66,7 @@ def _named(status: object) -> set[str]:
     }
 
 
-def _tid(status: dict[str, Any]) -> int:
+def _tid(status: Json) -> int:
     """Return the status's own number, or a hash of its URI on a server whose ids are none."""
     value, uri = status.get("id"), status.get("uri")
     if isinstance(value, str) and not value.isdecimal() and isinstance(uri, str) and uri:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 import orjson
 
 from dfpipe.posts.formats.result import (
+    Json,
     Result,
     attempt,
     items,
@@ -18,17 +18,17 @@ from dfpipe.posts.formats.result import (
 from dfpipe.posts.post import Post
 
 
-def is_record(document: dict[str, Any]) -> bool:
+def is_record(document: Json) -> bool:
     """Tell whether a document is a record of this project: nothing else has a `tid`."""
     return "tid" in document
 
 
-def results(record: dict[str, Any]) -> Iterator[Result]:
+def results(record: Json) -> Iterator[Result]:
     """Yield the post of a record; `urls` may be missing, null or one string."""
     yield attempt(_post, record)
 
 
-def _post(record: dict[str, Any]) -> Post:
+def _post(record: Json) -> Post:
     return make_post(
         parse_tid(record.get("tid")),
         record.get("user"),

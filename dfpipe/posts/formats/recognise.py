@@ -6,7 +6,7 @@ one, write a module and an entry here. No two formats may claim the same object 
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from dfpipe.posts.formats import (
     activitypub,
@@ -20,7 +20,7 @@ from dfpipe.posts.formats import (
     v2,
     v11,
 )
-from dfpipe.posts.formats.result import UNKNOWN, Result, shielded
+from dfpipe.posts.formats.result import UNKNOWN, Json, Result, shielded
 
 HEAD_BYTES = 2**16  # of a file, from which its format is recognised
 
@@ -30,8 +30,8 @@ class JsonFormat:
     """A format of JSON objects. `claims` says whether an object is in it, `results` reads one."""
 
     name: str
-    claims: Callable[[dict[str, Any]], bool]
-    results: Callable[[dict[str, Any]], Iterator[Result]]
+    claims: Callable[[Json], bool]
+    results: Callable[[Json], Iterator[Result]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def results(document: object, nesting: int = 2) -> Iterator[Result]:
         yield UNKNOWN
 
 
-def json_format(document: dict[str, Any]) -> JsonFormat | None:
+def json_format(document: Json) -> JsonFormat | None:
     """Return the format of a JSON object, or None."""
     return next((known for known in JSON_FORMATS if known.claims(document)), None)
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from dfpipe.errors import DfpipeError
 from dfpipe.posts.post import Post
@@ -15,6 +16,8 @@ MAX_USER_BYTES = 1_500
 MAX_CONTENT_BYTES = 1_000_000
 # Beyond these years a time is a mistake; between them it can be moved without leaving the calendar.
 FIRST_YEAR, LAST_YEAR = 1970, 2261
+
+Json = dict[str, Any]  # an object of an archive, as JSON has it
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_SECONDS = 10**8  # in 1973

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
 from dfpipe.posts.formats.result import (
+    Json,
     RefusedError,
     Result,
     attempt,
@@ -21,19 +21,19 @@ from dfpipe.posts.post import Post
 _TWEET = "snscrape.modules.twitter.Tweet"
 
 
-def is_snscrape(document: dict[str, Any]) -> bool:
+def is_snscrape(document: Json) -> bool:
     """Tell whether a document is a tweet of snscrape or twscrape; the text was once `content`."""
     keys = document.keys()
     has_text = "rawContent" in keys or {"content", "renderedContent"} <= keys
     return {"id", "date"} <= keys and has_text and document.get("_type", _TWEET) == _TWEET
 
 
-def snscrape_results(tweet: dict[str, Any]) -> Iterator[Result]:
+def snscrape_results(tweet: Json) -> Iterator[Result]:
     """Yield the post of a tweet; a retweet has the whole text and the links of its original."""
     yield attempt(_snscrape_post, tweet)
 
 
-def _snscrape_post(tweet: dict[str, Any]) -> Post:
+def _snscrape_post(tweet: Json) -> Post:
     tid = parse_tid(tweet.get("id_str"), tweet.get("id"))
     retweeted = tweet.get("retweetedTweet")
     text, source = _raw_content(tweet), tweet
@@ -53,23 +53,23 @@ def _raw_content(tweet: object) -> object:
     return inside(tweet, "rawContent") or inside(tweet, "content")
 
 
-def _links(tweet: dict[str, Any]) -> list[object]:
+def _links(tweet: Json) -> list[object]:
     links = items(tweet.get("links"))
     return links or [{"url": url} for url in items(tweet.get("outlinks"))]
 
 
-def is_twint(document: dict[str, Any]) -> bool:
+def is_twint(document: Json) -> bool:
     """Tell whether a document is a tweet of twint."""
     keys = document.keys()
     return {"id", "username", "conversation_id"} <= keys and isinstance(document.get("tweet"), str)
 
 
-def twint_results(tweet: dict[str, Any]) -> Iterator[Result]:
+def twint_results(tweet: Json) -> Iterator[Result]:
     """Yield the post of a tweet."""
     yield attempt(_twint_post, tweet)
 
 
-def _twint_post(tweet: dict[str, Any]) -> Post:
+def _twint_post(tweet: Json) -> Post:
     tid = parse_tid(tweet.get("id"))
     text = tweet.get("tweet")
     links = {"urls": [{"url": url} for url in items(tweet.get("urls"))]}
@@ -78,7 +78,7 @@ def _twint_post(tweet: dict[str, Any]) -> Post:
     )
 
 
-def _twint_time(tid: int, tweet: dict[str, Any]) -> datetime:
+def _twint_time(tid: int, tweet: Json) -> datetime:
     """Return the time that the id carries: what twint writes is in the zone of its computer."""
     try:
         return snowflake_time(tid)

@@ -1,11 +1,11 @@
 """Tweets of the v1.1 API: stream lines, REST pages, and those of a personal archive."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from dfpipe.posts.formats import v2
 from dfpipe.posts.formats.result import (
     Deletion,
+    Json,
     RefusedError,
     Result,
     Skip,
@@ -31,18 +31,18 @@ _WITHHELD_EVERYWHERE = {"XX", "XY"}
 NOTICE = "a notice of the stream that concerns no single post"
 
 
-def is_notice(document: dict[str, Any]) -> bool:
+def is_notice(document: Json) -> bool:
     """Tell whether a document is a notice of the stream, which comes beside tweets."""
     return "delete" in document or not NOTICES.isdisjoint(document)
 
 
-def is_tweet(document: dict[str, Any]) -> bool:
+def is_tweet(document: Json) -> bool:
     """Tell whether a document has an id and a text, and is not a tweet of v2."""
     has_both = not _IDS.isdisjoint(document) and not _TEXTS.isdisjoint(document)
     return has_both and not v2.is_tweet(document)
 
 
-def results(tweet: dict[str, Any]) -> Iterator[Result]:
+def results(tweet: Json) -> Iterator[Result]:
     """Yield the post of a tweet, or the deletion of a notice.
 
     The long form of the text is taken, wherever it is. A retweet is "RT @user: " and the long
@@ -57,12 +57,12 @@ def results(tweet: dict[str, Any]) -> Iterator[Result]:
         yield attempt(_post, tweet)
 
 
-def _deletion(notice: dict[str, Any]) -> Deletion:
+def _deletion(notice: Json) -> Deletion:
     status = inside(notice, "delete", "status")
     return Deletion(parse_tid(inside(status, "id_str"), inside(status, "id")))
 
 
-def _post(tweet: dict[str, Any]) -> Post:
+def _post(tweet: Json) -> Post:
     if _is_withheld(tweet):
         raise RefusedError(WITHHELD)
     text, entities = _content(tweet)
@@ -80,7 +80,7 @@ def _post(tweet: dict[str, Any]) -> Post:
     )
 
 
-def _is_withheld(tweet: dict[str, Any]) -> bool:
+def _is_withheld(tweet: Json) -> bool:
     countries = set(strings(items(tweet.get("withheld_in_countries"))))
     return (
         tweet.get("withheld_copyright") is True

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from dfpipe.posts.formats.result import (
     Deletion,
+    Json,
     RefusedError,
     Result,
     Skip,
@@ -73,14 +73,14 @@ _SHARED = frozenset(
 )
 
 
-def is_page(document: dict[str, Any]) -> bool:
+def is_page(document: Json) -> bool:
     """Tell whether a document is a page, if an empty one, or a line of the stream."""
     if "data" in document or inside(document, "meta", "result_count") is not None:
         return True
     return isinstance(document.get("errors"), list) and "id" not in document
 
 
-def is_tweet(document: dict[str, Any]) -> bool:
+def is_tweet(document: Json) -> bool:
     """Tell whether a document is a single v2 tweet, such as a line of a flattened file.
 
     >>> is_tweet({"id": "1", "text": "Storm"}), is_tweet({"id": 1, "id_str": "1", "text": "Storm"})
@@ -92,7 +92,7 @@ def is_tweet(document: dict[str, Any]) -> bool:
     return not _ONLY_V2.isdisjoint(keys) or (isinstance(document["id"], str) and keys <= _SHARED)
 
 
-def tweet_results(tweet: dict[str, Any]) -> Iterator[Result]:
+def tweet_results(tweet: Json) -> Iterator[Result]:
     """Yield what the page of a single tweet would give for it.
 
     Flattening, as `twarc2 flatten` does it, puts the user into `author`, the original of a retweet
@@ -102,12 +102,12 @@ def tweet_results(tweet: dict[str, Any]) -> Iterator[Result]:
     yield from _results(tweet, Included({}, {}, {}))
 
 
-def is_includes(document: dict[str, Any]) -> bool:
+def is_includes(document: Json) -> bool:
     """Tell whether a document is the `includes` of a page alone."""
     return isinstance(document.get("users"), list) and document.keys() <= _INCLUDES
 
 
-def includes_results(includes: dict[str, Any]) -> Iterator[Result]:
+def includes_results(includes: Json) -> Iterator[Result]:
     """Yield nothing: what tweets refer to is not posts."""
     return iter(())
 
@@ -124,7 +124,7 @@ def page_files(name: str) -> tuple[str, str] | None:
     return (f"{found[1]}data{found[3]}", f"{found[1]}users{found[3]}") if found else None
 
 
-def results(page: dict[str, Any]) -> Iterator[Result]:
+def results(page: Json) -> Iterator[Result]:
     """Yield the posts of a page or stream line, and a deletion for each earlier version of one.
 
     Of `includes` the users' names, the originals of retweets and the polls are used; the tweets
@@ -157,12 +157,12 @@ def _index(things: object) -> Index:
     return {key: thing for key, thing in found if isinstance(key, str)}
 
 
-def _results(tweet: dict[str, Any], referred: Included) -> Iterator[Result]:
+def _results(tweet: Json, referred: Included) -> Iterator[Result]:
     yield attempt(_post, tweet, referred)
     yield from _earlier_versions(tweet)
 
 
-def _post(tweet: dict[str, Any], referred: Included) -> Post:
+def _post(tweet: Json, referred: Included) -> Post:
     withheld = tweet.get("withheld")
     if inside(withheld, "scope") == "user" or inside(withheld, "copyright") is True:
         raise RefusedError(WITHHELD)
@@ -187,7 +187,7 @@ def _found(index: Index, key: object) -> object:
     return index.get(key) if isinstance(key, str) else None
 
 
-def _retweeted(tweet: dict[str, Any]) -> object:
+def _retweeted(tweet: Json) -> object:
     """Return the reference to the original of a retweet, or None."""
     references = items(tweet.get("referenced_tweets"))
     return next((ref for ref in references if inside(ref, "type") == "retweeted"), None)
@@ -209,7 +209,7 @@ def _poll_options(tweet: object, referred: Included) -> list[str]:
     return strings(inside(option, "label") for option in items(inside(poll, "options")))
 
 
-def _earlier_versions(tweet: dict[str, Any]) -> Iterator[Result]:
+def _earlier_versions(tweet: Json) -> Iterator[Result]:
     """Yield a deletion for each version before this one; each has an id of its own."""
     history = items(tweet.get("edit_history_tweet_ids"))
     if tweet.get("id") in history:

@@ -37,8 +37,9 @@ taken; only the second queue of persist-queue waits for an acknowledgement. task
 tasks of a call at once, and a power loss can undo its last commits (`synchronous = NORMAL`). The
 others keep SQLite's default, which waits for the disk, and commit each put.
 
-On disk, commits take most of the time. In memory they cost nothing, so that CPU time decides, and a
-queue that does less for a task is faster. Add and lease in batches where speed matters.
+On disk, commits take most of the time: the slower the disk, the further taskqueue is ahead. In
+memory they cost nothing, so that CPU time decides, and a queue that does less for a task is faster.
+A machine with a faster disk lies between the two. Add and lease in batches where speed matters.
 """
 
 Cycle = Callable[[int], None]

@@ -2,12 +2,37 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from dfpipe.errors import DfpipeError
+
+
+def write_whole(lines: Iterable[bytes], path: Path) -> int:
+    """Write lines to a file that appears, or is replaced, when it is complete; return their number.
+
+    A pipe or a device is written to as it is. Raises DfpipeError where it cannot be written.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            with path.open("wb") as file:
+                return _write(lines, file)
+        with appearing(path) as file:
+            return _write(lines, file)
+    except OSError as error:
+        raise DfpipeError(
+            f"{path} cannot be written: {error.strerror}: name a file in a folder of yours"
+        ) from error
+
+
+def _write(lines: Iterable[bytes], file: BinaryIO) -> int:
+    count = 0
+    for line in lines:
+        file.write(line)
+        count += 1
+    return count
 
 
 @contextmanager

@@ -57,6 +57,7 @@ def command(
     """
     # None of this is needed for --help, and it takes half a second to import.
     from dfpipe.datastore import connect
+    from dfpipe.files import write_whole
     from dfpipe.posts import exporting
 
     with closing(connect(store, create=False, read_only=True, verify=True)) as client:
@@ -65,4 +66,4 @@ def command(
             sys.stdout.buffer.writelines(lines)
             sys.stdout.buffer.flush()
         else:
-            click.echo(f"{exporting.write_whole(lines, output):,} posts written to {output}")
+            click.echo(f"{write_whole(lines, output):,} posts written to {output}")

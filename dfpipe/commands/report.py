@@ -1,12 +1,14 @@
 """`dfpipe report`."""
 
+import sys
 from contextlib import closing
-from typing import IO
+from pathlib import Path
 
 import click
 
 from dfpipe.commands.options import SINK, require_sink, store_option
 from dfpipe.commands.query import readable
+from dfpipe.files import write_whole
 from dfpipe.report.page import STORIES, Findings, read, render
 from dfpipe.warehouse import connect
 from dfpipe.warehouse.named_queries import Parameter
@@ -26,18 +28,23 @@ Examples:
     "--output",
     metavar="FILE",
     required=True,
-    type=click.File("w", encoding="utf-8", atomic=True),
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
     help="The HTML file; - for standard output.",
 )
 @click.option("--ts", metavar="TIME", help="Report the newest run at or before this time.")
-def command(sink: str | None, store: str | None, output: IO[str], ts: str | None) -> None:
+def command(sink: str | None, store: str | None, output: Path, ts: str | None) -> None:
     """Write a run as one self-contained HTML file: stories, words, pairs and links.
 
     The file has no scripts and loads nothing, so it can be sent as an e-mail. With --store, each
     story shows an example post.
     """
     found = read(connect(require_sink(sink)), TS.value(ts))
-    output.write(render(found, _examples(found, store) if store else {}))
+    page = render(found, _examples(found, store) if store else {}).encode()
+    if output == Path("-"):
+        sys.stdout.buffer.write(page)
+        sys.stdout.buffer.flush()
+    else:
+        write_whole([page], output)
 
 
 def _examples(found: Findings, store: str) -> dict[int, str]:

@@ -1,6 +1,8 @@
 """`dfpipe report`: one file, without scripts, whatever posts contain."""
 
 import doctest
+import errno
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -107,6 +109,33 @@ def test_a_time_without_a_run_leaves_the_file_as_it_was(sink: str, tmp_path: Pat
     with pytest.raises(SystemExit):
         cli.main(argv)
     assert file.read_text() == "before"
+
+
+def test_what_cannot_be_written_leaves_the_file_as_it_was(
+    sink: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    file = tmp_path / "report.html"
+    file.write_text("before")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(SystemExit) as end:
+        cli.main(["report", "--sink", sink, "--output", str(file)])
+    assert end.value.code == 1
+    assert f"{file} cannot be written: No space left on device: " in capsys.readouterr().err
+    assert file.read_text() == "before"
+    assert {each.name for each in tmp_path.iterdir()} == {"report.html", "results.duckdb"}
+
+
+def test_a_pipe_is_written_to_and_stays(sink: str, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    run("--sink", sink, "--output", str(pipe))
+    assert os.read(reader, 20).startswith(b"<!doctype html>")
+    os.close(reader)
+    assert pipe.is_fifo()
 
 
 def test_the_help_says_what_it_does() -> None:

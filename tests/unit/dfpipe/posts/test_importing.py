@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from dfpipe.commands import import_report
 from dfpipe.datastore import connect
 from dfpipe.errors import DfpipeError, UsageError
+from dfpipe.files import write_whole
 from dfpipe.posts import exporting, importing, scanning, storing
 from dfpipe.posts.formats.own import post_line
 from dfpipe.posts.formats.result import ArchiveError
@@ -269,14 +270,14 @@ class TestExport:
     def test_a_pipe_is_written_to_and_stays(self, folder: Path) -> None:
         os.mkfifo("pipe")
         reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
-        assert exporting.write_whole([line(1)], Path("pipe")) == 1
+        assert write_whole([line(1)], Path("pipe")) == 1
         assert os.read(reader, 1000) == line(1)
         os.close(reader)
         assert Path("pipe").is_fifo()
 
     def test_a_name_that_is_too_long(self, folder: Path) -> None:
         with pytest.raises(DfpipeError, match="cannot be written: File name too long: name a file"):
-            exporting.write_whole([line(1)], folder / ("x" * 300))
+            write_whole([line(1)], folder / ("x" * 300))
 
     def test_a_file_appears_whole(self, folder: Path) -> None:
         target = folder / "out.jsonl"
@@ -287,16 +288,16 @@ class TestExport:
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            exporting.write_whole(failing(), target)
+            write_whole(failing(), target)
         assert target.read_bytes() == b"old"
-        assert exporting.write_whole([line(1), line(2)], target) == 2
+        assert write_whole([line(1), line(2)], target) == 2
         assert target.read_bytes() == line(1) + line(2)
         assert [file.name for file in folder.iterdir()] == ["out.jsonl"]
 
     def test_a_file_that_cannot_be_written(self, folder: Path) -> None:
         message = "out cannot be written: No such file or directory: name a file in a folder"
         with pytest.raises(DfpipeError, match=message):
-            exporting.write_whole([], folder / "none" / "out")
+            write_whole([], folder / "none" / "out")
 
     @given(
         st.lists(
@@ -370,7 +371,7 @@ def test_an_export_is_on_the_disk_before_it_has_its_name(
 
     monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(Path, "replace", renamed)
-    assert exporting.write_whole([b"{}\n"], tmp_path / "out") == 1
+    assert write_whole([b"{}\n"], tmp_path / "out") == 1
     assert done == ["file", "rename", "folder"]
 
 

@@ -202,12 +202,9 @@ def test_a_table_shows_the_columns_that_the_query_names(
 
 @pytest.mark.parametrize("name", named_queries.names())
 def test_a_table_has_its_headers_on_one_line(ask: Ask, sink: str, name: str) -> None:
-    needed = {"ts": "2015-01-11T00:00:00Z", "word": "word1", "w1": "word1", "w2": "word2"}
-    asked = [p.name for p in named_queries.load(name).parameters if p.default is None]
-    status, output, _ = ask(name, *(f"--param={each}={needed[each]}" for each in asked))
-    columns = (
-        named_queries.load(name).table_columns
-        or connect(sink).query(name, **{each: needed[each] for each in asked}).columns
-    )
+    asked = [each for each in named_queries.load(name).parameters if each.default is None]
+    values = {each.name: TS if each.kind == "TIMESTAMP" else "word1" for each in asked}
+    columns = named_queries.load(name).table_columns or connect(sink).query(name, **values).columns
+    status, output, _ = ask(name, *(f"--param={key}={value}" for key, value in values.items()))
     assert status == 0
     assert set(columns) - {"ts"} <= set(output.splitlines()[2].split())

@@ -136,6 +136,11 @@ class Database:
     def _file(self) -> Path:
         return self.path if self._copy is None else Path(self._copy.name, self.path.name)
 
+    @property
+    def is_unwritable(self) -> bool:
+        """Whether it replaces a file without write access; nobody would find a write to it."""
+        return self._copy is not None or self._lacks_checksums
+
     def move_to_copy(self) -> None:
         """Read a temporary copy from now on: it can get the indexes that the file cannot."""
         folder = tempfile.TemporaryDirectory(prefix="dfpipe-")
@@ -287,6 +292,7 @@ _inherited: list[list[sqlite3.Connection]] = []
 # What decoding a damaged row can raise.
 _SENSELESS = (DamageError, LookupError, ValueError, TypeError, msgpack.UnpackException)
 _DAMAGED = "the store is damaged: restore it from a backup"
+UNWRITABLE = "it cannot be written to: check its permissions and its folder's"
 _FULL = "the disk is full: make room and try again"
 _EXPLANATIONS = {
     sqlite3.SQLITE_NOTADB: "this is not an SQLite database: choose another file",
@@ -294,7 +300,7 @@ _EXPLANATIONS = {
     sqlite3.SQLITE_CONSTRAINT: _DAMAGED,  # a row that is there was not found
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened or created: check that its folder exists and "
     "that you may write there",
-    sqlite3.SQLITE_READONLY: "it cannot be written to: check its permissions and its folder's",
+    sqlite3.SQLITE_READONLY: UNWRITABLE,
     sqlite3.SQLITE_FULL: _FULL,
 }
 

@@ -14,7 +14,7 @@ from google.cloud.datastore.key import Key
 from dfpipe.datastore import catalog as catalogs
 from dfpipe.datastore.batch import Batch, Transaction
 from dfpipe.datastore.catalog import Catalog, Stored, Writer
-from dfpipe.datastore.database import Database
+from dfpipe.datastore.database import UNWRITABLE, Database
 from dfpipe.datastore.errors import StoreError, UnwritableError
 from dfpipe.datastore.indexes import Index
 from dfpipe.datastore.keys import make_key, path_of
@@ -296,6 +296,8 @@ class Client:
             raise StoreError(
                 f"{self.database.path} was opened for reading only: connect without read_only"
             )
+        if self.database.is_unwritable:
+            raise UnwritableError(f"{self.database.path}: {UNWRITABLE}")
 
 
 def _kind_number(namespace: str, kind: str, read: Any, catalog: Catalog) -> int | None:

@@ -227,6 +227,8 @@ def test_a_read_only_place_without_what_newer_versions_write(
             client, lambda: list(client.query(kind="Tweet", order=["created_at"]).fetch(limit=7))
         )
         assert client.get(client.key("Tweet", 1)) == again[0]
+        with pytest.raises(StoreError, match=r"s.db(: it cannot be written| was opened for read)"):
+            client.put(_post(client, 1))
     assert lines == exported(whole)
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["s.db"]

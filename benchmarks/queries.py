@@ -10,7 +10,8 @@ from unittest import mock
 
 from google.cloud import datastore
 
-from dfpipe.datastore import Query, embedded
+from dfpipe.datastore import Query
+from dfpipe.datastore.embedded import client as embedded
 from dfpipe.launch import parse
 from dfpipe.options import settings
 from dfpipe.pipeline import run_analysis

@@ -10,7 +10,7 @@ from dfpipe.errors import UsageError
 from dfpipe.files import appearing
 
 if TYPE_CHECKING:
-    from dfpipe.datastore.database import Database
+    from dfpipe.datastore.embedded.database import Database
 
 
 def backup(url: str, target: Path) -> int:
@@ -44,7 +44,7 @@ def backup(url: str, target: Path) -> int:
 
 def _verify_rows(database: "Database") -> None:
     """Raise StoreError where an entity is not what was written."""
-    from dfpipe.datastore.records import check_rows  # it brings in Google's classes
+    from dfpipe.datastore.embedded.records import check_rows  # it brings in Google's classes
 
     with database.translated(), database.lend() as connection:
         rows = connection.execute("SELECT kind, path, shape, data, checksum FROM entity")

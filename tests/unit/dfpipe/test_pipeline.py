@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dfpipe import datastore, progress
-from dfpipe.datastore import database
+from dfpipe.datastore.embedded import database
 from tests.support.analysis import END, run, store_posts
 
 POSTS = [

@@ -10,7 +10,8 @@ import pytest
 from google.api_core.exceptions import DeadlineExceeded
 from google.cloud.datastore import Client, Entity
 
-from dfpipe.datastore import StoreError, check, connect, database
+from dfpipe.datastore import StoreError, check, connect
+from dfpipe.datastore.embedded import database
 from dfpipe.errors import UsageError
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from google.cloud.datastore import Entity
 
-from dfpipe.datastore import StoreError, build_indexes, connect, database, run_in_transaction
+from dfpipe.datastore import StoreError, build_indexes, connect, run_in_transaction
+from dfpipe.datastore.embedded import database
 from dfpipe.posts.exporting import export_lines
 from dfpipe.posts.post import INDEXES, Post, to_entity
 

@@ -10,17 +10,17 @@ from google.api_core.exceptions import InvalidArgument
 from google.cloud.datastore.aggregation import AggregationResult
 from google.cloud.datastore.query import PropertyFilter
 
-from dfpipe.datastore.encoding import decode_columns, decode_last, decode_numbers
-from dfpipe.datastore.keys import key_of
-from dfpipe.datastore.planner import KEY, Scan, plan
-from dfpipe.datastore.reading import (
+from dfpipe.datastore.embedded.encoding import decode_columns, decode_last, decode_numbers
+from dfpipe.datastore.embedded.keys import key_of
+from dfpipe.datastore.embedded.planner import KEY, Scan, plan
+from dfpipe.datastore.embedded.reading import (
     check_order,
     empty_entity,
     entities_of,
     values_of,
 )
-from dfpipe.datastore.records import check_rows
-from dfpipe.datastore.scanning import Position, Source, count, may_repeat, read_page
+from dfpipe.datastore.embedded.records import check_rows
+from dfpipe.datastore.embedded.scanning import Position, Source, count, may_repeat, read_page
 
 PAGE = 1000  # entities read at a time,
 PAGE_BYTES = 16_000_000  # or fewer where they are large: they may have 1 MB each

@@ -17,7 +17,7 @@ from dfpipe.datastore import (
     fetch_projection,
     run_in_transaction,
 )
-from dfpipe.datastore import query as queries
+from dfpipe.datastore.embedded import query as queries
 
 
 @pytest.fixture

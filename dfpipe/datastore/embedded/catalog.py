@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
 
-from dfpipe.datastore.indexes import Index
-from dfpipe.datastore.records import (
+from dfpipe.datastore.embedded.indexes import Index
+from dfpipe.datastore.embedded.records import (
     Indexed,
     Shape,
     check_rows,

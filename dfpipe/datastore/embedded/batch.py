@@ -8,9 +8,9 @@ from google.api_core.exceptions import Aborted, InvalidArgument
 from google.cloud.datastore.entity import Entity
 from google.cloud.datastore.key import Key
 
-from dfpipe.datastore.catalog import Catalog, Stored
-from dfpipe.datastore.database import Database
-from dfpipe.datastore.writing import Known, Write, check_size, deletions, puts
+from dfpipe.datastore.embedded.catalog import Catalog, Stored
+from dfpipe.datastore.embedded.database import Database
+from dfpipe.datastore.embedded.writing import Known, Write, check_size, deletions, puts
 
 CONTENTION = "too much contention on these datastore entities. please try again."
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import yaml
 
-from dfpipe.datastore.indexes import DECLARED
+from dfpipe.datastore.embedded.indexes import DECLARED
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[5]
 
 
 def test_index_yaml_is_what_the_code_declares() -> None:

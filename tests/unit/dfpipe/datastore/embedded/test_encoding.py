@@ -9,7 +9,7 @@ from google.cloud.datastore.key import Key
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfpipe.datastore.encoding import (
+from dfpipe.datastore.embedded.encoding import (
     after,
     decode_last,
     decode_numbers,
@@ -17,7 +17,7 @@ from dfpipe.datastore.encoding import (
     encode_value,
     microseconds,
 )
-from dfpipe.datastore.records import pack, shape_of, unpack
+from dfpipe.datastore.embedded.records import pack, shape_of, unpack
 
 INTEGERS = st.integers(-(2**63), 2**63 - 1)
 TIMES = st.datetimes(timezones=st.just(UTC))

@@ -8,9 +8,9 @@ from typing import Any
 from google.cloud.datastore.entity import Entity
 from google.cloud.datastore.key import Key
 
-from dfpipe.datastore.catalog import Catalog
+from dfpipe.datastore.embedded.catalog import Catalog
+from dfpipe.datastore.embedded.records import unpack_all
 from dfpipe.datastore.errors import DamageError
-from dfpipe.datastore.records import unpack_all
 
 
 def check_order(rows: Sequence[Any], descending: bool) -> None:

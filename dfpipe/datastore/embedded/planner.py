@@ -7,8 +7,8 @@ from typing import Any
 from google.api_core.exceptions import InvalidArgument
 from google.cloud.datastore.query import PropertyFilter
 
-from dfpipe.datastore.encoding import after, encode_path, encode_value
-from dfpipe.datastore.indexes import Index, missing_index, require
+from dfpipe.datastore.embedded.encoding import after, encode_path, encode_value
+from dfpipe.datastore.embedded.indexes import Index, missing_index, require
 
 KEY = "__key__"
 END = b"\xff"  # above every encoded value and path

@@ -5,14 +5,14 @@ import functools
 from google.api_core.exceptions import InvalidArgument
 from google.cloud.datastore.key import Key
 
-from dfpipe.datastore.encoding import (
+from dfpipe.datastore.embedded.encoding import (
     INT64,
     LONGEST_INDEXED,
     decode_last,
     encode_kind,
     encode_last,
 )
-from dfpipe.datastore.records import is_reserved
+from dfpipe.datastore.embedded.records import is_reserved
 
 
 class QuickKey(Key):

@@ -12,7 +12,7 @@ from google.cloud.datastore.entity import Entity
 from google.cloud.datastore.helpers import GeoPoint
 from google.cloud.datastore.key import Key
 
-from dfpipe.datastore import encoding
+from dfpipe.datastore.embedded import encoding
 from dfpipe.datastore.errors import DamageError
 
 LARGEST = 1_048_572  # bytes

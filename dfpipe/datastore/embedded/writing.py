@@ -9,10 +9,10 @@ from google.api_core.exceptions import InvalidArgument
 from google.cloud.datastore.entity import Entity
 from google.cloud.datastore.key import Key
 
-from dfpipe.datastore.catalog import Entry, Stored, Writer
-from dfpipe.datastore.encoding import LONGEST_INDEXED
-from dfpipe.datastore.keys import path_of
-from dfpipe.datastore.records import (
+from dfpipe.datastore.embedded.catalog import Entry, Stored, Writer
+from dfpipe.datastore.embedded.encoding import LONGEST_INDEXED
+from dfpipe.datastore.embedded.keys import path_of
+from dfpipe.datastore.embedded.records import (
     Shape,
     check_indexed,
     check_rows,

@@ -1,4 +1,4 @@
-"""The embedded client: the methods of Google's Datastore client over an SQLite file."""
+"""A client of the embedded store, and what its transactions and queries work on."""
 
 import sqlite3
 import threading
@@ -11,18 +11,18 @@ from google.api_core.exceptions import Aborted, InvalidArgument
 from google.cloud.datastore.entity import Entity
 from google.cloud.datastore.key import Key
 
-from dfpipe.datastore import catalog as catalogs
-from dfpipe.datastore.batch import Batch, Transaction
-from dfpipe.datastore.catalog import Catalog, Stored, Writer
-from dfpipe.datastore.database import UNWRITABLE, Database
+from dfpipe.datastore.embedded import catalog as catalogs
+from dfpipe.datastore.embedded.batch import Batch, Transaction
+from dfpipe.datastore.embedded.catalog import Catalog, Stored, Writer
+from dfpipe.datastore.embedded.database import UNWRITABLE, Database
+from dfpipe.datastore.embedded.indexes import Index
+from dfpipe.datastore.embedded.keys import make_key, path_of
+from dfpipe.datastore.embedded.planner import Scan
+from dfpipe.datastore.embedded.query import Counting, Query
+from dfpipe.datastore.embedded.reading import entities_of, values_of
+from dfpipe.datastore.embedded.scanning import Source
+from dfpipe.datastore.embedded.writing import Known, Write, apply, stored_rows
 from dfpipe.datastore.errors import StoreError, UnwritableError
-from dfpipe.datastore.indexes import Index
-from dfpipe.datastore.keys import make_key, path_of
-from dfpipe.datastore.planner import Scan
-from dfpipe.datastore.query import Counting, Query
-from dfpipe.datastore.reading import entities_of, values_of
-from dfpipe.datastore.scanning import Source
-from dfpipe.datastore.writing import Known, Write, apply, stored_rows
 
 PROJECT = "local"
 MOST_KEYS = 1000  # in one lookup

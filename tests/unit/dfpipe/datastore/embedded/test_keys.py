@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from google.cloud.datastore.key import Key
 
-from dfpipe.datastore.keys import make_key
+from dfpipe.datastore.embedded.keys import make_key
 
 PARTS = [7, "work/task-1", "é\x00"]
 SAME: list[Callable[[Key], Key]] = [

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from dfpipe.datastore.catalog import Catalog
-from dfpipe.datastore.planner import END, Scan
+from dfpipe.datastore.embedded.catalog import Catalog
+from dfpipe.datastore.embedded.planner import END, Scan
 
 # Runs a statement and gives all its rows; a transaction's remembers them.
 Read = Callable[[str, tuple[Any, ...]], list[Any]]

@@ -9,6 +9,7 @@ from pathlib import Path
 from google.api_core import exceptions as google
 
 from dfpipe.datastore import Store, StoreError, UsageError, connect, outside_transaction
+from dfpipe.datastore.connecting import embedded_file
 from service.clock import Clock, utc_now
 from taskqueue import errors
 from taskqueue.config import QueueConfig, QueueDefinition
@@ -114,11 +115,15 @@ class TaskQueueService:
             self.states.set_paused(definition, paused)
 
 
-def open_service(store: str, queue_yaml: str | None) -> TaskQueueService:
+def open_service(store: str, queue_yaml: str | None, *, create: bool = True) -> TaskQueueService:
     """The service over a store; without a queue.yaml, with the queues the store was last used with.
 
-    Raises UsageError and ConfigError.
+    A missing file is created if `create` is true. Raises UsageError and ConfigError.
     """
+    with translated():
+        file = None if create else embedded_file(store)
+    if file and not file.exists():
+        raise errors.UsageError(f"{file} does not exist: check the path")
     service = TaskQueueService(store, queue_yaml)
     if queue_yaml is None:
         with translated():

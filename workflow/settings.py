@@ -48,16 +48,19 @@ def read_settings(environment: Mapping[str, str]) -> WorkflowSettings:
     return found.changed(auth=auth_from(environment), mail=mail.settings_from(environment))
 
 
-def open_engine(store: str, queue_yaml: str, sends: Mail | None = None) -> Engine:
+def open_engine(
+    store: str, queue_yaml: str, sends: Mail | None = None, *, create: bool = True
+) -> Engine:
     """Bind this process to the workflows of a store. Raises UsageError, also taskqueue's.
 
-    If there is no queue.yaml and the store knows no queues, there is only `default`.
+    If there is no queue.yaml and the store knows no queues, there is only `default`. A missing file
+    is created if `create` is true.
     """
     if not store:
         raise UsageError(
             f"no store: give --store, or set {STORE}, as sqlite:///FILE or datastore://PROJECT"
         )
-    service = open_service(store, queue_yaml or None)
+    service = open_service(store, queue_yaml or None, create=create)
     if not service.config.queues:
         service.config = QueueConfig()
     taskqueue.bind(service)

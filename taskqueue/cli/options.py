@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from dfpipe.datastore.connecting import embedded_file
 from service.options import Command
 from service.tables import print_csv, print_table
 from taskqueue.errors import UsageError
@@ -77,11 +76,8 @@ def connected(options: dict[str, Any], *, create: bool = False) -> Api:
             service_version=options["service_version"],
         )
     queue_yaml = options["queue_yaml"]
-    if store and not (create or queue_yaml):
-        file = embedded_file(store)
-        if file and not file.exists():
-            raise UsageError(f"{file} does not exist: check the path, or give --queue-yaml")
-    return QueueResources(service_of(store, queue_yaml), options["project_name"])
+    service = service_of(store, queue_yaml, create=create or bool(queue_yaml))
+    return QueueResources(service, options["project_name"])
 
 
 _COMMAND_LINE = click.core.ParameterSource.COMMANDLINE
@@ -95,13 +91,15 @@ def local(options: dict[str, Any]) -> QueueResources:
     return api
 
 
-def service_of(store: str | None, queue_yaml: str | None) -> TaskQueueService:
+def service_of(
+    store: str | None, queue_yaml: str | None, *, create: bool = True
+) -> TaskQueueService:
     """The service that options name, as `open_service`. Raises UsageError and ConfigError."""
     if not store:
         raise UsageError(
             "no store was given: give --store sqlite:///FILE (or DFPIPE_STORE), or --api-host"
         )
-    return open_service(store, queue_yaml)
+    return open_service(store, queue_yaml, create=create)
 
 
 def token_of(file: str | None) -> str | None:

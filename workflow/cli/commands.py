@@ -38,7 +38,7 @@ def list_(store: str, class_path: str | None, limit: int, cursor: str | None, fo
 
     Where there are more, a table says how to continue; JSON has a `cursor`.
     """
-    open_engine(store, "")
+    open_engine(store, "", create=False)
     found = get_root_list(class_path, cursor, limit)
     rows = [_row(about) for about in found["pipelines"]]
     if format_ == "json":
@@ -83,7 +83,7 @@ def _message(about: dict[str, Any]) -> str:
 @format_option()
 def show(store: str, pipeline_id: str, children: int, format_: str) -> None:
     """Show the stages of a workflow: state, arguments, outputs and errors."""
-    open_engine(store, "")
+    open_engine(store, "", create=False)
     tree = get_status_tree(pipeline_id)
     if format_ == "json":
         click.echo(values.dumps(tree))
@@ -132,7 +132,7 @@ def start(
 @MESSAGE
 def abort(store: str, pipeline_id: str, message: str) -> None:
     """Abort the whole workflow of a stage."""
-    root = actions.abort(open_engine(store, ""), pipeline_id, message)
+    root = actions.abort(open_engine(store, "", create=False), pipeline_id, message)
     click.echo(f"workflow {root} is being aborted")
 
 
@@ -142,7 +142,7 @@ def abort(store: str, pipeline_id: str, message: str) -> None:
 @MESSAGE
 def retry(store: str, pipeline_id: str, message: str) -> None:
     """Run a stage now that waits for its next attempt, or rerun an asynchronous one."""
-    actions.retry(open_engine(store, ""), pipeline_id, message)
+    actions.retry(open_engine(store, "", create=False), pipeline_id, message)
     click.echo(f"stage {pipeline_id} is tried again")
 
 
@@ -151,7 +151,7 @@ def retry(store: str, pipeline_id: str, message: str) -> None:
 @ID
 def rerun(store: str, pipeline_id: str) -> None:
     """Start a new workflow with the arguments of an old one, and print its id."""
-    click.echo(actions.rerun(open_engine(store, ""), pipeline_id))
+    click.echo(actions.rerun(open_engine(store, "", create=False), pipeline_id))
 
 
 @click.command(short_help="Delete everything that is stored of a workflow.")
@@ -160,7 +160,7 @@ def rerun(store: str, pipeline_id: str) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def cleanup(store: str, pipeline_id: str, yes: bool) -> None:
     """Delete everything that is stored of a workflow that is over."""
-    engine = open_engine(store, "")
+    engine = open_engine(store, "", create=False)
     if not yes and not click.confirm(f"Delete all of the workflow {pipeline_id}?", err=True):
         raise UsageError("nothing was deleted")
     root = actions.cleanup(engine, pipeline_id)
@@ -171,7 +171,7 @@ def cleanup(store: str, pipeline_id: str, yes: bool) -> None:
 @STORE
 def reap(store: str) -> None:
     """Resume or abort stages whose tasks were lost or given up, and print how many."""
-    report: dict[str, Any] = dict(reap_all(open_engine(store, "")))
+    report: dict[str, Any] = dict(reap_all(open_engine(store, "", create=False)))
     click.echo(values.dumps(report))
 
 

@@ -415,7 +415,7 @@ def test_a_store_that_is_not_there(
 ) -> None:
     status, out, err = run(capsys, argv[0], "--store=sqlite:///typo.db", *argv[1:])
     assert (status, out) == (2, "")
-    assert err == "taskqueue: typo.db does not exist: check the path, or give --queue-yaml\n"
+    assert err == "taskqueue: typo.db does not exist: check the path\n"
     assert not (folder / "typo.db").exists()
     assert run(capsys, "addtask", "--store=sqlite:///typo.db", "--url=/w")[0] == 0
     assert run(capsys, "getqueue", "--store=sqlite:///typo.db")[0] == 0

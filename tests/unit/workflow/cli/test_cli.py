@@ -206,6 +206,8 @@ def test_start_list_and_show(command: Command) -> None:
     (listed,) = json.loads(command.on_store("list", "--json"))["pipelines"]
     assert listed["pipelineId"] == root
     assert listed["status"] == "done"
+    message = "there is no workflow with a stage 'x'"
+    assert message in command.on_store("show", "x", status=1)
 
 
 def test_one_failure_among_many_is_named(command: Command) -> None:
@@ -278,8 +280,8 @@ def test_cleanup_asks_and_wants_the_end(
 
 
 def test_reap_prints_what_it_did(command: Command) -> None:
-    assert command.on_store("reap") == "{}\n"
     command.on_store("start", f"{STAGES}.AddOne", "1")
+    assert json.loads(command.on_store("reap")) == {}
     service = TaskQueueService(Command.store)
     service.store.purge("default", service.now())
     assert json.loads(command.on_store("reap")) == {"resumed": 1}
@@ -288,13 +290,19 @@ def test_reap_prints_what_it_did(command: Command) -> None:
 # What is refused
 
 HERE = ["--store", "sqlite:///w.db"]
+TYPO = ["--store", "sqlite:///typo.db"]
 
 
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
         (["list"], "no store: give --store, or set DFPIPE_STORE"),
-        (["show", "x", "--store", "sqlite:///w.db"], "there is no workflow with a stage 'x'"),
+        (["list", *TYPO], "typo.db does not exist: check the path"),
+        (["reap", *TYPO], "typo.db does not exist: check the path"),
+        *(
+            ([name, "x", *TYPO], "typo.db does not exist: check the path")
+            for name in ("show", "abort", "retry", "rerun", "cleanup")
+        ),
         (["run", "Nothing"], "Nothing cannot be imported: it has no module: give the MODULE.CLASS"),
         (["run", "nowhere.Nothing"], "cannot be imported: No module named 'nowhere'"),
         (["run", "workflow.common.Nix"], "workflow.common has no stage Nix"),
@@ -315,8 +323,9 @@ HERE = ["--store", "sqlite:///w.db"]
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_what_is_wrong_is_one_line(command: Command, argv: list[str], message: str) -> None:
-    status = 1 if {"show", "--queue-name", "--countdown"} & {*argv} else 2
+    status = 1 if {"--queue-name", "--countdown"} & {*argv} else 2
     assert message in command.refusal(*argv, status=status)
+    assert not Path("typo.db").exists()
 
 
 def test_verbose_adds_the_traceback(command: Command) -> None:

@@ -69,10 +69,20 @@ def nearest(warehouse: Warehouse, parameter: str, word: str) -> Sequence[str]:
 def different_settings(query: NamedQuery, values: Mapping[str, Any], runs: Result) -> list[str]:
     """Return the settings in which the runs differ that a query compares.
 
-    `runs` is the answer to latest_runs. What an older version did not record is not compared.
+    `runs` is the answer to latest_runs.
     """
-    found = runs.dicts()
-    compared = list(_compared(query, values, found))
+    return differing(_compared(query, values, runs.dicts()))
+
+
+def differing(runs: Iterable[ResultRow]) -> list[str]:
+    """Return the settings in which runs differ; what an older version did not record is left out.
+
+    >>> run = {"settings": None, "window_end": 9, "window_start": 1, "recent_start": None}
+    >>> run |= dict.fromkeys(SETTINGS)
+    >>> differing([{**run, "languages": "en"}, {**run, "languages": "fr"}, run])
+    ['languages']
+    """
+    compared = list(runs)
     names = [name for name in SETTINGS if len({run[name] for run in compared} - {None}) > 1]
     for name, start in (("days", "window_start"), ("recent", "recent_start")):
         if len({run["window_end"] - run[start] for run in compared if run[start]}) > 1:

@@ -8,6 +8,7 @@ from flask import Blueprint, Response, abort, jsonify, make_response, request
 from dfpipe.commands.query import as_csv, as_json
 from dfpipe.warehouse import named_queries
 from dfpipe.warehouse.named_queries import NamedQuery, Result, ResultRow
+from dfpipe.warehouse.notes import differing
 from launcher.pages.choosing import (
     chosen,
     chosen_run,
@@ -67,6 +68,7 @@ class TimelinePages:
             "launcher_timeline.html",
             run=run,
             other=other,
+            different=differing([run, other]) if other else [],
             findings=findings,
             figures=findings.figures,
             stories=[replace(s, example=e) for s, e in zip(shown, examples, strict=True)],

@@ -1,3 +1,4 @@
+import doctest
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -5,6 +6,7 @@ from typing import Any
 import pytest
 
 from dfpipe.warehouse import Warehouse, connect, named_queries
+from dfpipe.warehouse import notes as module
 from dfpipe.warehouse.notes import different_settings, notes_on
 from dfpipe.warehouse.tables import WORD_COOCCUR, WORD_COUNTS, Run, WordCooccur, WordCount
 from tests.support.warehouses import TS, a_run
@@ -103,3 +105,7 @@ def test_nothing_is_said_of_a_warehouse_without_runs(warehouse: Warehouse) -> No
     warehouse.prepare()
     assert notes(warehouse, "word_history", word="harbour") == []
     assert notes(warehouse, "emerging_pairs") == []
+
+
+def test_doctests() -> None:
+    assert doctest.testmod(module).failed == 0

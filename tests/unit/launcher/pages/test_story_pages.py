@@ -10,6 +10,7 @@ import pytest
 from benchmarks import launcher as benchmark
 from dfpipe import datastore
 from dfpipe.posts.post import KIND
+from dfpipe.warehouse import connect
 from dfpipe.warehouse.duckdb_warehouse import DuckDBWarehouse
 from launcher.views import windows
 from tests.support import launcher_pages as support
@@ -331,3 +332,15 @@ def test_a_page_takes_two_queries_at_most_and_none_once_more(
     assert len(counting.asked) == 2, counting.asked
     place.text(url)
     assert len(counting.asked) == 2, counting.asked
+
+
+def test_runs_of_different_settings_are_not_compared_silently(tmp_path: Path) -> None:
+    site = Site(tmp_path, runs=3)
+    connect(site.settings.warehouse).replace_run(
+        support.a_run(SLOT - 2 * SLOTS, text_mode="classic"), {}
+    )
+    texts = [
+        Page(site.text(f"/?compare={SLOT - n * SLOTS:%Y-%m-%dT%H:%M:%SZ}")).text for n in (2, 1)
+    ]
+    assert "They were made with different settings (text mode), which can be" in texts[0]
+    assert "different settings" not in texts[1]

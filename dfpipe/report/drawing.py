@@ -1,7 +1,7 @@
 """Drawings as SVG that need no script and no style of their own.
 
-A page colors them by their classes: `spark`, and in it `recent`, the shade over the recent part,
-and `bars`. Without a style sheet, as in an e-mail, they have the color of the text.
+A page colors them by their class, `spark`: in it, the `rect` is the shade over the recent part, and
+the `path` the bars. Without a style sheet, as in an e-mail, they have the color of the text.
 """
 
 from collections.abc import Sequence
@@ -31,42 +31,41 @@ def sparkline(
     `label` is what a screen reader says instead. `recent` is where the recent part begins, 0 to 1
     from left to right; at 1 there is none.
     """
-    # A unit for each count, which makes a short path: a page has many of them.
-    units = len(counts) or 1
+    # A unit for each count and for two pixels of its height make a short path: a page has many.
+    units, levels = len(counts) or 1, height // 2
     return Svg(
-        f'<svg class="spark" viewBox="0 0 {units} {height}" width="{width}" height="{height}" '
-        f'preserveAspectRatio="none" role="img" aria-label="{escape(label)}">'
-        + _shade(round(units * recent, 2), units, height)
-        + f'<path class="bars" fill="currentColor" d="{outline(counts, units, height)}"/></svg>'
+        f'<svg class="spark" viewBox="0 0 {units} {levels}" width="{width}" height="{height}" '
+        f'preserveAspectRatio="none" fill="currentColor" role="img" aria-label="{escape(label)}">'
+        + _shade(round(units * recent, 2), units, levels)
+        + f'<path d="{outline(counts, units, levels)}"/></svg>'
     )
 
 
 def _shade(start: float, width: int, height: int) -> str:
     if start >= width:
         return ""
-    return (
-        f'<rect class="recent" x="{start:g}" width="{width - start:g}" height="{height}" '
-        'fill="currentColor" fill-opacity="0.1"/>'
-    )
+    return f'<rect x="{start:g}" width="{width - start:g}" height="{height}" fill-opacity=".1"/>'
 
 
 def outline(counts: Sequence[int], width: int, height: int) -> str:
     """Return the path around bars side by side, which is shorter than one of each bar.
 
     Heights are whole numbers. A count above 0 is seen, however small it is beside the highest.
+    Moves are relative, which takes fewer digits.
 
     >>> outline([0, 4, 4, 1], 8, 10)
-    'M0 10H2V0H6V8H8V10Z'
+    'M0 10h2v-10h4v8H8V10Z'
     >>> outline([], 8, 10)
     'M0 10V10Z'
     """
     most = max(counts, default=0) or 1
-    path, level = [f"M0 {height}"], height
+    path, level, x = [f"M0 {height}"], height, 0.0
     for place, count in enumerate(counts):
         top = round(height - max(height * count / most, 1 if count else 0))
         if top != level:
-            path.append(f"H{round(width * place / len(counts), 1):g}" if place else "")
-            path.append(f"V{top}")
-            level = top
+            left = round(width * place / len(counts), 1)
+            path.append(f"h{round(left - x, 1):g}" if place else "")
+            path.append(f"v{top - level}")
+            level, x = top, left
     path.append(f"H{width}" if counts else "")
     return "".join(path) + f"V{height}Z"

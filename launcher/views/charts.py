@@ -108,6 +108,6 @@ def bars(runs: Sequence[tuple[datetime, int]]) -> list[Bar]:
     for gap, (ts, posts) in zip(gaps, runs, strict=True):
         place += 0.5 * gap * unit
         height = max(100 * posts / most, 6.0)
-        found.append(Bar(ts, posts, round(place, 3), round(0.65 * unit, 3), round(height, 1)))
+        found.append(Bar(ts, posts, round(place, 2), round(0.65 * unit, 2), round(height, 1)))
         place += unit
     return found

@@ -50,7 +50,7 @@ class StoryView:
         """The timeline as a small drawing."""
         if not self.counts:
             return None
-        label = f"Posts over time: {self.recent:,} of {self.posts:,} are recent"
+        label = f"Posts over time, {self.recent:,} of {self.posts:,} recent"
         return sparkline(self.counts, label, recent=self.recent_at)
 
 

@@ -24,7 +24,6 @@ class Line:
     `note` says more of the value, for those who point at it and for those who hear it.
     """
 
-    rank: int = 0
     words: tuple[str, ...] = ()
     url: str = ""
     host: str = ""
@@ -92,18 +91,17 @@ def _rising_pair(row: ResultRow) -> Line:
     return replace(_rise(row), words=(row["w1"], row["w2"]))
 
 
+def _count(row: ResultRow) -> Line:
+    note = "post" if row["count"] == 1 else "posts"
+    return Line(value=f"{row['count']:,}", note=note)
+
+
 def _url(row: ResultRow) -> Line:
-    return Line(
-        url=web_address(row["url"]),
-        text=row["url"],
-        value=f"{row['count']:,}",
-        note=f"in {_posts(row['count'])}",
-    )
+    return replace(_count(row), url=web_address(row["url"]), text=row["url"])
 
 
 def _count_of_pair(row: ResultRow) -> Line:
-    posts = _posts(row["count"])
-    return Line(words=(row["w1"], row["w2"]), value=f"{row['count']:,}", note=f"in {posts}")
+    return replace(_count(row), words=(row["w1"], row["w2"]))
 
 
 def _host(row: ResultRow) -> Line:
@@ -115,8 +113,7 @@ def _host(row: ResultRow) -> Line:
 
 
 def _count_of_word(row: ResultRow) -> Line:
-    value = f"{row['count']:,}"
-    return Line(words=(row["word"],), value=value, note=f"in {_posts(row['count'])}")
+    return replace(_count(row), words=(row["word"],))
 
 
 WORDS_OF_POSTS = Kind("Words", "in how many of these posts", "count", _count_of_word)
@@ -179,8 +176,7 @@ def lines(kind: Kind, rows: Sequence[ResultRow]) -> tuple[Line, ...]:
     """The rows of a list as its lines, with bars beside the longest."""
     top = max((row[kind.weight] for row in rows), default=0) or 1
     return tuple(
-        replace(kind.line(row), rank=place, share=max(0.0, 100 * row[kind.weight] / top))
-        for place, row in enumerate(rows, 1)
+        replace(kind.line(row), share=max(0.0, 100 * row[kind.weight] / top)) for row in rows
     )
 
 
@@ -208,13 +204,12 @@ def interesting_not_popular(words: Iterable[ResultRow], pairs: Sequence[ResultRo
     top = pairs[0]["log_weight"] if pairs else 1
     lines = tuple(
         Line(
-            rank=place,
             words=(word,),
             value=f"rank {ranks[word]:,}" if word in ranks else "unranked",
             note=f"by posts; in the pair {row['w1']} + {row['w2']}, number {row['rank']}",
             share=100 * row["log_weight"] / top,
         )
-        for place, (word, row) in enumerate(found.items(), 1)
+        for word, row in found.items()
     )
     return Card(
         "",

@@ -24,7 +24,7 @@ from launcher.views.talk import KINDS, WORDS_OF_POSTS, Line, lines
 
 # What a page waits for, and keeps in memory: some 20 MB a window.
 MOST_POSTS, MOST_CHARACTERS = 50_000, 10_000_000
-DEADLINE, KEPT = 2.0, 900.0  # seconds
+DEADLINE, KEPT = 4.0, 900.0  # seconds
 MOST_WINDOWS = 2
 MOST_LINES, MOST_EXAMPLES = 15, 5
 _logger = logging.getLogger(__name__)

@@ -33,6 +33,7 @@ LAUNCHER = {
     "story": "/timeline/story?w1=harbour&w2=storm&ts=2026-01-07T10:00:00Z",
     "word": "/timeline/word?word=storm",
     "pair": "/timeline/pair?w1=ferry&w2=storm",
+    "link": "/timeline/link?url=https://news1.example/story/1?page=0",
     "host": "/timeline/host?host=news1.example",
     "search": "/timeline/search?q=stor",
     "meaning": "/timeline/meaning",
@@ -45,7 +46,7 @@ LAUNCHER = {
     "workflow": f"/_ah/pipeline/status?root={RUN}-1",
     "missing": "/jobs/nothing",
 }
-WEIGHT = 100_000  # bytes of the front page and of all that it loads, without plots
+WEIGHT = 80_000  # bytes of the front page and of all that it loads, without plots
 
 
 @pytest.fixture(scope="module")

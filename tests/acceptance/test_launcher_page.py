@@ -28,6 +28,7 @@ VIEWS = {
     "story": f"/timeline/story?w1={quote(HOSTILE[0])}&w2={quote(HOSTILE[1])}",
     "word": "/timeline/word?word=storm",
     "pair": "/timeline/pair?w1=storm&w2=ferry",
+    "link": "/timeline/link?url=https://news1.example/story/1?page=0",
     "host": "/timeline/host?host=news1.example",
     "search": "/timeline/search?q=harbor",
     "meaning": "/timeline/meaning",

@@ -16,9 +16,10 @@ pytestmark = pytest.mark.usefixtures("unbound_launcher")
 DATASETS = itertools.count(1)
 PAGES = {
     "/": "harbour storm ferry",
-    "/timeline/story?w1=harbour&w2=storm&ts=2026-01-07T10:00:00Z": "1 stories like it",
+    "/timeline/story?w1=harbour&w2=storm&ts=2026-01-07T10:00:00Z": "1 story like it",
     "/timeline/word?word=storm": "Ranked in 2 of 2 runs",
     "/timeline/pair?w1=storm&w2=ferry": "Ranked in 2 of 2 runs",
+    "/timeline/link?url=https://news1.example/story/1?page=0": "Ranked in 2 of 2 runs",
     "/timeline/search?q=harbor": "harbour",
 }
 

@@ -26,14 +26,15 @@ def test_the_examples_of_the_docstrings(module: object) -> None:
 def heights(path: str, number: int) -> list[float]:
     """How high a path is over the middle of each column."""
     found, x, level = [0.0] * number, 0.0, float(HEIGHT)
-    for letter, value in re.findall(r"([HV])([\d.]+)", path):
-        if letter == "V":
-            level = float(value)
+    for letter, value in re.findall(r"([HhVv])(-?[\d.]+)", path):
+        if letter in "Vv":
+            level = float(value) + (level if letter == "v" else 0)
             continue
+        end = float(value) + (x if letter == "h" else 0)
         for column in range(number):
-            if x <= (column + 0.5) * WIDTH / number < float(value):
+            if x <= (column + 0.5) * WIDTH / number < end:
                 found[column] = HEIGHT - level
-        x = float(value)
+        x = end
     return found
 
 
@@ -66,17 +67,17 @@ def test_a_sparkline_is_one_element_that_says_what_it_shows() -> None:
     svg = etree.fromstring(str(drawn))
     assert (svg.tag, svg.get("role"), svg.get("aria-label")) == ("svg", "img", label)
     shade, bars = svg
-    assert (shade.get("class"), shade.get("x"), shade.get("width")) == ("recent", "2.25", "0.75")
-    assert bars.get("d") == outline([0, 3, 7], 3, 32)
+    assert (shade.tag, shade.get("x"), shade.get("width")) == ("rect", "2.25", "0.75")
+    assert bars.get("d") == outline([0, 3, 7], 3, 16)
     assert "style" not in drawn
     assert drawn.__html__() == drawn
 
 
 def test_a_sparkline_without_a_recent_part_or_posts() -> None:
     [bars] = etree.fromstring(str(sparkline([0] * PARTS, "nothing")))
-    assert bars.get("d") == "M0 32H96V32Z"
+    assert bars.get("d") == "M0 16H96V16Z"
 
 
 def test_a_timeline_of_96_parts_is_short() -> None:
     """A page has some dozens of them, and its weight is limited."""
-    assert len(sparkline([n * 37 % 101 for n in range(PARTS)], "busy", recent=0.75)) < 1500
+    assert len(sparkline([n * 37 % 101 for n in range(PARTS)], "busy", recent=0.75)) < 1000

@@ -34,6 +34,8 @@ PAGES = {
     "word": "/timeline/word?word=%3Cscript%3Ealert(1)%3C/script%3E",
     "a word of an older run": "/timeline/word?word=storm&run=2026-01-07T05:00:00Z",
     "pair": f"/timeline/pair?w1={quote(HOSTILE[0])}&w2={quote(HOSTILE[1])}",
+    "link": f"/timeline/link?url={quote(LINKS[1])}",
+    "a link that is none": f"/timeline/link?url={quote(LINKS[0])}",
     "host": "/timeline/host?host=e.example",
     "an unknown host": "/timeline/host?host=<b>&run=2026-01-07T05:00:00Z",
     "search": "/timeline/search?q=<b>stor",
@@ -53,7 +55,7 @@ def url(request: pytest.FixtureRequest) -> str:
 def test_text_never_becomes_markup(site: Site, url: str) -> None:
     page = Page(site.text(url))
     scripts = [attrs for tag, attrs in page.tags if tag == "script"]
-    assert [set(attrs) for attrs in scripts] == 2 * [{"src", "defer"}]
+    assert all(set(attrs) == {"src", "defer"} for attrs in scripts)
     for tag, attrs in page.tags:
         assert tag not in ("img", "iframe", "style", "object", "base")
         assert not any(name.startswith("on") or name == "style" for name in attrs), (tag, attrs)
@@ -255,7 +257,8 @@ def test_a_warehouse_without_runs(tmp_path: Path) -> None:
 
 
 def test_the_plot_library_is_the_installed_one(site: Site) -> None:
-    (body,) = [attrs for tag, attrs in Page(site.text("/")).tags if tag == "body"]
+    text = site.text("/timeline/word?word=storm")
+    (body,) = [attrs for tag, attrs in Page(text).tags if tag == "body"]
     url = str(body["data-plotly"])
     plain, packed = (site.get(url, headers={"Accept-Encoding": e}) for e in ("identity", "gzip"))
     assert plain.data == gzip.decompress(packed.data) == plot_library._path().read_bytes()

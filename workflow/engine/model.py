@@ -94,6 +94,7 @@ def _pipeline_entity(record: Record, client: Store) -> Entity:
         time = newest_first(record.created)
         entity["listed"] = time
         entity["listed_class"] = f"{record.class_path}/{time}"
+        entity["listed_state"] = f"{record.state}/{time}"
         entity["is_open"] = record.is_open
     return entity
 

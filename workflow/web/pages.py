@@ -83,14 +83,15 @@ def _explaining(view: View) -> View:
 
 
 def _list() -> Response:
-    """The newest workflows, or those of a class, a page at a time."""
-    given, cursor = request.args.get("class", ""), request.args.get("cursor", "")
-    found = status.get_root_list(given or None, cursor or None, PAGE)
+    """The newest workflows, or those of a class or in a state, a page at a time."""
+    given, state, cursor = (request.args.get(name, "") for name in ("class", "state", "cursor"))
+    found = status.get_root_list(given or None, cursor or None, PAGE, state or None)
     roots = found["pipelines"]
     return page(
         "workflow_list.html",
         roots=roots,
-        chosen_class=given,
+        chosen={"class": given or None, "state": state or None},
+        counts=status.get_root_counts(),
         classes=status.get_pipeline_names(),
         cursor=cursor,
         older=found.get("cursor"),

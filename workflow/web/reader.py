@@ -66,16 +66,19 @@ class Reader:
     def _slots(self, keys: Iterable[str]) -> dict[str, Slot]:
         return {e.key.name: model.slot_of(e) for e in self._entities(model.SLOT, keys)}
 
-    def roots(self, class_path: str | None, cursor: str | None, count: int) -> Tree:
-        """One page of the list of workflows: see status.get_root_list."""
-        order = "listed_class" if class_path else "listed"
-        query = self.client.query(kind=model.PIPELINE, order=[order])
-        first, last = (f"{class_path}/", f"{class_path}0") if class_path else ("0", ":")
+    def listed(self, order: str, prefix: str | None, cursor: str | None = None) -> Query:
+        """The query for the workflows of a class or in a state, from a cursor on, newest first."""
+        query: Query = self.client.query(kind=model.PIPELINE, order=[order])
+        first, last = (f"{prefix}/", f"{prefix}0") if prefix else ("0", ":")
         if not first <= (cursor or first) < last or len(f"{cursor}{last}") > LONGEST_ID:
             raise PipelineStatusError("no such class or cursor: leave the cursor out to begin")
         query.add_filter(filter=PropertyFilter(order, ">=", cursor or first))
         query.add_filter(filter=PropertyFilter(order, "<", last))
-        found = list(query.fetch(limit=count + 1))
+        return query
+
+    def roots(self, order: str, prefix: str | None, cursor: str | None, count: int) -> Tree:
+        """One page of the list of workflows: see status.get_root_list."""
+        found = list(self.listed(order, prefix, cursor).fetch(limit=count + 1))
         records = [model.pipeline_of(entity) for entity in found[:count]]
         told = self.briefs(None, records)
         for record in records:

@@ -90,7 +90,8 @@ def _state() -> Any:
 def _list() -> Any:
     class_path = request.args.get("class_path") or None
     cursor = request.args.get("cursor") or None
-    return status.get_root_list(class_path, cursor, _number("count", 50))
+    state = request.args.get("state") or None
+    return status.get_root_list(class_path, cursor, _number("count", 50), state)
 
 
 def _class_paths() -> Any:

@@ -24,18 +24,37 @@ def get_pipeline_names() -> list[str]:
 
 
 def get_root_list(
-    class_path: str | None = None, cursor: str | None = None, count: int = 50
+    class_path: str | None = None,
+    cursor: str | None = None,
+    count: int = 50,
+    state: str | None = None,
 ) -> Tree:
     """The workflows, the newest first: {"pipelines": [...], "cursor": ...}.
 
     There is a cursor only if there are more workflows; give it for the next list. Each pipeline is
     as in `get_status_tree`, with its `pipelineId`, and no more than 100 of its arguments and
-    children. Raises PipelineStatusError for a cursor of another list and for a count that is not 1
-    to 500.
+    children. `state`, one of STATES, lists the workflows in that state and takes no class with it.
+    Raises PipelineStatusError for a cursor of another list, an unknown state, and a count that is
+    not 1 to 500.
     """
+    if state is not None:
+        _check_state(state)
+        if class_path:
+            raise PipelineStatusError("both a class and a state are given: give one of them")
     if not 1 <= count <= MOST_ROOTS:
         raise PipelineStatusError(f"the count is {count}: give 1 to {MOST_ROOTS}")
-    return Reader(current()).roots(class_path, cursor, count)
+    order = "listed_state" if state else "listed_class" if class_path else "listed"
+    return Reader(current()).roots(order, state or class_path, cursor, count)
+
+
+def get_root_counts() -> dict[str, int]:
+    """How many workflows are in each state, without the states that none is in.
+
+    Workflows that ended under a version that did not store this are not counted.
+    """
+    reader = Reader(current())
+    counts = {state: count(reader.client, reader.listed("listed_state", state)) for state in STATES}
+    return {state: number for state, number in counts.items() if number}
 
 
 def get_status_tree(root_pipeline_id: str) -> Tree:
@@ -121,8 +140,7 @@ def get_stages_in(
 
     They are in short, as in get_stages; `cursor` is there if there may be more.
     """
-    if state not in STATES:
-        raise PipelineStatusError(f"the state is {state!r}: give {', '.join(STATES)}")
+    _check_state(state)
     if not 1 <= count <= MOST_STAGES:
         raise PipelineStatusError(f"the count is {count}: give 1 to {MOST_STAGES}")
     reader = Reader(current())
@@ -138,3 +156,8 @@ def get_stages_in(
     if token and len(records) == count:
         answer["cursor"] = token.decode() if isinstance(token, bytes) else token
     return answer
+
+
+def _check_state(state: str) -> None:
+    if state not in STATES:
+        raise PipelineStatusError(f"the state is {state!r}: give {', '.join(STATES)}")

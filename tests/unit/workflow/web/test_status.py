@@ -12,7 +12,7 @@ from tests.support.workflow_running import Queues
 from workflow import common, values
 from workflow.engine import model
 from workflow.web import status
-from workflow.web.status import get_counts, get_root_list, get_stage, get_stages_in
+from workflow.web.status import get_counts, get_root_counts, get_root_list, get_stage, get_stages_in
 
 
 class Divide(workflow.Pipeline):
@@ -278,6 +278,26 @@ def test_the_list_of_one_class(queues: Queues) -> None:
     assert names_of(workflow.get_root_list("no.such.Class")) == []
     # A path that only begins the same is another class.
     assert names_of(workflow.get_root_list(Waits.class_path[:-1])) == []
+
+
+def test_the_list_of_one_state(queues: Queues) -> None:
+    ids = several(queues)
+    assert get_root_counts() == {"waiting": 7}
+    queues.drain()
+    # Those that wait for a callback still run.
+    assert get_root_counts() == {"run": 3, "done": 4}
+    assert names_of(get_root_list(state="done")) == ids[::2]
+    first = get_root_list(state="run", count=2)
+    second = get_root_list(state="run", cursor=first["cursor"], count=2)
+    assert names_of(first) + names_of(second) == ids[1::2]
+    assert names_of(get_root_list(state="aborted")) == []
+
+
+def test_a_list_of_an_unknown_state() -> None:
+    with pytest.raises(workflow.PipelineStatusError, match="the state is 'broken': give waiting, "):
+        get_root_list(state="broken")
+    with pytest.raises(workflow.PipelineStatusError, match="both a class and a state are given"):
+        get_root_list(Waits.class_path, state="done")
 
 
 def test_the_list_where_there_is_nothing() -> None:

@@ -187,7 +187,7 @@ class ExecutionPages:
     def _found(self, execution_id: str) -> ExecutionView:
         found = self.board.find(execution_id)
         if found is None:
-            raise UnknownExecutionError(f"There is no execution {execution_id[:80]!r}. The page of jobs lists all of them.")
+            raise UnknownExecutionError(f"There is no execution {execution_id[:80]!r}: see Jobs")
         return found
 
 

@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
 from flask import Flask, Response, jsonify, request
 from google.api_core.exceptions import GoogleAPIError
@@ -159,7 +158,7 @@ class _Routes:
             return _json({"left_to_the_next_slot": str(error)})
         return _error(502, str(error))
 
-    def _continue(self, part: Part, outcome: Outcome) -> dict[str, Any]:
+    def _continue(self, part: Part, outcome: Outcome) -> dict[str, object]:
         """Add the task that continues a fetch, if any; returns its time."""
         now, retry_at = self.clock(), outcome.retry_at
         if retry_at is None:

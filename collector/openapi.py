@@ -11,7 +11,7 @@ from dfpipe.version import VERSION
 
 Json = dict[str, Any]
 
-_ADAPTERS: list[tuple[Any, Any, TypeAdapter[Any]]] = [
+_ADAPTERS: list[tuple[object, Any, TypeAdapter[object]]] = [
     (answer, "serialization", TypeAdapter(answer)) for answer in ANSWERS
 ]
 _NAMES, _DEFINED = TypeAdapter.json_schemas(_ADAPTERS, ref_template="#/components/schemas/{model}")

@@ -30,7 +30,7 @@ def overview(service: TaskQueueService, now: datetime) -> dict[str, Any]:
         }
 
 
-def queue(service: TaskQueueService, name: str) -> dict[str, Any]:
+def queue(service: TaskQueueService, name: str) -> dict[str, object]:
     """How many tasks a queue has in all, in flight, given up, and leased in the last minute."""
     counts = service.store.counts(name, service.now())
     return {
@@ -41,7 +41,7 @@ def queue(service: TaskQueueService, name: str) -> dict[str, Any]:
     }
 
 
-def about(account: Account, now: datetime) -> dict[str, Any]:
+def about(account: Account, now: datetime) -> dict[str, object]:
     """One account, as it is shown."""
     return {
         "id": account.id,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Protocol
 
 from collector.errors import (
     AccountRefusedError,
@@ -53,7 +53,7 @@ class Found:
     """
 
     result: Result
-    raw: Any
+    raw: object
     name: str = ""
 
 

@@ -86,7 +86,7 @@ class Mastodon:
             yield Page(found, progress=orjson.dumps(state).decode())
         yield Page([], watermark=state["newest"])
 
-    def _ids_on(self, statuses: list[Any], like: str) -> list[str]:
+    def _ids_on(self, statuses: list[object], like: str) -> list[str]:
         """The ids on a page, but for wrong ones, and future ones, which would hide posts."""
         ids = [each for each in map(_id, statuses) if each]
         if any(each.isdecimal() for each in ids):
@@ -95,7 +95,7 @@ class Mastodon:
         # Of a server whose ids are words of one length; the first watermark is a number even there.
         return [each for each in ids if len(each) == len(like) or like.isdecimal()]
 
-    def _page(self, name: str, after: str) -> list[Any]:
+    def _page(self, name: str, after: str) -> list[object]:
         fields = {"min_id": after, "limit": PAGE}
         client = self._client
         if name == "home":
@@ -114,13 +114,13 @@ class Mastodon:
             self._ids[name] = found
         return self._ids[name]
 
-    def _ask(self, method: object, *args: object, **kwargs: object) -> list[Any]:
+    def _ask(self, method: object, *args: object, **kwargs: object) -> list[object]:
         answer = self._answer(method, *args, **kwargs)
         if not isinstance(answer, list):
             raise UnavailableError("mastodon did not return a list of statuses")
         return answer
 
-    def _answer(self, method: Any, *args: Any, **kwargs: Any) -> Any:
+    def _answer(self, method: Any, *args: object, **kwargs: object) -> object:
         """The JSON of the server's answer, unchanged: the library's objects have other types."""
         try:
             method(*args, **kwargs)

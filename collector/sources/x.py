@@ -142,7 +142,7 @@ def _client(settings: CollectorSettings, limits: Limits) -> Any:
     return client
 
 
-def _answer(method: Any, *args: Any, **kwargs: Any) -> Json:
+def _answer(method: Any, *args: object, **kwargs: object) -> Json:
     """Return the JSON object of an answer to a request of tweepy."""
     try:
         page = orjson.loads(method(*args, **kwargs).content)
@@ -197,7 +197,7 @@ def _included(tweet: object, included: dict[str, Json]) -> Json:
     }
 
 
-def _chosen(things: Json, keys: list[object]) -> list[Any]:
+def _chosen(things: Json, keys: list[object]) -> list[object]:
     return [things[key] for key in keys if isinstance(key, str) and key in things]
 
 

@@ -1,13 +1,12 @@
 """Options that several subcommands have."""
 
 from collections.abc import Callable
-from typing import Any
 
 import click
 
 from dfpipe.errors import UsageError
 
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+Decorator = Callable[[Callable[..., object]], Callable[..., object]]
 
 SINK_VARIABLES = ["DFPIPE_SINK", "DFPIPE_WAREHOUSE"]  # the second is its old name
 SINK_FORMS = "duckdb:///FILE or bigquery://PROJECT/DATASET?location=L"

@@ -85,7 +85,7 @@ def examples(posts: Sequence[ResultRow], store: str | None) -> Iterator[str]:
         yield f"  {row['count']:,} × {what}"
 
 
-def _look_up(tids: Sequence[int], store: str) -> dict[int, tuple[Any, ...]]:
+def _look_up(tids: Sequence[int], store: str) -> dict[int, tuple[object, ...]]:
     """Return the user and the text of the posts that are in a store. Raises DfpipeError."""
     from dfpipe import datastore
     from dfpipe.posts.post import KIND

@@ -31,7 +31,7 @@ class Query(Protocol):
     projection: Sequence[str]
     """The names of the properties that are read; empty for all."""
 
-    def add_filter(self, *, filter: PropertyFilter) -> Any:  # noqa: A002  # Google's name for it
+    def add_filter(self, *, filter: PropertyFilter) -> object:  # noqa: A002  # Google's name for it
         """Keep only what also passes this filter.
 
         Only one property can have inequalities, and it must come first in the order. `fetch`

@@ -39,7 +39,7 @@ def fetch_values(query: Query, *names: str) -> Iterator[tuple[Any, ...]]:
             yield tuple(entity.get(name) for name in names)
 
 
-def fetch_keys(query: Query, limit: int | None = None) -> Iterator[Any]:
+def fetch_keys(query: Query, limit: int | None = None) -> Iterator[object]:
     """The keys of the entities that the query finds, in order."""
     if hasattr(query, "fetch_keys"):
         yield from query.fetch_keys(limit)
@@ -49,7 +49,7 @@ def fetch_keys(query: Query, limit: int | None = None) -> Iterator[Any]:
             yield entity.key
 
 
-def fetch_projection(query: Query) -> Iterator[tuple[Any, ...]]:
+def fetch_projection(query: Query) -> Iterator[tuple[object, ...]]:
     """Run a projection query: for each entity its id or name, then the projected values.
 
     The rows come in the order of the query. Times are integers: microseconds since 1970. Datastore
@@ -83,7 +83,7 @@ def get_values(client: Store, keys: Sequence["Key"], *names: str) -> list[tuple[
     Joins the current transaction. A property that an entity does not have is None.
     """
     if hasattr(client, "get_values"):
-        found: list[tuple[Any, ...] | None] = client.get_values(keys, names)
+        found: list[tuple[object, ...] | None] = client.get_values(keys, names)
         return found
     entities = {entity.key: entity for entity in client.get_multi(keys)}
     stored = [entities.get(key) for key in keys]

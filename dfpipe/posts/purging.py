@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
 from google.cloud.datastore.query import PropertyFilter
 
@@ -26,7 +25,7 @@ def purge(client: Store, until: datetime) -> Iterator[int]:
         give_space_back(client)
 
 
-def _oldest(client: Store, until: datetime) -> list[Any]:
+def _oldest(client: Store, until: datetime) -> list[object]:
     query = client.query(kind=KIND, order=["created_at"])
     query.add_filter(filter=PropertyFilter("created_at", "<", until))
     query.keys_only()

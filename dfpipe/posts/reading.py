@@ -39,7 +39,7 @@ def post_columns(posts: Iterable[tuple[object, ...]]) -> Iterator[list[tuple[Any
 
     A post is its properties, of which the text is first.
     """
-    batch: list[tuple[Any, ...]] = []
+    batch: list[tuple[object, ...]] = []
     characters = 0
     for post in posts:
         batch.append(post)

@@ -305,7 +305,7 @@ def _swap_sql(ts: datetime, staging: Mapping[Table, str]) -> str:
     return ";\n".join([*statements, "COMMIT TRANSACTION;"])
 
 
-def _parameters(query: NamedQuery, values: Mapping[str, object]) -> list[Any]:
+def _parameters(query: NamedQuery, values: Mapping[str, object]) -> list[object]:
     return [
         bigquery.ScalarQueryParameter(parameter.name, parameter.kind, values[parameter.name])
         for parameter in query.parameters

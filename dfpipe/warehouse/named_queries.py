@@ -71,7 +71,7 @@ class NamedQuery:
     compares: str | None = None  # older or all
     table_columns: tuple[str, ...] = ()  # those that a table shows; empty for all
 
-    def bind(self, given: Mapping[str, object]) -> dict[str, Any]:
+    def bind(self, given: Mapping[str, object]) -> dict[str, object]:
         """Return the value of every parameter. Raises UsageError, which lists the parameters."""
         names = [parameter.name for parameter in self.parameters]
         for name in given:
@@ -80,7 +80,7 @@ class NamedQuery:
                 raise UsageError(f"query {self.name} has no parameter {name}: {known}")
         return {parameter.name: self._value(parameter, given) for parameter in self.parameters}
 
-    def _value(self, parameter: Parameter, given: Mapping[str, object]) -> Any:
+    def _value(self, parameter: Parameter, given: Mapping[str, object]) -> object:
         if parameter.name in given:
             return parameter.value(given[parameter.name])
         if parameter.default is None:
@@ -173,7 +173,7 @@ def _moment(given: object) -> datetime | None:
         return None
 
 
-def _in_utc(value: object) -> Any:
+def _in_utc(value: object) -> object:
     if isinstance(value, list):
         return list(map(_in_utc, value))
     return value.astimezone(UTC) if isinstance(value, datetime) else value

@@ -20,7 +20,7 @@ KNOWN_WORDS = {
 
 
 def notes_on(
-    warehouse: Warehouse, query: NamedQuery, values: Mapping[str, Any], result: Result
+    warehouse: Warehouse, query: NamedQuery, values: Mapping[str, object], result: Result
 ) -> list[str]:
     """Return notes on an answer to a query, each a line; `values` are those of its `bind`."""
     notes = []
@@ -66,7 +66,7 @@ def nearest(warehouse: Warehouse, parameter: str, word: str) -> Sequence[str]:
     return get_close_matches(unicodedata.normalize("NFKC", word).lower(), sorted(known), n=3)
 
 
-def different_settings(query: NamedQuery, values: Mapping[str, Any], runs: Result) -> list[str]:
+def different_settings(query: NamedQuery, values: Mapping[str, object], runs: Result) -> list[str]:
     """Return the settings in which the runs differ that a query compares.
 
     `runs` is the answer to latest_runs.

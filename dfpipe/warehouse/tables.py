@@ -8,18 +8,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import Field, dataclass, fields
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, ClassVar, Protocol, get_args
+from typing import ClassVar, Protocol, get_args
 
 from dfpipe.errors import DfpipeError
 
 # The GoogleSQL type of a field's type.
-SQL_TYPES: dict[Any, str] = {datetime: "TIMESTAMP", int: "INT64", str: "STRING", float: "FLOAT64"}
+SQL_TYPES: dict[object, str] = {
+    datetime: "TIMESTAMP",
+    int: "INT64",
+    str: "STRING",
+    float: "FLOAT64",
+}
 
 
 class Row(Protocol):
     """A frozen dataclass with a field for each column; `ts` names the run."""
 
-    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+    __dataclass_fields__: ClassVar[dict[str, Field[object]]]
 
     @property
     def ts(self) -> datetime:
@@ -217,7 +222,7 @@ class Table:
         """
         return {field.name: _column(field.type) for field in fields(self.row)}
 
-    def transpose(self, rows: Iterable[Row]) -> Sequence[list[Any]]:
+    def transpose(self, rows: Iterable[Row]) -> Sequence[list[object]]:
         """Return the values of the rows column by column."""
         rows = list(rows)
         return [list(map(attrgetter(name), rows)) for name in self.columns]

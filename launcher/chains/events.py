@@ -63,7 +63,7 @@ Text = Annotated[str, AfterValidator(_printable)]
 
 class _Body(BaseModel):
     type: str = ""
-    message: Any = None
+    message: object = None
 
 
 class _Push(BaseModel):

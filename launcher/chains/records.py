@@ -103,7 +103,7 @@ class JobRecord:
     is_late: bool = False
     log_link: str = ""
     pipeline_id: str = ""
-    outputs: dict[str, Any] = field(default_factory=dict)
+    outputs: dict[str, object] = field(default_factory=dict)
 
     @property
     def is_over(self) -> bool:
@@ -209,7 +209,7 @@ class Records:
         entity.update(current=current, waiting=list(waiting))
         self.client.put(entity)
 
-    def _put(self, kind: str, name: str, values: dict[str, Any]) -> None:
+    def _put(self, kind: str, name: str, values: dict[str, object]) -> None:
         del values["id"]
         values = {_STORED_AS.get(name, name): value for name, value in values.items()}
         plain = tuple(set(values) - _INDEXED[kind])

@@ -19,11 +19,11 @@ _logger = logging.getLogger(__name__)
 class ChainStage(Pipeline):
     """The root stage of a workflow: an execution of a chain."""
 
-    def run(self, execution_id: str, attempt: int) -> Any:
+    def run(self, execution_id: str, attempt: int) -> object:
         """Yield the steps, each with the results of the steps that it needs, and then the end."""
         execution = current().records.execution(execution_id)
         assert execution is not None
-        results: dict[str, Any] = {}
+        results: dict[str, object] = {}
         for step in execution.steps:
             needed = [results[name] for name in step.needs]
             stage = StepStage(execution_id, step.name, *needed)
@@ -40,7 +40,7 @@ class ChainStage(Pipeline):
 class EndStage(Pipeline):
     """The end of an execution: every job is over."""
 
-    def run(self, execution_id: str, attempt: int, *results: Any) -> str:
+    def run(self, execution_id: str, attempt: int, *results: object) -> str:
         """Store how it ended, and start the next execution."""
         return Executions(current()).finish(execution_id, attempt)
 

@@ -45,7 +45,7 @@ class DataflowApi:
     def __init__(self, settings: DataflowSettings) -> None:
         self.settings = settings
         self._lock = threading.Lock()
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[str, object] = {}
 
     def client(self, name: str) -> Any:
         """A client of Google's package for one service of the API, as FlexTemplatesService."""
@@ -57,7 +57,7 @@ class DataflowApi:
                 self._clients[name] = kind(transport=self._transport(kind))
             return self._clients[name]
 
-    def _transport(self, kind: Any) -> Any:
+    def _transport(self, kind: Any) -> object:
         transport = kind.get_transport_class("rest")
         endpoint = self.settings.endpoint
         if not endpoint:
@@ -83,7 +83,7 @@ class DataflowApi:
         """The job of this name that a launcher has launched, in whatever state, or None."""
         return self._newest(name, is_a_launchers)
 
-    def _newest(self, name: str, is_it: Callable[[Any], bool]) -> JobStatus | None:
+    def _newest(self, name: str, is_it: Callable[[object], bool]) -> JobStatus | None:
         """The newest job of a name that is the one looked for."""
         for listed in sorted(self._listed(name), key=lambda job: job.id, reverse=True):
             try:
@@ -102,7 +102,7 @@ class DataflowApi:
             found = self.client("JobsV1Beta3").list_jobs(request, timeout=TIMEOUT, retry=None)
             return [job for job in found if job.name == name]
 
-    def _described(self, job_id: str) -> Any:
+    def _described(self, job_id: str) -> object:
         request = {**self.where, "job_id": job_id, "view": "JOB_VIEW_DESCRIPTION"}
         with translated():
             return self.client("JobsV1Beta3").get_job(request, timeout=TIMEOUT, retry=None)
@@ -147,7 +147,7 @@ class DataflowApi:
                 raise
             return found
 
-    def environment(self, spec: JobSpec) -> dict[str, Any]:
+    def environment(self, spec: JobSpec) -> dict[str, object]:
         """The settings for a template's workers, and the labels of the job."""
         settings = self.settings
         given = {

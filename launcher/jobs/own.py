@@ -3,7 +3,6 @@
 import json
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from dfpipe import warehouse
 from dfpipe.analysis.level import LEVEL
@@ -70,7 +69,7 @@ class OwnRunner:
         except DfpipeError as error:
             raise UnavailableError(f"the warehouse cannot be read: {error}") from error
 
-    def work(self, spec: JobSpec, found: Warehouse) -> Mapping[str, Any]:
+    def work(self, spec: JobSpec, found: Warehouse) -> Mapping[str, object]:
         """Do the step; returns its outputs. Raises LaunchRefusedError."""
         raise NotImplementedError
 
@@ -96,7 +95,7 @@ class CheckRunner(OwnRunner):
     takes = ("least_posts", "most_posts")
     gives = ("posts", "words")
 
-    def work(self, spec: JobSpec, found: Warehouse) -> Mapping[str, Any]:
+    def work(self, spec: JobSpec, found: Warehouse) -> Mapping[str, object]:
         """Outputs: the numbers of posts and words of the run."""
         least, most = _number(spec, "least_posts", 1), _number(spec, "most_posts", None)
         unknown = set(spec.parameters).difference(self.takes)
@@ -131,7 +130,7 @@ class NoteRunner(OwnRunner):
         super().__init__(url)
         self._post = post or (poster(webhook) if webhook else None)
 
-    def work(self, spec: JobSpec, found: Warehouse) -> Mapping[str, Any]:
+    def work(self, spec: JobSpec, found: Warehouse) -> Mapping[str, object]:
         """Outputs: the number of stories, and the words of the first few."""
         rising = found.query("rising_stories", ts=spec.slot).dicts()
         rows = [row for row in rising if _is_new(found, row)]

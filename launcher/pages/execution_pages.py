@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, Response, abort, jsonify, redirect, request, url_for
+from flask.typing import ResponseReturnValue
 
 from dfpipe.errors import DfpipeError
 from dfpipe.warehouse.named_queries import ResultRow
@@ -107,7 +108,7 @@ class ExecutionPages:
             more=4 * most if len(found) > most else None,
         )
 
-    def execution_of(self, slot: str) -> Any:
+    def execution_of(self, slot: str) -> ResponseReturnValue:
         """The execution that made the run of a time; the list if no chain did, or it is gone."""
         for each in self.board.newest(MOST_EXECUTIONS):
             if rfc3339(each.slot) == slot:
@@ -144,19 +145,19 @@ class ExecutionPages:
 
     # Buttons
 
-    def execute_now(self) -> Any:
+    def execute_now(self) -> ResponseReturnValue:
         """Start the chain for the current slot, or show the execution that was started before."""
         now = self.clock()
         execution = self.start()
         before = "1" if execution.created < now else None
         return redirect(url_for("pages.execution", execution_id=execution.id, before=before), 303)
 
-    def cancel(self, execution_id: str) -> Any:
+    def cancel(self, execution_id: str) -> ResponseReturnValue:
         """Cancel an execution, then show its page."""
         self.executions.cancel(execution_id)
         return redirect(url_for("pages.execution", execution_id=execution_id), 303)
 
-    def retry(self, execution_id: str) -> Any:
+    def retry(self, execution_id: str) -> ResponseReturnValue:
         """Execute again the steps that did not succeed."""
         self.executions.retry(execution_id)
         return redirect(url_for("pages.execution", execution_id=execution_id), 303)
@@ -191,7 +192,7 @@ class ExecutionPages:
         return found
 
 
-def _plain(view: Any) -> dict[str, Any]:
+def _plain(view: Any) -> dict[str, object]:
     """An execution for JSON."""
     found = dataclasses.asdict(view)
     for each in (found, *found["jobs"]):
@@ -199,7 +200,7 @@ def _plain(view: Any) -> dict[str, Any]:
     return found
 
 
-def _cells(view: object, columns: Iterable[str]) -> list[Any]:
+def _cells(view: object, columns: Iterable[str]) -> list[object]:
     values = (getattr(view, name) for name in columns)
     return [rfc3339(v) if isinstance(v, datetime) else "" if v is None else v for v in values]
 

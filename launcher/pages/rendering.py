@@ -2,7 +2,6 @@
 
 import logging
 from datetime import UTC, datetime
-from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 from google.api_core.exceptions import GoogleAPIError
@@ -40,7 +39,7 @@ def minute(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
-def harmless(cell: object) -> Any:
+def harmless(cell: object) -> object:
     """A cell of a CSV that no spreadsheet takes for a formula: strangers write posts."""
     return f"'{cell}" if isinstance(cell, str) and cell[:1] in tuple("=+-@\t\r") else cell
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 from google.api_core.exceptions import Aborted, InvalidArgument
 from google.cloud.datastore.entity import Entity
@@ -137,7 +137,7 @@ class Transaction(Batch):
         self._read_only = read_only
         self._connection: sqlite3.Connection | None = None
         self._read_anything = False
-        self._log: list[tuple[str, tuple[Any, ...], list[Any]]] = []
+        self._log: list[tuple[str, tuple[object, ...], list[object]]] = []
         # The rows that were looked up, by kind number and path; None for a missing one.
         self.known: dict[int, dict[bytes, Stored | None]] = {}
 
@@ -170,7 +170,7 @@ class Transaction(Batch):
             if connection.execute(sql, parameters).fetchall() != rows:
                 raise Aborted(CONTENTION)
 
-    def read(self, sql: str, parameters: tuple[object, ...]) -> list[Any]:
+    def read(self, sql: str, parameters: tuple[object, ...]) -> list[object]:
         """Run a statement on the snapshot and record its rows."""
         if self._connection is None:
             raise InvalidArgument("The referenced transaction has expired or is no longer valid.")

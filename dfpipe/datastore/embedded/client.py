@@ -114,7 +114,7 @@ class Client:
             rows = [row for row in stored if row is not None]
             return entities_of(found, [row[1] for row in rows], [row[2] for row in rows], catalog)
 
-    def get_values(self, keys: Sequence[Key], names: tuple[str, ...]) -> list[Any]:
+    def get_values(self, keys: Sequence[Key], names: tuple[str, ...]) -> list[object]:
         """Read some properties of each entity; None for an entity that does not exist."""
         with self._look_up(keys, None) as (stored, catalog):
             rows = [row for row in stored if row is not None]

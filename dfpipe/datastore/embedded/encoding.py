@@ -5,11 +5,15 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from google.api_core.exceptions import InvalidArgument
 from google.cloud.datastore.helpers import GeoPoint
 from google.cloud.datastore.key import Key
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 LONGEST_INDEXED = 1500  # bytes of UTF-8
 INT64 = range(-(1 << 63), 1 << 63)
@@ -44,7 +48,7 @@ def encode_value(value: object) -> bytes:
     return encode(value)
 
 
-def _encoder(value: object) -> Callable[[Any], bytes]:
+def _encoder(value: object) -> Callable[[object], bytes]:
     """The encoder for an instance of a subclass, or a refusal."""
     for kind, encode in _ENCODERS.items():
         if isinstance(value, kind):
@@ -145,7 +149,9 @@ def decode_numbers(raw: bytes) -> list[int | None]:
     return numbers
 
 
-def decode_columns(pages: Iterable[Sequence[tuple[bytes, bytes]]], kind: str, fields: int) -> Any:
+def decode_columns(
+    pages: Iterable[Sequence[tuple[bytes, bytes]]], kind: str, fields: int
+) -> "npt.NDArray[np.int64]":
     """Decode values of an index and the paths of their keys, as an array of a row of int64 each.
 
     A row is the id and the values. Rows with a null or with a name instead of an id are left out.

@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgpack
 from google.api_core.exceptions import InvalidArgument
@@ -22,13 +22,17 @@ from dfpipe.datastore.embedded.reading import (
 from dfpipe.datastore.embedded.records import check_rows
 from dfpipe.datastore.embedded.scanning import Position, Source, count, may_repeat, read_page
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
 PAGE = 1000  # entities read at a time,
 PAGE_BYTES = 16_000_000  # or fewer where they are large: they may have 1 MB each
 KEYS_ONLY = (KEY,)
 FIRST_PAGE = 100  # while that is not known
 
 # Makes the results from the rows of one page.
-Make = Callable[[Source, list[Any]], list[Any]]
+Make = Callable[[Source, list[object]], list[object]]
 
 
 class Reader(Protocol):
@@ -87,31 +91,31 @@ class Query:
     def fetch_projection(self) -> "Results":
         """Run the query; return tuples of id or name and the projected values."""
 
-        def projected(_: Source, rows: list[Any]) -> list[Any]:
+        def projected(_: Source, rows: list[Any]) -> list[object]:
             kind = self.kind
             return [(decode_last(path, kind), *decode_numbers(value)) for value, path in rows]
 
         return Results(self, projected, True)
 
-    def fetch_numbers(self) -> Any:
+    def fetch_numbers(self) -> "npt.NDArray[np.int64]":
         """Run the query; return an array with a row of id and projected values per entity."""
         pages = Results(self, lambda _, rows: rows, True).pages()
         return decode_columns(pages, self.kind, len(self.projection))
 
-    def _keys(self, _: Source, rows: list[Any]) -> list[Any]:
+    def _keys(self, _: Source, rows: list[Any]) -> list[object]:
         project, namespace, kind = self.client.project, self.client.namespace, self.kind
         return [key_of(row[1], project, namespace, kind) for row in rows]
 
-    def _empty_entities(self, source: Source, rows: list[Any]) -> list[Any]:
+    def _empty_entities(self, source: Source, rows: list[object]) -> list[Any]:
         return [empty_entity(key) for key in self._keys(source, rows)]
 
-    def _projected(self, source: Source, rows: list[Any]) -> list[Any]:
+    def _projected(self, source: Source, rows: list[Any]) -> list[object]:
         entities = self._empty_entities(source, rows)
         for entity, row in zip(entities, rows, strict=True):
             entity.update(zip(self.projection, decode_numbers(row[0]), strict=True))
         return entities
 
-    def _entities(self, source: Source, rows: list[Any]) -> list[Any]:
+    def _entities(self, source: Source, rows: list[Any]) -> list[object]:
         shapes, packed = [row[2] for row in rows], [row[3] for row in rows]
         return entities_of(self._keys(source, rows), shapes, packed, source.catalog)
 
@@ -144,7 +148,7 @@ class Results:
         self._place = _position(start_cursor) if start_cursor else None
         self._seen: set[bytes] = set()
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[object]:
         for page in self.pages():
             yield from page
 
@@ -174,7 +178,7 @@ class Results:
             self._place = Position(rows[-1][0], rows[-1][1])
         return rows
 
-    def _once(self, source: Source, rows: list[Any]) -> list[Any]:
+    def _once(self, source: Source, rows: list[Any]) -> list[object]:
         """Drop the rows of entities that were already found by another value."""
         if not may_repeat(source, self._scan):
             return rows

@@ -54,7 +54,7 @@ def entities_of(
 
 def values_of(
     shapes: Sequence[int], packed: Sequence[bytes], names: tuple[str, ...], catalog: Catalog
-) -> list[tuple[Any, ...]]:
+) -> list[tuple[object, ...]]:
     """The named properties of entities, given by the numbers of their shapes and packed values.
 
     A property that an entity does not have is None. Raises DamageError.
@@ -66,7 +66,7 @@ def values_of(
 
 def _picker(
     names: tuple[str, ...], present: tuple[str, ...]
-) -> Callable[[list[Any]], tuple[Any, ...]]:
+) -> Callable[[list[object]], tuple[object, ...]]:
     """A function that takes the named properties from the values of those that are present."""
     places = [present.index(name) if name in present else None for name in names]
     known = [place for place in places if place is not None]

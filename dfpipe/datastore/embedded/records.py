@@ -61,7 +61,7 @@ def is_reserved(name: str) -> bool:
     return len(name) >= 4 and name.startswith("__") and name.endswith("__")
 
 
-def pack(values: list[Any]) -> bytes:
+def pack(values: list[object]) -> bytes:
     """The values of an entity, in the order of its shape.
 
     Raises ValueError for a type that Datastore does not store and for an integer beyond 64 bits,
@@ -79,7 +79,7 @@ def _packer() -> msgpack.Packer:
     return msgpack.Packer(default=_pack_rarer, strict_types=True, datetime=True)
 
 
-def _check(values: list[Any], inside_list: bool = False) -> None:
+def _check(values: list[object], inside_list: bool = False) -> None:
     for value in values:
         if type(value) in _SIMPLE:
             continue
@@ -117,17 +117,17 @@ def _pack_rarer(value: object) -> object:
     raise ValueError("Unknown protobuf attr type", type(value))
 
 
-def _key_parts(key: Key) -> list[Any]:
+def _key_parts(key: Key) -> list[object]:
     return [key.project, key.namespace, *key.flat_path]
 
 
 def unpack(data: bytes) -> list[Any]:
     """The values that `pack` was given; times are aware and in UTC."""
-    values: list[Any] = msgpack.unpackb(data, **_UNPACKING)
+    values: list[object] = msgpack.unpackb(data, **_UNPACKING)
     return values
 
 
-def unpack_all(packed: Sequence[bytes]) -> list[list[Any]]:
+def unpack_all(packed: Sequence[bytes]) -> list[list[object]]:
     """What `unpack` gives for each, in half the time. Raises DamageError."""
     if not packed:
         return []
@@ -150,17 +150,17 @@ def _unpack_rarer(code: int, data: bytes) -> object:
     return values
 
 
-def _key(parts: list[Any]) -> Key:
+def _key(parts: list[object]) -> Key:
     return Key(*parts[2:], project=parts[0], namespace=parts[1])
 
 
-def _embedded(values: dict[str, Any]) -> Entity:
+def _embedded(values: dict[str, object]) -> Entity:
     entity = Entity()
     entity.update(values)
     return entity
 
 
-_UNPACKING: dict[str, Any] = {
+_UNPACKING: dict[str, object] = {
     "timestamp": 3,  # as datetime
     "ext_hook": _unpack_rarer,
     "object_hook": _embedded,
@@ -184,7 +184,7 @@ def check_rows(rows: Sequence[Any]) -> None:
             raise DamageError("an entity is missing or was changed")
 
 
-def check_indexed(shape: Shape, values: list[Any]) -> None:
+def check_indexed(shape: Shape, values: list[object]) -> None:
     """Refuse an indexed value that is too long for an index."""
     for place, name in _all_indexed(shape):
         value = values[place]
@@ -229,7 +229,7 @@ def indexed(places: Sequence[tuple[int, str]], values: Sequence[object]) -> Inde
     return found
 
 
-def _index_nested(name: str, value: list[Any] | dict[str, Any], found: Indexed) -> None:
+def _index_nested(name: str, value: list[object] | dict[str, object], found: Indexed) -> None:
     if value == []:
         found[name] = (encoding.NULL,)
         return

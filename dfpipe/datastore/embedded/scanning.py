@@ -7,7 +7,7 @@ from dfpipe.datastore.embedded.catalog import Catalog
 from dfpipe.datastore.embedded.planner import END, Scan
 
 # Runs a statement and gives all its rows; a transaction's remembers them.
-Read = Callable[[str, tuple[Any, ...]], list[Any]]
+Read = Callable[[str, tuple[object, ...]], list[Any]]
 
 
 class Position(NamedTuple):
@@ -70,7 +70,7 @@ def _is_behind(scan: Scan, start: Position) -> bool:
 
 def _statement(
     source: Source, scan: Scan, start: Position | None, keys_only: bool
-) -> tuple[str, tuple[Any, ...]]:
+) -> tuple[str, tuple[object, ...]]:
     """The statement of a scan without order, and its parameters."""
     if not scan.index:
         columns = "x'' AS value, path" + ("" if keys_only else ", shape, data, checksum")

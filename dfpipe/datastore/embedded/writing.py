@@ -108,7 +108,7 @@ def apply(
 
 
 def stored_rows(
-    read: Callable[[str, tuple[Any, ...]], Iterable[Any]], kind: int, paths: Sequence[bytes]
+    read: Callable[[str, tuple[object, ...]], Iterable[Any]], kind: int, paths: Sequence[bytes]
 ) -> Iterator[Stored]:
     """Read the rows of the entities that exist."""
     for start in range(0, len(paths), LOOKED_UP):

@@ -150,9 +150,11 @@ def page(template: str, code: int = 200, **values: object) -> Response:
     return make_response(render_template(template, **values).encode(errors="replace"), code)
 
 
-def message_page(code: int, title: str, text: str) -> Response:
-    """A page with one message, as for errors."""
-    return page("page_message.html", code, title=title, text=text)
+def message_page(
+    code: int, title: str, text: str, onward: tuple[str, str] | None = None
+) -> Response:
+    """A page with one message, as for errors, and a link (its text and address)."""
+    return page("page_message.html", code, title=title, text=text, onward=onward)
 
 
 def _login() -> Any:

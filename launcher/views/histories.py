@@ -76,21 +76,10 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
-class WordPage:
-    """A word or a pair, its `history` newest first, and what one run says of it.
+class Ranked:
+    """What all runs say of something that they rank: `history`, newest first."""
 
-    `query` and `params` name the history as data.
-    """
-
-    words: tuple[str, ...]
     history: tuple[Moment, ...]
-    now: Moment
-    rise: Rise | None
-    stories: tuple[StoryView, ...]
-    partners: Card
-    drawn: Svg
-    query: str
-    params: Mapping[str, str]
 
     @property
     def ranked(self) -> int:
@@ -101,6 +90,23 @@ class WordPage:
     def best(self) -> int | None:
         """The best rank in all runs; 1 is the highest."""
         return min((m.rank for m in self.history if m.rank is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class WordPage(Ranked):
+    """A word or a pair: its history, and what one run says of it.
+
+    `query` and `params` name the history as data.
+    """
+
+    words: tuple[str, ...]
+    now: Moment
+    rise: Rise | None
+    stories: tuple[StoryView, ...]
+    partners: Card
+    drawn: Svg
+    query: str
+    params: Mapping[str, str]
 
 
 def word_page(

@@ -11,13 +11,13 @@ from dfpipe.warehouse.named_queries import Result, ResultRow
 from launcher.views import talk
 from launcher.views.figures import Figures
 from launcher.views.findings import MOST_NEAR, by_item
-from launcher.views.histories import DRAWN, Moment
+from launcher.views.histories import DRAWN, Moment, Ranked
 from launcher.views.stories import StoryView, host_of, story_view, web_address
 
 
 @dataclass(frozen=True, slots=True)
-class LinkPage:
-    """A link, its `history` newest first, and what one run says of it.
+class LinkPage(Ranked):
+    """A link: its history, and what one run says of it.
 
     `address` leads there; it is empty if the link is not one of the web. `near` are ranked links
     like one that the run has not ranked. `words` are those that the run has ranked.
@@ -26,22 +26,11 @@ class LinkPage:
     url: str
     address: str
     host: str
-    history: tuple[Moment, ...]
     now: Moment
     stories: tuple[StoryView, ...]
     near: tuple[talk.Line, ...]
     words: frozenset[str]
     drawn: Svg
-
-    @property
-    def ranked(self) -> int:
-        """How many runs have ranked it."""
-        return sum(moment.rank is not None for moment in self.history)
-
-    @property
-    def best(self) -> int | None:
-        """The best rank in all runs; 1 is the highest."""
-        return min((m.rank for m in self.history if m.rank is not None), default=None)
 
 
 def counted_as(text: str, mode: str) -> str:

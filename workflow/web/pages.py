@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, Response, redirect, request, url_for
 from flask.blueprints import BlueprintSetupState
 
-from service.pages import Link, install_pages, page, secured
+from service.pages import Link, install_pages, message_page, page, secured
 from service.times import rfc3339, spell_duration
 from workflow.engine import actions
 from workflow.engine.engine import current
@@ -74,7 +74,12 @@ def _explaining(view: View) -> View:
         except tuple(kind for kind, _, _ in _MESSAGES) as error:
             code, title = next((c, t) for kind, c, t in _MESSAGES if isinstance(error, kind))
             back = request.form.get("root", "")
-            return page("workflow_message.html", code, title=title, text=str(error), back=back)
+            onward = (
+                ("Back to the workflow", url_for("workflow.status", root=back))
+                if back
+                else ("All workflows", url_for("workflow.list"))
+            )
+            return message_page(code, title, str(error), onward)
 
     return answered
 

@@ -57,8 +57,10 @@ def find(path: str) -> type[Any]:
             problem = error
             break
         else:
-            if path in _classes:
-                return _classes[path]
+            # A class that has moved is found where its old module imports it.
+            named = _classes.get(path) or getattr(sys.modules[module], parts[-1], None)
+            if isinstance(named, type) and named in _classes.values():
+                return named
             problem = MissingClassError(f"{module} has no stage {'.'.join(parts[end:])}")
             break
     raise MissingClassError(f"{path} cannot be imported: {problem}") from problem

@@ -26,7 +26,7 @@ from workflow.engine.local import LocalRunner
 from workflow.web.handlers import create_blueprint
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, BrowserContext, Locator, Page
 
 LAUNCHER = {
     "front": "/",
@@ -36,9 +36,11 @@ LAUNCHER = {
     "link": "/timeline/link?url=https://news1.example/story/1?page=0",
     "host": "/timeline/host?host=news1.example",
     "search": "/timeline/search?q=stor",
+    "unknown": "/timeline/search?q=qqqq",
     "meaning": "/timeline/meaning",
     "runs": "/timeline/runs",
     "ranking": "/timeline/rankings/popular_words",
+    "compared": "/?compare=2026-01-07T04:00:00Z&sort=rise",
     "jobs": "/jobs",
     "execution": f"/jobs/{RUN}",
     "failed": "/jobs/analysis-20260107t050000",
@@ -46,6 +48,21 @@ LAUNCHER = {
     "workflow": f"/_ah/pipeline/status?root={RUN}-1",
     "missing": "/jobs/nothing",
 }
+# On a wide screen the tables in cards show all their columns.
+_CUT = """
+() => innerWidth > 1000 && [...document.querySelectorAll(".cards .wide")].some(
+  (each) => each.scrollWidth > each.clientWidth)
+"""
+# Headings that skip a level, and drawings that a screen reader neither names nor skips.
+_LEVELS = """
+() => {
+  const levels = [...document.querySelectorAll("h1, h2, h3, h4")].map((each) => Number(each.tagName[1]));
+  const skipped = levels.filter((level, at) => level > (levels[at - 1] ?? 0) + 1);
+  const nameless = [...document.querySelectorAll("main svg")].filter((each) =>
+    !each.closest("[aria-hidden=true], [role=img][aria-label]"));
+  return [...skipped, ...nameless.map((each) => each.outerHTML.slice(0, 100))];
+}
+"""  # noqa: E501
 WEIGHT = 80_000  # bytes of the front page and of all that it loads, without plots
 
 
@@ -156,6 +173,8 @@ def problems(page: "Page", url: str) -> list[str]:
     found = violations(page)
     if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
         found.append("it scrolls sideways")
+    if page.evaluate(_CUT):
+        found.append("a table in a card is cut at the side")
     return [f"{url}: {each}" for each in found]
 
 
@@ -194,6 +213,40 @@ def test_the_keyboard_reaches_everything(launcher: Flask, page: "Page", name: st
     page.goto(f"{SITE}{LAUNCHER[name]}")
     page.wait_for_load_state("networkidle")
     assert unreached(page) == 0
+
+
+def test_the_keyboard_alone_operates_the_front_page(launcher: Flask, page: "Page") -> None:
+    Served(launcher, page.context)
+    page.goto(SITE)
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate(_LEVELS) == []
+    for name in ("Filter the stories", "Word, pair, link or host", "Run", "compared with"):
+        tab_to(page, page.get_by_label(name, exact=True))
+    tab_to(page, page.get_by_role("link", name="Rising", exact=True))
+    page.keyboard.press("Enter")
+    page.wait_for_url("**sort=rise**")
+    tab_to(page, page.get_by_role("link", name="← Earlier"))
+    page.keyboard.press("Enter")
+    page.wait_for_url("**run=**")
+    tab_to(page, page.get_by_role("button", name="Show", exact=True))
+    page.keyboard.press("Space")
+    page.wait_for_url("**compare=**")
+    tab_to(page, page.locator(".stories h3 a").first)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/timeline/story**")
+    page.locator("#plot[data-drawn]").wait_for()
+    assert page.evaluate(_LEVELS) == []
+
+
+def tab_to(page: "Page", place: "Locator") -> None:
+    """Press Tab until a place has the focus, which has to be seen."""
+    for _ in range(200):
+        page.keyboard.press("Tab")
+        if place.evaluate("(each) => each === document.activeElement"):
+            break
+    else:
+        raise AssertionError(f"Tab does not reach {place}")
+    assert place.evaluate("(each) => getComputedStyle(each).outlineStyle") != "none"
 
 
 def test_the_front_page_is_light(launcher: Flask, page: "Page") -> None:

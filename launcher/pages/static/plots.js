@@ -62,6 +62,9 @@ function trace(rows, place) {
 async function draw(place) {
   const [library, rows] = await Promise.all([plotly(), answer(place.dataset.source)]);
   const { title, ...drawn } = trace(rows, place);
+  // A screen reader hears of the plot what it heard of the drawing that the page came with.
+  const label = place.querySelector("[role=img]")?.getAttribute("aria-label");
+  if (label) Object.assign(place, { role: "img", ariaLabel: label });
   place.classList.remove("still");
   place.replaceChildren();
   const range = place.dataset.from ? { range: [here(place.dataset.from), here(place.dataset.to)] } : {};

@@ -3,9 +3,14 @@
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from dfpipe import cli
+from dfpipe.datastore import connect
 from launcher.chains.chains import parse_chains, read_chains
+from launcher.chains.places import filled
 from service.errors import UsageError
+from tests.support.launcher_pages import SLOT, make_warehouse
 from tests.support.processes import ROOT
 
 HEAD = "chains:\n- name: c\n  steps:\n"
@@ -234,3 +239,25 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"\xff\xff")
     with pytest.raises(UsageError, match="it is not UTF-8 text"):
         read_chains(tmp_path / "latin.yaml")
+
+
+def test_the_documented_step_writes_a_report(tmp_path: Path) -> None:
+    """docs/reference/command-line.md, `dfpipe report`: the step after those of chains.yaml."""
+    text = (ROOT / "docs/reference/command-line.md").read_text(encoding="utf-8")
+    step = text.split("A chain can write a report")[1].split("```yaml\n")[1].split("```")[0]
+    file = tmp_path / "chains.yaml"
+    file.write_text((ROOT / "chains.yaml").read_text(encoding="utf-8") + "\n" + step)
+    (*_, report) = next(iter(read_chains(file).values())).steps
+    warehouse = make_warehouse(tmp_path, runs=1)
+    values = {
+        "warehouse": warehouse,
+        "store": f"sqlite:///{tmp_path / 's.db'}",
+        "slot": SLOT.isoformat(),
+    }
+    connect(values["store"]).close()
+    given = {**report.parameters, "output": str(tmp_path / "newest.html")}
+    options = [f"--{name}={filled(value, values)}" for name, value in given.items()]
+    assert report.command[:2] == ("dfpipe", "report")
+    result = CliRunner().invoke(cli.dfpipe, ["report", *options])
+    assert result.exit_code == 0, result.output
+    assert "harbour storm ferry" in (tmp_path / "newest.html").read_text(encoding="utf-8")

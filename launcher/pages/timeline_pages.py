@@ -28,7 +28,7 @@ from launcher.views.stories import SORTS, ordered
 from service.access import viewers_only, viewers_or_proven
 from service.pages import page
 
-CHOICE = 24  # runs in the page's menus and in its strip; the list of runs has all
+CHOICE = 20  # runs in the page's menus and in its strip; the list of runs has all
 PAGE_ROWS = 100
 STORIES = 20  # of a run, before a person asks for all
 

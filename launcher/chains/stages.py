@@ -11,6 +11,7 @@ from launcher.chains.records import SUCCEEDED, ExecutionRecord, JobRecord, has_b
 from workflow import Pipeline, PipelineExistsError
 
 FIRST_POLL = 1.0  # seconds; they double up to the setting
+MOST_DOUBLINGS = 30  # are longer than any setting; the power would overflow at the 1,024th poll
 LOOKS = 8  # that follow an event: seconds double from 2
 _PATIENT = {"max_attempts": 30, "backoff_seconds": 1, "backoff_factor": 1.3}
 _logger = logging.getLogger(__name__)
@@ -66,11 +67,15 @@ class StepStage(Pipeline):
         context = current()
         job = drive(context, f"{self.args[0]}/{self.args[1]}")
         if job is None or job.pipeline_id != self.pipeline_id:
-            return  # removed, or of a later attempt of the execution
+            execution = context.records.execution(self.args[0])
+            if execution is not None and execution.pipeline_id == self.root_pipeline_id:
+                self.run(*self.args)  # its process ended before it had recorded the job
+            return  # else removed, or of a later attempt of the execution
         if job.is_over:
             self.complete(_result(job))
         elif what == POLL:
-            seconds = min(FIRST_POLL * 2.0 ** int(number), context.settings.poll.total_seconds())
+            doubled = FIRST_POLL * 2.0 ** min(int(number), MOST_DOUBLINGS)
+            seconds = min(doubled, context.settings.poll.total_seconds())
             self._add(POLL, int(number) + 1, key, seconds)
         elif key and int(number) < LOOKS:
             # An event can be ahead of the state that the service reports.

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from launcher.chains import events
+from launcher.chains import events, stages
 from launcher.chains.chains import Step
 from launcher.chains.driving import MOST_TRIES, NOT_KNOWN, drive
 from launcher.chains.executions import RefusedError, UnknownExecutionError
@@ -397,6 +397,41 @@ def test_lost_tasks_are_found_missing(launcher: Launcher, fake: FakeDataflow) ->
         launcher.clock.move(600)
     assert launcher.now(execution).state == "succeeded"
     assert len(fake.jobs) == 2
+
+
+@pytest.mark.parametrize("attempt", [1, 2])
+def test_a_step_that_was_killed_as_it_began_is_found_missing(
+    launcher: Launcher, fake: FakeDataflow, monkeypatch: pytest.MonkeyPatch, attempt: int
+) -> None:
+    """It has no record of its job yet, or that of an earlier attempt, and no task any more."""
+    fake.script = ends(one="FAILED")
+    execution = launcher.run(step("one")) if attempt == 2 else launcher.start(step("one"))
+    fake.script = ends()
+    if attempt == 2:
+        launcher.executions.retry(execution.id)
+
+    def die(*args: object) -> None:
+        monkeypatch.undo()
+        raise KilledError
+
+    monkeypatch.setattr(stages, "prepare", die)
+    while not launcher.deliveries.kills:
+        launcher.deliveries.run(1)
+    store = launcher.context.service.store
+    store.purge("default", launcher.context.service.now())
+    reap(launcher.context)
+    launcher.deliveries.run()
+    assert launcher.now(execution).state == "succeeded"
+    assert launcher.jobs(execution)["one"].attempt == attempt
+
+
+def test_a_job_of_many_hours_is_watched_to_its_end(launcher: Launcher, fake: FakeDataflow) -> None:
+    """After 1,024 polls, the doubling of their waits would overflow."""
+    fake.script = lambda labels: ["RUNNING"] * 2_300 + ["DONE"]
+    execution = launcher.run(step("one"))
+    assert execution.state == "succeeded"
+    assert execution.ended
+    assert execution.ended - execution.created > timedelta(hours=8)
 
 
 def test_a_workflow_that_is_aborted_ends_its_execution(

@@ -32,7 +32,6 @@ class Writer:
             compression="zstd",
             write_statistics=False,
             use_dictionary=False,
-            column_encoding=dict.fromkeys(["tid", "created_at"], "DELTA_BINARY_PACKED"),
         )
 
     def add(self, table: pa.Table) -> None:

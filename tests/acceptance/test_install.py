@@ -27,7 +27,7 @@ USES = {
         "dfpipe query popular_words --sink duckdb:///results.duckdb",
     ),
     "services": (
-        "taskqueue getqueue --store sqlite:///queues.db",
+        "taskqueue addtask --store sqlite:///queues.db --url /work",
         "workflow run workflow.common.Sum 1 2",
     ),
     "collector": ("collector accounts --store sqlite:///accounts.db",),

@@ -116,7 +116,7 @@ def test_cron_starts_a_run_that_the_page_shows(
     page.goto(system.url)
     assert page.locator(".figures dd").first.inner_text() == str(POSTS)
     page.get_by_role("link", name="bread + oven").first.click()
-    page.locator("#plot[data-drawn='1']").wait_for()
+    page.get_by_role("heading", name="Within the window").wait_for()
 
 
 def test_the_page_on_four_screens(

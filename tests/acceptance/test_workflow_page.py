@@ -200,11 +200,12 @@ def test_list_filter_and_pages(service: Service, person: Page) -> None:
     person.get_by_role("link", name="Show all").click()
     expect(person.get_by_role("link", name="Hidden").first).to_be_visible()
     by_state = person.get_by_role("navigation", name="Workflows by state")
-    expect(by_state).to_contain_text("done 70")
-    by_state.get_by_role("link", name="done 70").click()
+    done = status.get_root_counts()["done"]  # with those of other tests
+    assert 70 <= done < 100
+    by_state.get_by_role("link", name=f"done {done}").click()
     expect(rows).to_have_count(50)
     person.get_by_role("link", name="Older").click()
-    expect(rows).to_have_count(20)
+    expect(rows).to_have_count(done - 50)
     person.goto(f"{service.base}list?state=aborted")
     expect(person.get_by_text("No workflow is in this state.")).to_be_visible()
     person.goto(f"{service.base}list?class=no.such.Class")

@@ -74,9 +74,13 @@ def test_groups_of_others_are_ended_together(steady: str) -> None:
     def is_alive(pid: int) -> bool:
         return leaders[pid].poll() is None
 
+    begun: list[bool] = []
+
     def clock() -> float:
-        """The time of grace is over when the two that can end have ended."""
-        return 0.0 if sum(map(is_alive, leaders)) > 1 else 99.0
+        """The time of grace begins, and is over when the two that can end have ended."""
+        is_over = bool(begun) and sum(map(is_alive, leaders)) <= 1
+        begun.append(True)
+        return 99.0 if is_over else 0.0
 
     end_groups(leaders, is_alive, monotonic=clock)
     codes = [child.wait(60) for child, _ in groups]

@@ -14,6 +14,7 @@ from launcher.chains.executions import RefusedError, UnknownExecutionError
 from launcher.chains.reaping import reap
 from launcher.jobs import JobSpec, JobState, JobStatus, LaunchRefusedError, UnavailableError
 from launcher.pages.board import execution_view
+from taskqueue.storage.record import from_usec
 from tests.support.fake_dataflow import FakeDataflow, Faults, log_event, serving, status_event
 from tests.support.launching import Launcher, ScriptedRunner, step, unbind
 from tests.support.workflow_faults import KilledError
@@ -425,13 +426,19 @@ def test_a_step_that_was_killed_as_it_began_is_found_missing(
     assert launcher.jobs(execution)["one"].attempt == attempt
 
 
-def test_a_job_of_many_hours_is_watched_to_its_end(launcher: Launcher, fake: FakeDataflow) -> None:
-    """After 1,024 polls, the doubling of their waits would overflow."""
-    fake.script = lambda labels: ["RUNNING"] * 2_300 + ["DONE"]
-    execution = launcher.run(step("one"))
-    assert execution.state == "succeeded"
-    assert execution.ended
-    assert execution.ended - execution.created > timedelta(hours=8)
+def test_a_job_of_many_hours_is_still_polled(launcher: Launcher, fake: FakeDataflow) -> None:
+    """The doubling of the waits would overflow at the 1,024th poll."""
+    fake.script = lambda labels: ["RUNNING"]
+    execution = launcher.start(step("one"))
+    while not fake.jobs:
+        launcher.deliveries.run(1)
+    stage = launcher.deliveries.engine.stage(launcher.jobs(execution)["one"].pipeline_id)
+    assert isinstance(stage, stages.StepStage)
+    before = launcher.clock()
+    stage.callback(what="poll", number="5000")
+    tasks = launcher.context.service.store.tasks("default", 100)
+    (following,) = [task for task in tasks if task.name.endswith("-5001")]
+    assert from_usec(following.due) - before == launcher.settings.poll
 
 
 def test_a_workflow_that_is_aborted_ends_its_execution(

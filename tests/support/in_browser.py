@@ -68,6 +68,7 @@ def axe() -> str:
 
 def violations(page: "Page") -> list[str]:
     """What axe-core finds wrong with a page: the rule, and the elements that break it."""
+    page.wait_for_load_state()  # with its style sheet
     page.evaluate(axe())
     found: dict[str, Any] = page.evaluate(
         "(tags) => axe.run(document, {runOnly: {type: 'tag', values: tags}})", RULES

@@ -145,6 +145,15 @@ def normalise_url(url: str) -> str | None:
     return f"{parts.scheme}://{netloc}{parts.path or '/'}{'?' if query else ''}{query}"
 
 
+def urls_of(value: object, mode: Mode) -> set[str]:
+    """Return the set of a post's URLs, given its property `urls`: a list, a string, or None."""
+    values: Iterable[object] = value if isinstance(value, list | tuple) else (value,)
+    strings = (url for url in values if isinstance(url, str))
+    if mode == "classic":
+        return {url.lower() for url in strings}
+    return {url for url in map(normalise_url, strings) if url is not None}
+
+
 def _netloc(parts: SplitResult) -> str:
     host = parts.hostname or ""
     if ":" in host:

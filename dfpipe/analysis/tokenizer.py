@@ -1,11 +1,11 @@
 """Taking the words and URLs of posts."""
 
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from typing import Any
 
 import numpy as np
 
-from dfpipe.analysis.text import END, Mode, classic_word, modern_word, normalise_url, runs
+from dfpipe.analysis.text import END, Mode, classic_word, modern_word, runs, urls_of
 from dfpipe.analysis.word_sets import Longs, WordSets, word_sets_of
 
 
@@ -88,11 +88,7 @@ class Tokenizer:
 
     def urls(self, value: object) -> set[str]:
         """Return the set of a post's URLs, given its property `urls`: a list, a string, or None."""
-        values: Iterable[object] = value if isinstance(value, list | tuple) else (value,)
-        strings = (url for url in values if isinstance(url, str))
-        if self.mode == "classic":
-            return {url.lower() for url in strings}
-        return {url for url in map(normalise_url, strings) if url is not None}
+        return urls_of(value, self.mode)
 
     def _word(self, run: str) -> str:
         word = modern_word(run) if self.mode == "modern" else classic_word(run)

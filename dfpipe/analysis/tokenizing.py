@@ -37,6 +37,10 @@ class PostBatch:
     tids: Sequence[object]
     times: Sequence[datetime]
 
+    def ids(self) -> list[int]:
+        """Return the posts' ids; one that is not an integer becomes 0."""
+        return [tid if isinstance(tid, int) else 0 for tid in self.tids]
+
 
 @dataclass(frozen=True, slots=True)
 class Reads:
@@ -144,21 +148,21 @@ def tokenize(
 ) -> TokenBatch:
     """Return what the analysis needs of a batch's posts.
 
-    A post whose text is not a string is skipped, and its URLs with it. An id that is not an integer
-    becomes 0. The times may be given as numbers, if these are known.
+    A post whose text is not a string is skipped, and its URLs with it. The times may be given as
+    numbers, if these are known.
     """
     if times is None:
         times = np.array([microseconds(time) for time in batch.times], np.int64)
     kept = [isinstance(text, str) for text in batch.texts]
     texts = [text for text in batch.texts if isinstance(text, str)]
     urls, users, tids = (
-        list(compress(column, kept)) for column in (batch.urls, batch.users, batch.tids)
+        list(compress(column, kept)) for column in (batch.urls, batch.users, batch.ids())
     )
     return TokenBatch(
         words=tokenizer.word_sets(texts),
         urls=word_sets([NOTHING if v is None or v == [] else tokenizer.urls(v) for v in urls]),
         users=single_texts(users),
-        tids=np.array([tid if isinstance(tid, int) else 0 for tid in tids], np.int64),
+        tids=np.array(tids, np.int64),
         times=times[np.array(kept, np.bool_)],
         is_recent=is_recent,
         skipped=len(kept) - len(texts),

@@ -38,15 +38,11 @@ class Piece:
 
 
 def table_of(batch: PostBatch, tokens: TokenBatch, times: Ints) -> pa.Table:
-    """Return the table of some posts, of which the tokens and the times in microseconds are given.
-
-    An id that is not an integer becomes 0.
-    """
+    """Return the table of some posts, given their tokens, and their times in microseconds."""
     has_text = np.array([isinstance(text, str) for text in batch.texts], np.bool_)
-    tids = [tid if isinstance(tid, int) else 0 for tid in batch.tids]
     return pa.Table.from_arrays(
         [
-            pa.array(np.array(tids, np.int64)),
+            pa.array(np.array(batch.ids(), np.int64)),
             pa.array(times).view(TIME),
             _first_texts(tokens.users, has_text),
             _lists(tokens.words, has_text),

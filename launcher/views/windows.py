@@ -14,7 +14,7 @@ from google.api_core.exceptions import GoogleAPIError
 from google.cloud.datastore.query import PropertyFilter
 
 from dfpipe.analysis.parts import PARTS
-from dfpipe.analysis.text import END, Mode, classic_word, modern_word, normalise_url, runs
+from dfpipe.analysis.text import END, Mode, classic_word, modern_word, runs, urls_of
 from dfpipe.datastore import Store, StoreError, fetch_values
 from dfpipe.posts.post import KIND
 from dfpipe.warehouse.named_queries import ResultRow
@@ -60,7 +60,7 @@ class WindowPosts:
 
     def with_link(self, url: str) -> list[StoredPost]:
         """The posts that carry a link, which is given as the run counts it."""
-        return [post for post in self.posts if url in links_of(post.urls, self.mode)]
+        return [post for post in self.posts if url in urls_of(post.urls, self.mode)]
 
 
 def _may_have(text: str, words: frozenset[str]) -> bool:
@@ -90,15 +90,6 @@ def words_of(texts: Sequence[str], mode: Mode) -> Iterator[set[str]]:
         yield own
 
 
-def links_of(value: object, mode: Mode) -> set[str]:
-    """The links of a post as a run counts them, given its property `urls`."""
-    values = value if isinstance(value, list | tuple) else (value,)
-    urls = [url for url in values if isinstance(url, str)]
-    if mode == "classic":
-        return {url.lower() for url in urls}
-    return set(filter(None, map(normalise_url, urls)))
-
-
 @dataclass(frozen=True, slots=True)
 class Within:
     """The posts of a window with a word, pair or link: how many, when, and among how many.
@@ -125,7 +116,7 @@ def within(
     """Describe some posts of a window; their words are counted if they are among the known."""
     length = figures.end - figures.start
     parts = Counter(int(PARTS * (post.time - figures.start) // length) for post in posts)
-    links = Counter(url for post in posts for url in links_of(post.urls, window.mode))
+    links = Counter(url for post in posts for url in urls_of(post.urls, window.mode))
     words = Counter[str]()
     for own in words_of([post.text for post in posts], window.mode) if known else ():
         words.update(own & known)

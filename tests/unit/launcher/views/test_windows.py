@@ -17,7 +17,7 @@ from dfpipe.datastore import Store, StoreError, connect
 from dfpipe.posts.post import Post, to_entity
 from launcher.views import windows
 from launcher.views.figures import Figures
-from launcher.views.windows import StoredPost, WindowPosts, Windows, links_of, within, words_of
+from launcher.views.windows import StoredPost, WindowPosts, Windows, within, words_of
 from tests.support.launcher_pages import SLOT, a_run
 
 RUN = {name: getattr(a_run(SLOT), name) for name in a_run(SLOT).__dataclass_fields__}
@@ -65,14 +65,6 @@ def test_posts_with_words_are_those_whose_words_they_are(
     posts = [StoredPost(i, SLOT, text, None) for i, text in enumerate(texts)]
     found = [post.tid for post in WindowPosts(mode, posts).with_words(wanted)]
     assert found == [i for i, text in enumerate(texts) if {*wanted} <= tokenizer.words(text)]
-
-
-@pytest.mark.parametrize("mode", ["modern", "classic"])
-@pytest.mark.parametrize(
-    "value", [None, [], "HTTP://A.example/x?utm_source=b", ["https://a.example", 7, "mailto:b"]]
-)
-def test_links_are_those_of_the_analysis(mode: str, value: Any) -> None:
-    assert links_of(value, mode) == Tokenizer(mode, set()).urls(value)
 
 
 def test_the_posts_of_a_window_are_counted_in_its_parts(store: Store) -> None:

@@ -77,9 +77,15 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """What all runs say of something that they rank: `history`, newest first."""
+    """What all runs say of something that they rank, newest first, and the run `ts` among them."""
 
     history: tuple[Moment, ...]
+    ts: datetime
+
+    @property
+    def now(self) -> Moment:
+        """What the run `ts` says."""
+        return next(moment for moment in self.history if moment.ts == self.ts)
 
     @property
     def ranked(self) -> int:
@@ -100,7 +106,6 @@ class WordPage(Ranked):
     """
 
     words: tuple[str, ...]
-    now: Moment
     rise: Rise | None
     stories: tuple[StoryView, ...]
     partners: Card
@@ -109,16 +114,18 @@ class WordPage(Ranked):
     params: Mapping[str, str]
 
 
+def history_of(rows: Sequence[ResultRow], runs: Sequence[ResultRow]) -> tuple[Moment, ...]:
+    """Return the history of the rows of item `ranked`, given all runs, newest first."""
+    ranked = {r["run"]: Moment(r["run"], r["rank"], r["count"], r["value"]) for r in rows}
+    return tuple(ranked.get(run["ts"], Moment(run["ts"])) for run in runs)
+
+
 def word_page(
     result: Result, run: ResultRow, runs: Sequence[ResultRow], words: Sequence[str]
 ) -> WordPage:
     """Return the page of the rows of `word_findings`, given all runs, newest first."""
     rows, figures = by_item(result), Figures.of(run)
-    ranked = {
-        row["run"]: Moment(row["run"], row["rank"], row["count"], row["value"])
-        for row in rows["ranked"]
-    }
-    history = tuple(ranked.get(each["ts"], Moment(each["ts"])) for each in runs)
+    history = history_of(rows["ranked"], runs)
     rising = rows["rising_word" if len(words) == 1 else "rising_pair"]
     partners = [
         row | {"log_weight": row["value"]}
@@ -130,11 +137,11 @@ def word_page(
     return WordPage(
         words=tuple(words),
         history=history,
-        now=ranked.get(run["ts"], Moment(run["ts"])),
+        ts=run["ts"],
         rise=next(filter(None, map(figures.rise, rising)), None),
         stories=tuple(story_view(row, figures) for row in rows["story"]),
         partners=talk.card(("interesting_pairs", {}), partners, PARTNERS),
-        drawn=sparkline(values, f"Ranked in {len(ranked)} of {len(runs)} runs"),
+        drawn=sparkline(values, f"Ranked in {len(rows['ranked'])} of {len(runs)} runs"),
         query="word_history" if is_word else "pair_history",
         params=dict(zip(("word",) if is_word else ("w1", "w2"), words, strict=True)),
     )

@@ -1,9 +1,8 @@
 """A link of one run, and what all runs say of it: for a page of its own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
 
 from dfpipe.analysis.text import normalise_url
 from dfpipe.report.drawing import Svg, sparkline
@@ -11,7 +10,7 @@ from dfpipe.warehouse.named_queries import Result, ResultRow
 from launcher.views import talk
 from launcher.views.figures import Figures
 from launcher.views.findings import MOST_NEAR, by_item
-from launcher.views.histories import DRAWN, Moment, Ranked
+from launcher.views.histories import DRAWN, Ranked, history_of
 from launcher.views.stories import StoryView, host_of, story_view, web_address
 
 
@@ -26,7 +25,6 @@ class LinkPage(Ranked):
     url: str
     address: str
     host: str
-    now: Moment
     stories: tuple[StoryView, ...]
     near: tuple[talk.Line, ...]
     words: frozenset[str]
@@ -34,7 +32,7 @@ class LinkPage(Ranked):
 
 
 def counted_as(text: str, mode: str) -> str:
-    """The form in which runs of a mode count a link; the text itself if it is none.
+    """The form in which runs of a mode count a link; a text that is not a link stays as it is.
 
     >>> counted_as("A.example/x?utm_source=b", "modern")
     'https://a.example/x'
@@ -43,22 +41,19 @@ def counted_as(text: str, mode: str) -> str:
     return given.lower() if mode == "classic" else normalise_url(given) or text
 
 
-def link_page(
-    result: Result, run: ResultRow, runs: Sequence[Mapping[str, Any]], url: str
-) -> LinkPage:
+def link_page(result: Result, run: ResultRow, runs: Sequence[ResultRow], url: str) -> LinkPage:
     """Return the page of the rows of `link_findings`, given all runs, newest first."""
     rows, figures = by_item(result), Figures.of(run)
-    ranked = {row["run"]: Moment(row["run"], row["rank"], row["count"]) for row in rows["ranked"]}
-    history = tuple(ranked.get(each["ts"], Moment(each["ts"])) for each in runs)
+    history = history_of(rows["ranked"], runs)
     counts = [moment.count or 0 for moment in reversed(history[:DRAWN])]
     return LinkPage(
         url=url,
         address=web_address(url),
         host=host_of(url),
         history=history,
-        now=ranked.get(run["ts"], Moment(run["ts"])),
+        ts=run["ts"],
         stories=tuple(story_view(row, figures) for row in rows["story"]),
-        near=_near(url, rows["url"]) if run["ts"] not in ranked else (),
+        near=() if any(r["run"] == run["ts"] for r in rows["ranked"]) else _near(url, rows["url"]),
         words=frozenset(row["w1"] for row in rows["word"]),
         drawn=sparkline(counts, f"Its posts in {len(counts)} runs, at most {max(counts):,}"),
     )

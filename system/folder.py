@@ -42,7 +42,7 @@ def take_folder(folder: Path) -> None:
 
 
 def token_in(file: Path) -> str:
-    """The secret in a file that only its owner may read, made now if there is none."""
+    """The token in a file that only its owner can read; creates a missing file."""
     try:
         if not file.exists():
             write_whole(file, f"{secrets.token_urlsafe()}\n", mode=0o600)

@@ -53,8 +53,8 @@ def open_engine(
 ) -> Engine:
     """Bind this process to the workflows of a store. Raises UsageError, also taskqueue's.
 
-    If there is no queue.yaml and the store knows no queues, there is only `default`. A missing file
-    is created if `create` is true.
+    Without a queue.yaml, and in a store that knows no queues, the only queue is `default`. A
+    missing file is created if `create` is true.
     """
     if not store:
         raise UsageError(

@@ -128,4 +128,5 @@ def clear(store: str | None, cache: str | None) -> None:
 def _remove(folder: "Folder", files: "list[File]") -> None:
     folder.remove([file.path for file in files])
     size = sum(file.size for file in files)
-    click.echo(f"{len(files):,} files removed from {folder.url}, {size:,} bytes")
+    name = "file" if len(files) == 1 else "files"
+    click.echo(f"{len(files):,} {name} removed from {folder.url}, {size:,} bytes")

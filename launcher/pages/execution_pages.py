@@ -188,7 +188,9 @@ class ExecutionPages:
     def _found(self, execution_id: str) -> ExecutionView:
         found = self.board.find(execution_id)
         if found is None:
-            raise UnknownExecutionError(f"There is no execution {execution_id[:80]!r}: see Jobs")
+            raise UnknownExecutionError(
+                f"No execution has the id {execution_id[:80]!r}. The page Jobs lists them."
+            )
         return found
 
 

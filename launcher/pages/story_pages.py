@@ -1,4 +1,4 @@
-"""The pages of one story, word, pair or host, and the search that leads to them."""
+"""The pages of one story, word, pair, link or host, and the search that leads to them."""
 
 from typing import Any
 

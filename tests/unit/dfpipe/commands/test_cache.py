@@ -71,7 +71,7 @@ def test_prune_and_clear(posts: str, tmp_path: Path) -> None:
     files[2].with_name(".under-way.part").touch()
     assert call("prune", "--store", posts).startswith(f"2 files removed from {cache}, ")
     assert not files[0].exists()
-    assert call("prune", "--cache", str(cache), "--days=20").startswith("1 files removed")
+    assert call("prune", "--cache", str(cache), "--days=20").startswith("1 file removed")
     assert call("clear", "--cache", str(cache)).startswith("6 files removed")
     assert [file.name for file in cache.rglob("*.*")] == [".under-way.part"]
     assert call("list", "--cache", str(cache)) == f"{cache} is empty\n"

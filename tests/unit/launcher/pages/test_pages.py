@@ -201,7 +201,7 @@ def test_parameters_and_limit_of_an_answer(site: Site) -> None:
         ("/timeline/story?w1=a&w2=b&ts=now", 400, "the run is 'now'"),
         ("/?compare=x", 400, "the run is 'x'"),
         ("/timeline/rankings/word_history", 404, ""),
-        ("/jobs/nothing", 404, "There is no execution"),
+        ("/jobs/nothing", 404, "No execution has the id"),
         ("/timeline/runs?from=x", 400, "from is"),
     ],
     ids=str,

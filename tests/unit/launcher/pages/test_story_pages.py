@@ -59,7 +59,7 @@ def test_the_front_page_of_a_full_run_is_light(tmp_path: Path) -> None:
         for tag, attrs in page.tags
         if tag == "script" or (tag == "link" and attrs.get("rel") in ("stylesheet", "icon"))
     ]
-    assert len(text.encode()) + sum(len(site.get(file).data) for file in files) < 82_000
+    assert len(text.encode()) + sum(len(site.get(file).data) for file in files) < 80_000
 
 
 def test_the_page_says_how_many_posts_were_read_anew(tmp_path: Path) -> None:

@@ -22,6 +22,11 @@ if __name__ == "__main__":
     # Tests do not wait as long as services do.
     gunicorn_server.READ_SECONDS = gunicorn_server.SEND_SECONDS = 1.0
     where = Listening(
-        host="127.0.0.1", port=int(sys.argv[1]), workers=1, threads=2, log_level="ERROR"
+        host="127.0.0.1",
+        port=int(sys.argv[1]),
+        workers=1,
+        threads=2,
+        log_level="ERROR",
+        keep_alive_secs=1,
     )
     run_gunicorn(create_app, "plain", where)

@@ -60,6 +60,16 @@ def test_unfinished_requests_do_not_hold_all_threads(port: int, part: bytes) -> 
             each.close()
 
 
+def test_an_idle_connection_is_kept_as_long_as_the_setting_says(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        found = b""
+        while part := connection.recv(1000):  # ends when the service closes it
+            found += part
+    assert found.endswith(b"here")
+    assert b"Connection: keep-alive" in found
+
+
 def test_a_large_body_arrives_whole(port: int) -> None:
     assert answer(port, bytes(5_000_000)) == b"5000000"
 

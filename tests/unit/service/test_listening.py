@@ -1,17 +1,32 @@
-"""The login link that a service prints for the person at its terminal."""
+"""How services listen, and the login link that they print for the person at the terminal."""
 
 import sys
 
+import click
 import pytest
+from click.testing import CliRunner
 
 from service.auth import AuthSettings
-from service.listening import Listening, with_login
+from service.listening import KEEP_ALIVE, Listening, listening_options, with_login
 
 TOKEN = AuthSettings(token="a-token-of-the-tests")
 
 
 def listening(host: str = "127.0.0.1") -> Listening:
     return Listening(host=host, port=8080, workers=1, threads=1, log_level="INFO")
+
+
+@pytest.mark.parametrize(("argv", "seconds"), [([], KEEP_ALIVE), (["--keep-alive-secs=620"], 620)])
+def test_the_option_of_idle_connections(argv: list[str], seconds: int) -> None:
+    given: list[Listening] = []
+
+    @click.command
+    @listening_options()
+    def serve(listening: Listening) -> None:
+        given.append(listening)
+
+    assert CliRunner().invoke(serve, argv).exit_code == 0
+    assert given[0].keep_alive_secs == seconds
 
 
 def test_the_link_is_for_the_person_at_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -408,6 +408,19 @@ def test_addresses_of_the_status_page(
     assert len(answer.text) < 10_000
 
 
+def test_outputs_of_a_stage_that_is_over_are_not_awaited(queues: Queues, web: FlaskClient) -> None:
+    root = started(Waits(True))
+    queues.drain()
+    log_in(web)
+    page = f"{BASE}/status?root={root}&stage={root}"
+    assert "not filled yet" in web.get(page).text
+    workflow.Pipeline.from_id(root).abort("enough")
+    queues.drain()
+    text = web.get(page).text
+    assert "never filled" in text
+    assert "not filled yet" not in text
+
+
 def test_hostile_values_stay_text(queues: Queues, web: FlaskClient) -> None:
     root = started(Fan(1, secret_word="hush", hostile="<script>1</script>\ud800\u202e\0" * 3000))
     log_in(web)
